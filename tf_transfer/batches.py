@@ -1,0 +1,218 @@
+"""Tables to tensors: tokenised once, batched by length into a few static shapes.
+
+A batch is ``(x, y, w)``: ``x`` a dict of int32 (batch, length) fields, ``y`` a dict with each
+task's labels (batch,) or (batch, classes), ``w`` a dict of float32 (batch,) weights that are 0
+where a row has no label for the task.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from tf_transfer.errors import DataError, check_columns
+from tf_transfer.tasks import Task
+
+WINDOW = 50
+"""Batches whose rows are sorted by length together; more waste less padding, fewer mix rows better."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Tokens:
+    """The token ids of a table's texts, end to end.
+
+    Args:
+        ids: (tokens,) int32.
+        types: (tokens,) int32, 0 for the first text of a pair and 1 for the second, or None.
+        starts: (rows,) int64, where each row begins.
+        lengths: (rows,) int32, tokens of each row.
+        pad_id: id that fills a row up to its batch's length.
+    """
+
+    ids: np.ndarray
+    types: np.ndarray | None
+    starts: np.ndarray
+    lengths: np.ndarray
+    pad_id: int
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def gather(self, rows: tf.Tensor, length: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The fields (batch, length) of ``rows`` (batch,) int64; a row of -1 is all padding."""
+        real = tf.maximum(rows, 0)
+        lengths = tf.where(rows >= 0, tf.gather(self.lengths, real), 0)
+        places = tf.range(length)[None, :]
+        mask = places < lengths[:, None]
+        index = tf.where(mask, tf.gather(self.starts, real)[:, None] + tf.cast(places, tf.int64), 0)
+        # A row without a token would divide by zero in a softmax: let it attend to one padding token.
+        attended = mask | ((rows < 0)[:, None] & (places == 0))
+        x = {
+            "input_ids": tf.where(mask, tf.gather(self.ids, index), self.pad_id),
+            "attention_mask": tf.cast(attended, tf.int32),
+        }
+        if self.types is not None:
+            x["token_type_ids"] = tf.where(mask, tf.gather(self.types, index), 0)
+        return x
+
+
+def tokenise(
+    encoder, table: pd.DataFrame, *, text: str = "text", text_pair: str | None = None, max_length: int = 128
+) -> Tokens:
+    """Tokenises a column, or a pair of columns, in one call of the fast tokenizer.
+
+    Args:
+        encoder: an `Encoder`, for its tokenizer and its fields.
+        text_pair: column of second texts; rows where it is missing are single texts.
+        max_length: the most tokens a row; a longer one is cut, a pair from its longer text.
+
+    Raises:
+        DataError: a text is missing or empty, or there are no rows.
+    """
+    texts = _texts(table, text)
+    pairs = None if text_pair is None else table[text_pair].fillna("").astype(str).tolist()
+    options = {"truncation": True, "max_length": min(max_length, encoder.max_length), "padding": False}
+    options |= {"return_attention_mask": False, "return_token_type_ids": True}
+    single = np.array([not p for p in pairs]) if pairs is not None else np.ones(len(texts), bool)
+    if pairs is None or single.all():
+        encoded = encoder.tokenizer(texts, **options)
+    else:
+        encoded = encoder.tokenizer(texts, pairs, **options)
+        for row in np.flatnonzero(single):
+            alone = encoder.tokenizer(texts[row], **options)
+            for field in encoded:
+                encoded[field][row] = alone[field]
+    lengths = np.fromiter(map(len, encoded["input_ids"]), np.int32, len(texts))
+    starts = np.concatenate([[0], np.cumsum(lengths[:-1], dtype=np.int64)])
+    types = _flat(encoded["token_type_ids"]) if "token_type_ids" in encoder.fields else None
+    return Tokens(_flat(encoded["input_ids"]), types, starts, lengths, encoder.tokenizer.pad_token_id or 0)
+
+
+def to_dataset(
+    tokens: Tokens, y: dict | None = None, w: dict | None = None, *, batch_size: int = 32,
+    shuffle: bool = False, seed: int = 0, epochs: int = 1, first_epoch: int = 0,
+) -> tf.data.Dataset:  # fmt: skip
+    """Batches of rows of similar length, padded to the smallest of a few lengths.
+
+    The order is a function of ``seed`` and the epoch's number alone, so that a run that goes on
+    from an epoch sees the same batches. With ``shuffle`` the last batch of an epoch is filled up
+    with rows of weight 0 to keep its shape static; without, rows come in order and none is added.
+
+    Args:
+        tokens: of `tokenise`.
+        y, w: labels and weights by task (rows, …), of `encode_labels`; None for inputs alone.
+        epochs: how many passes the data set holds, one after the other.
+        first_epoch: number of the first of them.
+
+    Returns:
+        ``x``, or ``(x, y, w)``, of ``epochs * ceil(rows / batch_size)`` batches.
+    """
+    rows, batch_size = len(tokens), min(batch_size, len(tokens))
+    steps = -(-rows // batch_size)
+    lengths = tf.constant(bucket_lengths(tokens.lengths))
+
+    def load(batch):
+        longest = tf.reduce_max(tf.where(batch >= 0, tf.gather(tokens.lengths, tf.maximum(batch, 0)), 1))
+        length = lengths[tf.searchsorted(lengths, longest[None])[0]]
+        x = tokens.gather(batch, length)
+        if y is None:
+            return x
+        real = tf.maximum(batch, 0)
+        weights = {t: tf.where(batch >= 0, tf.gather(v, real), 0.0) for t, v in w.items()}
+        return x, {t: tf.gather(v, real) for t, v in y.items()}, weights
+
+    if shuffle:
+        plan = tf.data.Dataset.range(first_epoch, first_epoch + epochs).flat_map(
+            lambda epoch: tf.data.Dataset.from_tensor_slices(
+                _shuffled(tokens.lengths, batch_size, tf.stack([tf.cast(seed, tf.int64), epoch]))
+            )
+        )
+    else:
+        plan = tf.data.Dataset.range(rows).batch(batch_size).repeat(epochs)
+    plan = plan.apply(tf.data.experimental.assert_cardinality(epochs * steps))
+    options = tf.data.Options()
+    options.deterministic = True
+    return plan.map(load, num_parallel_calls=2).prefetch(2).with_options(options)
+
+
+def encode_labels(tasks: Sequence[Task], table: pd.DataFrame, where: str = "the table") -> tuple[dict, dict]:
+    """``y`` and ``w`` of every task: labels (rows, …) float32 or int32, weights (rows,) float32.
+
+    A weight is 0 where the label is missing, else 1 times the weight of the row's class.
+
+    Raises:
+        DataError: see `Task.encode`; or no row has a label for any task.
+    """
+    y, w = {}, {}
+    for task in tasks:
+        labels, present = task.encode(table, where)
+        factors = task.class_weights(labels[present])
+        y[task.name] = labels.astype(np.float32) if task.kind == "regression" else labels
+        w[task.name] = present.astype(np.float32)
+        if factors is not None:
+            mean = (labels * factors).sum(1) / np.maximum(labels.sum(1), 1) if labels.ndim > 1 else factors[labels]
+            w[task.name] *= np.where(mean > 0, mean, 1.0).astype(np.float32) if labels.ndim > 1 else mean
+    if not any(v.any() for v in w.values()):
+        raise DataError(
+            f"{where[0].upper() + where[1:]} must have labels in at least one of the columns "
+            f"{[t.label for t in tasks]}.\nReceived none in {len(table)} rows."
+        )
+    return y, w
+
+
+def by_length(tokens: Tokens) -> np.ndarray:
+    """(rows,) int64, the rows from short to long: the order that pads least."""
+    return np.argsort(tokens.lengths, kind="stable")
+
+
+def take(tokens: Tokens, rows: np.ndarray) -> Tokens:
+    """The same tokens with their rows in another order, or some of them."""
+    return dataclasses.replace(tokens, starts=tokens.starts[rows], lengths=tokens.lengths[rows])
+
+
+def bucket_lengths(lengths: np.ndarray) -> np.ndarray:
+    """The static lengths (buckets,) int32 for rows of ``lengths``: multiples of 8, wider apart further up."""
+    longest, ladder = max(int(lengths.max(initial=1)), 1), [8]
+    while ladder[-1] < longest:
+        ladder.append(ladder[-1] + max(8, ladder[-1] // 4 // 8 * 8))
+    used = np.unique(np.searchsorted(ladder, np.unique(lengths)))
+    chosen = np.array(ladder, np.int32)[used]
+    chosen[-1] = min(chosen[-1], -(-longest // 8) * 8)
+    return chosen
+
+
+def _shuffled(lengths: np.ndarray, batch_size: int, seed: tf.Tensor) -> tf.Tensor:
+    """(steps, batch) int64 rows of one epoch; -1 fills up the last batch."""
+    rows = len(lengths)
+    steps = -(-rows // batch_size)
+    order = tf.argsort(tf.random.stateless_uniform([rows], seed, maxval=None, minval=None, dtype=tf.int32), stable=True)
+    window = tf.range(rows) // (WINDOW * batch_size)
+    # Sort by window, then by length; the shuffled order breaks ties.
+    key = tf.cast(window, tf.int64) * (1 << 32) + tf.cast(tf.gather(lengths, order), tf.int64)
+    order = tf.cast(tf.gather(order, tf.argsort(key, stable=True)), tf.int64)
+    filled = tf.concat([order, tf.fill([steps * batch_size - rows], tf.constant(-1, tf.int64))], 0)
+    batches = tf.reshape(filled, [steps, batch_size])
+    mixed = tf.argsort(tf.random.stateless_uniform([steps], seed + 1, minval=None, maxval=None, dtype=tf.int32))
+    return tf.gather(batches, mixed)
+
+
+def _texts(table: pd.DataFrame, text: str) -> list[str]:
+    check_columns(table, [text])
+    if not len(table):
+        raise DataError("A table must have rows.\nReceived none.")
+    column = table[text]
+    empty = np.flatnonzero(column.isna().to_numpy() | (column.astype(str).str.strip() == "").to_numpy())
+    if len(empty):
+        raise DataError(
+            f"Every row must have a text in column {text!r}.\n"
+            f"Received {len(empty)} empty ones; the first is row {empty[0]}.\nDrop these rows or fill them."
+        )
+    return column.astype(str).tolist()
+
+
+def _flat(lists: list[list[int]]) -> np.ndarray:
+    return np.fromiter((i for row in lists for i in row), np.int32)

@@ -1,0 +1,382 @@
+"""Where representations come from: the one module that imports `transformers`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tf_transfer.environment import check_versions
+
+check_versions()
+
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
+import tf_keras as keras  # noqa: E402
+import transformers  # noqa: E402
+
+from tf_transfer import kernels, registry  # noqa: E402
+from tf_transfer.assets import fetch  # noqa: E402
+from tf_transfer.errors import DataError, check_choice, listed, nearest  # noqa: E402
+
+POOLINGS = ("auto", "mean", "cls", "last")
+TINY_FAMILIES = (
+    "bert", "distilbert", "roberta", "electra", "albert", "mpnet", "xlm-roberta", "deberta", "deberta-v2",
+    "gpt2", "t5",
+)  # fmt: skip
+
+_ENCODER_OF = {"t5": "TFT5EncoderModel", "mt5": "TFMT5EncoderModel"}
+"""Encoder halves of encoder-decoder families; `TFAutoModel` would load both halves."""
+
+_EMBEDDINGS = ("embeddings", "wte", "wpe", "embed_tokens", "embed_positions", "shared", "rel_embeddings")
+"""What the families call the layers between token ids and the first block."""
+
+
+class Encoder(keras.layers.Layer):
+    """A pretrained transformer with its tokenizer: token ids in, one vector a text out.
+
+    Args:
+        transformer: a TensorFlow model of `transformers` whose output has ``last_hidden_state``.
+        tokenizer: its fast tokenizer.
+        pooling: ``"mean"`` over the text's tokens, ``"cls"`` the first token, ``"last"`` the last
+            token that is not padding, or ``"auto"``: last for decoder-only families, else mean.
+    """
+
+    def __init__(self, transformer, tokenizer, pooling: str = "auto", name: str = "encoder"):
+        super().__init__(name=name)
+        check_choice("pooling", pooling, POOLINGS)
+        self.transformer = transformer
+        self.tokenizer = tokenizer
+        decoder_only = _is_decoder_only(transformer.config)
+        self.pooling = ("last" if decoder_only else "mean") if pooling == "auto" else pooling
+        if decoder_only and self.pooling == "cls":
+            raise DataError(
+                "pooling='cls' reads the first token, which sees no other token in a decoder-only model.\n"
+                f"Received a {transformer.config.model_type} model.\nUse pooling='last' or 'mean'."
+            )
+        # [seed, step]: dropout masks are a function of it alone, so that a run can be repeated.
+        self.dropout_state = tf.Variable([0, 0], trainable=False, dtype=tf.int32, name="dropout_state")
+        gelu = transformers.activations_tf.get_tf_activation("gelu")
+        kernels.install(transformer, self.dropout_state, gelu)
+        pooler = getattr(_body(transformer), "pooler", None)
+        if pooler is not None:
+            pooler.trainable = False  # its output is not used, so it never has a gradient
+        self.built = True
+
+    @property
+    def config(self):
+        """The transformer's configuration."""
+        return self.transformer.config
+
+    @property
+    def width(self) -> int:
+        """Length of a text's vector."""
+        return int(getattr(self.config, "hidden_size", None) or self.config.d_model)
+
+    @property
+    def max_length(self) -> int:
+        """The most tokens that a text may have."""
+        positions = getattr(self.config, "max_position_embeddings", None) or getattr(
+            self.config, "n_positions", None
+        )
+        if positions and self.config.model_type in ("roberta", "xlm-roberta", "mpnet"):
+            positions -= 2  # positions start behind the padding index
+        return int(min(positions or 10**6, self.tokenizer.model_max_length, 10**6))
+
+    @property
+    def fields(self) -> list[str]:
+        """The inputs of `call`, as the tokenizer makes them."""
+        wanted = [f for f in self.tokenizer.model_input_names if f != "token_type_ids" or self._has_types]
+        return [f for f in ("input_ids", "attention_mask", "token_type_ids") if f in wanted]
+
+    @property
+    def _has_types(self) -> bool:
+        return bool(getattr(self.config, "type_vocab_size", 0))
+
+    def hidden(self, x: dict, training: bool = False) -> tf.Tensor:
+        """(batch, length, width) float: a vector a token, from ids (batch, length) int32."""
+        return self.transformer({f: x[f] for f in self.fields}, training=training).last_hidden_state
+
+    def call(self, x: dict, training: bool = False) -> tf.Tensor:
+        """(batch, width) float: a vector a text, from ids (batch, length) int32."""
+        hidden = self.hidden(x, training=training)
+        mask = x["attention_mask"]
+        if self.pooling == "cls":
+            return hidden[:, 0]
+        if self.pooling == "last":
+            positions = tf.range(1, tf.shape(mask)[1] + 1, dtype=mask.dtype) * mask
+            return tf.gather(hidden, tf.argmax(positions, axis=1), batch_dims=1)
+        mask = tf.cast(mask, hidden.dtype)
+        total = tf.einsum("bld,bl->bd", hidden, mask)
+        return total / tf.maximum(tf.reduce_sum(mask, axis=1, keepdims=True), 1)
+
+    def reseed(self, seed: int) -> None:
+        """Starts the sequence of dropout masks of ``seed``."""
+        self.dropout_state.assign([seed % 2**31, 0])
+
+    def next_dropout(self) -> None:
+        """Moves to the next dropout mask; a training step calls it."""
+        self.dropout_state.assign_add([0, 1])
+
+    def copy(self) -> Encoder:
+        """An encoder of the same weights in variables of its own."""
+        twin = self.blank_copy()
+        twin.set_weights(self.get_weights())
+        return twin
+
+    def blank_copy(self) -> Encoder:
+        """The same architecture with random weights."""
+        transformer = _build(type(self.transformer), self.config)
+        twin = Encoder(transformer, self.tokenizer, self.pooling)
+        for layer, original in zip(_layers(twin.transformer), _layers(self.transformer)):
+            layer._trainable = original._trainable
+        return twin
+
+
+def load_encoder(
+    name: str | Path, *, revision: str | None = None, pooling: str = "auto", from_scratch: bool = False
+) -> Encoder:
+    """A pretrained encoder with its tokenizer.
+
+    Weights are read from safetensors (PyTorch's or TensorFlow's) or HDF5, never from pickles, and
+    no code that comes with a model is run.
+
+    Args:
+        name: an asset (``"bert-tiny"``, ``"minilm"``; fetched when it is not in the cache), a local
+            folder, or the id of a model on the Hugging Face hub.
+        revision: commit, tag or branch; needed for a hub id, so that a result can be repeated.
+        pooling: see `Encoder`.
+        from_scratch: random weights instead of the pretrained ones.
+
+    Raises:
+        DataError: no such model, an unsupported family, no safetensors, or no fast tokenizer.
+        AssetError: an asset could not be fetched.
+    """
+    name = str(name)
+    where = {"trust_remote_code": False}
+    if Path(name).is_dir():
+        folder = name
+    elif name in registry.ENTRIES and registry.ENTRIES[name].kind == "encoder":
+        folder = str(fetch(name))
+    elif name.count("/") != 1 or name.startswith((".", "/", "~")):
+        assets = [n for n, e in registry.ENTRIES.items() if e.kind == "encoder"]
+        raise DataError(
+            f"An encoder must be an asset ({listed(assets)}), a local folder, or a hub id 'owner/model'.\n"
+            f"Received {name!r}, which is none of them.{nearest(name, assets)}"
+        )
+    elif revision is None:
+        raise DataError(
+            f"A hub id needs a revision, so that the same weights are loaded tomorrow.\n"
+            f"Received {name!r} without one.\nGive revision='<commit>' (or 'main' to follow the newest)."
+        )
+    else:
+        folder, where = name, where | {"revision": revision}
+    with _quiet():
+        try:
+            config = transformers.AutoConfig.from_pretrained(folder, **where)
+            kind = _model_class(config)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, use_fast=True, **where)
+            if from_scratch:
+                transformer = _build(kind, config)
+            else:
+                transformer = kind.from_pretrained(folder, config=config, **where)
+        except DataError:
+            raise
+        except (OSError, ValueError, KeyError, ImportError) as error:
+            raise DataError(
+                f"Could not load an encoder from {name!r}: {_first_line(error)}\n"
+                "Expected config.json, weights as model.safetensors, and a fast tokenizer (tokenizer.json)."
+            ) from error
+    if not getattr(tokenizer, "is_fast", False):
+        raise DataError(f"{name!r} has no fast tokenizer.\nAdd its tokenizer.json, for instance by converting it.")
+    return Encoder(transformer, tokenizer, pooling)
+
+
+def tiny_encoder(
+    family: str = "bert", *, texts: Sequence[str] = (), width: int = 32, layers: int = 2, seed: int = 0,
+    pooling: str = "auto", dropout: float | None = None,
+) -> Encoder:  # fmt: skip
+    """A small random encoder of any family, for tests and dry runs; nothing is downloaded.
+
+    Args:
+        family: one of `TINY_FAMILIES`.
+        texts: its words become tokens; other words are spelled out in characters.
+        width: length of a text's vector.
+        layers: number of blocks.
+        seed: of the weights; as `keras.utils.set_random_seed`, it seeds the whole process.
+        dropout: rate; the family's default when None.
+    """
+    check_choice("family", family, TINY_FAMILIES)
+    tokenizer = _tiny_tokenizer(texts, family)
+    sizes = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+    if family == "gpt2":
+        sizes |= {"n_embd": width, "n_layer": layers, "n_head": 2, "n_positions": 128}
+        rates = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
+    elif family == "t5":
+        sizes |= {"d_model": width, "d_kv": width // 2, "d_ff": 2 * width, "num_layers": layers, "num_heads": 2}
+        rates = ("dropout_rate",)
+    elif family == "distilbert":
+        sizes |= {"dim": width, "hidden_dim": 2 * width, "n_layers": layers, "n_heads": 2}
+        sizes |= {"max_position_embeddings": 128}
+        rates = ("dropout", "attention_dropout")
+    else:
+        sizes |= {"hidden_size": width, "intermediate_size": 2 * width, "num_hidden_layers": layers}
+        sizes |= {"num_attention_heads": 2, "max_position_embeddings": 130}
+        sizes |= {"embedding_size": width} if family in ("electra", "albert") else {}
+        rates = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+    sizes |= dict.fromkeys(rates, dropout) if dropout is not None else {}
+    config = transformers.AutoConfig.for_model(family, **sizes)
+    keras.utils.set_random_seed(seed)
+    return Encoder(_build(_model_class(config), config), tokenizer, pooling)
+
+
+def encoder_from_config(folder: str | Path) -> Encoder:
+    """An encoder with random weights from the configuration and tokenizer that `save_config` wrote."""
+    folder = Path(folder)
+    with _quiet():
+        config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False, use_fast=True)
+        pooling = json.loads((folder / "pooling.json").read_text())["pooling"]
+        return Encoder(_build(_model_class(config), config), tokenizer, pooling)
+
+
+def save_config(encoder: Encoder, folder: str | Path) -> None:
+    """Writes the encoder's configuration and tokenizer, not its weights."""
+    encoder.config.save_pretrained(folder)
+    encoder.tokenizer.save_pretrained(folder)
+    (Path(folder) / "pooling.json").write_text(json.dumps({"pooling": encoder.pooling}))
+
+
+def freeze(encoder: Encoder, depth: str | int = "none") -> None:
+    """Sets which weights training leaves alone, from the input upwards.
+
+    Args:
+        depth: ``"none"``, ``"embeddings"``, a number of blocks (the embeddings with them), or ``"all"``.
+
+    Raises:
+        DataError: more blocks than the encoder has, or a family whose blocks share their weights.
+    """
+    transformer = encoder.transformer
+    transformer.trainable = True
+    pooler = getattr(_body(transformer), "pooler", None)
+    if pooler is not None:
+        pooler.trainable = False
+    if depth == "none":
+        return
+    if depth == "all":
+        transformer.trainable = False
+        return
+    if isinstance(depth, bool) or not (depth == "embeddings" or (isinstance(depth, int) and depth >= 0)):
+        raise DataError(
+            f"freeze must be 'none', 'embeddings', a number of blocks, or 'all'.\nReceived {depth!r}."
+        )
+    blocks = _blocks(transformer)
+    number = 0 if depth == "embeddings" else depth
+    if number > len(blocks):
+        shared = " (its layers share the weights of one block)" if encoder.config.model_type == "albert" else ""
+        raise DataError(
+            f"freeze={number} asks for more blocks than the encoder has.\n"
+            f"Received a {encoder.config.model_type} of {len(blocks)} blocks{shared}.\n"
+            f"Give at most {len(blocks)}, or 'all'."
+        )
+    for layer in blocks[:number]:
+        layer.trainable = False
+    for layer in _embedding_layers(transformer):
+        layer.trainable = False
+
+
+def _model_class(config):
+    if config.model_type in _ENCODER_OF:
+        return getattr(transformers, _ENCODER_OF[config.model_type])
+    known = transformers.models.auto.modeling_tf_auto.TF_MODEL_MAPPING
+    if type(config) not in known or config.is_encoder_decoder:
+        raise DataError(
+            f"The family {config.model_type!r} has no TensorFlow encoder here.\n"
+            "Encoder families (BERT, RoBERTa, MPNet, ...), decoder families (GPT-2, ...) and T5's encoder work."
+        )
+    return known[type(config)]
+
+
+def _build(kind, config):
+    """A model of class ``kind`` with random weights, and all its variables made."""
+    transformer = kind(config)
+    transformer.build_in_name_scope()
+    ids = tf.ones((1, 2), tf.int32)
+    transformer({"input_ids": ids, "attention_mask": ids})
+    return transformer
+
+
+def _is_decoder_only(config) -> bool:
+    names = transformers.models.auto.modeling_tf_auto.TF_MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    masked = transformers.models.auto.modeling_tf_auto.TF_MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    return config.model_type in names and config.model_type not in masked
+
+
+def _layers(transformer) -> Iterator:
+    return transformer._flatten_layers(include_self=False)
+
+
+def _body(transformer):
+    """The main layer, below the wrapper that gives a family's outputs their names."""
+    prefix = getattr(transformer, "base_model_prefix", "")
+    inner = getattr(transformer, prefix, None) or getattr(transformer, "encoder", None)
+    return inner if isinstance(inner, keras.layers.Layer) else transformer
+
+
+def _blocks(transformer) -> list:
+    """The list of equal layers that is deepest in variables: the transformer's blocks."""
+    best: list = []
+    for layer in [_body(transformer), *_layers(_body(transformer))]:
+        for value in vars(layer).values():
+            if not isinstance(value, Sequence) or isinstance(value, str) or not len(value):
+                continue
+            if all(isinstance(v, keras.layers.Layer) and type(v) is type(value[0]) for v in value):
+                size = sum(int(np.prod(w.shape)) for v in value for w in v.weights)
+                if size > sum(int(np.prod(w.shape)) for v in best for w in v.weights):
+                    best = list(value)
+    return best
+
+
+def _embedding_layers(transformer) -> list:
+    holders = [transformer, _body(transformer), getattr(_body(transformer), "encoder", None)]
+    found = [getattr(h, n, None) for h in holders for n in _EMBEDDINGS if h is not None]
+    return [layer for layer in found if isinstance(layer, keras.layers.Layer)]
+
+
+def _tiny_tokenizer(texts: Sequence[str], family: str):
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    letters = [chr(c) for c in range(33, 127) if not chr(c).isupper()]
+    split = pre_tokenizers.BertPreTokenizer()
+    normalizer = normalizers.BertNormalizer(lowercase=True)
+    words = {w for t in texts for w, _ in split.pre_tokenize_str(normalizer.normalize_str(str(t)))}
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *letters, *("##" + c for c in letters)]
+    vocabulary = {piece: i for i, piece in enumerate(dict.fromkeys(pieces + sorted(words)))}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, split
+    if family != "gpt2":
+        tokenizer.post_processor = processors.BertProcessing(
+            ("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"])
+        )
+    types = family in ("bert", "electra", "albert", "deberta", "deberta-v2")
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]",
+        model_max_length=128,
+        model_input_names=["input_ids", "attention_mask"] + ["token_type_ids"] * types,
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Without the library's notes on unused heads and on its future; errors still raise."""
+    before = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers.logging.set_verbosity(before)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,132 @@
+"""From a task's kind to an output layer, a loss and a decoding."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from tf_transfer.predictions import Prediction
+from tf_transfer.tasks import Task
+
+
+class Head(keras.layers.Layer):
+    """A dense layer on the text's vector. Each kind of task has a subclass.
+
+    Args:
+        task: a resolved `Task`.
+        width: length of the text's vector.
+        seed: of the initial weights; with the task's name it decides them.
+        dropout: rate on the text's vector in training.
+    """
+
+    def __init__(self, task: Task, width: int, seed: int = 0, dropout: float = 0.1):
+        super().__init__(name="head_" + hashlib.sha256(task.name.encode()).hexdigest()[:8], dtype="float32")
+        self.task, self.rate, self._seed = task, dropout, seed
+        self.kernel = self.add_weight(name="kernel", shape=(width, task.outputs), initializer="zeros")
+        self.bias = self.add_weight(name="bias", shape=(task.outputs,), initializer="zeros")
+        self.restart(seed)
+        self.built = True
+
+    def restart(self, seed: int) -> None:
+        """Draws the initial weights of ``seed``: a truncated normal of deviation .02; bias 0."""
+        entropy = int(hashlib.sha256(f"{self.task.name}:{seed}".encode()).hexdigest()[:16], 16)
+        draws = np.random.default_rng(entropy).normal(0, 0.02, self.kernel.shape)
+        self.kernel.assign(np.clip(draws, -0.04, 0.04))
+        self.bias.assign(np.zeros(self.bias.shape))
+
+    def call(self, vectors: tf.Tensor, dropout_seed=None) -> tf.Tensor:
+        """(batch, outputs) logits, or (batch,) standardised values, from (batch, width).
+
+        Args:
+            dropout_seed: (2,) int32 in training; None for no dropout.
+        """
+        vectors = tf.cast(vectors, tf.float32)
+        if dropout_seed is not None and self.rate:
+            vectors = tf.nn.experimental.stateless_dropout(vectors, self.rate, seed=dropout_seed)
+        return self.shape_output(tf.matmul(vectors, self.kernel) + self.bias)
+
+    def shape_output(self, output: tf.Tensor) -> tf.Tensor:
+        return output
+
+    def learn_scale(self, y: np.ndarray) -> None:
+        """Called once with the labels (rows, …) of the first training; only a regression minds."""
+
+    def losses_of(self, y: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
+        """(batch,) loss of each row."""
+        raise NotImplementedError
+
+    def decode(self, output: np.ndarray) -> Prediction:
+        """Scores and labels from the outputs (rows, …) of `call`."""
+        raise NotImplementedError
+
+
+class ClassificationHead(Head):
+    """One of several classes: logits, cross-entropy in nats, softmax."""
+
+    def losses_of(self, y, output):
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(y, tf.int32), output)
+
+    def decode(self, output):
+        logits = output.astype(np.float64)
+        scores = np.exp(logits - logits.max(1, keepdims=True))
+        return Prediction(self.task, scores / scores.sum(1, keepdims=True))
+
+
+class MultilabelHead(Head):
+    """Any number of labels: a logit each, mean binary cross-entropy in nats, sigmoid."""
+
+    def losses_of(self, y, output):
+        losses = tf.nn.sigmoid_cross_entropy_with_logits(tf.cast(y, output.dtype), output)
+        return tf.reduce_mean(losses, axis=-1)
+
+    def decode(self, output):
+        return Prediction(self.task, 1 / (1 + np.exp(-output.astype(np.float64))))
+
+
+class RegressionHead(Head):
+    """A number: learned and scored as (label - mean) / deviation, reported in the label's unit.
+
+    The mean and the deviation are those of the first labels that the head is trained on, and
+    stay: a later training on other rows goes on from the same scale.
+    """
+
+    def __init__(self, task: Task, width: int, seed: int = 0, dropout: float = 0.1):
+        super().__init__(task, width, seed, dropout)
+        self.scale = self.add_weight(name="scale", shape=(3,), trainable=False, initializer="zeros")
+        self.restart(seed)
+
+    def restart(self, seed):
+        super().restart(seed)
+        if hasattr(self, "scale"):
+            self.scale.assign([0.0, 1.0, 0.0])  # mean, deviation, whether they were learned
+
+    def learn_scale(self, y):
+        if len(y) and not float(self.scale[2]):
+            deviation = float(np.std(y))
+            self.scale.assign([float(np.mean(y)), deviation if deviation > 0 else 1.0, 1.0])
+
+    def shape_output(self, output):
+        return output[:, 0]
+
+    def losses_of(self, y, output):
+        """(batch,) squared error in squared deviations."""
+        return tf.square((tf.cast(y, tf.float32) - self.scale[0]) / self.scale[1] - output)
+
+    def decode(self, output):
+        mean, deviation, _ = self.scale.numpy().astype(np.float64)
+        return Prediction(self.task, output.astype(np.float64) * deviation + mean)
+
+
+_KINDS = {
+    "classification": ClassificationHead,
+    "multilabel": MultilabelHead,
+    "regression": RegressionHead,
+}
+
+
+def make_head(task: Task, width: int, seed: int = 0, dropout: float = 0.1) -> Head:
+    """The head for a resolved task."""
+    return _KINDS[task.kind](task, width, seed, dropout)

@@ -1,0 +1,296 @@
+"""Whether test rows are known from training: exact and near duplicates between tables."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+
+from tf_transfer.errors import DataError, check_choice, check_columns
+from tf_transfer.near_duplicates import find_similar
+
+KINDS = ("identical", "exact", "near")
+"""Strongest first. Each row counts under its strongest kind.
+
+``identical``: the same characters. ``exact``: the same letters, digits and emoji after Unicode
+NFKC; case, spaces and punctuation do not count, so *It's fine!* equals *it 's fine*. ``near``: the
+sets of all runs of five such characters have a Jaccard similarity of at least ``near``, with every
+number taken for the same one.
+"""
+_PAIR = "\x1f"
+
+
+@dataclasses.dataclass(frozen=True)
+class Overlap:
+    """What one table shares with the test table.
+
+    Args:
+        rows, test_rows: int, sizes of the two tables.
+        tested: a row for each test row known from the table: ``test_row``, ``row`` (its best
+            match), ``kind``, ``similarity`` (1 unless near), ``matches`` (how many rows match),
+            ``conflict`` (an exact match has another label), ``test_text``, ``text``.
+            Rows are counted from 0.
+        leaked: a row for each row of the table that is in the test: ``row``, ``kind``.
+    """
+
+    rows: int
+    test_rows: int
+    tested: pd.DataFrame
+    leaked: pd.DataFrame
+
+    def counts(self) -> dict[str, int | float]:
+        """The columns of `LeakageReport.to_frame`."""
+        kinds = self.tested["kind"].value_counts()
+        identical, exact, near = (int(kinds.get(kind, 0)) for kind in KINDS)
+        return {
+            "test_rows": self.test_rows,
+            "identical": identical,
+            "exact": identical + exact,
+            "near": near,
+            "known": len(self.tested),
+            "share": len(self.tested) / self.test_rows,
+            "conflicts": int(self.tested["conflict"].sum()),
+            "rows": self.rows,
+            "rows_to_drop": len(self.leaked),
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class LeakageReport:
+    """Test rows known from the training table and from each source table.
+
+    Args:
+        overlaps: `Overlap` by table name: ``"train"`` and the names of the sources.
+        near: least similarity of near duplicates, None where they were not looked for.
+    """
+
+    overlaps: Mapping[str, Overlap]
+    near: float | None
+
+    @property
+    def found(self) -> bool:
+        """Whether any test row is known."""
+        return any(len(overlap.tested) for overlap in self.overlaps.values())
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row for each table: ``test_rows``; of them ``identical``, ``exact`` (identical ones
+        included), ``near``, ``known`` (exact and near), ``share`` (known, in [0, 1]) and
+        ``conflicts`` (an exact match has another label); ``rows`` of the table, ``rows_to_drop``."""
+        return pd.DataFrame.from_dict(
+            {name: overlap.counts() for name, overlap in self.overlaps.items()}, orient="index"
+        )
+
+    def examples(self, most: int = 3) -> pd.DataFrame:
+        """Up to ``most`` known test rows of each kind and table; columns of `Overlap.tested`."""
+        parts = [
+            overlap.tested.groupby("kind", sort=False).head(most).assign(table=name)
+            for name, overlap in self.overlaps.items()
+        ]
+        return pd.concat(parts, ignore_index=True)
+
+    def to_dict(self, examples: int = 3) -> dict:
+        """All counts and row numbers and some examples, as plain types for JSON."""
+        tables = {
+            name: overlap.counts()
+            | {
+                "known_test_rows": overlap.tested["test_row"].tolist(),
+                "leaked_rows": overlap.leaked["row"].tolist(),
+            }
+            for name, overlap in self.overlaps.items()
+        }
+        return {"near": self.near, "tables": tables, "examples": self.examples(examples).to_dict("records")}
+
+    def drop(self, table: pd.DataFrame, name: str = "train", kinds: Collection[str] = KINDS) -> pd.DataFrame:
+        """``table`` without its rows that are in the test; ``to_frame()`` says how many (rows_to_drop).
+
+        The test table is never cut: scores stay comparable with other work.
+
+        Args:
+            table: the table that was audited, training or source.
+            name: its name in the report.
+            kinds: only leaks of these `KINDS`.
+
+        Raises:
+            DataError: an unknown name or kind, or not the table that was audited.
+        """
+        check_choice("A table of the report", name, self.overlaps)
+        for kind in kinds:
+            check_choice("A kind of leak", kind, KINDS)
+        overlap = self.overlaps[name]
+        if len(table) != overlap.rows:
+            raise DataError(
+                f"Rows can be dropped only from the table that was audited as {name!r}, "
+                f"which has {overlap.rows} rows.\nReceived a table of {len(table)} rows."
+            )
+        kept = np.ones(len(table), bool)
+        kept[overlap.leaked["row"][overlap.leaked["kind"].isin(list(kinds))]] = False
+        return table[kept].reset_index(drop=True)
+
+    def __str__(self) -> str:
+        lines = [_sentence(name, overlap.counts()) for name, overlap in self.overlaps.items()]
+        for example in self.examples(1).itertuples():
+            lines += [
+                f"  {example.kind} ({example.similarity:.2f}): test row {example.test_row} "
+                f"{_shorten(example.test_text)!r}",
+                f"    {example.table} row {example.row} {_shorten(example.text)!r}",
+            ]
+        return "\n".join(lines)
+
+
+def audit_leakage(
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    *,
+    source: pd.DataFrame | Mapping[str, pd.DataFrame] | None = None,
+    text: str = "text",
+    text_pair: str | None = None,
+    label: str | None = None,
+    near: float | None = 0.8,
+) -> LeakageReport:
+    """Find the test rows that are also in the training table or in a source table.
+
+    A row of a pair task is known when both of its texts together are.
+
+    Args:
+        train, test: tables of the target.
+        source: one source table, reported as ``"source"``, or several by name.
+        text, text_pair: columns of all tables.
+        label: column whose values tell conflicting duplicates; a table may lack it.
+        near: least Jaccard similarity of near duplicates, in (0, 1]; None finds exact ones only.
+
+    Returns:
+        the report; ``report.drop(train)`` takes the leaked rows out of training.
+
+    Raises:
+        DataError: a column is missing, there are no test rows, ``near`` is out of range, or a
+            source is called "train".
+    """
+    if near is not None and not 0 < near <= 1:
+        raise DataError(f"near must be a similarity in (0, 1], or None.\nReceived {near!r}.")
+    sources = {"source": source} if isinstance(source, pd.DataFrame) else dict(source or {})
+    if "train" in sources:
+        raise DataError("A source must not be called 'train': that is the target's training table.")
+    columns = [text] if text_pair is None else [text, text_pair]
+    check_columns(test, columns, "the test table")
+    if not len(test):
+        raise DataError("The test table must have rows.\nReceived none.")
+    overlaps = {}
+    for name, table in {"train": train, **sources}.items():
+        check_columns(table, columns, f"table {name!r}")
+        overlaps[name] = _compare(table, test, columns, label, near)
+    return LeakageReport(overlaps, near)
+
+
+def normalise(text: str) -> str:
+    """The letters, digits and emoji of ``text``, without case; all of it where it has none."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return folded.translate(_KEPT) or "".join(folded.split())
+
+
+class _KeptCharacters(dict):
+    """Translation table that keeps letters, marks, numbers and symbols such as emoji."""
+
+    def __missing__(self, code: int) -> int | None:
+        category = unicodedata.category(chr(code))
+        self[code] = code if category[0] in "LMN" or category == "So" else None
+        return self[code]
+
+
+_KEPT = _KeptCharacters()
+
+
+def _compare(table, test, columns: list[str], label: str | None, near: float | None) -> Overlap:
+    rows = [*_texts(table, columns), *_texts(test, columns)]
+    raw = pd.factorize(_strings(map(_PAIR.join, rows)))[0]
+    codes, forms = pd.factorize(_strings(_PAIR.join(map(normalise, row)) for row in rows))
+    n = len(table)
+    pairs = _near_pairs(forms, np.unique(codes[n:]), np.unique(codes[:n]), near)
+    tested = _match(raw[n:], codes[n:], raw[:n], codes[:n], pairs)
+    leaked = _match(raw[:n], codes[:n], raw[n:], codes[n:], pairs[:, [1, 0, 2]])
+    tested["conflict"] = _conflicts(table, test, codes, label)
+    tested = tested[tested["kind"] != ""].rename_axis("test_row").reset_index()
+    tested["test_text"] = [" | ".join(rows[n + row]) for row in tested["test_row"]]
+    tested["text"] = [" | ".join(rows[row]) for row in tested["row"]]
+    leaked = leaked[leaked["kind"] != ""].drop(columns="row").rename_axis("row").reset_index()
+    return Overlap(n, len(test), tested, leaked[["row", "kind"]])
+
+
+def _texts(table: pd.DataFrame, columns: list[str]) -> Iterator[tuple[str, ...]]:
+    return zip(*(table[column].fillna("").map(str) for column in columns))
+
+
+def _strings(values: Iterable[str]) -> np.ndarray:
+    return np.array(list(values), object)
+
+
+def _near_pairs(forms, tested: np.ndarray, trained: np.ndarray, near: float | None) -> np.ndarray:
+    """(pairs, 3): codes of a test form and of another training form, and their similarity."""
+    if near is None or not len(trained):
+        return np.empty((0, 3))
+    masked = [re.sub(r"\d+", "0", form) for form in forms]
+    i, j, similarity = find_similar([masked[c] for c in tested], [masked[c] for c in trained], near)
+    pairs = np.column_stack([tested[i], trained[j], similarity])
+    return pairs[pairs[:, 0] != pairs[:, 1]]
+
+
+def _match(raw, codes, other_raw, other_codes, pairs: np.ndarray) -> pd.DataFrame:
+    """For each row its strongest ``kind`` ("" for none), best ``row``, ``similarity``, ``matches``."""
+    size = len(codes) + len(other_codes)
+    first_raw, first = _first_rows(other_raw, size), _first_rows(other_codes, size)
+    copies = np.bincount(other_codes, minlength=size)
+    best = np.zeros(size)
+    near_row = np.full(size, -1)
+    near_copies = np.zeros(size, int)
+    code, other = pairs[:, 0].astype(int), pairs[:, 1].astype(int)
+    np.add.at(near_copies, code, copies[other])
+    ascending = np.argsort(pairs[:, 2], kind="stable")
+    near_row[code[ascending]] = first[other[ascending]]
+    best[code[ascending]] = pairs[ascending, 2]
+    conditions = [first_raw[raw] >= 0, first[codes] >= 0, near_row[codes] >= 0]
+    return pd.DataFrame(
+        {
+            "row": np.select(conditions, [first_raw[raw], first[codes], near_row[codes]], -1),
+            "kind": np.select(conditions, KINDS, ""),
+            "similarity": np.select(conditions, [1.0, 1.0, best[codes]], 0.0),
+            "matches": copies[codes] + near_copies[codes],
+        }
+    )
+
+
+def _first_rows(codes: np.ndarray, size: int) -> np.ndarray:
+    """(size,) int, the first row that has each code, -1 for none."""
+    first = np.full(size, -1)
+    first[codes[::-1]] = np.arange(len(codes))[::-1]
+    return first
+
+
+def _conflicts(table, test, codes: np.ndarray, label: str | None) -> np.ndarray:
+    """(test rows,) bool: a training row of the same form has another label."""
+    if label is None or label not in table.columns or label not in test.columns:
+        return np.zeros(len(test), bool)
+    labels = pd.concat([table[label], test[label]], ignore_index=True)
+    keys = pd.factorize(labels.map(lambda v: tuple(v) if isinstance(v, list | np.ndarray) else v))[0]
+    n = len(table)
+    labelled = keys[:n] >= 0
+    trained = pd.DataFrame({"code": codes[:n], "key": keys[:n]})[labelled]
+    kinds = trained.groupby("code")["key"].agg(["nunique", "first"]).reindex(codes[n:])
+    other = (kinds["nunique"] > 1) | (kinds["first"] != keys[n:])
+    return (other & kinds["nunique"].notna()).to_numpy(bool) & (keys[n:] >= 0)
+
+
+def _sentence(name: str, counts: dict) -> str:
+    known = (
+        f"{name}: {counts['known']} of {counts['test_rows']} test rows are known ({counts['share']:.1%}): "
+        f"{counts['exact']} exact ({counts['identical']} identical), {counts['near']} near"
+    )
+    if counts["conflicts"]:
+        known += f", {counts['conflicts']} with another label"
+    return known + f". {counts['rows_to_drop']} of {counts['rows']} rows to drop."
+
+
+def _shorten(text: str, most: int = 80) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

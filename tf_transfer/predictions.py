@@ -1,0 +1,56 @@
+"""What a model says of the rows of a table: the type that flows from models to evaluation."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+
+from tf_transfer.tasks import Task
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """One task's predictions, in the order of the table's rows.
+
+    Args:
+        task: the resolved task.
+        scores: classification (rows, classes), probabilities that sum to 1; multilabel
+            (rows, classes), one probability a class; regression (rows,), in the label's own unit.
+    """
+
+    task: Task
+    scores: np.ndarray
+
+    @property
+    def probabilities(self) -> np.ndarray | None:
+        """(rows, classes) float, or None for a regression."""
+        return None if self.task.kind == "regression" else self.scores
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(rows,): the likeliest class, the tuple of classes of at least 0.5, or the number."""
+        if self.task.kind == "regression":
+            return self.scores
+        classes = np.empty(len(self.task.classes), object)
+        classes[:] = self.task.classes
+        if self.task.kind == "classification":
+            return classes[self.scores.argmax(1)]
+        labels = np.empty(len(self.scores), object)
+        labels[:] = [tuple(classes[row >= 0.5]) for row in self.scores]
+        return labels
+
+
+class Predictions(dict):
+    """``{task name: Prediction}``, all for the same rows."""
+
+    def to_frame(self, index=None) -> pd.DataFrame:
+        """A column of decoded labels for each task, and ``task:class`` columns of probabilities."""
+        columns = {}
+        for name, prediction in self.items():
+            columns[name] = prediction.labels
+            if prediction.probabilities is not None:
+                for c, column in zip(prediction.task.classes, prediction.probabilities.T):
+                    columns[f"{name}:{c}"] = column
+        return pd.DataFrame(columns, index=index)

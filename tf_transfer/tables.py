@@ -1,0 +1,240 @@
+"""Tables of text and labels: loaded and checked, cleaned, split and saved."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tf_transfer import formats
+from tf_transfer.cleaning import clean_text, find_stop_words
+from tf_transfer.errors import DataError, check_columns, listed
+
+__all__ = ["clean_table", "clean_text", "load_table", "save_table", "split_table"]
+
+MOST_FOLDS = 20
+"""Most folds of a split by group that is also stratified; `test_size` is rounded to whole folds."""
+
+
+def load_table(
+    source: str | os.PathLike | pd.DataFrame,
+    text: str = "text",
+    text_pair: str | None = None,
+    *,
+    encoding: str = "utf-8",
+    delimiter: str | None = None,
+    quote: str | None = '"',
+    drop_empty: bool = False,
+) -> pd.DataFrame:
+    """A checked table: its text columns hold text in every row.
+
+    In CSV and TSV an empty cell is missing, and nothing else is: ``NA``, ``None`` and ``null``
+    are words, in texts and among classes. A column whose other cells are all numbers is the
+    exception: there they are gaps. Text columns stay as they are written, also ``007``.
+
+    Args:
+        source: file (``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson``, each also with ``.gz``;
+            ``.parquet``), or a DataFrame, which is copied.
+        text: column of texts.
+        text_pair: column of second texts, for tasks on pairs.
+        encoding: of a text file; a UTF-8 byte order mark is dropped.
+        delimiter: between the cells of a CSV (comma when not given) or TSV (tab).
+        quote: character around cells that hold a delimiter; None where quotes are plain text.
+        drop_empty: leave out rows without text instead of raising.
+
+    Returns:
+        the rows in file order, index 0 to rows - 1.
+
+    Raises:
+        DataError: the file is missing or malformed, a column is missing or occurs twice, a text
+            is empty or no string, there are no rows. The message names file, line, row or column.
+    """
+    columns = [text] if text_pair is None else [text, text_pair]
+    if isinstance(source, pd.DataFrame):
+        table, where = source.copy(), "the table"
+    elif isinstance(source, str | os.PathLike):
+        path = Path(source)
+        table = formats.read(path, strings=columns, encoding=encoding, delimiter=delimiter, quote=quote)
+        where = f"file {str(path)!r}"
+    else:
+        raise DataError(f"A table is a file's path or a DataFrame.\nReceived a {type(source).__name__}.")
+    check_columns(table, columns, where)
+    table = _check_texts(table.reset_index(drop=True), columns, where, drop_empty)
+    if not len(table):
+        raise DataError(f"{where[0].upper() + where[1:]} must have rows with text.\nReceived none.")
+    return table
+
+
+def save_table(table: pd.DataFrame, path: str | os.PathLike) -> None:
+    """Write a table so that `load_table` reads it back; an existing file is replaced in one step.
+
+    Args:
+        path: file; its extension names the format, as in `load_table`.
+
+    Raises:
+        DataError: unknown extension, or the file cannot be written. Nothing is half-written.
+    """
+    formats.write(table, Path(path))
+
+
+def clean_table(
+    table: pd.DataFrame,
+    text: str = "text",
+    text_pair: str | None = None,
+    *,
+    drop_empty: bool = False,
+    **options,
+) -> pd.DataFrame:
+    """A copy of ``table`` whose texts went through `clean_text`.
+
+    Args:
+        drop_empty: leave out rows of which no text remains instead of raising.
+        options: of `clean_text`.
+
+    Raises:
+        DataError: a column is missing, or no text remains in a row.
+    """
+    columns = [text] if text_pair is None else [text, text_pair]
+    if options.get("stop_words") is not None:
+        options["stop_words"] = find_stop_words(options["stop_words"])
+    check_columns(table, columns)
+    table = _check_texts(table.reset_index(drop=True), columns, "the table", drop_empty)
+    for column in columns:
+        table[column] = [clean_text(value, **options) for value in table[column]]
+    return _check_texts(table, columns, "the table after cleaning", drop_empty)
+
+
+def _check_texts(table: pd.DataFrame, columns: Sequence[str], where: str, drop_empty: bool) -> pd.DataFrame:
+    for column in columns:
+        values = table[column].to_numpy(object)
+        missing = table[column].isna().to_numpy(bool)
+        for row in np.flatnonzero(~missing):
+            if not isinstance(values[row], str):
+                raise DataError(
+                    f"Column {column!r} of {where} must hold text.\n"
+                    f"Received {values[row]!r} ({type(values[row]).__name__}) in row {row}.\n"
+                    f"Convert it, for instance table[{column!r}] = table[{column!r}].astype(str)."
+                )
+        empty = missing | np.array([isinstance(v, str) and not v.strip() for v in values], bool)
+        if empty.any() and not drop_empty:
+            rows = np.flatnonzero(empty)
+            raise DataError(
+                f"Every row of {where} must have text in column {column!r}.\n"
+                f"Received {len(rows)} of {len(table)} rows without, first "
+                f"{', '.join(map(str, rows[:5]))} (counted from 0).\n"
+                "Fill them in, or pass drop_empty=True to leave these rows out."
+            )
+        table = table[~empty].reset_index(drop=True)
+    return table
+
+
+def split_table(
+    table: pd.DataFrame,
+    test_size: float | int = 0.2,
+    *,
+    seed: int = 0,
+    stratify: str | None = None,
+    group: str | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Cut a table into train and test at random.
+
+    Args:
+        test_size: share of the rows in (0, 1), or their number. With ``group`` it is met as
+            nearly as whole groups allow, in twentieths when also stratified.
+        seed: the same seed gives the same split.
+        stratify: column whose values keep their shares on both sides; rows without a value
+            count as one more value.
+        group: column whose equal values stay on one side (a document, an author); rows without
+            a value are groups of their own.
+
+    Returns:
+        train, test: rows in the table's order, each with a new index from 0.
+
+    Raises:
+        DataError: a side would be empty, a value of ``stratify`` occurs once, or there is one group.
+    """
+    from sklearn.model_selection import train_test_split
+
+    check_columns(table, [column for column in (stratify, group) if column is not None])
+    tested = _count_tested(len(table), test_size)
+    strata = None if stratify is None else _codes(table[stratify])
+    if group is not None:
+        rows = _draw_groups(table[group], strata, tested, seed)
+    else:
+        if strata is not None:
+            _check_strata(table[stratify], strata, tested)
+        rows = train_test_split(np.arange(len(table)), test_size=tested, random_state=seed, stratify=strata)[
+            1
+        ]
+    chosen = np.zeros(len(table), bool)
+    chosen[rows] = True
+    return table[~chosen].reset_index(drop=True), table[chosen].reset_index(drop=True)
+
+
+def _count_tested(rows: int, test_size: float | int) -> int:
+    whole = isinstance(test_size, int | np.integer) and not isinstance(test_size, bool)
+    tested = int(test_size) if whole else int(np.ceil(rows * float(test_size) - 1e-9))
+    if not 0 < tested < rows:
+        raise DataError(
+            f"test_size must leave rows on both sides: a share in (0, 1), or 1 to {max(rows - 1, 1)} rows.\n"
+            f"Received test_size={test_size!r} for a table of {rows} rows."
+        )
+    return tested
+
+
+def _codes(column: pd.Series) -> np.ndarray:
+    values = column.map(lambda v: tuple(v) if isinstance(v, list | set | np.ndarray) else v)
+    return pd.factorize(values, use_na_sentinel=False)[0]
+
+
+def _check_strata(column: pd.Series, strata: np.ndarray, tested: int) -> None:
+    counts = np.bincount(strata)
+    if counts.min() < 2 or len(counts) > min(tested, len(column) - tested):
+        once = column[np.isin(strata, np.flatnonzero(counts < 2))]
+        raise DataError(
+            f"Every value of column {column.name!r} must fit on both sides to stratify by it.\n"
+            f"Received {len(counts)} values in {len(column)} rows, {tested} of them for the test; "
+            f"in one row only: {listed(once.tolist())}.\n"
+            "Drop or merge rare values, change test_size, or split without stratify."
+        )
+
+
+def _draw_groups(column: pd.Series, strata: np.ndarray | None, tested: int, seed: int) -> np.ndarray:
+    groups = _codes(column)
+    alone = column.isna().to_numpy(bool)
+    groups[alone] = len(column) + np.arange(alone.sum())
+    groups = np.unique(groups, return_inverse=True)[1]
+    if groups.max() == 0:
+        raise DataError(
+            f"Column {column.name!r} must hold at least two groups to split by it.\n"
+            f"Received only {column.iloc[0]!r} in {len(column)} rows."
+        )
+    if strata is not None:
+        return _draw_stratified_groups(groups, strata, tested, seed)
+    # GroupShuffleSplit would count groups, not rows: unequal groups miss test_size by far.
+    sizes = np.bincount(groups)
+    taken, total = [], 0
+    for candidate in np.random.RandomState(seed).permutation(len(sizes)):
+        grown = total + sizes[candidate]
+        if abs(grown - tested) < abs(total - tested) and grown < len(column):
+            taken, total = [*taken, candidate], grown
+    return np.flatnonzero(np.isin(groups, taken or [sizes.argmin()]))
+
+
+def _draw_stratified_groups(groups: np.ndarray, strata: np.ndarray, tested: int, seed: int) -> np.ndarray:
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    most = int(min(MOST_FOLDS, groups.max() + 1, max(np.bincount(strata).max(), 2)))
+    share = min(max(Fraction(tested, len(groups)), Fraction(1, most)), 1 - Fraction(1, most))
+    share = share.limit_denominator(most)
+    splitter = StratifiedGroupKFold(share.denominator, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        # A value rarer than the folds is not in every fold; the caller asked for a best effort.
+        warnings.simplefilter("ignore", UserWarning)
+        tests = [test for _, test in splitter.split(strata, strata, groups)]
+    return np.concatenate(tests[: share.numerator])

@@ -1,0 +1,295 @@
+"""What is predicted: a task's name, label column, kind, classes and weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import numbers
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from tf_transfer.errors import DataError, check_choice, check_columns, listed, nearest
+
+Kind = Literal["auto", "classification", "multilabel", "regression"]
+KINDS = ("auto", "classification", "multilabel", "regression")
+SEPARATOR = "|"
+"""Between the labels of a multi-label cell in a text file: ``sports|politics``."""
+
+MAX_INFERRED_CLASSES = 20
+"""Integer columns with more distinct values than this are taken for regression."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One thing to predict from a text or a pair of texts.
+
+    Args:
+        name: what the task is called in metrics, predictions and reports.
+        label: the column that holds its labels; the name when not given. A row whose label
+            is missing (NaN, None, empty text) does not count for this task.
+        kind: ``"classification"``, ``"multilabel"``, ``"regression"``, or ``"auto"``:
+            inferred from the column (see `infer_kind`).
+        classes: the class names in the order of the head's outputs; inferred (sorted)
+            when not given. Not for regression; a task with classes is never inferred as one.
+        loss_weight: factor of this task in the training loss; 0 trains nothing for it.
+        class_weight: factor of each class in the training loss: a mapping from class name
+            to float, or ``"balanced"`` for N / (classes * count), as in scikit-learn.
+            Not for regression.
+    """
+
+    name: str
+    label: str = ""
+    kind: Kind = "auto"
+    classes: tuple = ()
+    loss_weight: float = 1.0
+    class_weight: Mapping | Literal["balanced"] | None = None
+
+    def __post_init__(self):
+        if not self.name or not isinstance(self.name, str):
+            raise DataError(f"A task must have a name.\nReceived name={self.name!r}.")
+        if "/" in self.name:
+            raise DataError(f"A task's name must not contain '/'.\nReceived name={self.name!r}.")
+        check_choice(f"kind of task {self.name!r}", self.kind, KINDS)
+        object.__setattr__(self, "label", self.label or self.name)
+        if isinstance(self.classes, str):
+            raise DataError(f"classes of task {self.name!r} must be a list.\nReceived {self.classes!r}.")
+        object.__setattr__(self, "classes", tuple(map(_plain, () if self.classes is None else self.classes)))
+        if not _is_weight(self.loss_weight):
+            raise DataError(
+                f"loss_weight of task {self.name!r} must be a number of at least 0.\n"
+                f"Received {self.loss_weight!r}."
+            )
+        if isinstance(self.class_weight, str):
+            check_choice(f"class_weight of task {self.name!r}", self.class_weight, ["balanced"])
+        if self.kind == "regression" and (self.classes or self.class_weight):
+            raise DataError(
+                f"Task {self.name!r} is a regression and has no classes.\n"
+                f"Received classes={self.classes!r}, class_weight={self.class_weight!r}.\n"
+                "Drop them, or set kind='classification'."
+            )
+        if len(set(self.classes)) != len(self.classes):
+            raise DataError(f"Classes of task {self.name!r} must differ.\nReceived {self.classes!r}.")
+        if self.kind == "classification" and len(self.classes) == 1:
+            raise DataError(
+                f"Task {self.name!r} needs at least two classes to learn a difference.\n"
+                f"Received classes={self.classes!r}.\nName all classes, or leave them to be inferred."
+            )
+
+    @property
+    def resolved(self) -> bool:
+        """Whether kind and classes are known, so that a head can be built."""
+        return self.kind == "regression" or (self.kind != "auto" and len(self.classes) > 0)
+
+    @property
+    def outputs(self) -> int:
+        """Width of the head: the number of classes, or 1 for a regression."""
+        return 1 if self.kind == "regression" else len(self.classes)
+
+    def resolve(self, table: pd.DataFrame) -> Task:
+        """The same task with kind and classes read from ``table`` where they were open.
+
+        Raises:
+            DataError: the label column is missing or empty, or holds a single class.
+        """
+        if self.resolved:
+            return self
+        check_columns(table, [self.label], f"the training table (labels of task {self.name!r})")
+        column = table[self.label]
+        if not _present(column).any():
+            raise DataError(
+                f"Task {self.name!r} needs labels to learn from.\n"
+                f"Received a column {self.label!r} with no label in {len(column)} rows."
+            )
+        kind = infer_kind(column) if self.kind == "auto" else self.kind
+        if kind == "regression" and self.classes:
+            kind = "classification"
+        if kind == "regression":
+            return dataclasses.replace(self, kind=kind)
+        return dataclasses.replace(self, kind=kind, classes=self.classes or self._find_classes(kind, column))
+
+    def _find_classes(self, kind: Kind, column: pd.Series) -> tuple:
+        rows = np.flatnonzero(_present(column))
+        values = column.to_numpy(object)
+        if kind == "multilabel":
+            found = {c for r in rows for c in _as_labels(values[r])}
+        else:
+            found = {self._single(values[r], r, "the training table") for r in rows}
+        classes = tuple(sorted(found, key=lambda c: (isinstance(c, str), c)))
+        least = 1 if kind == "multilabel" else 2
+        if len(classes) < least:
+            raise DataError(
+                f"Task {self.name!r} needs at least {'one class' if least == 1 else 'two classes'} "
+                f"to learn a difference.\n"
+                f"Received {listed(classes)} in column {self.label!r} ({len(rows)} labelled rows).\n"
+                "Add rows of another class, name all classes in Task(classes=...), or leave this task out."
+            )
+        return classes
+
+    def encode(self, table: pd.DataFrame, where: str = "the table") -> tuple[np.ndarray, np.ndarray]:
+        """Labels as numbers.
+
+        Args:
+            table: rows; a table without the label column has no labels for this task.
+            where: what to call the table in an error.
+
+        Returns:
+            y: classification (rows,) int32 class index; multilabel (rows, classes) float32 of
+                0 and 1; regression (rows,) float64 in the column's own unit. 0 where missing.
+            present: (rows,) bool, whether the row has a label for this task.
+
+        Raises:
+            DataError: a class that the task does not have; a label that is infinite or no number.
+        """
+        if not self.resolved:
+            raise DataError(f"Task {self.name!r} has no kind or classes yet: call resolve(table), or fit.")
+        if self.label not in table.columns:
+            shape = (len(table), self.outputs) if self.kind == "multilabel" else (len(table),)
+            return np.zeros(shape, _DTYPES[self.kind]), np.zeros(len(table), bool)
+        check_columns(table, [self.label], where)
+        column, present = table[self.label], _present(table[self.label])
+        if self.kind == "regression":
+            return self._encode_numbers(column, present, where), present
+        index = {c: i for i, c in enumerate(self.classes)}
+        if self.kind == "classification":
+            y = np.zeros(len(table), np.int32)
+            rows = np.flatnonzero(present)
+            values = column.to_numpy(object)
+            y[rows] = [self._lookup(index, self._single(values[r], r, where), r, where) for r in rows]
+            return y, present
+        y = np.zeros((len(table), len(self.classes)), np.float32)
+        for row, value in enumerate(column.to_numpy(object)):
+            for label in _as_labels(value) if present[row] else ():
+                y[row, self._lookup(index, label, row, where)] = 1
+        return y, present
+
+    def _encode_numbers(self, column, present, where) -> np.ndarray:
+        if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
+            column = column.astype(str)
+        numbers = pd.to_numeric(column.where(present), errors="coerce").to_numpy(np.float64)
+        bad = np.flatnonzero(present & ~np.isfinite(numbers))
+        if len(bad):
+            raise DataError(
+                f"Labels of the regression {self.name!r} must be finite numbers.\n"
+                f"Received {_plain(column.iloc[bad[0]])!r} in column {self.label!r}, row {bad[0]} of {where} "
+                f"({len(bad)} such rows).\nMend or empty these cells; an empty cell is left out."
+            )
+        return np.where(present, numbers, 0.0)
+
+    def _single(self, value, row: int, where: str):
+        if isinstance(value, _LISTS):
+            raise DataError(
+                f"Task {self.name!r} is a classification: one class in a row.\n"
+                f"Received {value!r} in column {self.label!r}, row {row} of {where}.\n"
+                "Set kind='multilabel' in Task(...)."
+            )
+        return _plain(value)
+
+    def _lookup(self, index: dict, value, row: int, where: str) -> int:
+        # A class read back from a text file is a str even where training saw an int.
+        found = index.get(value, index.get(str(value)))
+        if found is None and isinstance(value, str):
+            found = {str(c): i for c, i in index.items()}.get(value)
+        if found is None:
+            raise DataError(
+                f"Task {self.name!r} knows the classes {listed(self.classes)}.\n"
+                f"Received {value!r} in column {self.label!r}, row {row} of {where}."
+                f"{nearest(value, map(str, self.classes))}\n"
+                "A class must be seen in training: add such rows there, name it in Task(classes=...), "
+                "or drop these rows."
+            )
+        return found
+
+    def class_weights(self, y: np.ndarray) -> np.ndarray | None:
+        """(classes,) float32 factors for the labels ``y`` of the present rows, or None.
+
+        Raises:
+            DataError: `class_weight` names a class that the task does not have.
+        """
+        if self.class_weight is None or self.kind == "regression":
+            return None
+        if isinstance(self.class_weight, str):
+            counts = y.sum(0) if self.kind == "multilabel" else np.bincount(y, minlength=len(self.classes))
+            return (len(y) / np.maximum(len(self.classes) * counts, 1)).astype(np.float32)
+        names = [str(c) for c in self.classes]
+        for name, weight in self.class_weight.items():
+            if str(name) not in names:
+                raise DataError(
+                    f"class_weight of task {self.name!r} must name its classes {listed(self.classes)}.\n"
+                    f"Received {name!r}.{nearest(name, names)}"
+                )
+            if not _is_weight(weight):
+                raise DataError(
+                    f"class_weight of task {self.name!r} must hold numbers of at least 0.\n"
+                    f"Received {weight!r} for class {name!r}."
+                )
+        # Keys read back from JSON are text even where the classes are numbers.
+        weights = {str(name): weight for name, weight in self.class_weight.items()}
+        return np.array([weights.get(name, 1.0) for name in names], np.float32)
+
+
+_DTYPES = {"classification": np.int32, "multilabel": np.float32, "regression": np.float64}
+_LISTS = (list, tuple, set, frozenset, np.ndarray)
+
+
+def infer_kind(values: pd.Series) -> Kind:
+    """The kind of task that a column of labels asks for.
+
+    Lists, or text with ``|`` between labels: multilabel. Numbers with a fraction, or integers
+    of more than 20 distinct values, or an infinite number (which `Task.encode` then reports):
+    regression. Everything else: classification.
+    """
+    values = values[_present(values)]
+    if any(isinstance(v, _LISTS) for v in values) or any(
+        isinstance(v, str) and SEPARATOR in v for v in values
+    ):
+        return "multilabel"
+    if pd.api.types.is_bool_dtype(values) or not pd.api.types.is_numeric_dtype(values.infer_objects()):
+        return "classification"
+    values = values.to_numpy(np.float64)
+    whole = bool(np.all(np.isfinite(values) & (values == np.round(values))))
+    return "classification" if whole and len(np.unique(values)) <= MAX_INFERRED_CLASSES else "regression"
+
+
+def infer_tasks(table: pd.DataFrame, text: str = "text", text_pair: str | None = None) -> list[Task]:
+    """A resolved task for each column of ``table`` that is not text.
+
+    Raises:
+        DataError: there is no such column.
+    """
+    columns = [c for c in table.columns if c not in (text, text_pair)]
+    if not columns:
+        raise DataError(
+            f"A table needs a label column beside the text.\nReceived only {listed(list(table.columns))}."
+        )
+    return [Task(c).resolve(table) for c in columns]
+
+
+def _present(column: pd.Series) -> np.ndarray:
+    """(rows,) bool: False for NaN, None and empty text; an empty list is a label ("none of them")."""
+    present = column.notna().to_numpy(bool)
+    if pd.api.types.is_numeric_dtype(column):
+        return present
+    blank = np.fromiter((isinstance(v, str) and not v.strip() for v in column), bool, len(column))
+    return present & ~blank
+
+
+def _plain(value):
+    """A class name as plain Python: 3.0 in a column with gaps is the class 3."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value.strip() if isinstance(value, str) else value
+
+
+def _is_weight(value) -> bool:
+    return isinstance(value, numbers.Real) and bool(np.isfinite(value)) and value >= 0
+
+
+def _as_labels(value) -> Sequence:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(SEPARATOR) if part.strip()]
+    if isinstance(value, _LISTS):
+        return [_plain(v) for v in value]
+    return [_plain(value)]
