@@ -74,7 +74,7 @@ def clean_text(
     if control:
         text = _CONTROL.sub(lambda match: match[1] or "", text)
     if urls != "keep":
-        text = _URL.sub(URL_PLACEHOLDER if urls == "replace" else " ", text)
+        text = _URL.sub(URL_PLACEHOLDER if urls == "replace" else "", text)
     if stop_words is not None:
         unwanted = find_stop_words(stop_words)
         text = _WORD.sub(lambda match: "" if match[0].lower() in unwanted else match[0], text)

@@ -111,6 +111,10 @@ class Encoder(keras.layers.Layer):
         total = tf.einsum("bld,bl->bd", hidden, mask)
         return total / tf.maximum(tf.reduce_sum(mask, axis=1, keepdims=True), 1)
 
+    def dropout_seed(self, index: int) -> tf.Tensor:
+        """(2,) int32: this step's seed for a dropout outside the transformer; ``index`` < 0."""
+        return kernels.dropout_seed(self.dropout_state, index)
+
     def reseed(self, seed: int) -> None:
         """Starts the sequence of dropout masks of ``seed``."""
         self.dropout_state.assign([seed % 2**31, 0])

@@ -40,8 +40,13 @@ class StatelessMasks:
         pass
 
     def dropout(self, inputs, rate, noise_shape=None):
-        seed = tf.stack([self._state[0] * 1009 + self._index, self._state[1]])
+        seed = dropout_seed(self._state, self._index)
         return tf.nn.experimental.stateless_dropout(inputs, rate, seed=seed, noise_shape=noise_shape)
+
+
+def dropout_seed(state: tf.Variable, index: int) -> tf.Tensor:
+    """(2,) int32: the seed of dropout layer ``index`` in the run and step of ``state``."""
+    return tf.stack([state[0] * 1009 + index, state[1]])
 
 
 @tf.function(jit_compile=True, autograph=False)

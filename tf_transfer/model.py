@@ -12,8 +12,7 @@ import pandas as pd
 import tensorflow as tf
 import tf_keras as keras
 
-from tf_transfer import batches, evaluation
-from tf_transfer.encoders import Encoder, freeze
+from tf_transfer import batches, encoders, evaluation
 from tf_transfer.errors import DataError, TrainingError, listed
 from tf_transfer.heads import make_head
 from tf_transfer.optimization import AdamW, WarmupDecay, auto_learning_rate, auto_optimizer
@@ -46,7 +45,7 @@ class TransferModel(keras.Model):
     """
 
     def __init__(
-        self, encoder: Encoder, tasks: Task | Sequence[Task], *, text: str = "text",
+        self, encoder: encoders.Encoder, tasks: Task | Sequence[Task], *, text: str = "text",
         text_pair: str | None = None, max_length: int = 128, freeze: str | int = "none",
         dropout: float = 0.1, seed: int = 0,
     ):  # fmt: skip
@@ -60,7 +59,7 @@ class TransferModel(keras.Model):
             "text": text, "text_pair": text_pair, "max_length": max_length, "freeze": freeze,
             "dropout": dropout, "seed": seed,
         }  # fmt: skip
-        _freeze(encoder, freeze)
+        encoders.freeze(encoder, freeze)
         self.heads = {}
         self._vectors = collections.OrderedDict()
         self._encode = None
@@ -124,11 +123,9 @@ class TransferModel(keras.Model):
 
     def apply_heads(self, vectors: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
         """``{task: outputs}`` from the texts' vectors (batch, width)."""
-        state = self.encoder.dropout_state
-        seeds = {t.name: [-1 - i, state[0], state[1]] for i, t in enumerate(self.tasks)}
         return {
-            name: head(vectors, tf.stack([seeds[name][0] + state[0] * 1009, state[1]]) if training else None)
-            for name, head in self.heads.items()
+            t.name: self.heads[t.name](vectors, self.encoder.dropout_seed(-1 - i) if training else None)
+            for i, t in enumerate(self.tasks)
         }
 
     def compile(
@@ -150,7 +147,7 @@ class TransferModel(keras.Model):
         if optimizer == "auto":
             peak = auto_learning_rate(self.encoder.width) if learning_rate == "auto" else learning_rate
             optimizer = auto_optimizer(peak)
-        super().compile(optimizer=optimizer, weighted_metrics=metrics, **kwargs)
+        super().compile(optimizer=optimizer, weighted_metrics=metrics or [], **kwargs)
         self._loss = keras.metrics.Mean(name="loss")
         self._task_losses = {t.name: keras.metrics.Mean(name=f"{t.name}_loss") for t in self.tasks}
 
@@ -283,16 +280,15 @@ class TransferModel(keras.Model):
             return super().evaluate(x, y, verbose=verbose, **kwargs)
         self._require_heads()
         splits = x if isinstance(x, Mapping) else {"test": x}
-        results = {}
+        predicted, truths = {}, {}
         for name, split in splits.items():
             if is_tables(split):
                 table = join_tables(split)
-                truth = evaluation.encode_truth(self.tasks, table, where=f"the split {name!r}")
-                predictions = self.predict(table, batch_size=batch_size, verbose=verbose)
+                truths[name] = evaluation.encode_split(self.tasks, table, name)
+                predicted[name] = self.predict(table, batch_size=batch_size, verbose=verbose)
             else:
-                truth, predictions = self._truth_of(split), self.predict(split, verbose=verbose)
-            results[name] = evaluation.score_split(self.tasks, predictions, truth)
-        return evaluation.Evaluation(results)
+                truths[name], predicted[name] = self._truth_of(split), self.predict(split, verbose=verbose)
+        return evaluation.score(self.tasks, predicted, truths)
 
     def _truth_of(self, dataset) -> dict:
         """``{task: (y, present)}`` of a data set of ``(x, y, w)``."""
@@ -357,7 +353,7 @@ class TransferModel(keras.Model):
     def encoder_fingerprint(self) -> bytes:
         """A hash of the encoder's weights."""
         digest = hashlib.sha1(usedforsecurity=False)
-        for variable in self.encoder.weights[:-1] if False else self.encoder.transformer.weights:
+        for variable in self.encoder.transformer.weights:
             digest.update(np.ascontiguousarray(variable.numpy()))
         return digest.digest()
 
@@ -424,7 +420,7 @@ def join_tables(x) -> pd.DataFrame:
     return x if isinstance(x, pd.DataFrame) else pd.concat(x, ignore_index=True)
 
 
-def _freeze(encoder: Encoder, depth: str | int) -> None:
+def _freeze(encoder: encoders.Encoder, depth: str | int) -> None:
     freeze(encoder, depth)
 
 
