@@ -224,6 +224,8 @@ def degenerate(kind, case):
             if kind == "classification"
             else y * (np.arange(30) == 0).reshape((-1,) + (1,) * (y.ndim - 1))
         )
+    elif case == "two values" and kind == "regression":
+        scores = scores * 1e-9 + (np.arange(30) % 3 == 0)
     elif case == "outlier":
         scores = scores.copy()
         if kind == "regression":
@@ -231,7 +233,7 @@ def degenerate(kind, case):
     return y, scores
 
 
-@pytest.mark.parametrize("case", ["random", "constant prediction", "rare", "outlier"])
+@pytest.mark.parametrize("case", ["random", "constant prediction", "rare", "outlier", "two values"])
 @pytest.mark.parametrize("kind, metric", [(kind, m) for kind in SCALARS for m in SCALARS[kind]])
 @pytest.mark.filterwarnings("ignore::tf_transfer.metrics.UndefinedMetricWarning")
 def test_resampled_is_the_suite_of_the_repeated_rows(kind, metric, case, monkeypatch):
@@ -240,6 +242,7 @@ def test_resampled_is_the_suite_of_the_repeated_rows(kind, metric, case, monkeyp
     counts = np.random.default_rng(1).multinomial(30, np.full(30, 1 / 30), size=16)
     counts[0] = np.eye(30, dtype=int)[4] * 30
     counts[1] = 1
+    counts[2] = np.where(np.arange(30) % 3 == 0, 3, 0)
     function = getattr(metrics, f"{kind}_suite")
     want = [function(*(np.repeat(v, c, axis=0) for v in (y, scores)))[metric] for c in counts]
     got = resampled(metric, kind, y, scores, counts)

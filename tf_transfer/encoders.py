@@ -193,7 +193,9 @@ def load_encoder(
                 "Expected config.json, weights as model.safetensors, and a fast tokenizer (tokenizer.json)."
             ) from error
     if not getattr(tokenizer, "is_fast", False):
-        raise DataError(f"{name!r} has no fast tokenizer.\nAdd its tokenizer.json, for instance by converting it.")
+        raise DataError(
+            f"{name!r} has no fast tokenizer.\nAdd its tokenizer.json, for instance by converting it."
+        )
     return Encoder(transformer, tokenizer, pooling)
 
 
@@ -218,7 +220,13 @@ def tiny_encoder(
         sizes |= {"n_embd": width, "n_layer": layers, "n_head": 2, "n_positions": 128}
         rates = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
     elif family == "t5":
-        sizes |= {"d_model": width, "d_kv": width // 2, "d_ff": 2 * width, "num_layers": layers, "num_heads": 2}
+        sizes |= {
+            "d_model": width,
+            "d_kv": width // 2,
+            "d_ff": 2 * width,
+            "num_layers": layers,
+            "num_heads": 2,
+        }
         rates = ("dropout_rate",)
     elif family == "distilbert":
         sizes |= {"dim": width, "hidden_dim": 2 * width, "n_layers": layers, "n_heads": 2}
@@ -278,7 +286,9 @@ def freeze(encoder: Encoder, depth: str | int = "none") -> None:
     blocks = _blocks(transformer)
     number = 0 if depth == "embeddings" else depth
     if number > len(blocks):
-        shared = " (its layers share the weights of one block)" if encoder.config.model_type == "albert" else ""
+        shared = (
+            " (its layers share the weights of one block)" if encoder.config.model_type == "albert" else ""
+        )
         raise DataError(
             f"freeze={number} asks for more blocks than the encoder has.\n"
             f"Received a {encoder.config.model_type} of {len(blocks)} blocks{shared}.\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -61,8 +60,8 @@ class TransferModel(keras.Model):
         }  # fmt: skip
         encoders.freeze(encoder, freeze)
         self.heads = {}
-        self._vectors = collections.OrderedDict()
-        self._encode = None
+        self._vectors = _VectorCache()
+        self._encode_batch = None
         self.built = True
         self._make_heads()
 
@@ -195,7 +194,9 @@ class TransferModel(keras.Model):
         with tf.GradientTape() as tape:
             outputs = self(x, training=True)
             loss, parts, count = self.compute_losses(y, outputs, w)
-            scaled = self.optimizer.get_scaled_loss(loss) if hasattr(self.optimizer, "get_scaled_loss") else loss
+            scaled = (
+                self.optimizer.get_scaled_loss(loss) if hasattr(self.optimizer, "get_scaled_loss") else loss
+            )
         gradients = tape.gradient(scaled, variables)
         if scaled is not loss:
             gradients = self.optimizer.get_unscaled_gradients(gradients)
@@ -326,16 +327,15 @@ class TransferModel(keras.Model):
     def encode(self, table: pd.DataFrame, batch_size: int = 32, verbose="auto") -> np.ndarray:
         """(rows, width) float32: the texts' vectors, kept until the encoder's weights change."""
         tokens = self.tokenise(table)
-        key = (self.encoder_fingerprint(), hashlib.sha256(tokens.ids.tobytes() + tokens.lengths.tobytes()).digest())
-        if key not in self._vectors:
-            self._vectors[key] = self._encode_tokens(tokens, batch_size, verbose)
-            if len(self._vectors) > CACHED_TABLES:
-                self._vectors.popitem(last=False)
-        return self._vectors[key]
+        key = (
+            self.encoder_fingerprint(),
+            hashlib.sha256(tokens.ids.tobytes() + tokens.lengths.tobytes()).digest(),
+        )
+        return self._vectors.get(key, lambda: self._encode_tokens(tokens, batch_size, verbose))
 
     def _encode_tokens(self, tokens: batches.Tokens, batch_size: int, verbose) -> np.ndarray:
-        if self._encode is None:
-            self._encode = tf.function(lambda x: self.encoder(x, training=False), reduce_retracing=True)
+        if self._encode_batch is None:
+            self._encode_batch = tf.function(lambda x: self.encoder(x, training=False), reduce_retracing=True)
         order = batches.by_length(tokens)
         dataset = batches.to_dataset(batches.take(tokens, order), batch_size=batch_size)
         steps = int(dataset.cardinality())
@@ -343,12 +343,16 @@ class TransferModel(keras.Model):
         vectors = np.empty((len(tokens), self.encoder.width), np.float32)
         done = 0
         for step, x in enumerate(dataset):
-            found = tf.cast(self._encode(x), tf.float32).numpy()
+            found = tf.cast(self._encode_batch(x), tf.float32).numpy()
             vectors[order[done : done + len(found)]] = found
             done += len(found)
             if bar:
                 bar.update(step + 1)
         return vectors
+
+    def share_vectors(self, other: TransferModel) -> None:
+        """Uses ``other``'s kept vectors too; they are found by the encoder's weights."""
+        self._vectors = other._vectors
 
     def encoder_fingerprint(self) -> bytes:
         """A hash of the encoder's weights."""
@@ -376,6 +380,20 @@ class TransferModel(keras.Model):
     def compiled_once(self) -> bool:
         """Whether `compile` was called."""
         return getattr(self, "optimizer", None) is not None
+
+
+class _VectorCache:
+    """The last few tables' vectors. An object of its own, so that Keras does not track its content."""
+
+    def __init__(self):
+        self._kept: dict = {}
+
+    def get(self, key, compute):
+        if key not in self._kept:
+            self._kept[key] = compute()
+            if len(self._kept) > CACHED_TABLES:
+                del self._kept[next(iter(self._kept))]
+        return self._kept[key]
 
 
 class _StopOnNaN(keras.callbacks.Callback):

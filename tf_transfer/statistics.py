@@ -13,7 +13,10 @@ rows and seeds share is counted up to three times. So the two parts are kept apa
   that of the seeds in the sum. Satterthwaite's (S - 1) / share² takes a share that was itself estimated
   from S seeds for certain and gives up to 8 % false verdicts for S = 3; Student's S - 1 gives 2 %.
 
-SIMULATED
+Simulated false verdicts (*helped* or *hurt* at 95 % without a true difference; 14 settings of seed, row and
+shared noise, skewed and binary outcomes, 200 rows; 1,500 experiments each, so ± 0.6): 3.4 to 6.3 % for 3
+seeds, 3.1 to 5.5 % for 5, 4.2 to 6.0 % for 10. With normal errors of known size: 3.7 to 5.7, 3.9 to 5.0
+and 4.3 to 5.0 %, where the plain two-level bootstrap gives 0.2 to 25 % for 3 seeds.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def load_table(
     """
     columns = [text] if text_pair is None else [text, text_pair]
     if isinstance(source, pd.DataFrame):
-        table, where = source.copy(), "the table"
+        table, where = source, "the table"
     elif isinstance(source, str | os.PathLike):
         path = Path(source)
         table = formats.read(path, strings=columns, encoding=encoding, delimiter=delimiter, quote=quote)
@@ -168,9 +168,8 @@ def split_table(
     else:
         if strata is not None:
             _check_strata(table[stratify], strata, tested)
-        rows = train_test_split(np.arange(len(table)), test_size=tested, random_state=seed, stratify=strata)[
-            1
-        ]
+        every = np.arange(len(table))
+        rows = train_test_split(every, test_size=tested, random_state=seed, stratify=strata)[1]
     chosen = np.zeros(len(table), bool)
     chosen[rows] = True
     return table[~chosen].reset_index(drop=True), table[chosen].reset_index(drop=True)
@@ -178,13 +177,13 @@ def split_table(
 
 def _count_tested(rows: int, test_size: float | int) -> int:
     whole = isinstance(test_size, int | np.integer) and not isinstance(test_size, bool)
-    tested = int(test_size) if whole else int(np.ceil(rows * float(test_size) - 1e-9))
+    tested = test_size if whole else np.ceil(rows * float(test_size) - 1e-9)
     if not 0 < tested < rows:
         raise DataError(
             f"test_size must leave rows on both sides: a share in (0, 1), or 1 to {max(rows - 1, 1)} rows.\n"
             f"Received test_size={test_size!r} for a table of {rows} rows."
         )
-    return tested
+    return int(tested)
 
 
 def _codes(column: pd.Series) -> np.ndarray:

@@ -1,0 +1,152 @@
+"""A trained model as a folder: config.json, model.safetensors and the encoder's own files."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from tf_transfer import __version__, encoders
+from tf_transfer.errors import CheckpointError, listed
+from tf_transfer.model import TransferModel
+from tf_transfer.storage import whole_file, whole_folder
+from tf_transfer.tasks import Task
+
+FORMAT = "tf_transfer/1"
+CONFIG, WEIGHTS, ENCODER = "config.json", "model.safetensors", "encoder"
+
+
+def save_model(model: TransferModel, folder: str | Path, overwrite: bool = True) -> None:
+    """Writes a model; an earlier folder of that name is replaced only when all is written.
+
+    Raises:
+        CheckpointError: the disk is full, the folder cannot be written, or it exists and
+            ``overwrite`` is False.
+        DataError: the tasks of the model have no kind or classes yet.
+    """
+    model._require_heads()
+    config = {
+        "format": FORMAT,
+        "tf_transfer": __version__,
+        "tasks": [_task_to_json(t) for t in model.tasks],
+        "options": model.options,
+        "weights": [[*v.shape] for v in model.state],
+    }
+    with whole_folder(folder, overwrite) as staging:
+        (staging / CONFIG).write_text(json.dumps(config, indent=1, default=_plain), encoding="utf-8")
+        (staging / ENCODER).mkdir()
+        encoders.save_config(model.encoder, staging / ENCODER)
+        _write_tensors(model, staging / WEIGHTS, {})
+
+
+def load_model(folder: str | Path) -> TransferModel:
+    """The model that `save_model` wrote, not compiled; it predicts the same bits.
+
+    Raises:
+        CheckpointError: no such folder, a file is missing, damaged, or not of this toolkit.
+    """
+    folder = Path(folder)
+    config = _read_config(folder)
+    try:
+        tasks = [_task_from_json(t) for t in config["tasks"]]
+        model = TransferModel(encoders.encoder_from_config(folder / ENCODER), tasks, **config["options"])
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise CheckpointError(
+            f"{folder} is damaged: {str(error).splitlines()[0]}\nSave the model again."
+        ) from error
+    load_state(model, folder / WEIGHTS)
+    return model
+
+
+def save_state(model: TransferModel, path: str | Path, note: dict[str, str]) -> None:
+    """Writes the weights alone, and a note beside them, whole or not at all.
+
+    Raises:
+        CheckpointError: the disk is full or the file cannot be written.
+    """
+    with whole_file(path) as staging:
+        _write_tensors(model, staging, note)
+
+
+def load_state(model: TransferModel, path: str | Path) -> dict[str, str]:
+    """Sets the weights that `save_state` wrote for a model of the same architecture; returns the note.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or of another architecture; ``model`` is
+            then as it was.
+    """
+    try:
+        with safetensors.safe_open(path, framework="np") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
+            note = file.metadata() or {}
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is missing or damaged: {error}\nSave the model again, or copy the whole folder."
+        ) from error
+    expected = {_key(i): tuple(v.shape) for i, v in enumerate(model.state)}
+    wrong = [k for k in expected if k not in tensors or tensors[k].shape != expected[k]]
+    if wrong or len(tensors) != len(expected):
+        raise CheckpointError(
+            f"{path} does not fit the model.\n"
+            f"Expected {len(expected)} weights; received {len(tensors)}; missing or of another shape are "
+            f"{listed(wrong)}.\nThe file comes from another model: save the model again."
+        )
+    for i, variable in enumerate(model.state):
+        variable.assign(tensors[_key(i)])
+    return note
+
+
+def _write_tensors(model: TransferModel, path: Path, note: dict[str, str]) -> None:
+    tensors = {_key(i): np.ascontiguousarray(v.numpy()) for i, v in enumerate(model.state)}
+    try:
+        safetensors.numpy.save_file(tensors, path, metadata=note or None)
+    except safetensors.SafetensorError as error:
+        # safetensors wraps the system's error in one of its own.
+        full = "No space left" in str(error) or "os error 28" in str(error)
+        raise OSError(errno.ENOSPC if full else errno.EIO, str(error)) from error
+
+
+def _task_to_json(task: Task) -> dict:
+    fields = dataclasses.asdict(task)
+    if isinstance(task.class_weight, Mapping):  # pairs, since the keys of a JSON object are text
+        fields["class_weight"] = list(task.class_weight.items())
+    return fields
+
+
+def _task_from_json(fields: dict) -> Task:
+    weight = fields["class_weight"]
+    return Task(**{**fields, "class_weight": dict(weight) if isinstance(weight, list) else weight})
+
+
+def _key(index: int) -> str:
+    return f"weight_{index:04d}"
+
+
+def _read_config(folder: Path) -> dict:
+    path = folder / CONFIG
+    if not path.is_file():
+        found = listed(sorted(p.name for p in folder.iterdir())) if folder.is_dir() else "no such folder"
+        raise CheckpointError(
+            f"{folder} must be the folder of a saved model, with {CONFIG} and {WEIGHTS}.\nReceived: {found}."
+        )
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{path} is damaged: {error}\nSave the model again.") from error
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        received = config.get("format", "no 'format'") if isinstance(config, dict) else type(config).__name__
+        raise CheckpointError(
+            f"{path} must be of the format {FORMAT!r}.\nReceived {received!r}: it was written by another program"
+            " or version.\nTo use a Hugging Face model, load it with load_encoder."
+        )
+    return config
+
+
+def _plain(value):
+    return value.item() if isinstance(value, np.generic) else str(value)

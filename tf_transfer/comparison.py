@@ -1,0 +1,265 @@
+"""Strategies x targets x label budgets x seeds: what was run, and what follows from it."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import shutil
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+
+import pandas as pd
+
+from tf_transfer import metrics
+from tf_transfer.errors import CheckpointError
+from tf_transfer.experiment import Experiment, load_experiment
+from tf_transfer.prepared import Prepared, plain_task
+from tf_transfer.runs import Cell, Run, all_cells
+from tf_transfer.statistics import paired_difference
+from tf_transfer.storage import write_text
+from tf_transfer.tables import save_table
+from tf_transfer.tasks import Task
+
+
+def compare(
+    experiment: Experiment | Mapping | str | Path, output: str | Path | None = None, *,
+    say: Callable[[str, int, int], None] | None = None,
+) -> Comparison:  # fmt: skip
+    """Runs every strategy on every target with every label budget and seed.
+
+    All strategies see the same sampled labels and the same test rows; the labels of a smaller
+    budget are among those of a larger one. A strategy is trained on the sources once for a seed.
+    The test split of a target is predicted, and used for nothing else.
+
+    Args:
+        experiment: see `load_experiment`.
+        output: folder that keeps every cell as soon as it is done; a run that was stopped goes on
+            from there. None keeps the cells in a temporary folder.
+        say: called with what goes on, and the numbers of cells done and in all.
+
+    Raises:
+        DataError: the experiment, its data, or the folder's content is not usable; all of it is
+            checked before anything is trained.
+    """
+    experiment = load_experiment(experiment)
+    data = Prepared.load(experiment)
+    run = Run(output if output is not None else Path(tempfile.mkdtemp(prefix="tf_transfer-run-")))
+    from tf_transfer.runner import Runner  # TensorFlow from here on
+
+    runner = Runner(experiment, data.tasks)
+    run.start(
+        data.common | {"encoder": runner.encoder_hash, "options": experiment.encoder.model_dump()},
+        {label: [s.name, dataclasses.asdict(s)] for label, s in experiment.strategies.items()},
+        _provenance(experiment, data, runner.encoder_hash),
+    )
+    for name, target in data.targets.items():
+        run.write_target(name, target.truth, target.groups, target.leakage)
+    runner.run(run, data, say or _silent)
+    return Comparison(run)
+
+
+class Comparison:
+    """The results of a run, read from its folder.
+
+    Args:
+        run: a `Run`, or the folder of one.
+    """
+
+    def __init__(self, run: Run | str | Path):
+        self.run = run if isinstance(run, Run) else Run(run)
+        content = self.run.read()
+        self.provenance: dict = content["provenance"]
+        plan = self.provenance["plan"]
+        self.name: str = plan["name"]
+        self.baseline: str = plan["baseline"]
+        self.strategies: list[str] = plan["strategies"]
+        self.targets: list[str] = plan["targets"]
+        self.budgets: list[int] = plan["budgets"]
+        self.seeds: list[int] = plan["seeds"]
+        self.metrics: dict[str, str] = plan["metrics"]
+        self.tasks = [Task(**t) for t in plan["tasks"]]
+        self.unusable: list[str] = []
+        self._targets = {t: self.run.read_target(t) for t in self.targets}
+        self._cells = self._read_cells()
+
+    def _read_cells(self) -> dict[Cell, tuple[dict, dict]]:
+        cells = {}
+        for cell in all_cells(self.targets, self.strategies, self.budgets, self.seeds):
+            try:
+                scores, meta = self.run.read_cell(cell)
+                rows = {len(y) for y, _ in self._targets[cell.target][0].values()}
+                if any(len(s) not in rows for s in scores.values()):
+                    raise CheckpointError(
+                        f"{self.run.path(cell)} has another number of rows than the target."
+                    )
+                cells[cell] = scores, meta
+            except CheckpointError as error:
+                self.unusable.append(f"{cell}: {error}")
+        return cells
+
+    @property
+    def leakage(self) -> dict[str, dict]:
+        """The leakage audit of each target."""
+        return {name: leakage for name, (_, _, leakage) in self._targets.items()}
+
+    @cached_property
+    def results(self) -> pd.DataFrame:
+        """Every scalar metric of every cell: target, task, strategy, budget, seed, metric, value."""
+        records = []
+        for cell, (scores, _) in self._cells.items():
+            truth = self._targets[cell.target][0]
+            for task in self.tasks:
+                if task.name in truth and task.name in scores:
+                    y, present = truth[task.name]
+                    with warnings.catch_warnings():  # a table of hundreds of cells shows NaN; that is enough
+                        warnings.simplefilter("ignore", metrics.UndefinedMetricWarning)
+                        found = metrics.suite(task, y[present], scores[task.name][present])
+                    for metric in metrics.SCALARS[task.kind]:
+                        place = (cell.target, task.name, cell.strategy, cell.budget, cell.seed)
+                        records.append((*place, metric, found[metric]))
+        columns = ["target", "task", "strategy", "budget", "seed", "metric", "value"]
+        return pd.DataFrame(records, columns=columns)
+
+    def summary(self) -> pd.DataFrame:
+        """The primary metrics, mean over seeds: strategies in columns."""
+        rows = self.results[self.results["metric"] == self.results["task"].map(self.metrics)]
+        keys = ["target", "task", "metric", "budget"]
+        means = rows.groupby([*keys, "strategy"], sort=False)["value"].mean().unstack("strategy")
+        return means[[s for s in self.strategies if s in means]].reset_index()
+
+    def verdicts(self) -> pd.DataFrame:
+        """Whether each strategy helped against the baseline: a row a target, task, budget and strategy.
+
+        ``value`` is the difference in the primary metric, positive when better, with its 95 % interval
+        ``low`` to ``high`` over rows and seeds; see `statistics.paired_difference`.
+        """
+        return self._verdicts
+
+    @cached_property
+    def _verdicts(self) -> pd.DataFrame:
+        records = []
+        for target in self.targets:
+            for task in (t for t in self.tasks if t.name in self._targets[target][0]):
+                for budget in self.budgets:
+                    for strategy in (s for s in self.strategies if s != self.baseline):
+                        found = self.difference(strategy, self.baseline, target, task.name, budget)
+                        if found is not None:
+                            place = {
+                                "target": target,
+                                "task": task.name,
+                                "budget": budget,
+                                "strategy": strategy,
+                            }
+                            more = {"verdict": found.verdict, "minimum_effect": found.minimum_effect}
+                            records.append(place | dataclasses.asdict(found) | more)
+        columns = ["target", "task", "budget", "strategy", "metric", "value", "low", "high", "p", "verdict"]
+        return pd.DataFrame(records, columns=[*columns, "minimum_effect", "rows", "seeds", "note"])
+
+    def difference(
+        self, strategy: str, other: str, target: str, task: str, budget: int, metric: str | None = None
+    ):
+        """How much better one strategy is than another: a `Difference`; None without a common seed."""
+        truth, groups, _ = self._targets[target]
+        y, present = truth[task]
+        pairs = [
+            [self._cells.get(Cell(target, s, budget, seed)) for s in (strategy, other)] for seed in self.seeds
+        ]
+        pairs = [
+            (a[0][task][present], b[0][task][present])
+            for a, b in pairs
+            if a and b and task in a[0] and task in b[0]
+        ]
+        if not pairs:
+            return None
+        kind = next(t.kind for t in self.tasks if t.name == task)
+        groups = None if groups is None else groups[present]
+        return paired_difference(
+            metric or self.metrics[task],
+            kind,
+            y[present],
+            [a for a, _ in pairs],
+            [b for _, b in pairs],
+            groups=groups,
+        )
+
+    @property
+    def costs(self) -> pd.DataFrame:
+        """Mean seconds of source training and of one target training: strategy, stage, seconds."""
+        records = [
+            (cell.strategy, stage, meta[f"{stage}_seconds"])
+            for cell, (_, meta) in self._cells.items()
+            for stage in ("source", "target")
+        ]
+        table = pd.DataFrame(records, columns=["strategy", "stage", "seconds"])
+        return table.groupby(["strategy", "stage"], sort=False, as_index=False)["seconds"].mean()
+
+    def save(self, folder: str | Path | None = None) -> Path:
+        """Writes results.csv, verdicts.json and report.html, beside the cells.
+
+        Args:
+            folder: where to; a folder other than the run's gets a copy of the run. None: the run's.
+        """
+        from tf_transfer.report import render
+
+        folder = Path(folder) if folder is not None else self.run.folder
+        if folder.resolve() != self.run.folder.resolve():
+            shutil.copytree(self.run.folder, folder, dirs_exist_ok=True)
+        save_table(self.results, folder / "results.csv")
+        verdicts = self.verdicts()
+        write_text(folder / "verdicts.json", verdicts.to_json(orient="records", indent=1))
+        render(self, folder)
+        return folder
+
+    def plot_learning_curves(self):
+        """A matplotlib Figure: the primary metrics against the label budget."""
+        from tf_transfer.report.plots import learning_curves
+
+        return learning_curves(self)
+
+    def __str__(self) -> str:
+        return self.summary().to_string(index=False, float_format=lambda v: f"{v:.3f}", na_rep="undefined")
+
+    def _repr_html_(self) -> str:
+        return self.summary().to_html(index=False, escape=True, border=0, float_format=lambda v: f"{v:.3f}")
+
+
+def _provenance(experiment: Experiment, data: Prepared, encoder_hash: str) -> dict:
+    packages = ("tf-transfer", "tensorflow", "tf-keras", "transformers", "numpy", "scikit-learn")
+    plan = {
+        "name": experiment.name,
+        "baseline": experiment.baseline,
+        "strategies": list(experiment.strategies),
+        "targets": list(experiment.targets),
+        "budgets": experiment.budgets,
+        "seeds": experiment.seeds,
+        "tasks": [plain_task(t) for t in data.tasks],
+        "metrics": {t.name: experiment.primary_metric(t) for t in data.tasks},
+    }
+    rows = {f"source {n}": len(t) for n, t in data.sources.items()}
+    for name, target in data.targets.items():
+        rows |= {f"target {name} (train)": len(target.train), f"target {name} (test)": len(target.test)}
+    return {
+        "plan": plan,
+        "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        "python": platform.python_version(),
+        "packages": {p: _version(p) for p in packages},
+        "encoder": {"name": experiment.encoder.name, "sha1 of weights": encoder_hash},
+        "rows": rows,
+        "sha256": {k: v for k, v in data.common.items() if k != "tasks"},
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _silent(what: str, done: int, of: int) -> None:
+    pass

@@ -1,0 +1,1 @@
+"""The experiment that `tf-transfer demo` runs."""

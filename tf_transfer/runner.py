@@ -1,0 +1,92 @@
+"""Trains and predicts the cells of a run that are still missing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from tf_transfer.checkpoints import load_state, save_state
+from tf_transfer.encoders import load_encoder
+from tf_transfer.errors import CheckpointError, TrainingError
+from tf_transfer.model import TransferModel
+from tf_transfer.prepared import Prepared, PreparedTarget, draw_support
+from tf_transfer.runs import Cell, Run, all_cells
+
+
+class Runner:
+    """One model that every strategy starts from, and one that every adaptation is written into.
+
+    Args:
+        experiment: a checked `Experiment`.
+        tasks: its resolved tasks.
+    """
+
+    def __init__(self, experiment, tasks):
+        self.experiment = experiment
+        spec = experiment.encoder
+        encoder = load_encoder(spec.name, revision=spec.revision, pooling=spec.pooling)
+        self.model = TransferModel(
+            encoder, tasks, text=experiment.text, text_pair=experiment.text_pair,
+            max_length=spec.max_length, freeze=spec.freeze,
+        )  # fmt: skip
+        self.encoder_hash = self.model.encoder_fingerprint().hex()
+        self._pretrained = [v.numpy() for v in self.model.state]
+        self._adapted = None
+
+    def run(self, run: Run, data: Prepared, say: Callable[[str, int, int], None]) -> None:
+        """Computes the missing cells of ``run``; ``say`` is called before each, see `compare`."""
+        e = self.experiment
+        cells = all_cells(e.targets, e.strategies, e.budgets, e.seeds)
+        missing = [c for c in cells if not run.has(c)]
+        done = len(cells) - len(missing)
+        for label, strategy in e.strategies.items():
+            for seed in e.seeds:
+                todo = [c for c in missing if (c.strategy, c.seed) == (label, seed)]
+                if not todo:
+                    continue
+                if strategy.uses_source and data.sources:
+                    say(f"{label}, seed {seed}: source training", done, len(cells))
+                fitted, seconds = self._fit(run, label, strategy, seed, data.sources)
+                for cell in todo:
+                    say(str(cell), done, len(cells))
+                    self._compute(run, cell, strategy, fitted, seconds, data.targets[cell.target])
+                    done += 1
+                run.fitted_path(label, seed).unlink(missing_ok=True)
+        say("done", done, len(cells))
+
+    def _fit(self, run: Run, label: str, strategy, seed: int, sources: dict):
+        """What `adapt` starts from, and the seconds of source training; kept until its cells are done."""
+        for variable, value in zip(self.model.state, self._pretrained):
+            variable.assign(value)
+        self.model.restart(seed)
+        path = run.fitted_path(label, seed)
+        try:
+            return self.model, float(load_state(self.model, path)["seconds"])
+        except CheckpointError:
+            pass  # not there, or cut short: train again
+        start = time.perf_counter()
+        try:
+            fitted = strategy.fit(self.model, sources, seed=seed)
+        except TrainingError as error:
+            raise TrainingError(f"{label}, seed {seed}, source training: {error}") from error
+        seconds = time.perf_counter() - start
+        if fitted is self.model and strategy.uses_source:
+            save_state(self.model, path, {"seconds": str(seconds)})
+        return fitted, seconds
+
+    def _compute(
+        self, run: Run, cell: Cell, strategy, fitted, source_seconds: float, target: PreparedTarget
+    ) -> None:
+        start = time.perf_counter()
+        out = self._adapted if fitted is self.model else None
+        try:
+            support = draw_support(target.train, cell.target, cell.budget, cell.seed)
+            adapted = strategy.adapt(fitted, support, seed=cell.seed, out=out)
+        except TrainingError as error:
+            raise TrainingError(f"{cell}: {error}") from error
+        seconds = time.perf_counter() - start
+        if fitted is self.model:
+            self._adapted = adapted
+        predictions = adapted.predict(target.test, verbose=0)
+        scores = {name: p.scores for name, p in predictions.items()}
+        run.write_cell(cell, scores, {"source_seconds": source_seconds, "target_seconds": seconds})

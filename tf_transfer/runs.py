@@ -1,0 +1,173 @@
+"""A run folder: what each cell of an experiment predicted, kept so that any statistic can be made again.
+
+run.json                                        what the cells have in common, and provenance
+targets/TARGET.npz                              labels of the test rows, groups, leakage audit
+cells/TARGET/STRATEGY/budget-16-seed-0.npz      scores of every task, and what the cell cost
+fitted/STRATEGY-seed-0.safetensors              after source training, until its cells are done
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from tf_transfer.errors import CheckpointError, DataError
+from tf_transfer.storage import whole_file, write_text
+
+FORMAT = "tf_transfer run/1"
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One adapted model: a strategy on a target with a number of labels, from one seed."""
+
+    target: str
+    strategy: str
+    budget: int
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.strategy} on {self.target}, {self.budget} labels, seed {self.seed}"
+
+
+def all_cells(targets, strategies, budgets, seeds) -> list[Cell]:
+    """The cells of a plan, in the order in which they run."""
+    return [Cell(t, s, b, seed) for s in strategies for seed in seeds for t in targets for b in budgets]
+
+
+class Run:
+    """Reads and writes a run folder; each file whole or not at all."""
+
+    def __init__(self, folder: str | Path):
+        self.folder = Path(folder)
+
+    # -- what the cells have in common ----------------------------------------------------------
+
+    def start(self, common: dict, strategies: dict, provenance: dict) -> None:
+        """Opens a new folder, or one that holds cells of the same experiment.
+
+        Args:
+            common: data, tasks and encoder: what must be equal for cells to be compared.
+            strategies: ``{label: arguments}``.
+
+        Raises:
+            DataError: the folder holds a run of other data, or of a strategy with other arguments.
+        """
+        common, strategies = json.loads(json.dumps(common)), json.loads(json.dumps(strategies))
+        if (self.folder / "run.json").exists():
+            earlier = self.read()
+            differing = [k for k in common if earlier["common"].get(k) != common[k]]
+            differing += [
+                k for k in strategies if earlier["strategies"].get(k, strategies[k]) != strategies[k]
+            ]
+            if differing:
+                raise DataError(
+                    f"The run folder {self.folder} holds results of another experiment.\n"
+                    f"These differ from today's: {', '.join(differing)}.\n"
+                    "Choose another folder, or delete this one to start afresh."
+                )
+            strategies = earlier["strategies"] | strategies
+        content = {"format": FORMAT, "common": common, "strategies": strategies, "provenance": provenance}
+        write_text(self.folder / "run.json", json.dumps(content, indent=1))
+
+    def read(self) -> dict:
+        """The content of run.json.
+
+        Raises:
+            CheckpointError: it is missing, damaged, or not of this toolkit.
+        """
+        path = self.folder / "run.json"
+        if not path.is_file():
+            raise CheckpointError(
+                f"{self.folder} must be the folder of a run, with run.json.\nReceived: no such file."
+            )
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise CheckpointError(
+                f"{path} is damaged: {error}\nRun the experiment again in a new folder."
+            ) from None
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise CheckpointError(f"{path} must be of the format {FORMAT!r}.\nReceived another one.")
+        return content
+
+    # -- targets ----------------------------------------------------------------------------------
+
+    def write_target(self, name: str, truth: dict, groups: np.ndarray | None, leakage: dict) -> None:
+        """Keeps ``{task: (y, present)}`` of the test rows (rows, …), and their groups (rows,) int."""
+        arrays = {f"y/{t}": y for t, (y, _) in truth.items()} | {
+            f"present/{t}": p for t, (_, p) in truth.items()
+        }
+        if groups is not None:
+            arrays["groups"] = groups
+        _write(self.folder / "targets" / f"{name}.npz", arrays, {"leakage": leakage})
+
+    def read_target(self, name: str) -> tuple[dict, np.ndarray | None, dict]:
+        """Truth, groups and leakage audit, as they were written."""
+        arrays, meta = _read(self.folder / "targets" / f"{name}.npz")
+        tasks = [k.removeprefix("y/") for k in arrays if k.startswith("y/")]
+        truth = {t: (arrays[f"y/{t}"], arrays[f"present/{t}"]) for t in tasks}
+        return truth, arrays.get("groups"), meta["leakage"]
+
+    # -- cells ------------------------------------------------------------------------------------
+
+    def path(self, cell: Cell) -> Path:
+        return (
+            self.folder / "cells" / cell.target / cell.strategy / f"budget-{cell.budget}-seed-{cell.seed}.npz"
+        )
+
+    def has(self, cell: Cell) -> bool:
+        """Whether the cell is done and can be read."""
+        try:
+            self.read_cell(cell)
+        except CheckpointError:
+            return False
+        return True
+
+    def write_cell(self, cell: Cell, scores: dict[str, np.ndarray], meta: dict) -> None:
+        """Keeps the scores of every task, rows as in the target's truth."""
+        _write(
+            self.path(cell), {f"scores/{t}": s for t, s in scores.items()}, meta | dataclasses.asdict(cell)
+        )
+
+    def read_cell(self, cell: Cell) -> tuple[dict[str, np.ndarray], dict]:
+        """``{task: scores}`` and what was noted beside them.
+
+        Raises:
+            CheckpointError: the file is missing, cut short, edited, or of another cell.
+        """
+        arrays, meta = _read(self.path(cell))
+        if any(meta.get(k) != v for k, v in dataclasses.asdict(cell).items()):
+            raise CheckpointError(
+                f"{self.path(cell)} holds another cell than its name says.\nDelete the file."
+            )
+        return {k.removeprefix("scores/"): v for k, v in arrays.items()}, meta
+
+    def fitted_path(self, strategy: str, seed: int) -> Path:
+        """Where the weights after source training wait for the cells that start from them."""
+        return self.folder / "fitted" / f"{strategy}-seed-{seed}.safetensors"
+
+
+def _write(path: Path, arrays: dict[str, np.ndarray], meta: dict) -> None:
+    packed = np.frombuffer(json.dumps(meta).encode(), np.uint8)
+    with whole_file(path) as staging, staging.open("wb") as file:
+        np.savez(file, **arrays, meta=packed)
+
+
+def _read(path: Path) -> tuple[dict[str, np.ndarray], dict]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {k: file[k] for k in file.files}
+        return arrays, json.loads(bytes(arrays.pop("meta")))
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"{path} is missing.\nRun the experiment again: only missing cells are computed."
+        ) from None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise CheckpointError(
+            f"{path} is damaged: {error}\nDelete it and run the experiment again: only missing cells are computed."
+        ) from None

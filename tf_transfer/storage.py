@@ -1,0 +1,84 @@
+"""Writing files and folders whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from tf_transfer.errors import CheckpointError
+
+
+@contextlib.contextmanager
+def whole_folder(folder: str | Path, overwrite: bool = True) -> Iterator[Path]:
+    """A temporary folder that takes the place of ``folder`` when the block ends well.
+
+    Raises:
+        CheckpointError: the disk is full or cannot be written, or the folder exists and must not
+            be overwritten; an earlier folder of that name is kept as it was.
+    """
+    folder = Path(folder)
+    if folder.exists() and not overwrite:
+        raise CheckpointError(f"{folder} exists already.\nGive overwrite=True or another name.")
+    if folder.is_file():
+        raise CheckpointError(f"{folder} is a file; a folder is to be written there.\nGive another name.")
+    with _explained(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            yield staging
+            retired = staging.with_name(staging.name + "-old")
+            if folder.exists():
+                os.replace(folder, retired)
+            try:
+                os.replace(staging, folder)
+            except OSError:
+                if retired.exists():
+                    os.replace(retired, folder)
+                raise
+            shutil.rmtree(retired, ignore_errors=True)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """A temporary file name that takes the place of ``path`` when the block ends well.
+
+    Raises:
+        CheckpointError: as `whole_folder`.
+    """
+    path = Path(path)
+    staging = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield staging
+            os.replace(staging, path)
+        finally:
+            staging.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Writes a UTF-8 file whole or not at all."""
+    with whole_file(path) as staging:
+        staging.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reasons = {
+            errno.ENOSPC: "the disk is full.\nFree some space and save again",
+            errno.EDQUOT: "the disk quota is used up.\nFree some space and save again",
+            errno.EROFS: "the file system is read-only.\nChoose a folder that can be written",
+            errno.EACCES: "it may not be written.\nChoose a folder that can be written",
+        }
+        reason = reasons.get(error.errno, f"{error.strerror or error}.\nMend this and save again")
+        raise CheckpointError(f"Could not write {path}: {reason}; nothing was changed there.") from error

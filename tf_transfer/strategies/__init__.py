@@ -1,0 +1,16 @@
+"""Ways of transferring: one regime a file, all with the verbs ``fit`` and ``adapt``."""
+
+from tf_transfer.strategies.base import Strategy
+from tf_transfer.strategies.classical import Majority, TfIdf
+from tf_transfer.strategies.fine_tune import FineTune
+from tf_transfer.strategies.linear_probe import LinearProbe
+from tf_transfer.strategies.multi_task import MultiTask
+from tf_transfer.strategies.scratch import Scratch
+from tf_transfer.strategies.target_only import TargetOnly
+
+STRATEGIES = {s.name: s for s in (TargetOnly, FineTune, MultiTask, LinearProbe, Scratch, TfIdf, Majority)}
+"""By the name that an experiment file gives them."""
+
+__all__ = [
+    "STRATEGIES", "FineTune", "LinearProbe", "Majority", "MultiTask", "Scratch", "Strategy", "TargetOnly", "TfIdf",
+]  # fmt: skip

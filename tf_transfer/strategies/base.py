@@ -1,0 +1,85 @@
+"""What every strategy is: hyperparameters in a frozen dataclass, and two verbs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import ClassVar
+
+import pandas as pd
+
+from tf_transfer.errors import DataError
+
+
+@dataclasses.dataclass(frozen=True)
+class Strategy:
+    """How knowledge moves from source data to a target.
+
+    ``fit(model, source)`` is the outer loop or source training: it trains ``model`` in place and
+    returns what `adapt` is to start from. ``adapt(model, support)`` is the inner loop or target
+    training: it returns an adapted copy and leaves ``model`` untouched. What `adapt` returns has
+    ``tasks``, ``predict(table)`` and ``evaluate(splits)``. `dataclasses.asdict` of a strategy is
+    its provenance and its search space.
+    """
+
+    name: ClassVar[str]
+    uses_source: ClassVar[bool] = True
+
+    def fit(self, model, source, *, seed: int = 0, verbose=0):
+        """Learns from the source.
+
+        Args:
+            model: `TransferModel`; its weights are changed.
+            source: a table, or ``{name: table}``; a strategy that does not use sources ignores it.
+            seed: of the order of batches and of dropout.
+            verbose: as in Keras.
+
+        Returns:
+            The model to hand to `adapt`.
+        """
+        raise NotImplementedError
+
+    def adapt(self, model, support: pd.DataFrame, *, seed: int = 0, out=None, verbose=0):
+        """Learns from the target's labelled rows.
+
+        Args:
+            model: what `fit` returned; it stays as it is.
+            support: the target's labelled rows.
+            out: an earlier result of `adapt` to overwrite, which saves building and tracing a model.
+
+        Returns:
+            The adapted copy.
+        """
+        raise NotImplementedError
+
+
+def source_tables(source) -> dict[str, pd.DataFrame]:
+    """The source as ``{name: table}``.
+
+    Raises:
+        DataError: there is none, or one has no rows.
+    """
+    tables = dict(source) if isinstance(source, Mapping) else {"source": source}
+    for name, table in tables.items():
+        if not isinstance(table, pd.DataFrame) or not len(table):
+            rows = f"{len(table)} rows" if isinstance(table, pd.DataFrame) else type(table).__name__
+            raise DataError(f"Source {name!r} must be a table with rows.\nReceived {rows}.")
+    if not tables:
+        raise DataError("This strategy learns from source tables.\nReceived none.")
+    return tables
+
+
+def train(
+    model,
+    table: pd.DataFrame,
+    *,
+    epochs: int,
+    learning_rate: float | str,
+    batch_size: int,
+    seed: int,
+    verbose,
+) -> None:
+    """One run of the model's own `fit` with a fresh optimizer: the loop that strategies share."""
+    model.resolve(table)
+    model.start_run(learning_rate, seed)
+    model.fit(table, epochs=epochs, batch_size=batch_size, verbose=verbose)

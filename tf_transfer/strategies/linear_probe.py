@@ -1,0 +1,165 @@
+"""Frozen features: the encoder stays, each head is solved exactly.
+
+Alain & Bengio 2016, "Understanding intermediate layers using linear classifier probes". With source
+data, the target's head is drawn towards the source's: the penalty is the squared distance from it
+(Chelba & Acero 2004, "Adaptation of Maximum Entropy Capitalizer").
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import minimize
+from scipy.special import expit, log_softmax, softmax
+from sklearn.linear_model import RidgeCV
+from sklearn.model_selection import KFold
+
+from tf_transfer.batches import encode_labels
+from tf_transfer.model import join_tables
+from tf_transfer.strategies.base import Strategy, source_tables
+
+PENALTIES = tuple(np.logspace(-3, 4, 15))
+"""Tried by cross-validation, times the mean squared length of a centred feature vector."""
+
+VALIDATED_ROWS = 2000
+"""With more rows than this, penalties of a classification are chosen on this many of them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LinearProbe(Strategy):
+    """Solve the heads on the encoder's frozen features; the penalty comes from cross-validation.
+
+    Features are computed once for a table and kept (`TransferModel.encode`).
+    """
+
+    name: ClassVar[str] = "linear_probe"
+
+    def fit(self, model, source, *, seed=0, verbose=0):
+        table = join_tables(list(source_tables(source).values()))
+        model.resolve(table)
+        solve_heads(model, table)
+        return model
+
+    def adapt(self, model, support, *, seed=0, out=None, verbose=0):
+        model.resolve(support)
+        adapted = model.copy(out=out)
+        adapted.share_vectors(model)
+        solve_heads(adapted, support)
+        return adapted
+
+
+def solve_heads(model, table: pd.DataFrame) -> None:
+    """Sets each head to the best one on the encoder's frozen features, near where it is now.
+
+    A regression is ridge regression, with the penalty of least leave-one-out error; a classification
+    is multinomial (multilabel: binary) logistic regression, with the penalty of least
+    cross-validated log-loss. Penalised is the distance from the head's present weights.
+    """
+    x = model.encode(table, verbose=0).astype(np.float64)
+    y, w = encode_labels(model.tasks, table)
+    for task in model.tasks:
+        rows = w[task.name] > 0
+        if not rows.any() or not task.loss_weight:
+            continue
+        head, labels, weights = (
+            model.heads[task.name],
+            y[task.name][rows],
+            w[task.name][rows].astype(np.float64),
+        )
+        head.learn_scale(labels)
+        kernel, bias = head.kernel.numpy().astype(np.float64), head.bias.numpy().astype(np.float64)
+        start = x[rows] @ kernel + bias
+        if task.kind == "regression":
+            mean, deviation, _ = head.scale.numpy().astype(np.float64)
+            change, shift = ridge(x[rows], (labels - mean) / deviation - start[:, 0])
+        else:
+            targets = labels if task.kind == "multilabel" else np.eye(task.outputs)[labels]
+            change, shift = logistic(
+                x[rows], targets, start, weights, exclusive=task.kind == "classification"
+            )
+        head.kernel.assign(kernel + change.reshape(kernel.shape))
+        head.bias.assign(bias + shift)
+
+
+def ridge(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (width,) and bias () of the ridge regression of y (rows,) on x (rows, width).
+
+    The penalty has the least leave-one-out error, by scikit-learn's `RidgeCV`.
+    """
+    if len(x) < 2:
+        return np.zeros(x.shape[1]), np.asarray(y.mean())
+    solved = RidgeCV(alphas=np.array(PENALTIES) * _spread(x)).fit(x, y)
+    return solved.coef_, np.asarray(solved.intercept_)
+
+
+def logistic(x, targets, start, weights, *, exclusive: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (width, classes) and bias (classes,) to add to the logits ``start``.
+
+    Args:
+        x: (rows, width) features.
+        targets: (rows, classes) of 0 and 1.
+        start: (rows, classes) logits that the penalty pulls towards.
+        weights: (rows,) factors of the rows' losses.
+        exclusive: one class a row (softmax), or any number (sigmoid).
+    """
+    centre, scale = x.mean(0), _spread(x) if len(x) > 1 else 1.0
+    x = x - centre
+    penalties = [p * scale for p in PENALTIES[::2]]
+    best = _validate(x, targets, start, weights, penalties, exclusive)
+    change, shift = _solve(x, targets, start, weights, best, exclusive)
+    return change, shift - centre @ change
+
+
+def _validate(x, targets, start, weights, penalties, exclusive) -> float:
+    rows = np.random.default_rng(0).permutation(len(x))[:VALIDATED_ROWS]
+    if len(rows) < 4:
+        return penalties[len(penalties) // 2]
+    folds = list(KFold(min(5, len(rows))).split(rows))
+    # The loss is a sum over rows: a penalty chosen on a part is for as many rows as a fold has.
+    share = len(x) / len(rows)
+    losses = []
+    for penalty in penalties:
+        loss = 0.0
+        for learn, check in folds:
+            a, b = rows[learn], rows[check]
+            change, shift = _solve(x[a], targets[a], start[a], weights[a], penalty / share, exclusive)
+            loss += _loss(start[b] + x[b] @ change + shift, targets[b], weights[b], exclusive)
+        losses.append(loss)
+    return penalties[int(np.argmin(losses))]
+
+
+def _solve(x, targets, start, weights, penalty, exclusive) -> tuple[np.ndarray, np.ndarray]:
+    """The minimum of Σ w loss + penalty/2 |change|², by L-BFGS."""
+    shape = (x.shape[1] + 1, targets.shape[1])
+
+    def objective(flat):
+        change = flat.reshape(shape)
+        logits = start + x @ change[:-1] + change[-1]
+        error = (softmax(logits, axis=1) if exclusive else expit(logits)) - targets
+        error *= weights[:, None]
+        gradient = np.vstack([x.T @ error + penalty * change[:-1], error.sum(0)])
+        loss = _loss(logits, targets, weights, exclusive) + penalty / 2 * np.square(change[:-1]).sum()
+        # The bias is free, but for a touch that keeps it finite when one class is all there is.
+        loss += 0.5e-3 * np.square(change[-1]).sum()
+        gradient[-1] += 1e-3 * change[-1]
+        return loss, gradient.ravel()
+
+    found = minimize(
+        objective, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 200}
+    )
+    change = found.x.reshape(shape)
+    return change[:-1], change[-1]
+
+
+def _loss(logits, targets, weights, exclusive) -> float:
+    if exclusive:
+        return -float((weights[:, None] * targets * log_softmax(logits, axis=1)).sum())
+    return float((weights[:, None] * (np.logaddexp(0, logits) - targets * logits)).sum())
+
+
+def _spread(x: np.ndarray) -> float:
+    """Mean squared length of a centred feature vector; 1 when all are equal."""
+    return float(np.square(x - x.mean(0)).sum(1).mean()) or 1.0

@@ -1,0 +1,30 @@
+"""Joint transfer: one shared network trained on all tasks and domains at once, then on the target.
+
+L = 1/N Σᵢ Σⱼ ℓᵢⱼ over tasks i and their labelled rows j. Caruana 1997, "Multitask Learning"; for
+text with shared transformers, Liu et al. 2019, "Multi-Task Deep Neural Networks" (MT-DNN), Algorithm 1.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar
+
+from tf_transfer.model import join_tables
+from tf_transfer.strategies.base import source_tables
+from tf_transfer.strategies.fine_tune import FineTune
+
+
+@dataclasses.dataclass(frozen=True)
+class MultiTask(FineTune):
+    """Train on the rows of all sources mixed, every task at once, then on the target.
+
+    Rows are mixed in proportion to the sources' sizes, and each label counts the same. A table that
+    lacks a task's label still trains the shared encoder through its other tasks. For the arguments
+    see `FineTune`.
+    """
+
+    name: ClassVar[str] = "multi_task"
+
+    def fit(self, model, source, *, seed=0, verbose=0):
+        self._train_on_source(model, join_tables(list(source_tables(source).values())), seed, verbose)
+        return model

@@ -1,0 +1,21 @@
+"""The baseline of every claim: the pretrained encoder and the target's labels, no source data."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar
+
+from tf_transfer.strategies.fine_tune import FineTune
+
+
+@dataclasses.dataclass(frozen=True)
+class TargetOnly(FineTune):
+    """Fine-tune the pretrained encoder on the target alone. Of `FineTune`'s arguments those of the
+    target count.
+    """
+
+    name: ClassVar[str] = "target_only"
+    uses_source: ClassVar[bool] = False
+
+    def fit(self, model, source=None, *, seed=0, verbose=0):
+        return model
