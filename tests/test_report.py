@@ -44,6 +44,7 @@ class StandIn:
     unusable: list = dataclasses.field(default_factory=list)
     name: str = "sentiment"
     baseline: str = "target_only"
+    source_strategies: list = dataclasses.field(default_factory=lambda: list(SOURCE_SECONDS))
 
     def verdicts(self):
         return self.verdict_table

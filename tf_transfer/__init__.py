@@ -1,1 +1,45 @@
+"""Measure and improve the transfer learning of pretrained language models with TensorFlow and Keras.
+
+Names are imported when they are first used, so that ``import tf_transfer`` does not wait for TensorFlow.
+"""
+
+import importlib
+
 __version__ = "0.1.0"
+
+_MODULES = {
+    "assets": ("fetch",),
+    "batches": ("to_dataset",),
+    "checkpoints": ("load_model",),
+    "cleaning": ("clean_text",),
+    "comparison": ("Comparison", "compare"),
+    "encoders": ("Encoder", "freeze", "load_encoder", "tiny_encoder"),
+    "errors": ("AssetError", "CheckpointError", "DataError", "TrainingError", "TransferError", "VersionError"),
+    "evaluation": ("Evaluation", "evaluate"),
+    "experiment": ("Experiment", "load_experiment"),
+    "leakage": ("LeakageReport", "audit_leakage"),
+    "model": ("TransferModel",),
+    "predictions": ("Prediction", "Predictions"),
+    "readers": ("read_dataset",),
+    "statistics": ("bootstrap_interval", "paired_difference", "verdict"),
+    "strategies": (
+        "FineTune", "LinearProbe", "Majority", "MultiTask", "Scratch", "Strategy", "TargetOnly", "TfIdf",
+    ),
+    "tables": ("clean_table", "load_table", "save_table", "split_table"),
+    "tasks": ("Task", "infer_tasks"),
+}  # fmt: skip
+_ORIGIN = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = ["__version__", *_ORIGIN]
+
+
+def __getattr__(name: str):
+    if name not in _ORIGIN:
+        raise AttributeError(f"module 'tf_transfer' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"tf_transfer.{_ORIGIN[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted(__all__)

@@ -60,9 +60,7 @@ def cached(name: str) -> Path | None:
         return None
 
 
-def fetch(
-    name: str, source: str | Path | None = None, *, progress: Callable[[str], None] | None = None
-) -> Path:
+def fetch(name: str, source: str | Path | None = None, *, progress: Callable[[str], None] | None = None) -> Path:
     """The folder of the asset ``name`` in the cache; fetched and verified when it is not there.
 
     Args:

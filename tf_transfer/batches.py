@@ -154,11 +154,7 @@ def encode_labels(tasks: Sequence[Task], table: pd.DataFrame, where: str = "the 
         y[task.name] = labels.astype(np.float32) if task.kind == "regression" else labels
         w[task.name] = present.astype(np.float32)
         if factors is not None:
-            mean = (
-                (labels * factors).sum(1) / np.maximum(labels.sum(1), 1)
-                if labels.ndim > 1
-                else factors[labels]
-            )
+            mean = (labels * factors).sum(1) / np.maximum(labels.sum(1), 1) if labels.ndim > 1 else factors[labels]
             w[task.name] *= np.where(mean > 0, mean, 1.0).astype(np.float32) if labels.ndim > 1 else mean
     if not any(v.any() for v in w.values()):
         raise DataError(
@@ -193,18 +189,14 @@ def _shuffled(lengths: np.ndarray, batch_size: int, seed: tf.Tensor) -> tf.Tenso
     """(steps, batch) int64 rows of one epoch; -1 fills up the last batch."""
     rows = len(lengths)
     steps = -(-rows // batch_size)
-    order = tf.argsort(
-        tf.random.stateless_uniform([rows], seed, maxval=None, minval=None, dtype=tf.int32), stable=True
-    )
+    order = tf.argsort(tf.random.stateless_uniform([rows], seed, maxval=None, minval=None, dtype=tf.int32), stable=True)
     window = tf.range(rows) // (WINDOW * batch_size)
     # Sort by window, then by length; the shuffled order breaks ties.
     key = tf.cast(window, tf.int64) * (1 << 32) + tf.cast(tf.gather(lengths, order), tf.int64)
     order = tf.cast(tf.gather(order, tf.argsort(key, stable=True)), tf.int64)
     filled = tf.concat([order, tf.fill([steps * batch_size - rows], tf.constant(-1, tf.int64))], 0)
     batches = tf.reshape(filled, [steps, batch_size])
-    mixed = tf.argsort(
-        tf.random.stateless_uniform([steps], seed + 1, minval=None, maxval=None, dtype=tf.int32)
-    )
+    mixed = tf.argsort(tf.random.stateless_uniform([steps], seed + 1, minval=None, maxval=None, dtype=tf.int32))
     return tf.gather(batches, mixed)
 
 

@@ -57,9 +57,7 @@ def load_model(folder: str | Path) -> TransferModel:
         tasks = [_task_from_json(t) for t in config["tasks"]]
         model = TransferModel(encoders.encoder_from_config(folder / ENCODER), tasks, **config["options"])
     except (KeyError, TypeError, ValueError, OSError) as error:
-        raise CheckpointError(
-            f"{folder} is damaged: {str(error).splitlines()[0]}\nSave the model again."
-        ) from error
+        raise CheckpointError(f"{folder} is damaged: {str(error).splitlines()[0]}\nSave the model again.") from error
     load_state(model, folder / WEIGHTS)
     return model
 

@@ -94,9 +94,7 @@ class Comparison:
                 scores, meta = self.run.read_cell(cell)
                 rows = {len(y) for y, _ in self._targets[cell.target][0].values()}
                 if any(len(s) not in rows for s in scores.values()):
-                    raise CheckpointError(
-                        f"{self.run.path(cell)} has another number of rows than the target."
-                    )
+                    raise CheckpointError(f"{self.run.path(cell)} has another number of rows than the target.")
                 cells[cell] = scores, meta
             except CheckpointError as error:
                 self.unusable.append(f"{cell}: {error}")
@@ -160,19 +158,13 @@ class Comparison:
         columns = ["target", "task", "budget", "strategy", "metric", "value", "low", "high", "p", "verdict"]
         return pd.DataFrame(records, columns=[*columns, "minimum_effect", "rows", "seeds", "note"])
 
-    def difference(
-        self, strategy: str, other: str, target: str, task: str, budget: int, metric: str | None = None
-    ):
+    def difference(self, strategy: str, other: str, target: str, task: str, budget: int, metric: str | None = None):
         """How much better one strategy is than another: a `Difference`; None without a common seed."""
         truth, groups, _ = self._targets[target]
         y, present = truth[task]
+        pairs = [[self._cells.get(Cell(target, s, budget, seed)) for s in (strategy, other)] for seed in self.seeds]
         pairs = [
-            [self._cells.get(Cell(target, s, budget, seed)) for s in (strategy, other)] for seed in self.seeds
-        ]
-        pairs = [
-            (a[0][task][present], b[0][task][present])
-            for a, b in pairs
-            if a and b and task in a[0] and task in b[0]
+            (a[0][task][present], b[0][task][present]) for a, b in pairs if a and b and task in a[0] and task in b[0]
         ]
         if not pairs:
             return None

@@ -77,9 +77,7 @@ class Encoder(keras.layers.Layer):
     @property
     def max_length(self) -> int:
         """The most tokens that a text may have."""
-        positions = getattr(self.config, "max_position_embeddings", None) or getattr(
-            self.config, "n_positions", None
-        )
+        positions = getattr(self.config, "max_position_embeddings", None) or getattr(self.config, "n_positions", None)
         if positions and self.config.model_type in ("roberta", "xlm-roberta", "mpnet"):
             positions -= 2  # positions start behind the padding index
         return int(min(positions or 10**6, self.tokenizer.model_max_length, 10**6))
@@ -193,9 +191,7 @@ def load_encoder(
                 "Expected config.json, weights as model.safetensors, and a fast tokenizer (tokenizer.json)."
             ) from error
     if not getattr(tokenizer, "is_fast", False):
-        raise DataError(
-            f"{name!r} has no fast tokenizer.\nAdd its tokenizer.json, for instance by converting it."
-        )
+        raise DataError(f"{name!r} has no fast tokenizer.\nAdd its tokenizer.json, for instance by converting it.")
     return Encoder(transformer, tokenizer, pooling)
 
 
@@ -280,15 +276,11 @@ def freeze(encoder: Encoder, depth: str | int = "none") -> None:
         transformer.trainable = False
         return
     if isinstance(depth, bool) or not (depth == "embeddings" or (isinstance(depth, int) and depth >= 0)):
-        raise DataError(
-            f"freeze must be 'none', 'embeddings', a number of blocks, or 'all'.\nReceived {depth!r}."
-        )
+        raise DataError(f"freeze must be 'none', 'embeddings', a number of blocks, or 'all'.\nReceived {depth!r}.")
     blocks = _blocks(transformer)
     number = 0 if depth == "embeddings" else depth
     if number > len(blocks):
-        shared = (
-            " (its layers share the weights of one block)" if encoder.config.model_type == "albert" else ""
-        )
+        shared = " (its layers share the weights of one block)" if encoder.config.model_type == "albert" else ""
         raise DataError(
             f"freeze={number} asks for more blocks than the encoder has.\n"
             f"Received a {encoder.config.model_type} of {len(blocks)} blocks{shared}.\n"

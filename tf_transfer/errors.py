@@ -48,8 +48,7 @@ def check_choice(what: str, value: object, choices: Collection[str]) -> None:
     """
     if value not in choices:
         raise DataError(
-            f"{what} must be one of {listed(sorted(choices), most=30)}.\n"
-            f"Received {value!r}.{nearest(value, choices)}"
+            f"{what} must be one of {listed(sorted(choices), most=30)}.\nReceived {value!r}.{nearest(value, choices)}"
         )
 
 

@@ -72,13 +72,7 @@ class TableSpec(_Strict):
 
 
 def _as_spec(value):
-    return (
-        {"path": value}
-        if isinstance(value, str)
-        else {"table": value}
-        if isinstance(value, pd.DataFrame)
-        else value
-    )
+    return {"path": value} if isinstance(value, str) else {"table": value} if isinstance(value, pd.DataFrame) else value
 
 
 Spec = Annotated[TableSpec, BeforeValidator(_as_spec)]
@@ -137,9 +131,7 @@ class TaskSpec(_Strict):
     @pydantic.model_validator(mode="after")
     def _known(self):
         if self.kind not in KINDS:
-            raise ValueError(
-                f"kind must be one of {listed(KINDS)}; received {self.kind!r}.{nearest(self.kind, KINDS)}"
-            )
+            raise ValueError(f"kind must be one of {listed(KINDS)}; received {self.kind!r}.{nearest(self.kind, KINDS)}")
         known = sorted({m for names in SCALARS.values() for m in names})
         if self.metric != "auto" and self.metric not in known:
             raise ValueError(
@@ -185,9 +177,7 @@ class Experiment(_Strict):
     targets: dict[str, Annotated[TargetSpec, BeforeValidator(_as_target)]] = Field(min_length=1)
     strategies: dict[str, Any]
     budgets: list[Annotated[int, Field(ge=1)]] = Field(min_length=1)
-    seeds: Annotated[list[int], BeforeValidator(_as_list)] = Field(
-        default_factory=lambda: [0, 1, 2], min_length=1
-    )
+    seeds: Annotated[list[int], BeforeValidator(_as_list)] = Field(default_factory=lambda: [0, 1, 2], min_length=1)
     baseline: str = "target_only"
     drop_leaks: bool = Field(True, description="drop exact duplicates of test rows from train and source")
     folder: Path = Field(Path("."), description="what paths are relative to")
@@ -225,9 +215,7 @@ class Experiment(_Strict):
             raise ValueError(f"strategies {listed(needing)} learn from source data; received no sources")
         for name in [*self.sources, *self.targets, *self.strategies]:
             if not name or name.startswith(".") or set(name) & set('/\\:*?"<>|'):
-                raise ValueError(
-                    f'the name {name!r} is used for files: leave out / \\ : * ? " < > | and a leading dot'
-                )
+                raise ValueError(f'the name {name!r} is used for files: leave out / \\ : * ? " < > | and a leading dot')
         return self
 
     def primary_metric(self, task: Task) -> str:
@@ -237,7 +225,8 @@ class Experiment(_Strict):
             return PRIMARY[task.kind]
         if spec.metric not in SCALARS[task.kind]:
             raise DataError(
-                f"metric of task {task.name!r} must fit its kind, {task.kind}: one of {listed(SCALARS[task.kind], 40)}.\n"
+                f"metric of task {task.name!r} must fit its kind, {task.kind}: "
+                f"one of {listed(SCALARS[task.kind], 40)}.\n"
                 f"Received {spec.metric!r}."
             )
         return spec.metric
@@ -305,15 +294,11 @@ def _build_strategy(label: str, arguments: Mapping | None):
     arguments = dict(arguments or {})
     name = arguments.pop("strategy", label)
     if name not in STRATEGIES:
-        raise ValueError(
-            f"unknown strategy {name!r}; known are {listed(STRATEGIES, 20)}.{nearest(name, STRATEGIES)}"
-        )
+        raise ValueError(f"unknown strategy {name!r}; known are {listed(STRATEGIES, 20)}.{nearest(name, STRATEGIES)}")
     known = [f.name for f in dataclasses.fields(STRATEGIES[name])]
     for key in arguments:
         if key not in known:
-            raise ValueError(
-                f"{name} has no argument {key!r}; it has {listed(known, 20)}.{nearest(key, known)}"
-            )
+            raise ValueError(f"{name} has no argument {key!r}; it has {listed(known, 20)}.{nearest(key, known)}")
     return STRATEGIES[name](**arguments)
 
 

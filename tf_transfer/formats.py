@@ -108,8 +108,7 @@ def write(table: pd.DataFrame, path: Path) -> None:
         os.replace(temporary, path)
     except (OSError, ValueError, TypeError) as error:
         raise DataError(
-            f"File {str(path)!r} could not be written: {error}.\n"
-            "Nothing was changed; mend this and try again."
+            f"File {str(path)!r} could not be written: {error}.\nNothing was changed; mend this and try again."
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
@@ -128,9 +127,7 @@ def _check_exists(path: Path) -> None:
     if not folder.is_dir():
         raise DataError(f"File {str(path)!r} does not exist, nor does its folder {str(folder.absolute())!r}.")
     siblings = [p.name for p in folder.iterdir() if p.is_file()]
-    raise DataError(
-        f"File {path.name!r} does not exist in {str(folder.absolute())!r}.{nearest(path.name, siblings)}"
-    )
+    raise DataError(f"File {path.name!r} does not exist in {str(folder.absolute())!r}.{nearest(path.name, siblings)}")
 
 
 def _read_text(path: Path, encoding: str) -> str:

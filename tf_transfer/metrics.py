@@ -205,9 +205,7 @@ def _checked(kind, y, scores, where) -> tuple[np.ndarray, np.ndarray]:
     y, scores = np.asarray(y), np.asarray(scores, np.float64)
     of = f" of {where}" if where else ""
     width = 1 if kind == "regression" else 2
-    fits = scores.ndim == width and y.shape == (
-        scores.shape[:1] if kind == "classification" else scores.shape
-    )
+    fits = scores.ndim == width and y.shape == (scores.shape[:1] if kind == "classification" else scores.shape)
     if not fits or not len(y):
         raise DataError(
             f"Labels and scores{of} must be of the same rows, at least one"

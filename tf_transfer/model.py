@@ -127,9 +127,7 @@ class TransferModel(keras.Model):
             for i, t in enumerate(self.tasks)
         }
 
-    def compile(
-        self, optimizer="auto", loss="auto", metrics=None, *, learning_rate: float | str = "auto", **kwargs
-    ):
+    def compile(self, optimizer="auto", loss="auto", metrics=None, *, learning_rate: float | str = "auto", **kwargs):
         """As in Keras, with good defaults.
 
         Args:
@@ -194,9 +192,7 @@ class TransferModel(keras.Model):
         with tf.GradientTape() as tape:
             outputs = self(x, training=True)
             loss, parts, count = self.compute_losses(y, outputs, w)
-            scaled = (
-                self.optimizer.get_scaled_loss(loss) if hasattr(self.optimizer, "get_scaled_loss") else loss
-            )
+            scaled = self.optimizer.get_scaled_loss(loss) if hasattr(self.optimizer, "get_scaled_loss") else loss
         gradients = tape.gradient(scaled, variables)
         if scaled is not loss:
             gradients = self.optimizer.get_unscaled_gradients(gradients)
@@ -436,10 +432,6 @@ def is_tables(x) -> bool:
 def join_tables(x) -> pd.DataFrame:
     """One table of all rows; a column that a table lacks is missing in its rows."""
     return x if isinstance(x, pd.DataFrame) else pd.concat(x, ignore_index=True)
-
-
-def _freeze(encoder: encoders.Encoder, depth: str | int) -> None:
-    freeze(encoder, depth)
 
 
 def _cardinality(x) -> int | None:

@@ -76,8 +76,7 @@ def find(name: str) -> Entry:
     """
     if name not in ENTRIES:
         raise AssetError(
-            f"An asset must be one of {listed(sorted(ENTRIES), most=30)}.\n"
-            f"Received {name!r}.{nearest(name, ENTRIES)}"
+            f"An asset must be one of {listed(sorted(ENTRIES), most=30)}.\nReceived {name!r}.{nearest(name, ENTRIES)}"
         )
     return ENTRIES[name]
 

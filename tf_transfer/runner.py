@@ -74,9 +74,7 @@ class Runner:
             save_state(self.model, path, {"seconds": str(seconds)})
         return fitted, seconds
 
-    def _compute(
-        self, run: Run, cell: Cell, strategy, fitted, source_seconds: float, target: PreparedTarget
-    ) -> None:
+    def _compute(self, run: Run, cell: Cell, strategy, fitted, source_seconds: float, target: PreparedTarget) -> None:
         start = time.perf_counter()
         out = self._adapted if fitted is self.model else None
         try:

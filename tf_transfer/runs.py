@@ -61,9 +61,7 @@ class Run:
         if (self.folder / "run.json").exists():
             earlier = self.read()
             differing = [k for k in common if earlier["common"].get(k) != common[k]]
-            differing += [
-                k for k in strategies if earlier["strategies"].get(k, strategies[k]) != strategies[k]
-            ]
+            differing += [k for k in strategies if earlier["strategies"].get(k, strategies[k]) != strategies[k]]
             if differing:
                 raise DataError(
                     f"The run folder {self.folder} holds results of another experiment.\n"
@@ -82,15 +80,11 @@ class Run:
         """
         path = self.folder / "run.json"
         if not path.is_file():
-            raise CheckpointError(
-                f"{self.folder} must be the folder of a run, with run.json.\nReceived: no such file."
-            )
+            raise CheckpointError(f"{self.folder} must be the folder of a run, with run.json.\nReceived: no such file.")
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise CheckpointError(
-                f"{path} is damaged: {error}\nRun the experiment again in a new folder."
-            ) from None
+            raise CheckpointError(f"{path} is damaged: {error}\nRun the experiment again in a new folder.") from None
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise CheckpointError(f"{path} must be of the format {FORMAT!r}.\nReceived another one.")
         return content
@@ -99,9 +93,7 @@ class Run:
 
     def write_target(self, name: str, truth: dict, groups: np.ndarray | None, leakage: dict) -> None:
         """Keeps ``{task: (y, present)}`` of the test rows (rows, …), and their groups (rows,) int."""
-        arrays = {f"y/{t}": y for t, (y, _) in truth.items()} | {
-            f"present/{t}": p for t, (_, p) in truth.items()
-        }
+        arrays = {f"y/{t}": y for t, (y, _) in truth.items()} | {f"present/{t}": p for t, (_, p) in truth.items()}
         if groups is not None:
             arrays["groups"] = groups
         _write(self.folder / "targets" / f"{name}.npz", arrays, {"leakage": leakage})
@@ -116,9 +108,7 @@ class Run:
     # -- cells ------------------------------------------------------------------------------------
 
     def path(self, cell: Cell) -> Path:
-        return (
-            self.folder / "cells" / cell.target / cell.strategy / f"budget-{cell.budget}-seed-{cell.seed}.npz"
-        )
+        return self.folder / "cells" / cell.target / cell.strategy / f"budget-{cell.budget}-seed-{cell.seed}.npz"
 
     def has(self, cell: Cell) -> bool:
         """Whether the cell is done and can be read."""
@@ -130,9 +120,7 @@ class Run:
 
     def write_cell(self, cell: Cell, scores: dict[str, np.ndarray], meta: dict) -> None:
         """Keeps the scores of every task, rows as in the target's truth."""
-        _write(
-            self.path(cell), {f"scores/{t}": s for t, s in scores.items()}, meta | dataclasses.asdict(cell)
-        )
+        _write(self.path(cell), {f"scores/{t}": s for t, s in scores.items()}, meta | dataclasses.asdict(cell))
 
     def read_cell(self, cell: Cell) -> tuple[dict[str, np.ndarray], dict]:
         """``{task: scores}`` and what was noted beside them.
@@ -142,9 +130,7 @@ class Run:
         """
         arrays, meta = _read(self.path(cell))
         if any(meta.get(k) != v for k, v in dataclasses.asdict(cell).items()):
-            raise CheckpointError(
-                f"{self.path(cell)} holds another cell than its name says.\nDelete the file."
-            )
+            raise CheckpointError(f"{self.path(cell)} holds another cell than its name says.\nDelete the file.")
         return {k.removeprefix("scores/"): v for k, v in arrays.items()}, meta
 
     def fitted_path(self, strategy: str, seed: int) -> Path:

@@ -249,9 +249,7 @@ class _Sample:
             parts.append(f"{metric} is undefined for seed number {', '.join(map(str, self.undefined_seeds))}")
         elif self.undefined:
             total = self.undefined + len(self.means)
-            parts.append(
-                f"{metric} is undefined in {self.undefined} of {total} resamples, which are left out"
-            )
+            parts.append(f"{metric} is undefined in {self.undefined} of {total} resamples, which are left out")
         if self.seeds == 1:
             parts.append("one seed: variation between seeds is not covered")
         if few_units:

@@ -58,8 +58,7 @@ class Task:
         object.__setattr__(self, "classes", tuple(map(_plain, () if self.classes is None else self.classes)))
         if not _is_weight(self.loss_weight):
             raise DataError(
-                f"loss_weight of task {self.name!r} must be a number of at least 0.\n"
-                f"Received {self.loss_weight!r}."
+                f"loss_weight of task {self.name!r} must be a number of at least 0.\nReceived {self.loss_weight!r}."
             )
         if isinstance(self.class_weight, str):
             check_choice(f"class_weight of task {self.name!r}", self.class_weight, ["balanced"])
@@ -241,9 +240,7 @@ def infer_kind(values: pd.Series) -> Kind:
     regression. Everything else: classification.
     """
     values = values[_present(values)]
-    if any(isinstance(v, _LISTS) for v in values) or any(
-        isinstance(v, str) and SEPARATOR in v for v in values
-    ):
+    if any(isinstance(v, _LISTS) for v in values) or any(isinstance(v, str) and SEPARATOR in v for v in values):
         return "multilabel"
     if pd.api.types.is_bool_dtype(values) or not pd.api.types.is_numeric_dtype(values.infer_objects()):
         return "classification"
@@ -260,9 +257,7 @@ def infer_tasks(table: pd.DataFrame, text: str = "text", text_pair: str | None =
     """
     columns = [c for c in table.columns if c not in (text, text_pair)]
     if not columns:
-        raise DataError(
-            f"A table needs a label column beside the text.\nReceived only {listed(list(table.columns))}."
-        )
+        raise DataError(f"A table needs a label column beside the text.\nReceived only {listed(list(table.columns))}.")
     return [Task(c).resolve(table) for c in columns]
 
 

@@ -46,7 +46,6 @@ def _page(comparison) -> str:
     return environment.get_template("report.html.j2").render(
         comparison=comparison,
         headline=wording.headline(comparison),
-        sources=wording.source_strategies(comparison),
         symbols=wording.SYMBOLS,
         tally=sections.tally(comparison),
         curves=_curves(comparison),

@@ -22,9 +22,9 @@ COLOURS = ("#0f62c4", "#c2410c", "#0b7d5b", "#9b2fae", "#8a6d00", "#c01f50", "#4
 _MARKERS = "osD^vP*X<>"
 _LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 
-_PANEL = (4.7, 3.3)
+_PANEL = (4.4, 3.2)
 _FONT = 10.0
-_LONGEST = 24
+_LONGEST = 20
 _COLUMNS = 3
 
 
@@ -65,13 +65,14 @@ def learning_curves(comparison) -> Figure:
 
 def learning_curve(comparison, target: str, task: str) -> Figure:
     """One panel of `learning_curves`, without a title."""
-    figure = NotebookFigure(figsize=_PANEL, layout="constrained")
-    _draw(figure.subplots(), comparison, target, task)
+    figure = NotebookFigure(figsize=_PANEL)
+    # The same place in every panel, so that panels line up.
+    _draw(figure.add_axes((0.145, 0.15, 0.53, 0.82)), comparison, target, task)
     return figure
 
 
 def shown(name: object) -> str:
-    """A name fit for a plot: printable, at most 24 characters."""
+    """A name fit for a plot: printable, at most 20 characters."""
     text = "".join(c if c.isprintable() else "�" for c in str(name))
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
@@ -90,9 +91,7 @@ def _draw(ax: Axes, comparison, target: str, task: str) -> None:
             "linestyle": _LINES[i % len(_LINES)],
             "linewidth": 2.2 if strategy == comparison.baseline else 1.5,
         }
-        ax.fill_between(
-            curve.index, curve["min"], curve["max"], color=style["color"], alpha=0.10, linewidth=0
-        )
+        ax.fill_between(curve.index, curve["min"], curve["max"], color=style["color"], alpha=0.10, linewidth=0)
         ax.plot(curve.index, curve["mean"], clip_on=False, **style, **line)
         ends[strategy] = (curve["mean"].dropna().iloc[-1], style)
     _frame(ax, comparison, task, metric)
@@ -106,9 +105,7 @@ def _curves(comparison, target: str, task: str) -> dict[str, pd.DataFrame]:
     chosen = results["metric"] == comparison.metrics[task]
     chosen &= (results["target"] == target) & (results["task"] == task)
     return {
-        strategy: cells.groupby("budget")["value"].agg(
-            mean=lambda v: v.mean(skipna=False), min="min", max="max"
-        )
+        strategy: cells.groupby("budget")["value"].agg(mean=lambda v: v.mean(skipna=False), min="min", max="max")
         for strategy, cells in results[chosen].groupby("strategy")
     }
 
@@ -137,17 +134,17 @@ def _frame(ax: Axes, comparison, task: str, metric: str) -> None:
 
 
 def _label_lines(ax: Axes, ends: dict[str, tuple[float, dict]]) -> None:
-    """Names at the right of the lines, moved apart as little as need be; undefined ones at the foot."""
+    """Names at the right of the lines, moved apart as little as need be; those without a value at the foot."""
     low, high = ax.get_ylim()
     names = sorted(ends, key=lambda n: (not np.isnan(ends[n][0]), ends[n][0]))
     wanted = np.array([(ends[n][0] - low) / (high - low) for n in names])
-    steps = min(1.35 * _FONT / (72 * _PANEL[1] * 0.78), 1 / max(len(names) - 1, 1)) * np.arange(len(names))
+    steps = min(1.35 * _FONT / (72 * _PANEL[1] * 0.8), 1 / max(len(names) - 1, 1)) * np.arange(len(names))
     heights = steps + isotonic_regression(np.nan_to_num(wanted) - steps, y_min=0, y_max=1 - steps[-1])
     for name, height, end in zip(names, heights, wanted):
         style = ends[name][1]
         text = shown(name)
         if np.isnan(end):
-            text += ": undefined"
+            text += ": –"
         else:
             options = {"transform": ax.transAxes, "clip_on": False, "color": style["color"]}
             ax.plot([1.0, 1.05], [end, height], linewidth=0.8, **options)

@@ -65,18 +65,14 @@ class Score:
 def verdict_panels(comparison) -> list[Panel]:
     """Differences to the baseline; the baseline itself has no row."""
     verdicts = comparison.verdicts()
-    return [
-        _verdict_panel(comparison, target, task, found) for target, task, found in _each(comparison, verdicts)
-    ]
+    return [_verdict_panel(comparison, target, task, found) for target, task, found in _each(comparison, verdicts)]
 
 
 def _verdict_panel(comparison, target: str, task: str, found: pd.DataFrame) -> Panel:
     cells = {(v.strategy, v.budget): _verdict(v) for v in found.itertuples()}
     strategies = [s for s in comparison.strategies if s != comparison.baseline]
     facts = f"{_span(found['rows'])} test rows, {_span(found['seeds'])} seeds"
-    return Panel(
-        target, task, _metric(comparison, task), facts, _grid(comparison, strategies, cells), _notes(found)
-    )
+    return Panel(target, task, _metric(comparison, task), facts, _grid(comparison, strategies, cells), _notes(found))
 
 
 def _notes(found: pd.DataFrame) -> list[str]:
@@ -117,9 +113,7 @@ def _result_panel(comparison, target: str, task: str, found: pd.DataFrame, verdi
         for (strategy, budget), cell in values.items()
     }
     facts = f"mean over {seeds} seed{'s' if seeds > 1 else ''}, range below"
-    return Panel(
-        target, task, _metric(comparison, task), facts, _grid(comparison, comparison.strategies, cells), []
-    )
+    return Panel(target, task, _metric(comparison, task), facts, _grid(comparison, comparison.strategies, cells), [])
 
 
 def _range(cell: pd.Series, seeds: int) -> str:
@@ -169,12 +163,11 @@ def cost_rows(comparison) -> list[tuple[str, str, str]]:
 
 
 def provenance(comparison) -> dict[str, list[tuple[str, str]]]:
-    """``{section: [(dotted path, value)]}``; the experiment is left to `experiment_yaml`."""
-    return {
-        str(section): list(_leaves(content))
-        for section, content in comparison.provenance.items()
-        if section != "experiment"
-    }
+    """``{section: [(path, value)]}``, single values first; the experiment is left to `experiment_yaml`."""
+    recorded = {str(k): v for k, v in comparison.provenance.items() if k != "experiment"}
+    single = {k: v for k, v in recorded.items() if not isinstance(v, Mapping)}
+    found = {"run": list(_leaves(single))} if single else {}
+    return found | {k: list(_leaves(v)) for k, v in recorded.items() if k not in single}
 
 
 def experiment_yaml(comparison) -> str:
@@ -186,7 +179,7 @@ def experiment_yaml(comparison) -> str:
 def tally(comparison) -> dict[str, int]:
     """How many comparisons of source strategies with the baseline have each verdict."""
     verdicts = comparison.verdicts()
-    chosen = verdicts["strategy"].isin(wording.source_strategies(comparison))
+    chosen = verdicts["strategy"].isin(comparison.source_strategies)
     return {word: int((verdicts.loc[chosen, "verdict"] == word).sum()) for word in SYMBOLS}
 
 

@@ -73,9 +73,11 @@ def p_value(p: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``–`` for NaN, ``0.4 s``, ``12 s``, ``3 min 05 s``, ``2 h 07 min``."""
+    """``–`` for NaN, ``< 0.1 s``, ``0.4 s``, ``12 s``, ``3 min 05 s``, ``2 h 07 min``."""
     if pd.isna(seconds):
         return "–"
+    if seconds < 0.05:
+        return "< 0.1 s"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -99,14 +101,14 @@ def listing(words: Iterable[str]) -> str:
 def headline(comparison) -> str:
     """The verdict in a few words: where source data helped, where it hurt, where nobody can tell.
 
-    Only strategies that train on source data are spoken of. For each direction the difference that
+    Only ``comparison.source_strategies`` are spoken of. For each direction the difference that
     stands out most from its interval is given.
 
     Args:
         comparison: `Comparison`.
     """
     verdicts = comparison.verdicts()
-    verdicts = verdicts[verdicts["strategy"].isin(source_strategies(comparison))]
+    verdicts = verdicts[verdicts["strategy"].isin(comparison.source_strategies)]
     if verdicts.empty:
         return f"No strategy with source data was compared with {comparison.baseline}."
     helped, hurt = (verdicts[verdicts["verdict"] == v] for v in ("helped", "hurt"))
@@ -125,13 +127,6 @@ def headline(comparison) -> str:
     if any(open_):
         sentences.append(f"Undecided: {_places(verdicts[open_], comparison)}.")
     return " ".join(sentences)
-
-
-def source_strategies(comparison) -> list[str]:
-    """The strategies that spent time on training with source data, the baseline left out."""
-    costs = comparison.costs
-    trained = set(costs.loc[(costs["stage"] == "source") & (costs["seconds"] > 0), "strategy"])
-    return [s for s in comparison.strategies if s in trained and s != comparison.baseline]
 
 
 def _decimals(half_width: float) -> int:

@@ -41,9 +41,7 @@ class TextModel:
         for task in self.tasks:
             y, present = task.encode(table)
             if present.any():
-                learned.estimators[task.name] = make_estimator(task, y[present]).fit(
-                    texts[present], y[present]
-                )
+                learned.estimators[task.name] = make_estimator(task, y[present]).fit(texts[present], y[present])
         return learned
 
     def predict(self, table: pd.DataFrame, verbose="auto") -> Predictions:
@@ -71,9 +69,7 @@ class TextModel:
 
     def _read(self, table: pd.DataFrame) -> list[str]:
         texts = table[self.text].astype(str)
-        return list(
-            texts if self.text_pair is None else texts + " " + table[self.text_pair].fillna("").astype(str)
-        )
+        return list(texts if self.text_pair is None else texts + " " + table[self.text_pair].fillna("").astype(str))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,11 +89,7 @@ class TfIdf(Strategy):
     penalty: float = 1.0
 
     def fit(self, model, source=None, *, seed=0, verbose=0):
-        table = (
-            join_tables(list(source_tables(source).values()))
-            if self.use_source and source is not None
-            else None
-        )
+        table = join_tables(list(source_tables(source).values())) if self.use_source and source is not None else None
         if table is not None:
             model.resolve(table)
         return TextModel(model.tasks, model.options["text"], model.options["text_pair"], table)
@@ -133,6 +125,4 @@ class Majority(Strategy):
         return model.learn(support, self._estimator)
 
     def _estimator(self, task: Task, y: np.ndarray):
-        return make_pipeline(
-            DummyRegressor() if task.kind == "regression" else DummyClassifier(strategy="prior")
-        )
+        return make_pipeline(DummyRegressor() if task.kind == "regression" else DummyClassifier(strategy="prior"))

