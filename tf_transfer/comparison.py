@@ -78,6 +78,7 @@ class Comparison:
         self.name: str = plan["name"]
         self.baseline: str = plan["baseline"]
         self.strategies: list[str] = plan["strategies"]
+        self.source_strategies: list[str] = plan["source_strategies"]
         self.targets: list[str] = plan["targets"]
         self.budgets: list[int] = plan["budgets"]
         self.seeds: list[int] = plan["seeds"]
@@ -226,6 +227,7 @@ def _provenance(experiment: Experiment, data: Prepared, encoder_hash: str) -> di
         "name": experiment.name,
         "baseline": experiment.baseline,
         "strategies": list(experiment.strategies),
+        "source_strategies": [label for label, s in experiment.strategies.items() if s.uses_source],
         "targets": list(experiment.targets),
         "budgets": experiment.budgets,
         "seeds": experiment.seeds,

@@ -59,9 +59,7 @@ class Encoder(keras.layers.Layer):
         self.dropout_state = tf.Variable([0, 0], trainable=False, dtype=tf.int32, name="dropout_state")
         gelu = transformers.activations_tf.get_tf_activation("gelu")
         kernels.install(transformer, self.dropout_state, gelu)
-        pooler = getattr(_body(transformer), "pooler", None)
-        if pooler is not None:
-            pooler.trainable = False  # its output is not used, so it never has a gradient
+        _freeze_pooler(transformer)
         self.built = True
 
     @property
@@ -81,6 +79,13 @@ class Encoder(keras.layers.Layer):
         if positions and self.config.model_type in ("roberta", "xlm-roberta", "mpnet"):
             positions -= 2  # positions start behind the padding index
         return int(min(positions or 10**6, self.tokenizer.model_max_length, 10**6))
+
+    @property
+    def state(self) -> list[tf.Variable]:
+        """The weights that `call` depends on: all but those of a pooler."""
+        pooler = getattr(_body(self.transformer), "pooler", None)
+        unused = {id(v) for v in pooler.weights} if pooler is not None else set()
+        return [v for v in self.transformer.weights if id(v) not in unused]
 
     @property
     def fields(self) -> list[str]:
@@ -120,12 +125,6 @@ class Encoder(keras.layers.Layer):
     def next_dropout(self) -> None:
         """Moves to the next dropout mask; a training step calls it."""
         self.dropout_state.assign_add([0, 1])
-
-    def copy(self) -> Encoder:
-        """An encoder of the same weights in variables of its own."""
-        twin = self.blank_copy()
-        twin.set_weights(self.get_weights())
-        return twin
 
     def blank_copy(self) -> Encoder:
         """The same architecture with random weights."""
@@ -267,9 +266,7 @@ def freeze(encoder: Encoder, depth: str | int = "none") -> None:
     """
     transformer = encoder.transformer
     transformer.trainable = True
-    pooler = getattr(_body(transformer), "pooler", None)
-    if pooler is not None:
-        pooler.trainable = False
+    _freeze_pooler(transformer)
     if depth == "none":
         return
     if depth == "all":
@@ -328,6 +325,13 @@ def _body(transformer):
     prefix = getattr(transformer, "base_model_prefix", "")
     inner = getattr(transformer, prefix, None) or getattr(transformer, "encoder", None)
     return inner if isinstance(inner, keras.layers.Layer) else transformer
+
+
+def _freeze_pooler(transformer) -> None:
+    """The pooler's output is not used here, so it would never have a gradient."""
+    pooler = getattr(_body(transformer), "pooler", None)
+    if pooler is not None:
+        pooler.trainable = False
 
 
 def _blocks(transformer) -> list:

@@ -111,7 +111,7 @@ class TransferModel(keras.Model):
     @property
     def state(self) -> list[tf.Variable]:
         """Everything that predictions and further training depend on, but for the optimizer's state."""
-        return [*self.encoder.weights, *(w for t in self.tasks for w in self.heads[t.name].weights)]
+        return [*self.encoder.state, self.encoder.dropout_state, *(w for t in self.tasks for w in self.heads[t.name].weights)]
 
     # -- Keras ----------------------------------------------------------------------------------
 
@@ -353,7 +353,7 @@ class TransferModel(keras.Model):
     def encoder_fingerprint(self) -> bytes:
         """A hash of the encoder's weights."""
         digest = hashlib.sha1(usedforsecurity=False)
-        for variable in self.encoder.transformer.weights:
+        for variable in self.encoder.state:
             digest.update(np.ascontiguousarray(variable.numpy()))
         return digest.digest()
 

@@ -77,19 +77,19 @@ class TfIdf(Strategy):
     """Words and word pairs weighted by tf-idf, with ridge or logistic regression on top.
 
     Args:
-        use_source: train on the source's rows together with the target's.
+        uses_source: train on the source's rows together with the target's.
         stop_words: leave out scikit-learn's English stop words.
         penalty: of the linear model: `Ridge(alpha)`, `LogisticRegression(C=1/penalty)`.
     """
 
     name: ClassVar[str] = "tfidf"
 
-    use_source: bool = True
+    uses_source: bool = True
     stop_words: bool = False
     penalty: float = 1.0
 
     def fit(self, model, source=None, *, seed=0, verbose=0):
-        table = join_tables(list(source_tables(source).values())) if self.use_source and source is not None else None
+        table = join_tables(list(source_tables(source).values())) if self.uses_source else None
         if table is not None:
             model.resolve(table)
         return TextModel(model.tasks, model.options["text"], model.options["text_pair"], table)

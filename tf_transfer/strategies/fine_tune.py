@@ -1,9 +1,8 @@
 """Sequential transfer: train on the sources one after the other, then on the target.
 
 Howard & Ruder 2018, "Universal Language Model Fine-tuning for Text Classification"; Phang et al.
-2018, "Sentence Encoders on STILTs" (intermediate tasks). The target starts from heads solved on
-frozen features where it has no trained ones: Kumar et al. 2022, "Fine-Tuning can Distort Pretrained
-Features and Underperform Out-of-Distribution" (LP-FT).
+2018, "Sentence Encoders on STILTs" (intermediate tasks). With `head_start`, LP-FT: Kumar et al. 2022, "Fine-Tuning can Distort Pretrained
+Features and Underperform Out-of-Distribution".
 """
 
 from __future__ import annotations
@@ -31,7 +30,8 @@ class FineTune(Strategy):
         adapt_steps: the least number of steps on the target, when `adapt_epochs` is ``"auto"``.
         adapt_batch_size: rows a step on the target.
         adapt_learning_rate: peak on the target.
-        head_start: solve the heads on frozen features of the target before its training.
+        head_start: solve the heads on the target's frozen features before training on it. It helps
+            heads that no source has trained, and takes away from those that one has.
     """
 
     name: ClassVar[str] = "fine_tune"
@@ -43,7 +43,7 @@ class FineTune(Strategy):
     adapt_steps: int = 40
     adapt_batch_size: int = 16
     adapt_learning_rate: float | str = "auto"
-    head_start: bool = True
+    head_start: bool = False
 
     def fit(self, model, source, *, seed=0, verbose=0):
         for table in source_tables(source).values():

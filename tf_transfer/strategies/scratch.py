@@ -16,7 +16,10 @@ class Scratch(TargetOnly):
 
     name: ClassVar[str] = "scratch"
 
+    head_start: bool = False
+
     def fit(self, model, source=None, *, seed=0, verbose=0):
         keras.utils.set_random_seed(seed)
-        model.encoder.set_weights(model.encoder.blank_copy().get_weights())
+        for variable, value in zip(model.encoder.state, model.encoder.blank_copy().state):
+            variable.assign(value)
         return model

@@ -10,12 +10,15 @@ from tf_transfer.strategies.fine_tune import FineTune
 
 @dataclasses.dataclass(frozen=True)
 class TargetOnly(FineTune):
-    """Fine-tune the pretrained encoder on the target alone. Of `FineTune`'s arguments those of the
-    target count.
+    """Fine-tune the pretrained encoder on the target alone, from heads solved on its frozen features.
+
+    Of `FineTune`'s arguments those of the target count.
     """
 
     name: ClassVar[str] = "target_only"
     uses_source: ClassVar[bool] = False
+
+    head_start: bool = True
 
     def fit(self, model, source=None, *, seed=0, verbose=0):
         return model
