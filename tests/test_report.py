@@ -215,7 +215,7 @@ def test_headline_joins_places_and_picks_the_clearest_difference():
 def test_headline_when_it_only_hurt():
     c = only(*(verdict("tweets", "rating", b, "fine_tune", "pearson", -0.2) for b in (16, 64, 256)))
     assert report.headline(c).startswith("Source data hurt tweets at every label budget; most clearly tweets at")
-    assert report.headline(c).endswith("It helped nowhere.")
+    assert report.headline(c).endswith("It was not seen to help anywhere.")
 
 
 def test_headline_when_undecided_says_what_could_have_been_told():
@@ -281,6 +281,7 @@ def test_sections_come_in_order_and_tags_are_closed(page):
     parsed = Page(page)
     assert not parsed.open
     sections_found = [v for tag, k, v in parsed.attributes if tag == "section" and k == "id"]
+    assert parsed.tags.count("style") == 1 and "metadata" not in parsed.tags
     assert sections_found == ["curves", "verdicts", "results", "leakage", "costs", "provenance", "reproduce"]
     identifiers = [v for _, k, v in parsed.attributes if k == "id"]
     assert len(identifiers) == len(set(identifiers))
@@ -365,9 +366,12 @@ def test_leakage_cost_provenance_and_reproduction(page, comparison):
     assert "tf-transfer compare experiment.yaml" in texts["reproduce"] and "budgets: - 16 - 64" in texts["reproduce"]
 
 
-def test_scalars_of_the_provenance_come_first(comparison):
-    c = dataclasses.replace(comparison, provenance={"packages": {"numpy": "2"}, "python": "3.11"})
+def test_provenance_has_single_values_first_and_leaves_the_experiment_to_the_yaml(comparison):
+    c = dataclasses.replace(
+        comparison, provenance={"packages": {"numpy": "2"}, "python": "3.11", "experiment": {"seeds": 3}}
+    )
     assert sections.provenance(c) == {"run": [("python", "3.11")], "packages": [("numpy", "2")]}
+    assert sections.experiment_yaml(c) == "seeds: 3\n"
 
 
 def test_unusable_cells_are_shown_before_the_curves(tmp_path):
@@ -376,7 +380,7 @@ def test_unusable_cells_are_shown_before_the_curves(tmp_path):
     assert text.index("cell 7") < text.index('id="curves"')
 
 
-HOSTILE = "<script>alert(1)</script>&$\\frac{$\x1b\n\"'猫"
+HOSTILE = "$\\frac{$\x1b<script>alert(1)</script>&\n\"'猫"
 
 
 def test_hostile_names_are_text(tmp_path):
@@ -471,6 +475,14 @@ def test_a_strategy_without_a_value_is_named_but_not_drawn(comparison):
     ax = plots.learning_curve(comparison, "tweets", "rating").axes[0]
     assert "majority: –" in [t.get_text() for t in ax.texts]
     assert len([line for line in ax.lines if len(line.get_xdata()) == 3]) == len(STRATEGIES) - 1
+
+
+def test_a_mean_with_an_undefined_seed_is_a_gap(comparison):
+    results = comparison.results.copy()
+    place = (results["strategy"] == "target_only") & (results["budget"] == 64) & (results["seed"] == 0)
+    results.loc[place, "value"] = np.nan
+    line = plots.learning_curves(dataclasses.replace(comparison, results=results)).axes[0].lines[0]
+    assert np.isnan(line.get_ydata()).tolist() == [False, True, False]
 
 
 def test_many_targets_one_budget_and_a_notebook(comparison):

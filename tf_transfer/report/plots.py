@@ -24,7 +24,7 @@ _LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 
 _PANEL = (4.4, 3.2)
 _FONT = 10.0
-_LONGEST = 20
+_LONGEST = 17
 _COLUMNS = 3
 
 
@@ -72,7 +72,7 @@ def learning_curve(comparison, target: str, task: str) -> Figure:
 
 
 def shown(name: object) -> str:
-    """A name fit for a plot: printable, at most 20 characters."""
+    """A name fit for a plot: printable, at most 17 characters."""
     text = "".join(c if c.isprintable() else "�" for c in str(name))
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 

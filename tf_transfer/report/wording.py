@@ -121,7 +121,7 @@ def headline(comparison) -> str:
         subject = "It" if len(helped) else "Source data"
         sentences.append(f"{subject} hurt {_evidence(hurt, comparison)}.")
     if helped.empty:
-        sentences.append("It helped nowhere.")
+        sentences.append("It was not seen to help anywhere.")
     decided = set(zip(*(pd.concat([helped, hurt])[c] for c in ("target", "budget"))))
     open_ = [place not in decided for place in zip(verdicts["target"], verdicts["budget"])]
     if any(open_):
