@@ -227,7 +227,7 @@ def _provenance(experiment: Experiment, data: Prepared, encoder_hash: str) -> di
         "name": experiment.name,
         "baseline": experiment.baseline,
         "strategies": list(experiment.strategies),
-        "source_strategies": [label for label, s in experiment.strategies.items() if s.uses_source],
+        "source_strategies": [label for label, s in experiment.strategies.items() if s.uses_source and s.uses_encoder],
         "targets": list(experiment.targets),
         "budgets": experiment.budgets,
         "seeds": experiment.seeds,
@@ -239,6 +239,7 @@ def _provenance(experiment: Experiment, data: Prepared, encoder_hash: str) -> di
         rows |= {f"target {name} (train)": len(target.train), f"target {name} (test)": len(target.test)}
     return {
         "plan": plan,
+        "experiment": experiment.to_plain(),
         "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
         "python": platform.python_version(),
         "packages": {p: _version(p) for p in packages},

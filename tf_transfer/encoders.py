@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tf_transfer.environment import check_versions
 
 check_versions()
 
-import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 import tf_keras as keras  # noqa: E402
 import transformers  # noqa: E402
@@ -19,6 +18,7 @@ import transformers  # noqa: E402
 from tf_transfer import kernels, registry  # noqa: E402
 from tf_transfer.assets import fetch  # noqa: E402
 from tf_transfer.errors import DataError, check_choice, listed, nearest  # noqa: E402
+from tf_transfer.freezing import freeze, weights_of  # noqa: E402
 
 POOLINGS = ("auto", "mean", "cls", "last")
 TINY_FAMILIES = (
@@ -29,8 +29,8 @@ TINY_FAMILIES = (
 _ENCODER_OF = {"t5": "TFT5EncoderModel", "mt5": "TFMT5EncoderModel"}
 """Encoder halves of encoder-decoder families; `TFAutoModel` would load both halves."""
 
-_EMBEDDINGS = ("embeddings", "wte", "wpe", "embed_tokens", "embed_positions", "shared", "rel_embeddings")
-"""What the families call the layers between token ids and the first block."""
+_RELATIVE_POSITIONS = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False}
+"""What every pretrained DeBERTa has, though its configuration's defaults are otherwise."""
 
 
 class Encoder(keras.layers.Layer):
@@ -59,7 +59,7 @@ class Encoder(keras.layers.Layer):
         self.dropout_state = tf.Variable([0, 0], trainable=False, dtype=tf.int32, name="dropout_state")
         gelu = transformers.activations_tf.get_tf_activation("gelu")
         kernels.install(transformer, self.dropout_state, gelu)
-        _freeze_pooler(transformer)
+        freeze(self, "none")
         self.built = True
 
     @property
@@ -83,9 +83,7 @@ class Encoder(keras.layers.Layer):
     @property
     def state(self) -> list[tf.Variable]:
         """The weights that `call` depends on: all but those of a pooler."""
-        pooler = getattr(_body(self.transformer), "pooler", None)
-        unused = {id(v) for v in pooler.weights} if pooler is not None else set()
-        return [v for v in self.transformer.weights if id(v) not in unused]
+        return weights_of(self.transformer)
 
     @property
     def fields(self) -> list[str]:
@@ -127,11 +125,9 @@ class Encoder(keras.layers.Layer):
         self.dropout_state.assign_add([0, 1])
 
     def blank_copy(self) -> Encoder:
-        """The same architecture with random weights."""
-        transformer = _build(type(self.transformer), self.config)
-        twin = Encoder(transformer, self.tokenizer, self.pooling)
-        for layer, original in zip(_layers(twin.transformer), _layers(self.transformer)):
-            layer._trainable = original._trainable
+        """The same architecture with random weights, frozen to the same depth."""
+        twin = Encoder(_build(type(self.transformer), self.config), self.tokenizer, self.pooling)
+        freeze(twin, self.frozen)
         return twin
 
 
@@ -154,25 +150,7 @@ def load_encoder(
         DataError: no such model, an unsupported family, no safetensors, or no fast tokenizer.
         AssetError: an asset could not be fetched.
     """
-    name = str(name)
-    where = {"trust_remote_code": False}
-    if Path(name).is_dir():
-        folder = name
-    elif name in registry.ENTRIES and registry.ENTRIES[name].kind == "encoder":
-        folder = str(fetch(name))
-    elif name.count("/") != 1 or name.startswith((".", "/", "~")):
-        assets = [n for n, e in registry.ENTRIES.items() if e.kind == "encoder"]
-        raise DataError(
-            f"An encoder must be an asset ({listed(assets)}), a local folder, or a hub id 'owner/model'.\n"
-            f"Received {name!r}, which is none of them.{nearest(name, assets)}"
-        )
-    elif revision is None:
-        raise DataError(
-            f"A hub id needs a revision, so that the same weights are loaded tomorrow.\n"
-            f"Received {name!r} without one.\nGive revision='<commit>' (or 'main' to follow the newest)."
-        )
-    else:
-        folder, where = name, where | {"revision": revision}
+    folder, where = _locate(str(name), revision)
     with _quiet():
         try:
             config = transformers.AutoConfig.from_pretrained(folder, **where)
@@ -181,14 +159,16 @@ def load_encoder(
             if from_scratch:
                 transformer = _build(kind, config)
             else:
-                transformer = kind.from_pretrained(folder, config=config, **where)
+                transformer, report = kind.from_pretrained(folder, config=config, output_loading_info=True, **where)
         except DataError:
             raise
-        except (OSError, ValueError, KeyError, ImportError) as error:
+        except Exception as error:  # tokenizers raises bare Exceptions
             raise DataError(
                 f"Could not load an encoder from {name!r}: {_first_line(error)}\n"
                 "Expected config.json, weights as model.safetensors, and a fast tokenizer (tokenizer.json)."
             ) from error
+    if not from_scratch:
+        _check_complete(name, report)
     if not getattr(tokenizer, "is_fast", False):
         raise DataError(f"{name!r} has no fast tokenizer.\nAdd its tokenizer.json, for instance by converting it.")
     return Encoder(transformer, tokenizer, pooling)
@@ -230,7 +210,8 @@ def tiny_encoder(
     else:
         sizes |= {"hidden_size": width, "intermediate_size": 2 * width, "num_hidden_layers": layers}
         sizes |= {"num_attention_heads": 2, "max_position_embeddings": 130}
-        sizes |= {"embedding_size": width} if family in ("electra", "albert") else {}
+        sizes |= {"embedding_size": width // 2} if family in ("electra", "albert") else {}
+        sizes |= _RELATIVE_POSITIONS if family.startswith("deberta") else {}
         rates = ("hidden_dropout_prob", "attention_probs_dropout_prob")
     sizes |= dict.fromkeys(rates, dropout) if dropout is not None else {}
     config = transformers.AutoConfig.for_model(family, **sizes)
@@ -255,38 +236,25 @@ def save_config(encoder: Encoder, folder: str | Path) -> None:
     (Path(folder) / "pooling.json").write_text(json.dumps({"pooling": encoder.pooling}))
 
 
-def freeze(encoder: Encoder, depth: str | int = "none") -> None:
-    """Sets which weights training leaves alone, from the input upwards.
-
-    Args:
-        depth: ``"none"``, ``"embeddings"``, a number of blocks (the embeddings with them), or ``"all"``.
-
-    Raises:
-        DataError: more blocks than the encoder has, or a family whose blocks share their weights.
-    """
-    transformer = encoder.transformer
-    transformer.trainable = True
-    _freeze_pooler(transformer)
-    if depth == "none":
-        return
-    if depth == "all":
-        transformer.trainable = False
-        return
-    if isinstance(depth, bool) or not (depth == "embeddings" or (isinstance(depth, int) and depth >= 0)):
-        raise DataError(f"freeze must be 'none', 'embeddings', a number of blocks, or 'all'.\nReceived {depth!r}.")
-    blocks = _blocks(transformer)
-    number = 0 if depth == "embeddings" else depth
-    if number > len(blocks):
-        shared = " (its layers share the weights of one block)" if encoder.config.model_type == "albert" else ""
+def _locate(name: str, revision: str | None) -> tuple[str, dict]:
+    """A folder or a hub id, and the options that the library is to read it with."""
+    where = {"trust_remote_code": False}
+    if Path(name).is_dir():
+        return name, where
+    assets = [n for n, e in registry.ENTRIES.items() if e.kind == "encoder"]
+    if name in assets:
+        return str(fetch(name)), where
+    if name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise DataError(
-            f"freeze={number} asks for more blocks than the encoder has.\n"
-            f"Received a {encoder.config.model_type} of {len(blocks)} blocks{shared}.\n"
-            f"Give at most {len(blocks)}, or 'all'."
+            f"An encoder must be an asset ({listed(assets)}), a local folder, or a hub id 'owner/model'.\n"
+            f"Received {name!r}, which is none of them.{nearest(name, assets)}"
         )
-    for layer in blocks[:number]:
-        layer.trainable = False
-    for layer in _embedding_layers(transformer):
-        layer.trainable = False
+    if revision is None:
+        raise DataError(
+            f"A hub id needs a revision, so that the same weights are loaded tomorrow.\n"
+            f"Received {name!r} without one.\nGive revision='<commit>' (or 'main' to follow the newest)."
+        )
+    return name, where | {"revision": revision}
 
 
 def _model_class(config):
@@ -316,44 +284,6 @@ def _is_decoder_only(config) -> bool:
     return config.model_type in names and config.model_type not in masked
 
 
-def _layers(transformer) -> Iterator:
-    return transformer._flatten_layers(include_self=False)
-
-
-def _body(transformer):
-    """The main layer, below the wrapper that gives a family's outputs their names."""
-    prefix = getattr(transformer, "base_model_prefix", "")
-    inner = getattr(transformer, prefix, None) or getattr(transformer, "encoder", None)
-    return inner if isinstance(inner, keras.layers.Layer) else transformer
-
-
-def _freeze_pooler(transformer) -> None:
-    """The pooler's output is not used here, so it would never have a gradient."""
-    pooler = getattr(_body(transformer), "pooler", None)
-    if pooler is not None:
-        pooler.trainable = False
-
-
-def _blocks(transformer) -> list:
-    """The list of equal layers that is deepest in variables: the transformer's blocks."""
-    best: list = []
-    for layer in [_body(transformer), *_layers(_body(transformer))]:
-        for value in vars(layer).values():
-            if not isinstance(value, Sequence) or isinstance(value, str) or not len(value):
-                continue
-            if all(isinstance(v, keras.layers.Layer) and type(v) is type(value[0]) for v in value):
-                size = sum(int(np.prod(w.shape)) for v in value for w in v.weights)
-                if size > sum(int(np.prod(w.shape)) for v in best for w in v.weights):
-                    best = list(value)
-    return best
-
-
-def _embedding_layers(transformer) -> list:
-    holders = [transformer, _body(transformer), getattr(_body(transformer), "encoder", None)]
-    found = [getattr(h, n, None) for h in holders for n in _EMBEDDINGS if h is not None]
-    return [layer for layer in found if isinstance(layer, keras.layers.Layer)]
-
-
 def _tiny_tokenizer(texts: Sequence[str], family: str):
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
@@ -375,6 +305,17 @@ def _tiny_tokenizer(texts: Sequence[str], family: str):
         model_max_length=128,
         model_input_names=["input_ids", "attention_mask"] + ["token_type_ids"] * types,
     )  # fmt: skip
+
+
+def _check_complete(name: str, report: dict) -> None:
+    """The library fills weights that a file lacks with random numbers, and only warns."""
+    missing = sorted(str(k) for k in report["missing_keys"] if "pooler" not in str(k))
+    if missing:
+        raise DataError(
+            f"The weights of {name!r} must be complete.\n"
+            f"Received a file without {len(missing)} of them: {listed(missing, most=3)}.\n"
+            "Check that config.json and model.safetensors belong together."
+        )
 
 
 @contextlib.contextmanager

@@ -218,6 +218,15 @@ class Experiment(_Strict):
                 raise ValueError(f'the name {name!r} is used for files: leave out / \\ : * ? " < > | and a leading dot')
         return self
 
+    def to_plain(self) -> dict:
+        """The experiment as plain types for YAML or JSON, without defaults; a DataFrame is only named."""
+        plain = self.model_dump(mode="python", exclude={"strategies", "folder"}, exclude_defaults=True)
+        plain["strategies"] = {
+            label: {"strategy": s.name} | {k: v for k, v in dataclasses.asdict(s).items() if v != getattr(type(s), k)}
+            for label, s in self.strategies.items()
+        }
+        return _to_plain(plain)
+
     def primary_metric(self, task: Task) -> str:
         """The metric that the verdict on a resolved task is about."""
         spec = next(t for t in self.tasks if t.name == task.name)
@@ -244,6 +253,16 @@ class Experiment(_Strict):
         if spec.group is not None:
             check_columns(table, [spec.group], f"the target {name!r}")
         return split_table(table, spec.test_size, seed=spec.split_seed, group=spec.group)
+
+
+def _to_plain(value):
+    if isinstance(value, Mapping):
+        return {str(k): _to_plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_to_plain(v) for v in value]
+    if isinstance(value, pd.DataFrame):
+        return f"a DataFrame of {len(value)} rows"
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
 def load_experiment(source: str | Path | Mapping | Experiment) -> Experiment:

@@ -71,7 +71,7 @@ def compare(report: Report, own, peer, rows: int, rounds: int) -> None:
             detail=f"first time {cold[phase]:.1f} s, later {warm:.1f} s; not in the rows/s",
         )  # fmt: skip
         if isinstance(peer, str):
-            report.missing(f"{label}, rows/s, ours / PyTorch", peer)
+            report.missing(f"the comparison with PyTorch's {label}", peer)
             continue
         ratios = [a / b for a, b in zip(speeds["ours"], speeds["PyTorch"])]
         report.figure(

@@ -57,7 +57,7 @@ def compare(report: Report, own, peer, rounds: int, steps: int) -> None:
     if isinstance(peer, str):
         times = in_turn(turns, rounds)
         report_times(report, "TransferModel.fit", times["ours"])
-        report.missing("step time, ours / PyTorch", peer)
+        report.missing("the comparison with PyTorch's step time", peer)
         return
     report.note(f"rival: {peer.about['name']}, {peer.about['attention']} attention, {peer.about['threads']} threads")
     turns |= {"default": turn(peer, fused=False), "fused": turn(peer, fused=True)}

@@ -40,10 +40,10 @@ class Report:
         """A remark under the figures."""
         print(f"      {text}", flush=True)
 
-    def missing(self, comparison: str, reason: str) -> None:
-        """A comparison that could not be made; the benchmark then does not pass."""
-        print(f"SHORT {comparison}: the comparison is missing.\n      {reason}", flush=True)
-        self._short.append(comparison)
+    def missing(self, what: str, reason: str) -> None:
+        """A comparison or figure that there is none of; the benchmark then does not pass."""
+        print(f"SHORT {what} is missing.\n      {reason}", flush=True)
+        self._short.append(what)
 
     def finish(self) -> int:
         """The exit code: 0 when every bound was met, else 1."""

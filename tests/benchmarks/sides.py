@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -40,11 +41,12 @@ class Side:
 
     def __init__(self, python: str, module: str, *arguments: str):
         self.name = module
+        self._log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 (closed with the side)
         command = [python, "-m", module, *arguments]
         try:
             self._process = subprocess.Popen(
                 command, cwd=ROOT, env={**os.environ, **_SETTINGS}, text=True,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,
             )  # fmt: skip
         except OSError as error:
             raise SideError(f"{python!r} could not be started: {error.strerror}.") from error
@@ -65,12 +67,15 @@ class Side:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._log.close()
 
     def _answer(self) -> dict:
         line = self._process.stdout.readline()
         if not line:
+            self._log.seek(0)
+            last = "\n".join(self._log.read().strip().splitlines()[-5:])
             self.close()
-            raise SideError(f"{self.name} ended with exit code {self._process.returncode}; see its output above.")
+            raise SideError(f"{self.name} ended with exit code {self._process.returncode}.\n{last}\n")
         return json.loads(line)
 
 
@@ -94,7 +99,7 @@ def peer_side(module: str, *arguments: str) -> Iterator[Side | str]:
     try:
         side = Side(python, module, *arguments)
     except SideError as error:
-        yield f"{error} {PEERS} is {python!r}: see tests/benchmarks/peers/README.md."
+        yield f"{str(error).strip()}\n{PEERS} is {python!r}: see tests/benchmarks/peers/README.md."
         return
     try:
         yield side

@@ -31,7 +31,7 @@ def main() -> int:
     for name, arguments in (("import tf_transfer", ["-c", "import tf_transfer"]), ("tf-transfer --help", help_command())):
         failure, seconds, modules = measure(arguments, runs)
         if failure:
-            report.missing(name, failure)
+            report.missing(f"the time of {name}", failure)
             continue
         detail = f"{min(seconds):.2f} to {max(seconds):.2f}"
         report.figure(name, statistics.median(seconds), "s", at_most=BOUND, detail=detail)

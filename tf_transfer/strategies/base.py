@@ -24,6 +24,7 @@ class Strategy:
 
     name: ClassVar[str]
     uses_source: ClassVar[bool] = True
+    uses_encoder: ClassVar[bool] = True
 
     def fit(self, model, source, *, seed: int = 0, verbose=0):
         """Learns from the source.

@@ -83,6 +83,7 @@ class TfIdf(Strategy):
     """
 
     name: ClassVar[str] = "tfidf"
+    uses_encoder: ClassVar[bool] = False
 
     uses_source: bool = True
     stop_words: bool = False
@@ -116,6 +117,7 @@ class Majority(Strategy):
     """The class shares, or the mean, of the target's labels, whatever the text says."""
 
     name: ClassVar[str] = "majority"
+    uses_encoder: ClassVar[bool] = False
     uses_source: ClassVar[bool] = False
 
     def fit(self, model, source=None, *, seed=0, verbose=0):
