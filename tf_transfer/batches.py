@@ -8,14 +8,12 @@ where a row has no label for the task.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 
+from tf_transfer.backend import tf
 from tf_transfer.errors import DataError, check_columns
-from tf_transfer.tasks import Task
 
 WINDOW = 50
 """Batches whose rows are sorted by length together; more waste less padding, fewer mix rows better."""
@@ -31,6 +29,7 @@ class Tokens:
         starts: (rows,) int64, where each row begins.
         lengths: (rows,) int32, tokens of each row.
         pad_id: id that fills a row up to its batch's length.
+        limit: the most tokens that the encoder takes.
     """
 
     ids: np.ndarray
@@ -38,6 +37,7 @@ class Tokens:
     starts: np.ndarray
     lengths: np.ndarray
     pad_id: int
+    limit: int = 2**31 - 1
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -50,7 +50,7 @@ class Tokens:
         mask = places < lengths[:, None]
         index = tf.where(mask, tf.gather(self.starts, real)[:, None] + tf.cast(places, tf.int64), 0)
         # A row without a token would divide by zero in a softmax: let it attend to one padding token.
-        attended = mask | ((rows < 0)[:, None] & (places == 0))
+        attended = mask | ((lengths == 0)[:, None] & (places == 0))
         x = {
             "input_ids": tf.where(mask, tf.gather(self.ids, index), self.pad_id),
             "attention_mask": tf.cast(attended, tf.int32),
@@ -74,7 +74,7 @@ def tokenise(
         DataError: a text is missing or empty, or there are no rows.
     """
     texts = _texts(table, text)
-    pairs = None if text_pair is None else table[text_pair].fillna("").astype(str).tolist()
+    pairs = None if text_pair is None else _pairs(table, text_pair)
     options = {"truncation": True, "max_length": min(max_length, encoder.max_length), "padding": False}
     options |= {"return_attention_mask": False, "return_token_type_ids": True}
     single = np.array([not p for p in pairs]) if pairs is not None else np.ones(len(texts), bool)
@@ -89,7 +89,8 @@ def tokenise(
     lengths = np.fromiter(map(len, encoded["input_ids"]), np.int32, len(texts))
     starts = np.concatenate([[0], np.cumsum(lengths[:-1], dtype=np.int64)])
     types = _flat(encoded["token_type_ids"]) if "token_type_ids" in encoder.fields else None
-    return Tokens(_flat(encoded["input_ids"]), types, starts, lengths, encoder.tokenizer.pad_token_id or 0)
+    pad_id = encoder.tokenizer.pad_token_id or 0
+    return Tokens(_flat(encoded["input_ids"]), types, starts, lengths, pad_id, encoder.max_length)
 
 
 def to_dataset(
@@ -113,7 +114,7 @@ def to_dataset(
     """
     rows, batch_size = len(tokens), min(batch_size, len(tokens))
     steps = -(-rows // batch_size)
-    lengths = tf.constant(bucket_lengths(tokens.lengths))
+    lengths = tf.constant(bucket_lengths(tokens.lengths, tokens.limit))
 
     def load(batch):
         longest = tf.reduce_max(tf.where(batch >= 0, tf.gather(tokens.lengths, tf.maximum(batch, 0)), 1))
@@ -139,31 +140,6 @@ def to_dataset(
     return plan.map(load, num_parallel_calls=2).prefetch(2).with_options(options)
 
 
-def encode_labels(tasks: Sequence[Task], table: pd.DataFrame, where: str = "the table") -> tuple[dict, dict]:
-    """``y`` and ``w`` of every task: labels (rows, …) float32 or int32, weights (rows,) float32.
-
-    A weight is 0 where the label is missing, else 1 times the weight of the row's class.
-
-    Raises:
-        DataError: see `Task.encode`; or no row has a label for any task.
-    """
-    y, w = {}, {}
-    for task in tasks:
-        labels, present = task.encode(table, where)
-        factors = task.class_weights(labels[present])
-        y[task.name] = labels.astype(np.float32) if task.kind == "regression" else labels
-        w[task.name] = present.astype(np.float32)
-        if factors is not None:
-            mean = (labels * factors).sum(1) / np.maximum(labels.sum(1), 1) if labels.ndim > 1 else factors[labels]
-            w[task.name] *= np.where(mean > 0, mean, 1.0).astype(np.float32) if labels.ndim > 1 else mean
-    if not any(v.any() for v in w.values()):
-        raise DataError(
-            f"{where[0].upper() + where[1:]} must have labels in at least one of the columns "
-            f"{[t.label for t in tasks]}.\nReceived none in {len(table)} rows."
-        )
-    return y, w
-
-
 def by_length(tokens: Tokens) -> np.ndarray:
     """(rows,) int64, the rows from short to long: the order that pads least."""
     return np.argsort(tokens.lengths, kind="stable")
@@ -174,14 +150,17 @@ def take(tokens: Tokens, rows: np.ndarray) -> Tokens:
     return dataclasses.replace(tokens, starts=tokens.starts[rows], lengths=tokens.lengths[rows])
 
 
-def bucket_lengths(lengths: np.ndarray) -> np.ndarray:
-    """The static lengths (buckets,) int32 for rows of ``lengths``: multiples of 8, wider apart further up."""
+def bucket_lengths(lengths: np.ndarray, limit: int = 2**31 - 1) -> np.ndarray:
+    """The static lengths (buckets,) int32 for rows of ``lengths``.
+
+    Multiples of 8, wider apart further up; at most ``limit``.
+    """
     longest, ladder = max(int(lengths.max(initial=1)), 1), [8]
     while ladder[-1] < longest:
         ladder.append(ladder[-1] + max(8, ladder[-1] // 4 // 8 * 8))
     used = np.unique(np.searchsorted(ladder, np.unique(lengths)))
     chosen = np.array(ladder, np.int32)[used]
-    chosen[-1] = min(chosen[-1], -(-longest // 8) * 8)
+    chosen[-1] = min(chosen[-1], -(-longest // 8) * 8, max(limit, longest))
     return chosen
 
 
@@ -212,6 +191,13 @@ def _texts(table: pd.DataFrame, text: str) -> list[str]:
             f"Received {len(empty)} empty ones; the first is row {empty[0]}.\nDrop these rows or fill them."
         )
     return column.astype(str).tolist()
+
+
+def _pairs(table: pd.DataFrame, text_pair: str) -> list[str]:
+    """The second texts; empty where a row has none."""
+    check_columns(table, [text_pair])
+    column = table[text_pair]
+    return column.astype(str).where(column.notna(), "").str.strip().tolist()
 
 
 def _flat(lists: list[list[int]]) -> np.ndarray:

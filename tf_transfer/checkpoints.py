@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,8 +25,8 @@ def save_model(model: TransferModel, folder: str | Path, overwrite: bool = True)
     """Writes a model; an earlier folder of that name is replaced only when all is written.
 
     Raises:
-        CheckpointError: the disk is full, the folder cannot be written, or it exists and
-            ``overwrite`` is False.
+        CheckpointError: the disk is full, the folder cannot be written, it holds anything but a saved
+            model, or it exists and ``overwrite`` is False.
         DataError: the tasks of the model have no kind or classes yet.
     """
     model._require_heads()
@@ -35,14 +34,27 @@ def save_model(model: TransferModel, folder: str | Path, overwrite: bool = True)
         "format": FORMAT,
         "tf_transfer": __version__,
         "tasks": [_task_to_json(t) for t in model.tasks],
-        "options": model.options,
+        "options": model.options | {"freeze": model.encoder.frozen},
         "weights": [[*v.shape] for v in model.state],
     }
+    _refuse_foreign(Path(folder))
     with whole_folder(folder, overwrite) as staging:
         (staging / CONFIG).write_text(json.dumps(config, indent=1, default=_plain), encoding="utf-8")
         (staging / ENCODER).mkdir()
         encoders.save_config(model.encoder, staging / ENCODER)
         _write_tensors(model, staging / WEIGHTS, {})
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Replacing a folder removes its content: only a saved model may go."""
+    if folder.is_dir() and any(folder.iterdir()):
+        try:
+            _read_config(folder)
+        except CheckpointError as error:
+            raise CheckpointError(
+                f"{folder} exists and is not a saved model; it is kept as it is.\n"
+                f"Received a folder with {listed(sorted(p.name for p in folder.iterdir()))}.\nGive another name."
+            ) from error
 
 
 def load_model(folder: str | Path) -> TransferModel:
@@ -56,8 +68,9 @@ def load_model(folder: str | Path) -> TransferModel:
     try:
         tasks = [_task_from_json(t) for t in config["tasks"]]
         model = TransferModel(encoders.encoder_from_config(folder / ENCODER), tasks, **config["options"])
-    except (KeyError, TypeError, ValueError, OSError) as error:
-        raise CheckpointError(f"{folder} is damaged: {str(error).splitlines()[0]}\nSave the model again.") from error
+    except Exception as error:  # the tokenizers library raises bare Exceptions
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise CheckpointError(f"{folder} is damaged: {reason}\nSave the model again.") from error
     load_state(model, folder / WEIGHTS)
     return model
 
@@ -102,12 +115,8 @@ def load_state(model: TransferModel, path: str | Path) -> dict[str, str]:
 
 def _write_tensors(model: TransferModel, path: Path, note: dict[str, str]) -> None:
     tensors = {_key(i): np.ascontiguousarray(v.numpy()) for i, v in enumerate(model.state)}
-    try:
-        safetensors.numpy.save_file(tensors, path, metadata=note or None)
-    except safetensors.SafetensorError as error:
-        # safetensors wraps the system's error in one of its own.
-        full = "No space left" in str(error) or "os error 28" in str(error)
-        raise OSError(errno.ENOSPC if full else errno.EIO, str(error)) from error
+    # Not save_file: its files can be read by their owner alone, and its errors hide a full disk.
+    path.write_bytes(safetensors.numpy.save(tensors, metadata=note or None))
 
 
 def _task_to_json(task: Task) -> dict:

@@ -95,7 +95,9 @@ def evaluate(
     from tf_transfer.tables import save_table
 
     loaded = _load_model(model)
-    evaluation = loaded.evaluate({path.stem: _read_for(loaded, path) for path in tables})
+    stems = [path.stem for path in tables]
+    names = [path.stem if stems.count(path.stem) == 1 else str(path) for path in tables]
+    evaluation = loaded.evaluate({name: _read_for(loaded, path) for name, path in zip(names, tables)})
     print(evaluation)
     if output is not None:
         save_table(evaluation.to_frame(), output)
@@ -134,8 +136,12 @@ def demo(output: Output = None):
 def _run(experiment: Path, output: Path) -> None:
     from tf_transfer.comparison import compare as run
 
-    with _Progress() as say:
-        comparison = run(experiment, output, say=say)
+    try:
+        with _Progress() as say:
+            comparison = run(experiment, output, say=say)
+    except KeyboardInterrupt:
+        _note(f"\ntf-transfer: stopped. The results so far are in {output}: the same command goes on from there.")
+        raise typer.Exit(130) from None
     _print_comparison(comparison)
     folder = comparison.save()
     print(
@@ -147,7 +153,7 @@ def _print_comparison(comparison) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = Console(markup=False, highlight=False)
     for (target, task), rows in comparison.summary().groupby(["target", "task"], sort=False):
         shown = Table(title=f"{target}: {task}, {rows['metric'].iloc[0]} (mean over seeds)", title_justify="left")
         shown.add_column("labels", justify="right")
@@ -162,7 +168,7 @@ def _print_comparison(comparison) -> None:
     for row in comparison.verdicts().itertuples():
         found = f"{row.value:+.3f} [{row.low:+.3f}, {row.high:+.3f}]" if row.value == row.value else "undefined"
         place = f"{row.target}, {row.task}, {row.budget} labels"
-        console.print(f"  {place:32} {row.strategy:14} {found:28} {marks[row.verdict]}", highlight=False)
+        console.print(f"  {place:32} {row.strategy:14} {found:28} {marks[row.verdict]}")
     for problem in comparison.unusable:
         console.print(f"Not used: {problem}", style="yellow")
 
@@ -208,9 +214,6 @@ def main() -> None:
     except TransferError as error:
         print(f"tf-transfer: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("\ntf-transfer: stopped; start it again to go on where it was.", file=sys.stderr)
-        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from tf_transfer.experiment import Experiment, load_experiment
 from tf_transfer.prepared import Prepared, plain_task
 from tf_transfer.runs import Cell, Run, all_cells
 from tf_transfer.statistics import paired_difference
-from tf_transfer.storage import write_text
+from tf_transfer.storage import explained, write_text
 from tf_transfer.tables import save_table
 from tf_transfer.tasks import Task
 
@@ -53,7 +53,7 @@ def compare(
 
     runner = Runner(experiment, data.tasks)
     run.start(
-        data.common | {"encoder": runner.encoder_hash, "options": experiment.encoder.model_dump()},
+        data.common | {"encoder": runner.encoder_hash} | _options(experiment),
         {label: [s.name, dataclasses.asdict(s)] for label, s in experiment.strategies.items()},
         _provenance(experiment, data, runner.encoder_hash),
     )
@@ -74,7 +74,16 @@ class Comparison:
         self.run = run if isinstance(run, Run) else Run(run)
         content = self.run.read()
         self.provenance: dict = content["provenance"]
-        plan = self.provenance["plan"]
+        try:
+            self._read_plan(self.provenance["plan"])
+        except (KeyError, TypeError) as error:
+            place = self.run.folder / "run.json"
+            raise CheckpointError(f"{place} is damaged: its plan lacks {error}.\nRun the experiment again.") from None
+        self.unusable: list[str] = []
+        self._targets = {t: self.run.read_target(t) for t in self.targets}
+        self._cells = self._read_cells()
+
+    def _read_plan(self, plan: dict) -> None:
         self.name: str = plan["name"]
         self.baseline: str = plan["baseline"]
         self.strategies: list[str] = plan["strategies"]
@@ -84,19 +93,12 @@ class Comparison:
         self.seeds: list[int] = plan["seeds"]
         self.metrics: dict[str, str] = plan["metrics"]
         self.tasks = [Task(**t) for t in plan["tasks"]]
-        self.unusable: list[str] = []
-        self._targets = {t: self.run.read_target(t) for t in self.targets}
-        self._cells = self._read_cells()
 
     def _read_cells(self) -> dict[Cell, tuple[dict, dict]]:
         cells = {}
         for cell in all_cells(self.targets, self.strategies, self.budgets, self.seeds):
             try:
-                scores, meta = self.run.read_cell(cell)
-                rows = {len(y) for y, _ in self._targets[cell.target][0].values()}
-                if any(len(s) not in rows for s in scores.values()):
-                    raise CheckpointError(f"{self.run.path(cell)} has another number of rows than the target.")
-                cells[cell] = scores, meta
+                cells[cell] = self.run.read_cell(cell)
             except CheckpointError as error:
                 self.unusable.append(f"{cell}: {error}")
         return cells
@@ -201,10 +203,11 @@ class Comparison:
 
         folder = Path(folder) if folder is not None else self.run.folder
         if folder.resolve() != self.run.folder.resolve():
-            shutil.copytree(self.run.folder, folder, dirs_exist_ok=True)
+            with explained(folder):
+                shutil.copytree(self.run.folder, folder, dirs_exist_ok=True)
         save_table(self.results, folder / "results.csv")
         verdicts = self.verdicts()
-        write_text(folder / "verdicts.json", verdicts.to_json(orient="records", indent=1))
+        write_text(folder / "verdicts.json", verdicts.to_json(orient="records", indent=1, double_precision=15))
         render(self, folder)
         return folder
 
@@ -219,6 +222,12 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         return self.summary().to_html(index=False, escape=True, border=0, float_format=lambda v: f"{v:.3f}")
+
+
+def _options(experiment: Experiment) -> dict:
+    """What results depend on beside tables, tasks, weights and strategies."""
+    options = experiment.encoder.model_dump(exclude={"name", "revision"})
+    return {f"encoder.{k}": v for k, v in options.items()} | experiment.model_dump(include={"text", "text_pair"})
 
 
 def _provenance(experiment: Experiment, data: Prepared, encoder_hash: str) -> dict:

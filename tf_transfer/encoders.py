@@ -7,18 +7,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from tf_transfer.environment import check_versions
-
-check_versions()
-
-import tensorflow as tf  # noqa: E402
-import tf_keras as keras  # noqa: E402
-import transformers  # noqa: E402
-
-from tf_transfer import kernels, registry  # noqa: E402
-from tf_transfer.assets import fetch  # noqa: E402
-from tf_transfer.errors import DataError, check_choice, listed, nearest  # noqa: E402
-from tf_transfer.freezing import freeze, weights_of  # noqa: E402
+from tf_transfer import kernels, registry
+from tf_transfer.assets import fetch
+from tf_transfer.backend import keras, tf, transformers
+from tf_transfer.errors import DataError, check_choice, listed, nearest
+from tf_transfer.freezing import freeze, weights_of
 
 POOLINGS = ("auto", "mean", "cls", "last")
 TINY_FAMILIES = (
@@ -271,7 +264,8 @@ def _model_class(config):
 
 def _build(kind, config):
     """A model of class ``kind`` with random weights, and all its variables made."""
-    transformer = kind(config)
+    with _quiet():
+        transformer = kind(config)
     transformer.build_in_name_scope()
     ids = tf.ones((1, 2), tf.int32)
     transformer({"input_ids": ids, "attention_mask": ids})

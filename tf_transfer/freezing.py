@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import tensorflow as tf
-import tf_keras as keras
 
+from tf_transfer.backend import keras, tf
 from tf_transfer.errors import DataError
 
 _EMBEDDINGS = (

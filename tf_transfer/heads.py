@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
-import tensorflow as tf
-import tf_keras as keras
 
+from tf_transfer.backend import keras, tf
 from tf_transfer.predictions import Prediction
 from tf_transfer.tasks import Task
 
@@ -58,8 +57,12 @@ class Head(keras.layers.Layer):
         """(batch,) loss of each row."""
         raise NotImplementedError
 
+    def scores(self, output: tf.Tensor) -> tf.Tensor:
+        """(batch, outputs): probabilities, or numbers in the label's own unit, from what `call` returns."""
+        raise NotImplementedError
+
     def decode(self, output: np.ndarray) -> Prediction:
-        """Scores and labels from the outputs (rows, …) of `call`."""
+        """Scores and labels from the outputs (rows, …) of `call`, in double precision."""
         raise NotImplementedError
 
 
@@ -68,6 +71,9 @@ class ClassificationHead(Head):
 
     def losses_of(self, y, output):
         return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(y, tf.int32), output)
+
+    def scores(self, output):
+        return tf.nn.softmax(output)
 
     def decode(self, output):
         logits = output.astype(np.float64)
@@ -81,6 +87,9 @@ class MultilabelHead(Head):
     def losses_of(self, y, output):
         losses = tf.nn.sigmoid_cross_entropy_with_logits(tf.cast(y, output.dtype), output)
         return tf.reduce_mean(losses, axis=-1)
+
+    def scores(self, output):
+        return tf.sigmoid(output)
 
     def decode(self, output):
         return Prediction(self.task, 1 / (1 + np.exp(-output.astype(np.float64))))
@@ -114,6 +123,9 @@ class RegressionHead(Head):
     def losses_of(self, y, output):
         """(batch,) squared error in squared deviations."""
         return tf.square((tf.cast(y, tf.float32) - self.scale[0]) / self.scale[1] - output)
+
+    def scores(self, output):
+        return (output * self.scale[1] + self.scale[0])[:, None]
 
     def decode(self, output):
         mean, deviation, _ = self.scale.numpy().astype(np.float64)

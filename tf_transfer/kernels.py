@@ -5,8 +5,7 @@ They are set on the layers of one model; neither the library nor other models ar
 
 from __future__ import annotations
 
-import tensorflow as tf
-import tf_keras as keras
+from tf_transfer.backend import keras, tf
 
 
 def install(transformer, state: tf.Variable, gelu) -> None:

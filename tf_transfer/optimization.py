@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import tensorflow as tf
-import tf_keras as keras
+from tf_transfer.backend import keras, tf
 
 
 class AdamW(keras.optimizers.AdamW):
@@ -75,4 +74,6 @@ def auto_learning_rate(width: int) -> float:
 
 def auto_optimizer(learning_rate: float) -> AdamW:
     """AdamW with decay .01 on matrices only, gradients clipped to norm 1, and `WarmupDecay`."""
-    return AdamW(WarmupDecay(learning_rate), weight_decay=0.01, global_clipnorm=1.0, epsilon=1e-8)
+    optimizer = AdamW(WarmupDecay(learning_rate), weight_decay=0.01, global_clipnorm=1.0, epsilon=1e-8)
+    optimizer.exclude_from_weight_decay(var_names=[r"(bias|beta|gamma)(:0)?$", "layer_norm"])
+    return optimizer

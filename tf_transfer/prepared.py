@@ -8,7 +8,7 @@ import hashlib
 import numpy as np
 import pandas as pd
 
-from tf_transfer.errors import DataError
+from tf_transfer.errors import DataError, listed
 from tf_transfer.experiment import Experiment
 from tf_transfer.leakage import audit_leakage
 from tf_transfer.tasks import Task
@@ -59,27 +59,23 @@ class Prepared:
         if experiment.drop_leaks:
             tables = {n: (audits[n].drop(train), test) for n, (train, test) in tables.items()}
             sources = {n: _drop_all(table, n, audits.values()) for n, table in sources.items()}
-        labels = [spec.task().label for spec in experiment.tasks]
-        tables = {n: (_labelled(train, labels, n), test) for n, (train, test) in tables.items()}
         learned = pd.concat([*sources.values(), *(train for train, _ in tables.values())], ignore_index=True)
         tasks = [spec.task().resolve(learned) for spec in experiment.tasks]
+        for name, table in sources.items():
+            _labelled(tasks, table, f"source {name!r}")
         targets = {}
         for name, (train, test) in tables.items():
+            train = _labelled(tasks, train, f"the training rows of target {name!r}")
             _check_budgets(experiment.budgets, train, name)
-            truth = _truth(tasks, train, test, name)
-            group = experiment.targets[name].group
-            groups = None if group is None or group not in test else pd.factorize(test[group])[0]
-            targets[name] = PreparedTarget(train, test, truth, groups, audits[name].to_dict())
-        for name, table in sources.items():
-            for task in tasks:
-                task.encode(table, f"source {name!r}")
+            groups = _groups(test, experiment.targets[name].group)
+            targets[name] = PreparedTarget(train, test, _truth(tasks, test, name), groups, audits[name].to_dict())
         hashes = {f"source {n}": _hash(t) for n, t in sources.items()}
         for name, target in targets.items():
             hashes |= {
                 f"target {name} (train)": _hash(target.train),
                 f"target {name} (test)": _hash(target.test),
             }
-        common = hashes | {"tasks": [plain_task(t) for t in tasks]}
+        common = hashes | {"order of sources": list(sources), "tasks": [plain_task(t) for t in tasks]}
         return cls(sources, targets, tasks, common)
 
 
@@ -88,14 +84,15 @@ def _drop_all(table: pd.DataFrame, name: str, audits) -> pd.DataFrame:
     return table.drop(index=sorted(leaked)).reset_index(drop=True)
 
 
-def _labelled(train: pd.DataFrame, labels: list[str], name: str) -> pd.DataFrame:
-    """The rows with a label for any task: only they can be bought with a budget."""
-    found = [column for column in labels if column in train]
-    if not found:
+def _labelled(tasks: list[Task], table: pd.DataFrame, where: str) -> pd.DataFrame:
+    """The rows with a label for any task: only they teach something, or can be bought with a budget."""
+    labelled = np.any([task.encode(table, where)[1] for task in tasks], axis=0)
+    if not labelled.any():
         raise DataError(
-            f"Target {name!r} must have one of the label columns {labels}.\nReceived {list(train.columns)}."
+            f"{where[0].upper() + where[1:]} must have labels in one of the columns {listed([t.label for t in tasks])}."
+            f"\nReceived none in {len(table)} rows with the columns {listed(list(table.columns), 20)}."
         )
-    return train[train[found].notna().any(axis=1)].reset_index(drop=True)
+    return table[labelled].reset_index(drop=True)
 
 
 def _check_budgets(budgets: list[int], train: pd.DataFrame, name: str) -> None:
@@ -107,10 +104,17 @@ def _check_budgets(budgets: list[int], train: pd.DataFrame, name: str) -> None:
         )
 
 
-def _truth(tasks: list[Task], train: pd.DataFrame, test: pd.DataFrame, name: str) -> dict:
+def _groups(test: pd.DataFrame, column: str | None) -> np.ndarray | None:
+    """(rows,) int; a row without a group is one of its own."""
+    if column is None:
+        return None
+    groups = pd.factorize(test[column])[0]
+    return np.where(groups < 0, len(test) + np.arange(len(test)), groups)
+
+
+def _truth(tasks: list[Task], test: pd.DataFrame, name: str) -> dict:
     encoded = {}
     for task in tasks:
-        task.encode(train, f"the training rows of target {name!r}")
         y, present = task.encode(test, f"the test rows of target {name!r}")
         if present.any():
             encoded[task.name] = (y, present)

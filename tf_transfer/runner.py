@@ -24,7 +24,7 @@ class Runner:
     def __init__(self, experiment, tasks):
         self.experiment = experiment
         spec = experiment.encoder
-        encoder = load_encoder(spec.name, revision=spec.revision, pooling=spec.pooling)
+        encoder = load_encoder(spec.locate(experiment.folder), revision=spec.revision, pooling=spec.pooling)
         self.model = TransferModel(
             encoder, tasks, text=experiment.text, text_pair=experiment.text_pair,
             max_length=spec.max_length, freeze=spec.freeze,

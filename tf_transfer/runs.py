@@ -9,8 +9,10 @@ fitted/STRATEGY-seed-0.safetensors              after source training, until its
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import zipfile
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from tf_transfer.errors import CheckpointError, DataError
 from tf_transfer.storage import whole_file, write_text
 
 FORMAT = "tf_transfer run/1"
+AGAIN = "Run the experiment again: only cells that are missing or damaged are computed."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Run:
         """Opens a new folder, or one that holds cells of the same experiment.
 
         Args:
-            common: data, tasks and encoder: what must be equal for cells to be compared.
+            common: data, tasks and encoder: what must be equal for cells to be compared, by name.
             strategies: ``{label: arguments}``.
 
         Raises:
@@ -60,7 +63,8 @@ class Run:
         common, strategies = json.loads(json.dumps(common)), json.loads(json.dumps(strategies))
         if (self.folder / "run.json").exists():
             earlier = self.read()
-            differing = [k for k in common if earlier["common"].get(k) != common[k]]
+            names = dict.fromkeys([*common, *earlier["common"]])
+            differing = [k for k in names if common.get(k) != earlier["common"].get(k)]
             differing += [k for k in strategies if earlier["strategies"].get(k, strategies[k]) != strategies[k]]
             if differing:
                 raise DataError(
@@ -71,6 +75,11 @@ class Run:
             strategies = earlier["strategies"] | strategies
         content = {"format": FORMAT, "common": common, "strategies": strategies, "provenance": provenance}
         write_text(self.folder / "run.json", json.dumps(content, indent=1))
+        self.__dict__.pop("_content", None)
+
+    @cached_property
+    def _content(self) -> dict:
+        return self.read()
 
     def read(self) -> dict:
         """The content of run.json.
@@ -83,10 +92,13 @@ class Run:
             raise CheckpointError(f"{self.folder} must be the folder of a run, with run.json.\nReceived: no such file.")
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             raise CheckpointError(f"{path} is damaged: {error}\nRun the experiment again in a new folder.") from None
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise CheckpointError(f"{path} must be of the format {FORMAT!r}.\nReceived another one.")
+        lacking = [k for k in ("common", "strategies", "provenance") if not isinstance(content.get(k), dict)]
+        if lacking:
+            raise CheckpointError(f"{path} is damaged: it lacks {lacking}.\nRun the experiment again in a new folder.")
         return content
 
     # -- targets ----------------------------------------------------------------------------------
@@ -120,18 +132,27 @@ class Run:
 
     def write_cell(self, cell: Cell, scores: dict[str, np.ndarray], meta: dict) -> None:
         """Keeps the scores of every task, rows as in the target's truth."""
-        _write(self.path(cell), {f"scores/{t}": s for t, s in scores.items()}, meta | dataclasses.asdict(cell))
+        _write(self.path(cell), {f"scores/{t}": s for t, s in scores.items()}, meta | self._identity(cell))
 
     def read_cell(self, cell: Cell) -> tuple[dict[str, np.ndarray], dict]:
         """``{task: scores}`` and what was noted beside them.
 
         Raises:
-            CheckpointError: the file is missing, cut short, edited, or of another cell.
+            CheckpointError: the file is missing, cut short, edited, or of another cell or experiment.
         """
         arrays, meta = _read(self.path(cell))
-        if any(meta.get(k) != v for k, v in dataclasses.asdict(cell).items()):
-            raise CheckpointError(f"{self.path(cell)} holds another cell than its name says.\nDelete the file.")
+        differing = [k for k, v in self._identity(cell).items() if meta.get(k) != v]
+        if differing:
+            raise CheckpointError(
+                f"{self.path(cell)} belongs to another cell: its {', '.join(differing)} is another than the folder's."
+                f"\n{AGAIN}"
+            )
         return {k.removeprefix("scores/"): v for k, v in arrays.items()}, meta
+
+    def _identity(self, cell: Cell) -> dict:
+        shared = [self._content["common"], self._content["strategies"].get(cell.strategy)]
+        digest = hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()
+        return dataclasses.asdict(cell) | {"experiment": digest}
 
     def fitted_path(self, strategy: str, seed: int) -> Path:
         """Where the weights after source training wait for the cells that start from them."""
@@ -139,21 +160,30 @@ class Run:
 
 
 def _write(path: Path, arrays: dict[str, np.ndarray], meta: dict) -> None:
-    packed = np.frombuffer(json.dumps(meta).encode(), np.uint8)
+    text = json.dumps(meta)
+    packed = np.frombuffer(text.encode(), np.uint8)
+    digest = np.frombuffer(_digest(arrays, text), np.uint8)
     with whole_file(path) as staging, staging.open("wb") as file:
-        np.savez(file, **arrays, meta=packed)
+        np.savez(file, **arrays, meta=packed, digest=digest)
 
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], dict]:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {k: file[k] for k in file.files}
-        return arrays, json.loads(bytes(arrays.pop("meta")))
+        text, digest = bytes(arrays.pop("meta")).decode(), bytes(arrays.pop("digest"))
+        if digest != _digest(arrays, text):
+            raise ValueError("its content was changed")
+        return arrays, json.loads(text)
     except FileNotFoundError:
-        raise CheckpointError(
-            f"{path} is missing.\nRun the experiment again: only missing cells are computed."
-        ) from None
+        raise CheckpointError(f"{path} is missing.\n{AGAIN}") from None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise CheckpointError(
-            f"{path} is damaged: {error}\nDelete it and run the experiment again: only missing cells are computed."
-        ) from None
+        raise CheckpointError(f"{path} is damaged: {error}.\n{AGAIN}") from None
+
+
+def _digest(arrays: dict[str, np.ndarray], text: str) -> bytes:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode() + array.tobytes())
+    return digest.digest()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,9 +26,10 @@ def whole_folder(folder: str | Path, overwrite: bool = True) -> Iterator[Path]:
         raise CheckpointError(f"{folder} exists already.\nGive overwrite=True or another name.")
     if folder.is_file():
         raise CheckpointError(f"{folder} is a file; a folder is to be written there.\nGive another name.")
-    with _explained(folder):
+    with explained(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        staging = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
+        staging.mkdir()  # not mkdtemp: its folders cannot be read by others
         try:
             yield staging
             retired = staging.with_name(staging.name + "-old")
@@ -54,7 +55,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     staging = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with _explained(path):
+    with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield staging
@@ -70,7 +71,12 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
+    """Says of a failure to write what it was about.
+
+    Raises:
+        CheckpointError: instead of an `OSError`.
+    """
     try:
         yield
     except OSError as error:

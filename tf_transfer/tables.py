@@ -82,6 +82,18 @@ def save_table(table: pd.DataFrame, path: str | os.PathLike) -> None:
     formats.write(table, Path(path))
 
 
+def is_tables(x) -> bool:
+    """Whether ``x`` is a DataFrame, or a non-empty list of them."""
+    if isinstance(x, pd.DataFrame):
+        return True
+    return isinstance(x, list | tuple) and bool(x) and all(isinstance(t, pd.DataFrame) for t in x)
+
+
+def join_tables(x) -> pd.DataFrame:
+    """One table of all rows; a column that a table lacks is missing in its rows."""
+    return x if isinstance(x, pd.DataFrame) else pd.concat(x, ignore_index=True)
+
+
 def clean_table(
     table: pd.DataFrame,
     text: str = "text",

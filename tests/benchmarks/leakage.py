@@ -1,8 +1,9 @@
-"""The leakage audit against leaks that are known: ``python -m tests.benchmarks.leakage``.
+"""The leakage audit against leaks that are known, and its time and memory.
 
-Prints one line a figure with its bound; exits 1 when one falls short or a data set is absent.
 The known leaks are found here anew with plain sets, so that row numbers can be compared and not
 only counts.
+
+    python -m tests.benchmarks.leakage
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
+from tests.benchmarks.reporting import Report
 from tf_transfer import assets, readers
 from tf_transfer.leakage import audit_leakage
 
@@ -40,16 +42,19 @@ MOST_MEGABYTES = 500.0
 
 
 def main() -> int:
-    """The exit code."""
-    absent = [name for name in ("fdu_mtl", *LETTERS_ONLY) if assets.cached(name) is None]
+    report = Report("The leakage audit: test rows that are in the training rows")
+    names = ("fdu_mtl", *LETTERS_ONLY)
+    absent = [name for name in names if assets.cached(name) is None]
     for name in absent:
-        print(f"{name} is not in the cache: run `tf-transfer fetch {name} --from PATH`", file=sys.stderr)
-    if absent:
-        return 1
-    reviews = readers.read_dataset("fdu_mtl")
-    good = [_compare(f"fdu_mtl {d}", reviews[reviews["domain"] == d], str, n) for d, n in FDU_MTL.items()]
-    good += [_compare(n, readers.read_dataset(n), letters, count) for n, count in LETTERS_ONLY.items()]
-    return 0 if all([*good, *_measure(reviews)]) else 1
+        report.missing(f"the data set {name}", f"Run `tf-transfer fetch {name} --from PATH`.")
+    if not absent:
+        reviews = readers.read_dataset("fdu_mtl")
+        for domain, count in FDU_MTL.items():
+            compare(report, f"fdu_mtl {domain}", reviews[reviews["domain"] == domain], str, count)
+        for name, count in LETTERS_ONLY.items():
+            compare(report, name, readers.read_dataset(name), letters, count)
+        measure(report, reviews)
+    return report.finish()
 
 
 def letters(text: str) -> str:
@@ -57,43 +62,36 @@ def letters(text: str) -> str:
     return "".join(re.findall("[a-z]", text.lower()))
 
 
-def _compare(name: str, table: pd.DataFrame, form: Callable[[str], str], listed: int) -> bool:
+def compare(report: Report, name: str, table: pd.DataFrame, form: Callable[[str], str], listed: int) -> None:
+    """Reports how many of the ``listed`` leaks, texts of equal ``form``, the audit finds."""
     train, test = table[table["split"] == "train"], table[table["split"] == "test"]
     forms = {form(text) for text in train["text"]}
     known = {row for row, text in enumerate(test["text"]) if form(text) in forms}
     overlap = audit_leakage(train, test).overlaps["train"]
-    found = len(known & set(overlap.tested["test_row"]))
     counts = overlap.counts()
-    good = len(known) == listed and found == listed
-    print(
-        f"{name}: known leaks found {found} (bound: {listed} of {listed}) {_verdict(good)}; "
-        f"in all {counts['exact']} exact, {counts['near']} near of {counts['test_rows']}"
-    )
-    return good
+    if len(known) != listed:
+        report.missing(f"the list of {name}", f"Expected {listed} known leaks, received {len(known)}.")
+    report.figure(
+        f"{name}: known leaks found", len(known & set(overlap.tested["test_row"])), at_least=listed, digits=0,
+        detail=f"in all {counts['exact']} exact, {counts['near']} near of {counts['test_rows']}",
+    )  # fmt: skip
 
 
-def _measure(reviews: pd.DataFrame) -> list[bool]:
+def measure(report: Report, reviews: pd.DataFrame) -> None:
+    """Reports the time and memory of one audit of all reviews."""
     train, test = reviews[reviews["split"] == "train"], reviews[reviews["split"] == "test"]
     # The peak never falls: what the audits above have reached counts as before.
-    before, start = _peak_megabytes(), time.perf_counter()
+    before, start = peak_megabytes(), time.perf_counter()
     audit_leakage(train, test)
-    seconds, megabytes = time.perf_counter() - start, _peak_megabytes() - before
-    good = [seconds <= MOST_SECONDS, megabytes <= MOST_MEGABYTES]
-    print(
-        f"audit of {len(train)} x {len(test)} reviews: {seconds:.1f} s "
-        f"(bound: {MOST_SECONDS:.0f} s) {_verdict(good[0])}"
-    )
-    print(f"its memory: {megabytes:.0f} MB more (bound: {MOST_MEGABYTES:.0f} MB) {_verdict(good[1])}")
-    return good
+    seconds, megabytes = time.perf_counter() - start, peak_megabytes() - before
+    report.figure(f"audit of {len(train)} x {len(test)} reviews", seconds, "s", at_most=MOST_SECONDS, digits=1)
+    report.figure("its memory, more than before", megabytes, "MB", at_most=MOST_MEGABYTES, digits=0)
 
 
-def _peak_megabytes() -> float:
+def peak_megabytes() -> float:
+    """The most memory that this process has used."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-def _verdict(good: bool) -> str:
-    return "ok" if good else "FALLS SHORT"
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 
 
 class Report:
@@ -38,11 +39,12 @@ class Report:
 
     def note(self, text: str) -> None:
         """A remark under the figures."""
-        print(f"      {text}", flush=True)
+        print(textwrap.indent(text, " " * 6), flush=True)
 
     def missing(self, what: str, reason: str) -> None:
         """A comparison or figure that there is none of; the benchmark then does not pass."""
-        print(f"SHORT {what} is missing.\n      {reason}", flush=True)
+        print(f"SHORT {what} is missing.", flush=True)
+        self.note(reason)
         self._short.append(what)
 
     def finish(self) -> int:

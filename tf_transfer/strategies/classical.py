@@ -14,9 +14,10 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 
 from tf_transfer import evaluation
-from tf_transfer.model import join_tables
+from tf_transfer.errors import check_columns
 from tf_transfer.predictions import Prediction, Predictions
 from tf_transfer.strategies.base import Strategy, source_tables
+from tf_transfer.tables import join_tables
 from tf_transfer.tasks import Task
 
 
@@ -38,36 +39,39 @@ class TextModel:
         learned = TextModel(self.tasks, self.text, self.text_pair, self.source)
         table = support if self.source is None else join_tables([self.source, support])
         texts = np.asarray(self._read(table), object)
-        for task in self.tasks:
+        learned.tasks = []
+        for task in [task.resolve(table) for task in self.tasks]:
             y, present = task.encode(table)
+            if task.kind == "multilabel":  # scikit-learn takes a single column for one class of two
+                y = np.pad(y, ((0, 0), (0, 1)))
             if present.any():
+                learned.tasks.append(task)
                 learned.estimators[task.name] = make_estimator(task, y[present]).fit(texts[present], y[present])
         return learned
 
     def predict(self, table: pd.DataFrame, verbose="auto") -> Predictions:
+        """As a `TransferModel`'s; a task without a label in training is left out."""
         texts = self._read(table)
-        return Predictions(
-            {t.name: Prediction(t, self._scores(t, texts)) for t in self.tasks if t.name in self.estimators}
-        )
+        return Predictions({t.name: Prediction(t, self._scores(t, texts)) for t in self.tasks})
 
     def evaluate(self, splits) -> evaluation.Evaluation:
+        """The full metric suite; see `evaluation.evaluate`."""
         return evaluation.evaluate(self, splits)
 
     def _scores(self, task: Task, texts) -> np.ndarray:
         estimator = self.estimators[task.name]
+        probable = hasattr(estimator, "predict_proba")
+        found = np.asarray(estimator.predict_proba(texts) if probable else estimator.predict(texts), np.float64)
         if task.kind == "regression":
-            return np.asarray(estimator.predict(texts), np.float64)
-        found = estimator.predict_proba(texts)
-        if isinstance(found, list):  # scikit-learn gives a list of (rows, 2) for several outputs
-            found = np.stack([f[:, -1] if f.shape[1] > 1 else np.full(len(f), float(c[0]))
-                              for f, c in zip(found, estimator[-1].classes_)], axis=1)  # fmt: skip
-        if task.kind == "multilabel":
             return found
+        if task.kind == "multilabel":
+            return found[:, : task.outputs]
         scores = np.zeros((len(found), task.outputs))
         scores[:, estimator.classes_] = found  # a class without a row in training has probability 0
         return scores
 
     def _read(self, table: pd.DataFrame) -> list[str]:
+        check_columns(table, [self.text] if self.text_pair is None else [self.text, self.text_pair])
         texts = table[self.text].astype(str)
         return list(texts if self.text_pair is None else texts + " " + table[self.text_pair].fillna("").astype(str))
 
@@ -75,6 +79,8 @@ class TextModel:
 @dataclasses.dataclass(frozen=True)
 class TfIdf(Strategy):
     """Words and word pairs weighted by tf-idf, with ridge or logistic regression on top.
+
+    Class weights count for classifications, not for multi-label tasks.
 
     Args:
         uses_source: train on the source's rows together with the target's.
@@ -107,9 +113,12 @@ class TfIdf(Strategy):
             return make_pipeline(words, Ridge(alpha=self.penalty))
         if task.kind == "classification" and len(np.unique(y)) < 2:
             return DummyClassifier(strategy="prior")
-        weight = None if task.class_weight is None else dict(enumerate(task.class_weights(y)))
-        logistic = LogisticRegression(C=1 / self.penalty, max_iter=1000, class_weight=weight)
-        return make_pipeline(words, OneVsRestClassifier(logistic) if task.kind == "multilabel" else logistic)
+        logistic = LogisticRegression(C=1 / self.penalty, max_iter=1000)
+        if task.kind == "multilabel":
+            return make_pipeline(words, OneVsRestClassifier(logistic))
+        if task.class_weight is not None:
+            logistic.set_params(class_weight=dict(enumerate(task.class_weights(y))))
+        return make_pipeline(words, logistic)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,4 +136,4 @@ class Majority(Strategy):
         return model.learn(support, self._estimator)
 
     def _estimator(self, task: Task, y: np.ndarray):
-        return make_pipeline(DummyRegressor() if task.kind == "regression" else DummyClassifier(strategy="prior"))
+        return DummyClassifier(strategy="prior") if task.kind == "classification" else DummyRegressor()

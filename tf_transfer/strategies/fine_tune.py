@@ -1,15 +1,15 @@
 """Sequential transfer: train on the sources one after the other, then on the target.
 
 Howard & Ruder 2018, "Universal Language Model Fine-tuning for Text Classification"; Phang et al.
-2018, "Sentence Encoders on STILTs" (intermediate tasks). With `head_start`, LP-FT: Kumar et al. 2022, "Fine-Tuning can Distort Pretrained
-Features and Underperform Out-of-Distribution".
+2018, "Sentence Encoders on STILTs" (intermediate tasks). With `head_start`, LP-FT: Kumar et al.
+2022, "Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution".
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from tf_transfer.strategies.base import Strategy, source_tables, train
 from tf_transfer.strategies.linear_probe import solve_heads
@@ -38,11 +38,11 @@ class FineTune(Strategy):
 
     epochs: int = 2
     batch_size: int = 32
-    learning_rate: float | str = "auto"
-    adapt_epochs: int | str = "auto"
+    learning_rate: float | Literal["auto"] = "auto"
+    adapt_epochs: int | Literal["auto"] = "auto"
     adapt_steps: int = 40
     adapt_batch_size: int = 16
-    adapt_learning_rate: float | str = "auto"
+    adapt_learning_rate: float | Literal["auto"] = "auto"
     head_start: bool = False
 
     def fit(self, model, source, *, seed=0, verbose=0):

@@ -17,9 +17,9 @@ from scipy.special import expit, log_softmax, softmax
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import KFold
 
-from tf_transfer.batches import encode_labels
-from tf_transfer.model import join_tables
+from tf_transfer.labels import encode_labels
 from tf_transfer.strategies.base import Strategy, source_tables
+from tf_transfer.tables import join_tables
 
 PENALTIES = tuple(np.logspace(-3, 4, 15))
 """Tried by cross-validation, times the mean squared length of a centred feature vector."""

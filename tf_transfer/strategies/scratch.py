@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar
 
-import tf_keras as keras
-
 from tf_transfer.strategies.target_only import TargetOnly
 
 
@@ -19,6 +17,8 @@ class Scratch(TargetOnly):
     head_start: bool = False
 
     def fit(self, model, source=None, *, seed=0, verbose=0):
+        from tf_transfer.backend import keras
+
         keras.utils.set_random_seed(seed)
         for variable, value in zip(model.encoder.state, model.encoder.blank_copy().state):
             variable.assign(value)

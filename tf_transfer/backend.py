@@ -1,0 +1,48 @@
+"""TensorFlow, Keras and transformers, imported after the version check and without start-up notes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+
+from tf_transfer.environment import check_versions
+
+
+@contextlib.contextmanager
+def _without_notes() -> Iterator[None]:
+    """Holds back what native code writes to standard error; shows it when the block fails.
+
+    TensorFlow reports missing GPUs and CPU instructions before its own log level is in force.
+    """
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as notes:
+        try:
+            kept = os.dup(2)
+        except OSError:  # no standard error to protect
+            yield
+            return
+        os.dup2(notes.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(kept, 2)
+            notes.seek(0)
+            os.write(2, notes.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+check_versions()
+with _without_notes():
+    import tensorflow as tf
+    import tf_keras as keras
+    import transformers
+
+    tf.config.list_logical_devices()  # the devices' notes come at their first use
+
+__all__ = ["keras", "tf", "transformers"]

@@ -1,0 +1,45 @@
+"""Keras callbacks that every training run has."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tf_transfer.backend import keras, tf
+from tf_transfer.errors import TrainingError
+
+
+class StopOnNaN(keras.callbacks.Callback):
+    """Ends the run when the loss is no number, with the weights of the last whole epoch.
+
+    Args:
+        state: the variables to keep; their values of the last whole epoch are held in memory.
+    """
+
+    def __init__(self, state: list[tf.Variable]):
+        super().__init__()
+        self._state, self._good, self._epoch = state, None, 0
+
+    def on_train_begin(self, logs=None):
+        self._keep()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._keep()
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Raises:
+        TrainingError: the mean loss of the epoch so far is NaN or infinite.
+        """
+        if logs and not np.isfinite(logs["loss"]):
+            for variable, value in zip(self._state, self._good):
+                variable.assign(value)
+            raise TrainingError(
+                f"The loss became {logs['loss']} in step {batch + 1} of epoch {self._epoch + 1}.\n"
+                f"The model has again the weights from before epoch {self._epoch + 1}.\n"
+                "Look for extreme labels, or compile again with a lower learning rate."
+            )
+
+    def _keep(self):
+        self._good = [v.numpy() for v in self._state]

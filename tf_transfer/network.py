@@ -1,0 +1,185 @@
+"""One encoder, one head a task, and the gradient step that trains them together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tf_transfer.backend import keras, tf
+from tf_transfer.errors import DataError, listed
+from tf_transfer.heads import make_head
+from tf_transfer.optimization import AdamW, WarmupDecay, auto_learning_rate, auto_optimizer
+from tf_transfer.tasks import Task
+
+
+class Network(keras.Model):
+    """The part of `TransferModel` that works on tensors: the call, the loss, the step.
+
+    The training loss of a batch is
+
+        L = 1/N Σ_tasks loss_weight Σ_rows w ℓ
+
+    with N the number of labels in the batch that have a weight w and a loss_weight above 0: a row
+    without a label for a task adds nothing to it.
+
+    Args:
+        encoder: an `Encoder`; it becomes part of the model.
+        tasks: `Task`s, or one.
+        dropout: rate before the heads.
+        seed: of the heads' initial weights and of dropout.
+    """
+
+    def __init__(self, encoder, tasks: Task | Sequence[Task], dropout: float = 0.1, seed: int = 0):
+        super().__init__(name="transfer_model")
+        tasks = [tasks] if isinstance(tasks, Task) else list(tasks)
+        names = [t.name for t in tasks]
+        if not tasks or len(set(names)) != len(names):
+            raise DataError(f"A model needs tasks with names that differ.\nReceived {listed(names)}.")
+        self.encoder, self.tasks = encoder, tasks
+        self.options = {"dropout": dropout, "seed": seed}
+        self.heads = {}
+        encoder.reseed(seed)
+        self.built = True
+        self._make_heads()
+
+    def _make_heads(self) -> None:
+        if all(t.resolved for t in self.tasks):
+            width, rate, seed = self.encoder.width, self.options["dropout"], self.options["seed"]
+            self.heads = {t.name: make_head(t, width, seed, rate) for t in self.tasks}
+
+    def _require_heads(self) -> None:
+        if not self.heads:
+            open_tasks = [t.name for t in self.tasks if not t.resolved]
+            raise DataError(
+                f"The tasks {listed(open_tasks)} have no kind or classes yet.\n"
+                "Fit a table first, call resolve(table), or give Task(kind=..., classes=...)."
+            )
+
+    def restart(self, seed: int) -> None:
+        """New heads' weights and the dropout masks of ``seed``; the encoder's weights stay."""
+        self.options["seed"] = seed
+        self.encoder.reseed(seed)
+        for head in self.heads.values():
+            head.restart(seed)
+
+    @property
+    def state(self) -> list[tf.Variable]:
+        """Everything that predictions and further training depend on, but for the optimizer's state."""
+        return [
+            *self.encoder.state,
+            self.encoder.dropout_state,
+            *(w for t in self.tasks for w in self.heads[t.name].weights),
+        ]
+
+    def call(self, x: dict, training: bool = False) -> dict[str, tf.Tensor]:
+        """``{task: (batch, outputs) or (batch,)}`` float32 from ids (batch, length) int32."""
+        vectors = self.encoder(x, training=training)
+        return self.apply_heads(vectors, training=training)
+
+    def apply_heads(self, vectors: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
+        """``{task: outputs}`` from the texts' vectors (batch, width)."""
+        return {
+            t.name: self.heads[t.name](vectors, self.encoder.dropout_seed(-1 - i) if training else None)
+            for i, t in enumerate(self.tasks)
+        }
+
+    def compile(self, optimizer="auto", loss="auto", metrics=None, *, learning_rate: float | str = "auto", **kwargs):
+        """As in Keras, with good defaults.
+
+        Args:
+            optimizer: ``"auto"``: AdamW with warm-up, linear decay and clipping; or any Keras optimizer.
+            loss: ``"auto"``: the heads' own.
+            metrics: Keras metrics by task, of probabilities, or of numbers in the label's own unit; rows
+                without a label do not count in them.
+            learning_rate: peak of the ``"auto"`` optimizer; ``"auto"`` follows the encoder's width.
+        """
+        if loss != "auto":
+            raise DataError(
+                f"The loss follows from each task's kind.\nReceived loss={loss!r}.\n"
+                "Set kind, loss_weight or class_weight of the Task instead."
+            )
+        if learning_rate != "auto" and optimizer != "auto":
+            raise DataError(
+                f"learning_rate is for optimizer='auto'.\nReceived learning_rate={learning_rate!r} with another "
+                "optimizer.\nGive the rate to the optimizer itself."
+            )
+        if optimizer == "auto":
+            peak = auto_learning_rate(self.encoder.width) if learning_rate == "auto" else learning_rate
+            optimizer = auto_optimizer(peak)
+        super().compile(optimizer=optimizer, weighted_metrics=metrics or [], **kwargs)
+        self._loss = keras.metrics.Mean(name="loss")
+        self._task_losses = {t.name: keras.metrics.Mean(name=f"{t.name}_loss") for t in self.tasks}
+
+    def start_run(self, learning_rate: float | str = "auto", seed: int | None = None) -> None:
+        """Forgets the optimizer's state, as a new `compile` would, but keeps the traced step."""
+        peak = auto_learning_rate(self.encoder.width) if learning_rate == "auto" else learning_rate
+        optimizer = getattr(self, "optimizer", None)
+        schedule = getattr(optimizer, "_learning_rate", None)
+        if isinstance(optimizer, AdamW) and isinstance(schedule, WarmupDecay):
+            optimizer.reset()
+            schedule.plan(0, 0, peak)
+        else:
+            self.compile(learning_rate=peak)
+        if seed is not None:
+            self.options["seed"] = seed
+            self.encoder.reseed(seed)
+
+    @property
+    def metrics(self):
+        own = [self._loss, *self._task_losses.values()] if hasattr(self, "_task_losses") else []
+        return own + [m for m in super().metrics if m not in own]
+
+    def compute_losses(self, y: dict, outputs: dict, w: dict) -> tuple[tf.Tensor, dict, tf.Tensor]:
+        """The batch's loss L, each task's mean loss and label count ``{task: (mean, count)}``, and N."""
+        total, count, parts = 0.0, 0.0, {}
+        for task in self.tasks:
+            weights = tf.cast(w[task.name], tf.float32)
+            # A missing label may hold any number: its loss must not reach the sum even as 0 * NaN.
+            losses = self.heads[task.name].losses_of(y[task.name], outputs[task.name])
+            summed = tf.reduce_sum(tf.where(weights > 0, losses * weights, 0.0))
+            labels = tf.reduce_sum(tf.cast(weights > 0, tf.float32))
+            parts[task.name] = (tf.math.divide_no_nan(summed, labels), labels)
+            if task.loss_weight:
+                total, count = total + task.loss_weight * summed, count + labels
+        return tf.math.divide_no_nan(total, tf.convert_to_tensor(count)), parts, tf.convert_to_tensor(count)
+
+    @property
+    def trained_variables(self) -> list[tf.Variable]:
+        """What a training step changes: the encoder's free weights and the heads of weighted tasks."""
+        heads = [self.heads[t.name] for t in self.tasks if t.loss_weight]
+        return [*self.encoder.trainable_variables, *(v for h in heads for v in h.trainable_variables)]
+
+    def train_step(self, data):
+        """One gradient step on a batch ``(x, y, w)``."""
+        x, y, w = data
+        variables = self.trained_variables
+        with tf.GradientTape() as tape:
+            outputs = self(x, training=True)
+            loss, parts, count = self.compute_losses(y, outputs, w)
+            scaled = self.optimizer.get_scaled_loss(loss) if hasattr(self.optimizer, "get_scaled_loss") else loss
+        gradients = tape.gradient(scaled, variables)
+        if scaled is not loss:
+            gradients = self.optimizer.get_unscaled_gradients(gradients)
+        self.optimizer.apply_gradients(zip(gradients, variables))
+        self.encoder.next_dropout()
+        return self._logs(y, w, outputs, loss, parts, count)
+
+    def test_step(self, data):
+        """Losses and Keras metrics of a batch ``(x, y, w)``."""
+        x, y, w = data
+        outputs = self(x, training=False)
+        return self._logs(y, w, outputs, *self.compute_losses(y, outputs, w))
+
+    def _logs(self, y, w, outputs, loss, parts, count) -> dict:
+        self._loss.update_state(loss, sample_weight=count)
+        for name, (mean, labels) in parts.items():
+            self._task_losses[name].update_state(mean, sample_weight=labels)
+        scores = {name: self.heads[name].scores(output) for name, output in outputs.items()}
+        # Keras metrics take the mean over the last axis, so labels need one beside the rows.
+        columns = {name: labels[:, None] if labels.shape.rank == 1 else labels for name, labels in y.items()}
+        self.compiled_metrics.update_state(columns, scores, sample_weight=w)
+        return {m.name: m.result() for m in self.metrics}
+
+    @property
+    def compiled_once(self) -> bool:
+        """Whether `compile` was called."""
+        return getattr(self, "optimizer", None) is not None

@@ -1,0 +1,74 @@
+"""Texts' vectors: computed once for a table and one state of the encoder's weights, and kept."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from tf_transfer import batches
+from tf_transfer.backend import keras, tf
+
+CACHED_TABLES = 16
+"""Tables whose vectors are kept; the oldest makes room."""
+
+
+class VectorCache:
+    """The last few tables' vectors; models with the same weights can share one."""
+
+    def __init__(self):
+        self._kept: dict = {}
+
+    def get(self, key, compute) -> np.ndarray:
+        """The vectors under ``key``, computed when they are not there; read-only."""
+        if key not in self._kept:
+            vectors = compute()
+            vectors.flags.writeable = False
+            self._kept[key] = vectors
+            if len(self._kept) > CACHED_TABLES:
+                del self._kept[next(iter(self._kept))]
+        return self._kept[key]
+
+
+class Vectoriser:
+    """Runs an encoder over whole tables; its graph is traced once.
+
+    Args:
+        encoder: an `Encoder`, which stays as it is.
+    """
+
+    def __init__(self, encoder):
+        self.encoder, self.cache = encoder, VectorCache()
+        self._run = tf.function(lambda x: encoder(x, training=False), reduce_retracing=True)
+
+    def __call__(self, tokens: batches.Tokens, batch_size: int = 32, verbose="auto") -> np.ndarray:
+        """(rows, width) float32, in the order of the rows.
+
+        Args:
+            verbose: 1 or ``"auto"`` shows a progress bar, as in Keras.
+        """
+        digest = hashlib.sha256(tokens.ids.tobytes() + tokens.lengths.tobytes())
+        digest.update(b"" if tokens.types is None else tokens.types.tobytes())
+        key = (self.encoder.pooling, self.fingerprint(), digest.digest())
+        return self.cache.get(key, lambda: self._compute(tokens, batch_size, verbose))
+
+    def _compute(self, tokens: batches.Tokens, batch_size: int, verbose) -> np.ndarray:
+        order = batches.by_length(tokens)
+        dataset = batches.to_dataset(batches.take(tokens, order), batch_size=batch_size)
+        bar = keras.utils.Progbar(int(dataset.cardinality())) if verbose in (1, "auto") else None
+        vectors = np.empty((len(tokens), self.encoder.width), np.float32)
+        done = 0
+        for step, x in enumerate(dataset, start=1):
+            found = tf.cast(self._run(x), tf.float32).numpy()
+            vectors[order[done : done + len(found)]] = found
+            done += len(found)
+            if bar:
+                bar.update(step)
+        return vectors
+
+    def fingerprint(self) -> bytes:
+        """A hash of the encoder's weights."""
+        digest = hashlib.sha1(usedforsecurity=False)
+        for variable in self.encoder.state:
+            digest.update(np.ascontiguousarray(variable.numpy()))
+        return digest.digest()
