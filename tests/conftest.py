@@ -17,3 +17,16 @@ def trained():
         table, epochs=2, batch_size=8, validation_data=tiny.make_table(10, seed=1), verbose=0
     )
     return model
+
+
+@pytest.fixture(scope="session")
+def encoder_folder(tmp_path_factory):
+    """A folder that `load_encoder` loads: a tiny random BERT in PyTorch's safetensors format."""
+    from tests import experiments, tiny
+
+    folder = tmp_path_factory.mktemp("encoders") / "tiny"
+    words = [*experiments.WORDS, *experiments.GOOD, *experiments.BAD]
+    encoder = tiny.make_encoder(texts=words)
+    encoder.transformer.save_pretrained(folder, safe_serialization=True)
+    encoder.tokenizer.save_pretrained(folder)
+    return folder

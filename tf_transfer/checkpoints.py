@@ -14,7 +14,7 @@ import safetensors.numpy
 from tf_transfer import __version__, encoders
 from tf_transfer.errors import CheckpointError, listed
 from tf_transfer.model import TransferModel
-from tf_transfer.storage import whole_file, whole_folder
+from tf_transfer.storage import check_writable, whole_file, whole_folder
 from tf_transfer.tasks import Task
 
 FORMAT = "tf_transfer/1"
@@ -37,7 +37,7 @@ def save_model(model: TransferModel, folder: str | Path, overwrite: bool = True)
         "options": model.options | {"freeze": model.encoder.frozen},
         "weights": [[*v.shape] for v in model.state],
     }
-    _refuse_foreign(Path(folder))
+    check_folder(folder)
     with whole_folder(folder, overwrite) as staging:
         (staging / CONFIG).write_text(json.dumps(config, indent=1, default=_plain), encoding="utf-8")
         (staging / ENCODER).mkdir()
@@ -45,8 +45,17 @@ def save_model(model: TransferModel, folder: str | Path, overwrite: bool = True)
         _write_tensors(model, staging / WEIGHTS, {})
 
 
-def _refuse_foreign(folder: Path) -> None:
-    """Replacing a folder removes its content: only a saved model may go."""
+def check_folder(folder: str | Path) -> None:
+    """Whether `save_model` can write there; good to know before a long training.
+
+    Raises:
+        CheckpointError: the folder cannot be written, or holds anything but a saved model: to replace
+            it removes its content.
+    """
+    folder = Path(folder)
+    check_writable(folder)
+    if folder.is_file():
+        raise CheckpointError(f"{folder} is a file; a folder is to be written there.\nGive another name.")
     if folder.is_dir() and any(folder.iterdir()):
         try:
             _read_config(folder)

@@ -69,10 +69,12 @@ def fit(
         return clean_table(load_table(path, text=text, text_pair=text_pair), text=text, text_pair=text_pair)
 
     train, checked = read(table), None if validation is None else read(validation)
+    from tf_transfer.checkpoints import check_folder
     from tf_transfer.encoders import load_encoder
     from tf_transfer.model import TransferModel
     from tf_transfer.tasks import Task
 
+    check_folder(output)
     depth = int(freeze) if freeze.isdigit() else freeze
     tasks = [Task(name).resolve(train) for name in label]
     model = TransferModel(
@@ -153,15 +155,14 @@ def _print_comparison(comparison) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(markup=False, highlight=False)
+    console = Console(markup=False, highlight=False, soft_wrap=True)
     for (target, task), rows in comparison.summary().groupby(["target", "task"], sort=False):
-        shown = Table(title=f"{target}: {task}, {rows['metric'].iloc[0]} (mean over seeds)", title_justify="left")
-        shown.add_column("labels", justify="right")
-        for strategy in comparison.strategies:
-            shown.add_column(strategy, justify="right", no_wrap=True)
-        for row in rows.to_dict("records"):
-            values = [row.get(s, float("nan")) for s in comparison.strategies]
-            shown.add_row(str(row["budget"]), *("–" if v != v else f"{v:.3f}" for v in values))
+        title = f"{target}: {task}, {rows['metric'].iloc[0]} (mean over seeds)"
+        shown = Table("labels", title=title, title_justify="left")
+        for budget in rows["budget"]:
+            shown.add_column(str(budget), justify="right")
+        for strategy in (s for s in comparison.strategies if s in rows):
+            shown.add_row(strategy, *("–" if v != v else f"{v:.3f}" for v in rows[strategy]))
         console.print(shown)
     marks = {"helped": "▲ helped", "hurt": "▼ hurt", "undecided": "○ undecided"}
     console.print(f"\nDifference to {comparison.baseline}, with 95 % interval:")
@@ -203,7 +204,8 @@ class _Progress:
         self._bar.start()
         return lambda what, done, of: self._bar.update(self._task, description=what, completed=done, total=of)
 
-    def __exit__(self, *_):
+    def __exit__(self, error, *_):
+        self._bar.live.transient = error is not None  # nothing stands between the user and the message
         self._bar.stop()
 
 

@@ -162,7 +162,7 @@ def _explain(error: pydantic.ValidationError, where: str) -> str:
             message = "this key is missing."
         elif problem["type"] == "literal_error":
             choices = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
-            message += f"; received {problem['input']!r}.{nearest(problem['input'], choices)}"
+            message += f"; received {reprlib.repr(problem['input'])}.{nearest(problem['input'], choices)}"
         elif problem["type"] != "value_error":
             message += f"; received {reprlib.repr(problem['input'])}"
         lines.append(f"  {place}: {message}" if place else f"  {message}")

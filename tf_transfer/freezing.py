@@ -11,7 +11,7 @@ from tf_transfer.errors import DataError
 
 _EMBEDDINGS = (
     "embeddings", "wte", "wpe", "embed_tokens", "embed_positions", "shared",
-    "embeddings_project", "embedding_hidden_mapping_in", "relative_attention_bias",
+    "embeddings_project", "embedding_hidden_mapping_in",
 )  # fmt: skip
 """What the families call the layers between token ids and the first block."""
 
@@ -111,10 +111,10 @@ def _embedding_layers(transformer) -> list:
 
 
 def _hold_relative_positions(transformer, held: bool) -> None:
-    """DeBERTa keeps the embeddings of relative positions as a bare weight beside the blocks."""
+    """DeBERTa and MPNet keep embeddings of relative positions as a bare weight beside the blocks."""
     layer = getattr(_body(transformer), "encoder", None)
-    variable = getattr(layer, "rel_embeddings", None)
-    if isinstance(variable, tf.Variable):
+    variables = [getattr(layer, name, None) for name in ("rel_embeddings", "relative_attention_bias")]
+    for variable in (v for v in variables if isinstance(v, tf.Variable)):
         weights = [layer._trainable_weights, layer._non_trainable_weights]
         origin, place = weights if held else weights[::-1]
         if any(v is variable for v in origin):

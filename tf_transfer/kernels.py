@@ -50,7 +50,7 @@ def dropout_seed(state: tf.Variable, index: int) -> tf.Tensor:
 
 @tf.function(jit_compile=True, autograph=False)
 def _gelu(x):
-    return tf.nn.gelu(x, approximate=False)
+    return 0.5 * x * tf.math.erfc(x * -0.7071067811865476)
 
 
 @tf.function(jit_compile=True, autograph=False)

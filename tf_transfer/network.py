@@ -62,6 +62,11 @@ class Network(keras.Model):
             head.restart(seed)
 
     @property
+    def auto_learning_rate(self) -> float:
+        """The peak learning rate that ``"auto"`` stands for; see `optimization.auto_learning_rate`."""
+        return auto_learning_rate(self.encoder.width)
+
+    @property
     def state(self) -> list[tf.Variable]:
         """Everything that predictions and further training depend on, but for the optimizer's state."""
         return [
@@ -103,7 +108,7 @@ class Network(keras.Model):
                 "optimizer.\nGive the rate to the optimizer itself."
             )
         if optimizer == "auto":
-            peak = auto_learning_rate(self.encoder.width) if learning_rate == "auto" else learning_rate
+            peak = self.auto_learning_rate if learning_rate == "auto" else learning_rate
             optimizer = auto_optimizer(peak)
         super().compile(optimizer=optimizer, weighted_metrics=metrics or [], **kwargs)
         self._loss = keras.metrics.Mean(name="loss")
@@ -111,7 +116,7 @@ class Network(keras.Model):
 
     def start_run(self, learning_rate: float | str = "auto", seed: int | None = None) -> None:
         """Forgets the optimizer's state, as a new `compile` would, but keeps the traced step."""
-        peak = auto_learning_rate(self.encoder.width) if learning_rate == "auto" else learning_rate
+        peak = self.auto_learning_rate if learning_rate == "auto" else learning_rate
         optimizer = getattr(self, "optimizer", None)
         schedule = getattr(optimizer, "_learning_rate", None)
         if isinstance(optimizer, AdamW) and isinstance(schedule, WarmupDecay):
@@ -133,9 +138,8 @@ class Network(keras.Model):
         total, count, parts = 0.0, 0.0, {}
         for task in self.tasks:
             weights = tf.cast(w[task.name], tf.float32)
-            # A missing label may hold any number: its loss must not reach the sum even as 0 * NaN.
-            losses = self.heads[task.name].losses_of(y[task.name], outputs[task.name])
-            summed = tf.reduce_sum(tf.where(weights > 0, losses * weights, 0.0))
+            losses = self.heads[task.name].losses_of(_present(y[task.name], weights > 0), outputs[task.name])
+            summed = tf.reduce_sum(losses * weights)
             labels = tf.reduce_sum(tf.cast(weights > 0, tf.float32))
             parts[task.name] = (tf.math.divide_no_nan(summed, labels), labels)
             if task.loss_weight:
@@ -183,3 +187,9 @@ class Network(keras.Model):
     def compiled_once(self) -> bool:
         """Whether `compile` was called."""
         return getattr(self, "optimizer", None) is not None
+
+
+def _present(labels: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    """Labels with 0 for a missing one, which may hold any number: 0 * NaN would spoil the gradient."""
+    rows = tf.reshape(rows, [-1] + [1] * (labels.shape.rank - 1))
+    return tf.where(rows, labels, tf.zeros_like(labels))

@@ -86,6 +86,11 @@ def _drop_all(table: pd.DataFrame, name: str, audits) -> pd.DataFrame:
 
 def _labelled(tasks: list[Task], table: pd.DataFrame, where: str) -> pd.DataFrame:
     """The rows with a label for any task: only they teach something, or can be bought with a budget."""
+    if not len(table):
+        raise DataError(
+            f"{where[0].upper() + where[1:]} must have rows that no test has.\n"
+            "Received only rows of a target's test, which were dropped.\nGive other rows, or set drop_leaks: false."
+        )
     labelled = np.any([task.encode(table, where)[1] for task in tasks], axis=0)
     if not labelled.any():
         raise DataError(

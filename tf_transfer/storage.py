@@ -7,6 +7,7 @@ import errno
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,6 +63,19 @@ def whole_file(path: str | Path) -> Iterator[Path]:
             os.replace(staging, path)
         finally:
             staging.unlink(missing_ok=True)
+
+
+def check_writable(path: str | Path) -> None:
+    """Makes the folder that ``path`` is to be in, to know before long work that it takes files.
+
+    Raises:
+        CheckpointError: it cannot be made, or takes no file.
+    """
+    path = Path(path)
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -39,7 +39,10 @@ class Vectoriser:
 
     def __init__(self, encoder):
         self.encoder, self.cache = encoder, VectorCache()
-        self._run = tf.function(lambda x: encoder(x, training=False), reduce_retracing=True)
+        # One graph for all shapes: graphs of static shapes round otherwise, and a reloaded model must not.
+        fields = {"input_ids", "attention_mask", *encoder.fields}
+        shapes = {field: tf.TensorSpec((None, None), tf.int32) for field in fields}
+        self._run = tf.function(lambda x: encoder(x, training=False), input_signature=[shapes])
 
     def __call__(self, tokens: batches.Tokens, batch_size: int = 32, verbose="auto") -> np.ndarray:
         """(rows, width) float32, in the order of the rows.

@@ -57,7 +57,7 @@ def compare(report: Report, own, peer, rows: int, rounds: int) -> None:
     cold = own.ask(round=0)
     turns = {"ours": lambda number: own.ask(round=number + 1)}
     if not isinstance(peer, str):
-        report.note(f"rival: {peer.about['name']}, {peer.about['attention']} attention, {peer.about['threads']} threads")
+        report.note(f"rival: {peer.about['name']}")
         peer.ask()
         turns["PyTorch"] = lambda number: peer.ask()
     answers = in_turn(turns, rounds)

@@ -59,7 +59,7 @@ def compare(report: Report, own, peer, rounds: int, steps: int) -> None:
         report_times(report, "TransferModel.fit", times["ours"])
         report.missing("the comparison with PyTorch's step time", peer)
         return
-    report.note(f"rival: {peer.about['name']}, {peer.about['attention']} attention, {peer.about['threads']} threads")
+    report.note(f"rival: {peer.about['name']}")
     turns |= {"default": turn(peer, fused=False), "fused": turn(peer, fused=True)}
     for request in ({"fused": False}, {"fused": True}):
         peer.ask(steps=3, **request)

@@ -28,7 +28,8 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=9)
     runs = parser.parse_args().runs
     report = Report(f"Starting, {runs} runs each, a process a run")
-    for name, arguments in (("import tf_transfer", ["-c", "import tf_transfer"]), ("tf-transfer --help", help_command())):
+    commands = {"import tf_transfer": ["-c", "import tf_transfer"], "tf-transfer --help": help_command()}
+    for name, arguments in commands.items():
         failure, seconds, modules = measure(arguments, runs)
         if failure:
             report.missing(f"the time of {name}", failure)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from typing import ClassVar
 
 import numpy as np
@@ -46,7 +47,10 @@ class TextModel:
                 y = np.pad(y, ((0, 0), (0, 1)))
             if present.any():
                 learned.tasks.append(task)
-                learned.estimators[task.name] = make_estimator(task, y[present]).fit(texts[present], y[present])
+                with warnings.catch_warnings():  # with few labels, classes in all or none of the rows are no news
+                    warnings.filterwarnings("ignore", message="Label .* is present in all training examples")
+                    estimator = make_estimator(task, y[present]).fit(texts[present], y[present])
+                learned.estimators[task.name] = estimator
         return learned
 
     def predict(self, table: pd.DataFrame, verbose="auto") -> Predictions:

@@ -25,11 +25,10 @@ class FineTune(Strategy):
         epochs: passes over each source.
         batch_size: rows a step on the sources.
         learning_rate: peak on the sources; ``"auto"`` follows the encoder's width.
-        adapt_epochs: passes over the target's rows; ``"auto"``: enough for `adapt_steps` steps,
-            and at least 3.
-        adapt_steps: the least number of steps on the target, when `adapt_epochs` is ``"auto"``.
+        adapt_steps: gradient steps on up to 256 target rows; more rows get as many passes as those.
         adapt_batch_size: rows a step on the target.
-        adapt_learning_rate: peak on the target.
+        adapt_learning_rate: peak on the target; ``"auto"``: half of the width's rate from 256 rows on,
+            and less, with their square root, for fewer: a trained model is easily led astray by few.
         head_start: solve the heads on the target's frozen features before training on it. It helps
             heads that no source has trained, and takes away from those that one has.
     """
@@ -39,8 +38,7 @@ class FineTune(Strategy):
     epochs: int = 2
     batch_size: int = 32
     learning_rate: float | Literal["auto"] = "auto"
-    adapt_epochs: int | Literal["auto"] = "auto"
-    adapt_steps: int = 40
+    adapt_steps: int = 60
     adapt_batch_size: int = 16
     adapt_learning_rate: float | Literal["auto"] = "auto"
     head_start: bool = False
@@ -59,12 +57,15 @@ class FineTune(Strategy):
         adapted = model.copy(out=out)
         if self.head_start:
             solve_heads(adapted, support)
-        steps_an_epoch = math.ceil(len(support) / self.adapt_batch_size)
-        epochs = self.adapt_epochs
-        if epochs == "auto":
-            epochs = max(3, math.ceil(self.adapt_steps / steps_an_epoch))
+        steps_an_epoch = min(math.ceil(len(support) / self.adapt_batch_size), 256 // self.adapt_batch_size)
         train(
-            adapted, support, epochs=epochs, batch_size=self.adapt_batch_size,
-            learning_rate=self.adapt_learning_rate, seed=seed, verbose=verbose,
+            adapted, support, epochs=math.ceil(self.adapt_steps / max(steps_an_epoch, 1)),
+            batch_size=self.adapt_batch_size, learning_rate=self._adapt_rate(model, len(support)),
+            seed=seed, verbose=verbose,
         )  # fmt: skip
         return adapted
+
+    def _adapt_rate(self, model, rows: int) -> float:
+        if self.adapt_learning_rate != "auto":
+            return self.adapt_learning_rate
+        return model.auto_learning_rate / 2 * min(1.0, math.sqrt(rows / 256))

@@ -16,6 +16,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_softmax, softmax
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import KFold
+from threadpoolctl import threadpool_limits
 
 from tf_transfer.labels import encode_labels
 from tf_transfer.strategies.base import Strategy, source_tables
@@ -93,6 +94,8 @@ def ridge(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return solved.coef_, np.asarray(solved.intercept_)
 
 
+# The matrices are small: threads would wait for each other ten times longer than they compute.
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def logistic(x, targets, start, weights, *, exclusive: bool) -> tuple[np.ndarray, np.ndarray]:
     """Weights (width, classes) and bias (classes,) to add to the logits ``start``.
 

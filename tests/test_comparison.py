@@ -1,0 +1,594 @@
+"""compare on a tiny real experiment: what strategies see, what is kept, and what follows from it."""
+
+import collections
+import contextlib
+import html.parser
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import pearsonr
+from sklearn.metrics import f1_score, mean_absolute_error
+
+from tests.experiments import FAST, make_experiment, make_table
+from tf_transfer import model, statistics, strategies
+from tf_transfer.comparison import Comparison, compare
+from tf_transfer.errors import CheckpointError, DataError, TrainingError
+from tf_transfer.runs import Cell, all_cells
+from tf_transfer.strategies import classical, fine_tune, scratch, target_only
+
+TRAINED = [{"target_only": FAST}, {"fine_tune": FAST}]
+ALL = [*TRAINED, {"twin": {"strategy": "target_only", **FAST}}, {"multi_task": FAST}, {"scratch": FAST}, "tfidf",
+       "majority"]  # fmt: skip
+TEXTS = {name: set(target["test"]["text"]) for name, target in make_experiment()["targets"].items()}
+
+
+class Witness:
+    """Notes what `fit`, `adapt` and `predict` were given, and which texts reached the encoder."""
+
+    def __init__(self, patch):
+        self.fits, self.adapts, self.predictions, self.encoded = [], [], [], []
+        self.predicting = False
+        for kind in (fine_tune.FineTune, target_only.TargetOnly, scratch.Scratch, classical.TfIdf, classical.Majority,
+                     strategies.MultiTask):  # fmt: skip
+            for verb, note in (("fit", self._fit), ("adapt", self._adapt)):
+                if verb in vars(kind):
+                    patch.setattr(kind, verb, note(vars(kind)[verb]))
+        for kind in (model.TransferModel, classical.TextModel):
+            patch.setattr(kind, "predict", self._predict(kind.predict))
+        patch.setattr(model.TransferModel, "tokenise", self._tokenise(model.TransferModel.tokenise))
+
+    def _fit(self, original):
+        def fit(strategy, model, source=None, *, seed=0, **options):
+            self.fits.append((strategy, seed, {n: set(t["text"]) for n, t in source.items()}))
+            return original(strategy, model, source, seed=seed, **options)
+
+        return fit
+
+    def _adapt(self, original):
+        def adapt(strategy, model, support, *, seed=0, **options):
+            self.adapts.append((strategy.name, seed, tuple(support["text"])))
+            return original(strategy, model, support, seed=seed, **options)
+
+        return adapt
+
+    def _predict(self, original):
+        def predict(model, table, *args, **options):
+            self.predictions.append(tuple(table["text"]))
+            self.predicting = True
+            try:
+                return original(model, table, *args, **options)
+            finally:
+                self.predicting = False
+
+        return predict
+
+    def _tokenise(self, original):
+        def tokenise(model, table):
+            self.encoded.append((self.predicting, set(table["text"])))
+            return original(model, table)
+
+        return tokenise
+
+
+@pytest.fixture(scope="module")
+def content(encoder_folder):
+    return make_experiment(
+        encoder={"name": str(encoder_folder), "max_length": 16}, strategies=ALL, baseline="target_only"
+    )
+
+
+@pytest.fixture(scope="module")
+def done(content, tmp_path_factory):
+    """The whole experiment, run once, with what was said and seen on the way."""
+    said = []
+    with pytest.MonkeyPatch.context() as patch:
+        witness = Witness(patch)
+        comparison = compare(content, tmp_path_factory.mktemp("runs") / "whole", say=lambda *what: said.append(what))
+    return comparison, witness, said
+
+
+@pytest.fixture
+def small(content):
+    """Experiments of strategies that need no network; changes as for `make_experiment`."""
+
+    def build(**changes):
+        return make_experiment(encoder=content["encoder"], **changes)
+
+    return build
+
+
+def bits(comparison) -> dict:
+    """``{cell: {task: bytes of the scores}}``."""
+    return {
+        cell: {task: scores.tobytes() for task, scores in comparison.run.read_cell(cell)[0].items()}
+        for cell in all_cells(comparison.targets, comparison.strategies, comparison.budgets, comparison.seeds)
+    }
+
+
+@contextlib.contextmanager
+def computed():
+    """The cells that are computed in the block."""
+    from tf_transfer.runner import Runner
+
+    cells, original = [], Runner._compute
+
+    def note(self, run, cell, *args):
+        cells.append(cell)
+        return original(self, run, cell, *args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Runner, "_compute", note)
+        yield cells
+
+
+# -- a fair comparison -------------------------------------------------------------------------------
+
+
+def test_all_strategies_learn_from_the_same_rows(done):
+    _, witness, _ = done
+    seen = collections.defaultdict(set)
+    for name, seed, texts in witness.adapts:
+        seen[seed, texts].add(name)
+    assert len(seen) == 2 * 2 * 2  # targets, budgets, seeds
+    assert all(
+        names == {"target_only", "fine_tune", "multi_task", "scratch", "tfidf", "majority"} for names in seen.values()
+    )
+
+
+def test_budgets_are_nested_and_come_from_the_targets_training_rows(done, content):
+    _, witness, _ = done
+    supports = {texts for _, _, texts in witness.adapts}
+    few, many = ({s for s in supports if len(s) == budget} for budget in (6, 12))
+    assert len(few) == len(many) == 4
+    assert {s[:6] for s in many} == few
+    pools = [set(target["train"]["text"]) for target in content["targets"].values()]
+    assert all(any(set(s) <= pool for pool in pools) for s in supports)
+
+
+def test_sources_are_learnt_once_a_strategy_and_seed(done, content):
+    _, witness, _ = done
+    counts = collections.Counter((strategy.name, seed) for strategy, seed, _ in witness.fits)
+    once = {(name, seed): 1 for name in ("fine_tune", "multi_task", "scratch", "tfidf", "majority") for seed in (0, 1)}
+    assert counts == once | {("target_only", 0): 2, ("target_only", 1): 2}  # with its twin
+    sources = {name: set(table["text"]) for name, table in content["sources"].items()}
+    assert all(given == sources for _, _, given in witness.fits)
+
+
+def test_the_test_split_is_seen_by_nothing_but_predict(done):
+    _, witness, _ = done
+    tested = TEXTS["tweets"] | TEXTS["letters"]
+    assert not any(set(texts) & tested for _, _, texts in witness.adapts)
+    assert not any(texts & tested for _, _, given in witness.fits for texts in given.values())
+    assert any(predicting for predicting, _ in witness.encoded)
+    assert not any(texts & tested for predicting, texts in witness.encoded if not predicting)
+
+
+def test_every_cell_predicts_the_same_rows_in_order(done, content):
+    _, witness, _ = done
+    counts = collections.Counter(witness.predictions)
+    tests = {tuple(target["test"]["text"]) for target in content["targets"].values()}
+    assert counts == dict.fromkeys(tests, len(ALL) * 2 * 2)
+
+
+def test_progress_counts_every_cell(done):
+    _, _, said = done
+    assert said[-1] == ("done", 56, 56)
+    assert [done for what, done, _ in said if " labels, seed " in what] == list(range(56))
+    assert sum("source training" in what for what, _, _ in said) == 2 * 3  # fine_tune, multi_task, tfidf
+    assert ("fine_tune, seed 1: source training", 12, 56) in said
+
+
+# -- what is kept ------------------------------------------------------------------------------------
+
+
+def test_metrics_follow_from_the_kept_predictions(done, content):
+    """Against SciPy and scikit-learn, from the files alone."""
+    comparison, _, _ = done
+    results = comparison.results.set_index(["target", "task", "strategy", "budget", "seed", "metric"])["value"]
+    for cell in all_cells(comparison.targets, comparison.strategies, [6, 12], [0, 1]):
+        with np.load(comparison.run.path(cell)) as file:
+            stars, moods = file["scores/stars"], file["scores/mood"]
+        test = content["targets"][cell.target]["test"]
+        place = (cell.strategy, cell.budget, cell.seed)
+        found = results.loc[(cell.target, "stars", *place)]
+        assert found["mae"] == pytest.approx(mean_absolute_error(test["stars"], stars), abs=1e-12)
+        if np.ptp(stars) > 0:
+            assert found["pearson"] == pytest.approx(pearsonr(test["stars"], stars).statistic, abs=1e-12)
+        else:
+            assert np.isnan(found["pearson"])
+        labels = np.array(["glad", "sad"])[moods.argmax(1)]
+        expected = f1_score(test["mood"], labels, average="macro", zero_division=0)
+        assert results[(cell.target, "mood", *place, "f1_macro")] == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_run_reads_back_as_it_was(done):
+    comparison, _, _ = done
+    again = Comparison(comparison.run.folder)
+    pd.testing.assert_frame_equal(again.results, comparison.results)
+    pd.testing.assert_frame_equal(again.verdicts(), comparison.verdicts())
+    assert (again.tasks, again.unusable, again.leakage) == (comparison.tasks, [], comparison.leakage)
+
+
+def test_seeds_and_budgets_and_sources_matter(done):
+    found = bits(done[0])
+    assert len({found[cell]["stars"] for cell in found if cell.strategy == "fine_tune"}) == 8
+    assert found[Cell("tweets", "fine_tune", 6, 0)] != found[Cell("tweets", "multi_task", 6, 0)]
+    assert found[Cell("tweets", "fine_tune", 6, 0)] != found[Cell("tweets", "target_only", 6, 0)]
+
+
+def test_nothing_is_left_after_source_training(done):
+    assert list((done[0].run.folder / "fitted").iterdir()) == []
+
+
+# -- what follows ------------------------------------------------------------------------------------
+
+
+def test_an_identical_twin_of_the_baseline_has_no_difference(done):
+    comparison, _, _ = done
+    found = bits(comparison)
+    for cell in (c for c in found if c.strategy == "twin"):
+        assert found[cell] == found[Cell(cell.target, "target_only", cell.budget, cell.seed)]
+    verdicts = comparison.verdicts()
+    twin = verdicts[verdicts["strategy"] == "twin"]
+    assert len(twin) == 2 * 2 * 2  # targets, tasks, budgets
+    assert (twin[["value", "low", "high"]] == 0).all(axis=None)
+    assert set(twin["verdict"]) == {"undecided"}
+
+
+def test_verdicts_are_paired_differences_to_the_baseline(done, content):
+    comparison, _, _ = done
+    verdicts = comparison.verdicts()
+    assert "target_only" not in set(verdicts["strategy"])
+    assert len(verdicts) == 2 * 2 * 2 * (len(ALL) - 1)
+    row = verdicts.query("target == 'letters' and task == 'stars' and budget == 12 and strategy == 'tfidf'").iloc[0]
+    scores = {
+        s: [comparison.run.read_cell(Cell("letters", s, 12, seed))[0]["stars"] for seed in (0, 1)]
+        for s in ("tfidf", "target_only")
+    }
+    stars = content["targets"]["letters"]["test"]["stars"].to_numpy()
+    expected = statistics.paired_difference("pearson", "regression", stars, scores["tfidf"], scores["target_only"])
+    assert (row["value"], row["low"], row["high"], row["p"]) == (
+        expected.value,
+        expected.low,
+        expected.high,
+        expected.p,
+    )
+    assert (row["verdict"], row["seeds"], row["rows"]) == (expected.verdict, 2, 24)
+    by_hand = [pearsonr(stars, a).statistic - pearsonr(stars, b).statistic for a, b in zip(*scores.values())]
+    assert row["value"] == pytest.approx(np.mean(by_hand), abs=1e-12)
+
+
+def test_an_undefined_difference_is_undecided(done):
+    majority = done[0].verdicts().query("strategy == 'majority' and task == 'stars'")
+    assert majority["value"].isna().all()
+    assert set(majority["verdict"]) == {"undecided"}
+
+
+def test_any_two_strategies_can_be_compared_in_any_metric(done):
+    comparison, _, _ = done
+    ours = comparison.difference("tfidf", "majority", "tweets", "stars", 12, metric="mae")
+    theirs = comparison.difference("majority", "tfidf", "tweets", "stars", 12, metric="mae")
+    assert ours.metric == "mae"
+    assert ours.value == -theirs.value > 0
+
+
+def test_summary_is_the_mean_over_seeds_in_the_order_of_the_plan(done):
+    comparison, _, _ = done
+    summary = comparison.summary()
+    place = list(summary[["target", "task", "metric", "budget"]].itertuples(index=False, name=None))
+    kinds = (("stars", "pearson"), ("mood", "f1_macro"))
+    assert place == [
+        (target, *kind, budget) for target in ("tweets", "letters") for kind in kinds for budget in (6, 12)
+    ]
+    assert list(summary.columns[4:]) == comparison.strategies
+    rows = comparison.results.query(
+        "target == 'letters' and task == 'mood' and metric == 'f1_macro' and budget == 12 and strategy == 'scratch'"
+    )
+    assert len(rows) == 2
+    assert summary["scratch"].iloc[-1] == pytest.approx(rows["value"].mean(), abs=1e-12)
+    assert summary["majority"].iloc[:2].isna().all()
+
+
+def test_it_prints_and_renders(done):
+    text = str(done[0])
+    assert "undefined" in text
+    assert all(name in text for name in ("tweets", "letters", "target_only", "f1_macro"))
+    assert done[0]._repr_html_().count("<tr") == 9
+
+
+def test_costs_are_means_in_seconds(done):
+    comparison, _, _ = done
+    costs = comparison.costs.set_index(["strategy", "stage"])["seconds"]
+    assert len(costs) == 2 * len(ALL)
+    metas = [comparison.run.read_cell(Cell(t, "multi_task", b, s))[1] for t in TEXTS for b in (6, 12) for s in (0, 1)]
+    for stage in ("source", "target"):
+        assert costs["multi_task", stage] == pytest.approx(np.mean([m[f"{stage}_seconds"] for m in metas]))
+    assert costs["multi_task", "source"] > 0.01 > costs["target_only", "source"]
+
+
+def test_provenance_says_what_was_run(done):
+    recorded = done[0].provenance
+    assert recorded["rows"] == {"source films": 14, "source shop": 10, "target tweets (train)": 20,
+                                "target tweets (test)": 30, "target letters (train)": 20,
+                                "target letters (test)": 24}  # fmt: skip
+    assert recorded["packages"]["tensorflow"].startswith("2.")
+    assert recorded["experiment"]["budgets"] == [6, 12]
+    assert recorded["experiment"]["drop_leaks"] is True
+    assert set(recorded["sha256"]) == set(recorded["rows"])
+    assert done[0].source_strategies == ["fine_tune", "multi_task"]
+
+
+class _Page(html.parser.HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.tags, self.text = collections.Counter(), ""
+
+    def handle_starttag(self, tag, attributes):
+        self.tags[tag] += 1
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_save_writes_results_verdicts_and_a_report(done, tmp_path):
+    comparison, _, _ = done
+    folder = comparison.save(tmp_path / "saved")
+    results = pd.read_csv(folder / "results.csv")
+    pd.testing.assert_frame_equal(results, comparison.results.astype(results.dtypes.to_dict()))
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is no JSON")
+
+    verdicts = json.loads((folder / "verdicts.json").read_text(), parse_constant=refuse)
+    assert len(verdicts) == len(comparison.verdicts())
+    undefined = [v for v in verdicts if v["strategy"] == "majority" and v["task"] == "stars"]
+    assert {v["value"] for v in undefined} == {None}
+    first, row = verdicts[0], comparison.verdicts().iloc[0]
+    assert (first["strategy"], first["verdict"], first["low"]) == (
+        "fine_tune",
+        row["verdict"],
+        pytest.approx(row["low"]),
+    )
+    page = _Page()
+    page.feed((folder / "report.html").read_text(encoding="utf-8"))
+    assert page.tags["svg"] >= 4
+    assert all(name in page.text for name in ("tweets", "letters", "multi_task"))
+    assert bits(Comparison(folder)) == bits(comparison)
+
+
+def test_saving_where_nothing_can_be_written_is_told(done, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(CheckpointError, match="Could not write"):
+        done[0].save(tmp_path / "file")
+
+
+# -- stopped and started again -----------------------------------------------------------------------
+
+
+def part(content) -> dict:
+    """The strategies of the whole experiment that show what a stop could spoil, from one seed."""
+    return content | {"strategies": TRAINED, "seeds": [1]}
+
+
+def is_part_of(comparison, whole) -> bool:
+    found = bits(comparison)
+    return len(found) == 8 and found == {cell: bits(whole)[cell] for cell in found}
+
+
+def test_a_run_stopped_within_a_cell_goes_on_to_the_same_bits(done, content, tmp_path, monkeypatch):
+    calls, original = [], model.TransferModel.predict
+
+    def stop(self, *args, **options):
+        calls.append(1)
+        if len(calls) == 6:  # the second cell after source training: trained, not yet written
+            raise KeyboardInterrupt
+        return original(self, *args, **options)
+
+    monkeypatch.setattr(model.TransferModel, "predict", stop)
+    with pytest.raises(KeyboardInterrupt):
+        compare(part(content), tmp_path / "run")
+    monkeypatch.undo()
+    stopped = Comparison(tmp_path / "run")
+    assert len(stopped.unusable) == 3
+    assert [p.name for p in (tmp_path / "run" / "fitted").iterdir()] == ["fine_tune-seed-1.safetensors"]
+
+    witness = Witness(monkeypatch)
+    with computed() as cells:
+        comparison = compare(part(content), tmp_path / "run")
+    assert [str(c) for c in cells] == [u.split(":")[0] for u in stopped.unusable]
+    assert witness.fits == []  # what the sources taught was kept
+    assert is_part_of(comparison, done[0])
+    assert list((tmp_path / "run" / "fitted").iterdir()) == []
+    assert comparison.costs["seconds"].iloc[2] > 0
+
+
+def test_a_killed_process_goes_on_to_the_same_bits(done, content, encoder_folder, tmp_path):
+    code = (
+        "import sys; from tests.experiments import *; from tf_transfer import compare\n"
+        "compare(make_experiment(encoder={'name': sys.argv[1], 'max_length': 16}, baseline='target_only', seeds=[1],\n"
+        "    strategies=[{'target_only': FAST}, {'fine_tune': FAST}]), sys.argv[2])"
+    )
+    root = Path(__file__).parents[1]
+    process = subprocess.Popen([sys.executable, "-c", code, str(encoder_folder), str(tmp_path / "run")], cwd=root)
+    try:
+        cells = tmp_path / "run" / "cells"
+        wait_until(lambda: process.poll() is not None or len(list(cells.glob("*/*/*.npz"))) >= 3)
+        os.kill(process.pid, signal.SIGKILL)
+    finally:
+        process.kill()
+    assert process.wait() == -signal.SIGKILL, "it was done before it could be killed"
+    assert 0 < len(Comparison(tmp_path / "run").unusable) <= 5
+    assert is_part_of(compare(part(content), tmp_path / "run"), done[0])
+
+
+def wait_until(condition, seconds=120.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.02)
+
+
+def test_a_finished_run_computes_nothing(small, tmp_path):
+    first = compare(small(), tmp_path / "run")
+    with computed() as cells:
+        again = compare(small(), tmp_path / "run")
+    assert cells == []
+    assert bits(again) == bits(first)
+
+
+@pytest.mark.parametrize(("changes", "added"), [
+    ({"seeds": 3}, {Cell(t, s, b, 2) for t in TEXTS for s in ("majority", "tfidf") for b in (6, 12)}),
+    ({"budgets": [6, 9, 12]}, {Cell(t, s, 9, seed) for t in TEXTS for s in ("majority", "tfidf") for seed in (0, 1)}),
+    (
+        {"strategies": ["majority", "tfidf", {"plain": {"strategy": "tfidf", "uses_source": False}}]},
+        {Cell(t, "plain", b, seed) for t in TEXTS for b in (6, 12) for seed in (0, 1)},
+    ),
+])  # fmt: skip
+def test_what_is_added_to_a_run_is_computed_and_no_more(small, tmp_path, changes, added):
+    first = bits(compare(small(), tmp_path / "run"))
+    with computed() as cells:
+        grown = compare(small(**changes), tmp_path / "run")
+    assert set(cells) == added
+    assert len(cells) == len(added)
+    assert {cell: scores for cell, scores in bits(grown).items() if cell in first} == first
+    assert bits(compare(small(**changes), tmp_path / "afresh")) == bits(grown)
+
+
+def test_damaged_cells_are_listed_when_read_and_computed_again_by_compare(small, tmp_path):
+    first = compare(small(), tmp_path / "run")
+    expected = bits(first)
+    cells = all_cells(first.targets, first.strategies, [6], [0])
+    cut, edited, gone, moved = (first.run.path(cell) for cell in cells)
+    cut.write_bytes(cut.read_bytes()[:-40])
+    with np.load(edited) as file:
+        arrays = dict(file)
+    np.savez(edited, **arrays | {"scores/stars": arrays["scores/stars"] + 1})
+    gone.unlink()
+    moved.write_bytes(first.run.path(Cell("letters", "tfidf", 12, 1)).read_bytes())
+
+    read = Comparison(tmp_path / "run")
+    assert [u.split(":")[0] for u in read.unusable] == [str(cell) for cell in cells]
+    assert len(read.results.query("seed == 0 and budget == 6")) == 0
+    assert (read.verdicts().query("budget == 6")["seeds"] == 1).all()
+    assert (read.verdicts().query("budget == 12")["seeds"] == 2).all()
+    with computed() as again:
+        comparison = compare(small(), tmp_path / "run")
+    assert set(again) == set(cells)
+    assert comparison.unusable == []
+    assert bits(comparison) == expected
+
+
+def test_a_damaged_fit_is_trained_again(content, tmp_path, monkeypatch):
+    folder = tmp_path / "run" / "fitted"
+    folder.mkdir(parents=True)
+    (folder / "fine_tune-seed-1.safetensors").write_bytes(b"cut short")
+    fewer = part(content) | {"strategies": ["majority", {"fine_tune": FAST}], "baseline": "majority", "budgets": [6]}
+    witness = Witness(monkeypatch)
+    comparison = compare(fewer, tmp_path / "run")
+    assert [(s.name, seed) for s, seed, _ in witness.fits] == [("majority", 1), ("fine_tune", 1)]
+    assert comparison.unusable == []
+
+
+def test_a_run_without_a_single_cell_can_be_looked_at(small, tmp_path):
+    comparison = compare(small(), tmp_path / "run")
+    for path in (tmp_path / "run" / "cells").glob("*/*/*.npz"):
+        path.unlink()
+    empty = Comparison(tmp_path / "run")
+    assert len(empty.unusable) == 16
+    assert len(empty.results) == len(empty.verdicts()) == len(empty.summary()) == len(empty.costs) == 0
+    str(empty)
+    assert list(empty.verdicts().columns) == list(comparison.verdicts().columns)
+
+
+@pytest.mark.parametrize(("changes", "named"), [
+    ({"sources": {"films": make_table(14, seed=1)}}, "order of sources, source shop"),
+    ({"sources": {"films": make_table(14, seed=9), "shop": make_table(10, seed=2)}}, "source films"),
+    ({"strategies": ["majority", {"tfidf": {"penalty": 3}}]}, "tfidf"),
+    ({"tasks": [{"name": "stars", "kind": "regression"}]}, "tasks"),
+    ({"encoder": {"max_length": 8}}, "encoder.max_length"),
+    ({"text": "body"}, "text"),
+])  # fmt: skip
+def test_the_folder_of_another_experiment_is_refused(small, tmp_path, changes, named):
+    def experiment(**changes):
+        content = small(**changes)
+        for table in (t for target in content["targets"].values() for t in target.values()):
+            table["body"] = table["text"]
+        content["sources"] = {n: table.assign(body=table["text"]) for n, table in content["sources"].items()}
+        return content
+
+    compare(experiment(), tmp_path / "run")
+    other = experiment(**{k: v for k, v in changes.items() if k != "encoder"})
+    other["encoder"] = other["encoder"] | changes.get("encoder", {})
+    with pytest.raises(DataError) as caught:
+        compare(other, tmp_path / "run")
+    assert f"These differ from today's: {named}." in str(caught.value)
+    assert Comparison(tmp_path / "run").unusable == []
+
+
+def test_a_target_without_a_task_is_compared_in_the_other(small, tmp_path):
+    targets = {"tweets": {"train": make_table(20, seed=3), "test": make_table(30, seed=4).drop(columns="mood")}}
+    comparison = compare(small(targets=targets), tmp_path / "run")
+    assert set(comparison.results["task"]) == set(comparison.verdicts()["task"]) == {"stars"}
+
+
+def test_groups_widen_the_interval(small, tmp_path):
+    """Rows of a group are drawn together, so six copies of five rows count as five."""
+    few = make_table(5, seed=4)
+    test = pd.concat([few] * 6, ignore_index=True).assign(author=list("abcde") * 6)
+    targets = {"tweets": {"train": make_table(20, seed=3), "test": test}}
+    alone = compare(small(targets=targets, seeds=1), tmp_path / "alone")
+    targets["tweets"]["group"] = "author"
+    grouped = compare(small(targets=targets, seeds=1), tmp_path / "grouped")
+    one, other = (c.difference("tfidf", "majority", "tweets", "stars", 12, "mae") for c in (alone, grouped))
+    assert one.value == other.value
+    assert other.high - other.low > 1.5 * (one.high - one.low)
+
+
+def test_a_failure_names_its_cell(small, tmp_path, monkeypatch):
+    def fail(self, *args, **options):
+        raise TrainingError("The loss became nan in step 3")
+
+    monkeypatch.setattr(classical.TfIdf, "adapt", fail)
+    with pytest.raises(TrainingError, match="tfidf on tweets, 6 labels, seed 0: The loss became nan in step 3"):
+        compare(small(), tmp_path / "run")
+    monkeypatch.undo()
+    monkeypatch.setattr(classical.TfIdf, "fit", fail)
+    with pytest.raises(TrainingError, match="tfidf, seed 0, source training: The loss"):
+        compare(small(), tmp_path / "run")
+
+
+def test_without_a_folder_the_cells_are_kept_for_now(small):
+    comparison = compare(small(seeds=1, budgets=[6]))
+    assert len(bits(comparison)) == 4
+
+
+def test_all_is_checked_before_the_encoder_is_loaded(small, tmp_path):
+    with pytest.raises(DataError, match="budget of 99"):
+        compare(small(budgets=[99]) | {"encoder": "no-such-encoder"}, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_training(small, tmp_path):
+    (tmp_path / "run").write_text("a file is in the way")
+    with computed() as cells, pytest.raises(CheckpointError, match="Could not write"):
+        compare(small(), tmp_path / "run")
+    assert cells == []
+
+
+@pytest.mark.parametrize("key", ["plan", "budgets"])
+def test_a_run_whose_plan_was_edited_is_refused(small, tmp_path, key):
+    compare(small(seeds=1, budgets=[6]), tmp_path / "run")
+    path = tmp_path / "run" / "run.json"
+    content = json.loads(path.read_text())
+    del (content["provenance"] if key == "plan" else content["provenance"]["plan"])[key]
+    path.write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match=f"run.json is damaged: its plan lacks '{key}'"):
+        Comparison(tmp_path / "run")

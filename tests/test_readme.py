@@ -1,0 +1,43 @@
+"""What the README tells a newcomer to type works."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tf_transfer.experiment import load_experiment
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_python_runs(tmp_path):
+    (tmp_path / "data").symlink_to(ROOT / "data")
+    (snippet,) = blocks("python")
+    ran = subprocess.run([sys.executable, "-c", snippet], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert ran.returncode == 0, ran.stderr
+    assert "f1_macro" in ran.stdout and "sentiment:positive" in ran.stdout
+    assert (tmp_path / "runs" / "reviews" / "model.safetensors").is_file()
+
+
+def test_experiment_is_valid():
+    (snippet,) = blocks("yaml")
+    experiment = load_experiment(yaml.safe_load(snippet))
+    assert experiment.strategies["fine_tune"].epochs == 3 and experiment.seeds == [0, 1, 2, 3, 4]
+
+
+def test_ci_finds_the_test_command():
+    found = re.findall(r"^pip install -e .*pytest$", README, flags=re.MULTILINE)
+    assert found == ["pip install -e '.[test]' && pytest"]
+
+
+@pytest.mark.parametrize("path", re.findall(r"\]\(([^)#:]+)\)", README))
+def test_links_lead_somewhere(path):
+    assert (ROOT / path).exists()
