@@ -12,9 +12,10 @@ import safetensors.numpy
 
 from tests import tiny
 from tf_transfer import checkpoints
-from tf_transfer.checkpoints import load_model, load_state, save_state
+from tf_transfer.checkpoints import load_state, save_state
 from tf_transfer.encoders import freeze
 from tf_transfer.errors import CheckpointError, DataError
+from tf_transfer.model import load_model
 from tf_transfer.tasks import Task
 
 

@@ -252,9 +252,7 @@ def test_resampled_is_the_suite_of_the_repeated_rows(kind, metric, case, monkeyp
 def test_resampled_makes_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert np.isnan(
-            resampled("matthews", "classification", [0, 0], np.eye(2)[[0, 0]], np.ones((2, 2)))
-        ).all()
+        assert np.isnan(resampled("matthews", "classification", [0, 0], np.eye(2)[[0, 0]], np.ones((2, 2)))).all()
 
 
 @pytest.mark.parametrize(

@@ -255,6 +255,7 @@ def test_training_repeats_and_a_resumed_run_ends_with_the_same_bits(twin):
     assert not tiny.same(tiny.snapshot(first), tiny.snapshot(second))
     second.fit(table, initial_epoch=1, epochs=3, batch_size=8, verbose=0)
     assert tiny.same(tiny.snapshot(first), tiny.snapshot(second))
+    assert first.encoder.dropout_state.numpy().tolist() == [3, 9]  # seed, steps: each step has its own masks
     ends = tiny.snapshot(first)
     reset(second, values)
     second.fit(second.dataset(table, batch_size=8, shuffle=True, epochs=3), epochs=3, steps_per_epoch=3, verbose=0)

@@ -226,3 +226,11 @@ def test_run_json_is_for_people(run):
     content = json.loads((run.folder / "run.json").read_text())
     assert content["common"] == COMMON
     assert "\n" in (run.folder / "run.json").read_text()
+
+
+def test_a_strategy_added_after_reading_is_known(run):
+    assert run.has(CELL)
+    run.start(COMMON, {"scratch": ["scratch", {"epochs": 1}]}, {})
+    cell = Cell("tweets", "scratch", 16, 0)
+    run.write_cell(cell, SCORES, {})
+    assert Run(run.folder).has(cell)

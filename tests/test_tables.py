@@ -35,8 +35,7 @@ ROWS = [["good film", "pos", 4], ["bad, bad film", "neg", 1]]
         ("a.csv.gz", gzip.compress(b'text,tone,stars\ngood film,pos,4\n"bad, bad film",neg,1\n')),
         (
             "a.jsonl",
-            '{"text": "good film", "tone": "pos", "stars": 4}\n\n'
-            '{"stars": 1, "tone": "neg", "text": "bad, bad film"}',
+            '{"text": "good film", "tone": "pos", "stars": 4}\n\n{"stars": 1, "tone": "neg", "text": "bad, bad film"}',
         ),
         ("index.csv", ',text,tone,stars\n0,good film,pos,4\n1,"bad, bad film",neg,1\n'),
     ],
@@ -207,9 +206,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 def test_clean_table_cleans_every_text_column():
-    table = pd.DataFrame(
-        {"text": ["<b>film</b>", "<br>"], "other": ["x &amp; y", "the z"], "y": ["<p>", "q"]}
-    )
+    table = pd.DataFrame({"text": ["<b>film</b>", "<br>"], "other": ["x &amp; y", "the z"], "y": ["<p>", "q"]})
     with pytest.raises(DataError, match="after cleaning"):
         clean_table(table)
     cleaned = clean_table(table, text_pair="other", drop_empty=True, stop_words="english")

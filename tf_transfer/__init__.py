@@ -10,7 +10,6 @@ __version__ = "0.1.0"
 _MODULES = {
     "assets": ("fetch",),
     "batches": ("to_dataset",),
-    "checkpoints": ("load_model",),
     "cleaning": ("clean_text",),
     "comparison": ("Comparison", "compare"),
     "encoders": ("Encoder", "freeze", "load_encoder", "tiny_encoder"),
@@ -18,7 +17,7 @@ _MODULES = {
     "evaluation": ("Evaluation", "evaluate"),
     "experiment": ("Experiment", "load_experiment"),
     "leakage": ("LeakageReport", "audit_leakage"),
-    "model": ("TransferModel",),
+    "model": ("TransferModel", "load_model"),
     "predictions": ("Prediction", "Predictions"),
     "readers": ("read_dataset",),
     "statistics": ("bootstrap_interval", "paired_difference", "verdict"),

@@ -13,7 +13,7 @@ import safetensors.numpy
 
 from tf_transfer import __version__, encoders
 from tf_transfer.errors import CheckpointError, listed
-from tf_transfer.model import TransferModel
+from tf_transfer.network import Network
 from tf_transfer.storage import check_writable, whole_file, whole_folder
 from tf_transfer.tasks import Task
 
@@ -21,7 +21,7 @@ FORMAT = "tf_transfer/1"
 CONFIG, WEIGHTS, ENCODER = "config.json", "model.safetensors", "encoder"
 
 
-def save_model(model: TransferModel, folder: str | Path, overwrite: bool = True) -> None:
+def save_model(model: Network, folder: str | Path, overwrite: bool = True) -> None:
     """Writes a model; an earlier folder of that name is replaced only when all is written.
 
     Raises:
@@ -66,8 +66,11 @@ def check_folder(folder: str | Path) -> None:
             ) from error
 
 
-def load_model(folder: str | Path) -> TransferModel:
+def read_model(folder: str | Path, kind: type[Network]) -> Network:
     """The model that `save_model` wrote, not compiled; it predicts the same bits.
+
+    Args:
+        kind: class of the model, made as ``kind(encoder, tasks, **options)``.
 
     Raises:
         CheckpointError: no such folder, a file is missing, damaged, or not of this toolkit.
@@ -76,7 +79,7 @@ def load_model(folder: str | Path) -> TransferModel:
     config = _read_config(folder)
     try:
         tasks = [_task_from_json(t) for t in config["tasks"]]
-        model = TransferModel(encoders.encoder_from_config(folder / ENCODER), tasks, **config["options"])
+        model = kind(encoders.encoder_from_config(folder / ENCODER), tasks, **config["options"])
     except Exception as error:  # the tokenizers library raises bare Exceptions
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise CheckpointError(f"{folder} is damaged: {reason}\nSave the model again.") from error
@@ -84,7 +87,7 @@ def load_model(folder: str | Path) -> TransferModel:
     return model
 
 
-def save_state(model: TransferModel, path: str | Path, note: dict[str, str]) -> None:
+def save_state(model: Network, path: str | Path, note: dict[str, str]) -> None:
     """Writes the weights alone, and a note beside them, whole or not at all.
 
     Raises:
@@ -94,7 +97,7 @@ def save_state(model: TransferModel, path: str | Path, note: dict[str, str]) -> 
         _write_tensors(model, staging, note)
 
 
-def load_state(model: TransferModel, path: str | Path) -> dict[str, str]:
+def load_state(model: Network, path: str | Path) -> dict[str, str]:
     """Sets the weights that `save_state` wrote for a model of the same architecture; returns the note.
 
     Raises:
@@ -122,7 +125,7 @@ def load_state(model: TransferModel, path: str | Path) -> dict[str, str]:
     return note
 
 
-def _write_tensors(model: TransferModel, path: Path, note: dict[str, str]) -> None:
+def _write_tensors(model: Network, path: Path, note: dict[str, str]) -> None:
     tensors = {_key(i): np.ascontiguousarray(v.numpy()) for i, v in enumerate(model.state)}
     # Not save_file: its files can be read by their owner alone, and its errors hide a full disk.
     path.write_bytes(safetensors.numpy.save(tensors, metadata=note or None))

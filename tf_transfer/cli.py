@@ -175,7 +175,7 @@ def _print_comparison(comparison) -> None:
 
 
 def _load_model(folder: Path):
-    from tf_transfer.checkpoints import load_model
+    from tf_transfer.model import load_model
 
     return load_model(folder)
 

@@ -254,7 +254,7 @@ def _provenance(experiment: Experiment, data: Prepared, encoder_hash: str) -> di
         "packages": {p: _version(p) for p in packages},
         "encoder": {"name": experiment.encoder.name, "sha1 of weights": encoder_hash},
         "rows": rows,
-        "sha256": {k: v for k, v in data.common.items() if k != "tasks"},
+        "sha256": {k: data.common[k] for k in rows},
     }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tf_transfer import batches, encoders, evaluation
+from tf_transfer import batches, checkpoints, encoders, evaluation
 from tf_transfer.backend import tf
 from tf_transfer.callbacks import StopOnNaN
 from tf_transfer.labels import encode_labels
@@ -200,16 +200,21 @@ class TransferModel(Network):
 
     def save(self, filepath: str | Path, overwrite: bool = True, **kwargs) -> None:
         """Writes a folder of config.json, model.safetensors and the tokenizer; see `checkpoints`."""
-        from tf_transfer.checkpoints import save_model
-
-        save_model(self, filepath, overwrite=overwrite)
+        checkpoints.save_model(self, filepath, overwrite=overwrite)
 
     @staticmethod
     def load(filepath: str | Path) -> TransferModel:
         """The model that `save` wrote; it predicts the same bits."""
-        from tf_transfer.checkpoints import load_model
-
         return load_model(filepath)
+
+
+def load_model(folder: str | Path) -> TransferModel:
+    """The model that `TransferModel.save` wrote, not compiled; it predicts the same bits.
+
+    Raises:
+        CheckpointError: no such folder, a file is missing, damaged, or not of this toolkit.
+    """
+    return checkpoints.read_model(folder, TransferModel)
 
 
 def _cardinality(x) -> int | None:

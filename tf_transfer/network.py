@@ -178,9 +178,7 @@ class Network(keras.Model):
         for name, (mean, labels) in parts.items():
             self._task_losses[name].update_state(mean, sample_weight=labels)
         scores = {name: self.heads[name].scores(output) for name, output in outputs.items()}
-        # Keras metrics take the mean over the last axis, so labels need one beside the rows.
-        columns = {name: labels[:, None] if labels.shape.rank == 1 else labels for name, labels in y.items()}
-        self.compiled_metrics.update_state(columns, scores, sample_weight=w)
+        self.compiled_metrics.update_state(y, scores, sample_weight=w)
         return {m.name: m.result() for m in self.metrics}
 
     @property
