@@ -11,8 +11,9 @@ import safetensors.numpy
 from tests import tiny
 from tf_transfer import assets
 from tf_transfer.backend import keras, tf
-from tf_transfer.encoders import TINY_FAMILIES, encoder_from_config, freeze, load_encoder, save_config, tiny_encoder
+from tf_transfer.encoders import encoder_from_config, freeze, load_encoder, save_config
 from tf_transfer.errors import DataError
+from tf_transfer.tiny import TINY_FAMILIES, tiny_encoder
 
 IDS = [[5, 9, 12, 7, 30, 8]]
 

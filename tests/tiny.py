@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from tf_transfer.encoders import tiny_encoder
 from tf_transfer.model import TransferModel
 from tf_transfer.tasks import Task
+from tf_transfer.tiny import tiny_encoder
 
 MOODS = ("calm", "glad", "sad")
 WORDS = {"calm": "still lake at dawn", "glad": "bright drum and dance", "sad": "cold rain again"}

@@ -12,7 +12,7 @@ _MODULES = {
     "batches": ("to_dataset",),
     "cleaning": ("clean_text",),
     "comparison": ("Comparison", "compare"),
-    "encoders": ("Encoder", "freeze", "load_encoder", "tiny_encoder"),
+    "encoders": ("Encoder", "freeze", "load_encoder"),
     "errors": ("AssetError", "CheckpointError", "DataError", "TrainingError", "TransferError", "VersionError"),
     "evaluation": ("Evaluation", "evaluate"),
     "experiment": ("Experiment", "load_experiment"),
@@ -25,6 +25,7 @@ _MODULES = {
         "FineTune", "LinearProbe", "Majority", "MultiTask", "Scratch", "Strategy", "TargetOnly", "TfIdf",
     ),
     "tables": ("clean_table", "load_table", "save_table", "split_table"),
+    "tiny": ("tiny_encoder",),
     "tasks": ("Task", "infer_tasks"),
 }  # fmt: skip
 _ORIGIN = {name: module for module, names in _MODULES.items() for name in names}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 from tf_transfer import kernels, registry
@@ -14,16 +13,8 @@ from tf_transfer.errors import DataError, check_choice, listed, nearest
 from tf_transfer.freezing import freeze, weights_of
 
 POOLINGS = ("auto", "mean", "cls", "last")
-TINY_FAMILIES = (
-    "bert", "distilbert", "roberta", "electra", "albert", "mpnet", "xlm-roberta", "deberta", "deberta-v2",
-    "gpt2", "t5",
-)  # fmt: skip
-
 _ENCODER_OF = {"t5": "TFT5EncoderModel", "mt5": "TFMT5EncoderModel"}
 """Encoder halves of encoder-decoder families; `TFAutoModel` would load both halves."""
-
-_RELATIVE_POSITIONS = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False}
-"""What every pretrained DeBERTa has, though its configuration's defaults are otherwise."""
 
 
 class Encoder(keras.layers.Layer):
@@ -119,7 +110,7 @@ class Encoder(keras.layers.Layer):
 
     def blank_copy(self) -> Encoder:
         """The same architecture with random weights, frozen to the same depth."""
-        twin = Encoder(_build(type(self.transformer), self.config), self.tokenizer, self.pooling)
+        twin = Encoder(build(type(self.transformer), self.config), self.tokenizer, self.pooling)
         freeze(twin, self.frozen)
         return twin
 
@@ -147,10 +138,10 @@ def load_encoder(
     with _quiet():
         try:
             config = transformers.AutoConfig.from_pretrained(folder, **where)
-            kind = _model_class(config)
+            kind = model_class(config)
             tokenizer = transformers.AutoTokenizer.from_pretrained(folder, use_fast=True, **where)
             if from_scratch:
-                transformer = _build(kind, config)
+                transformer = build(kind, config)
             else:
                 transformer, report = kind.from_pretrained(folder, config=config, output_loading_info=True, **where)
         except DataError:
@@ -167,51 +158,6 @@ def load_encoder(
     return Encoder(transformer, tokenizer, pooling)
 
 
-def tiny_encoder(
-    family: str = "bert", *, texts: Sequence[str] = (), width: int = 32, layers: int = 2, seed: int = 0,
-    pooling: str = "auto", dropout: float | None = None,
-) -> Encoder:  # fmt: skip
-    """A small random encoder of any family, for tests and dry runs; nothing is downloaded.
-
-    Args:
-        family: one of `TINY_FAMILIES`.
-        texts: its words become tokens; other words are spelled out in characters.
-        width: length of a text's vector.
-        layers: number of blocks.
-        seed: of the weights; as `keras.utils.set_random_seed`, it seeds the whole process.
-        dropout: rate; the family's default when None.
-    """
-    check_choice("family", family, TINY_FAMILIES)
-    tokenizer = _tiny_tokenizer(texts, family)
-    sizes = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
-    if family == "gpt2":
-        sizes |= {"n_embd": width, "n_layer": layers, "n_head": 2, "n_positions": 128}
-        rates = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
-    elif family == "t5":
-        sizes |= {
-            "d_model": width,
-            "d_kv": width // 2,
-            "d_ff": 2 * width,
-            "num_layers": layers,
-            "num_heads": 2,
-        }
-        rates = ("dropout_rate",)
-    elif family == "distilbert":
-        sizes |= {"dim": width, "hidden_dim": 2 * width, "n_layers": layers, "n_heads": 2}
-        sizes |= {"max_position_embeddings": 128}
-        rates = ("dropout", "attention_dropout")
-    else:
-        sizes |= {"hidden_size": width, "intermediate_size": 2 * width, "num_hidden_layers": layers}
-        sizes |= {"num_attention_heads": 2, "max_position_embeddings": 130}
-        sizes |= {"embedding_size": width // 2} if family in ("electra", "albert") else {}
-        sizes |= _RELATIVE_POSITIONS if family.startswith("deberta") else {}
-        rates = ("hidden_dropout_prob", "attention_probs_dropout_prob")
-    sizes |= dict.fromkeys(rates, dropout) if dropout is not None else {}
-    config = transformers.AutoConfig.for_model(family, **sizes)
-    keras.utils.set_random_seed(seed)
-    return Encoder(_build(_model_class(config), config), tokenizer, pooling)
-
-
 def encoder_from_config(folder: str | Path) -> Encoder:
     """An encoder with random weights from the configuration and tokenizer that `save_config` wrote."""
     folder = Path(folder)
@@ -219,7 +165,7 @@ def encoder_from_config(folder: str | Path) -> Encoder:
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False, use_fast=True)
         pooling = json.loads((folder / "pooling.json").read_text())["pooling"]
-        return Encoder(_build(_model_class(config), config), tokenizer, pooling)
+        return Encoder(build(model_class(config), config), tokenizer, pooling)
 
 
 def save_config(encoder: Encoder, folder: str | Path) -> None:
@@ -250,7 +196,12 @@ def _locate(name: str, revision: str | None) -> tuple[str, dict]:
     return name, where | {"revision": revision}
 
 
-def _model_class(config):
+def model_class(config):
+    """The TensorFlow class of a configuration.
+
+    Raises:
+        DataError: the family has none.
+    """
     if config.model_type in _ENCODER_OF:
         return getattr(transformers, _ENCODER_OF[config.model_type])
     known = transformers.models.auto.modeling_tf_auto.TF_MODEL_MAPPING
@@ -262,7 +213,7 @@ def _model_class(config):
     return known[type(config)]
 
 
-def _build(kind, config):
+def build(kind, config):
     """A model of class ``kind`` with random weights, and all its variables made."""
     with _quiet():
         transformer = kind(config)
@@ -276,29 +227,6 @@ def _is_decoder_only(config) -> bool:
     names = transformers.models.auto.modeling_tf_auto.TF_MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
     masked = transformers.models.auto.modeling_tf_auto.TF_MODEL_FOR_MASKED_LM_MAPPING_NAMES
     return config.model_type in names and config.model_type not in masked
-
-
-def _tiny_tokenizer(texts: Sequence[str], family: str):
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-
-    letters = [chr(c) for c in range(33, 127) if not chr(c).isupper()]
-    split = pre_tokenizers.BertPreTokenizer()
-    normalizer = normalizers.BertNormalizer(lowercase=True)
-    words = {w for t in texts for w, _ in split.pre_tokenize_str(normalizer.normalize_str(str(t)))}
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *letters, *("##" + c for c in letters)]
-    vocabulary = {piece: i for i, piece in enumerate(dict.fromkeys(pieces + sorted(words)))}
-    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, split
-    if family != "gpt2":
-        tokenizer.post_processor = processors.BertProcessing(
-            ("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"])
-        )
-    types = family in ("bert", "electra", "albert", "deberta", "deberta-v2")
-    return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]",
-        model_max_length=128,
-        model_input_names=["input_ids", "attention_mask"] + ["token_type_ids"] * types,
-    )  # fmt: skip
 
 
 def _check_complete(name: str, report: dict) -> None:
