@@ -71,16 +71,17 @@ def source_tables(source) -> dict[str, pd.DataFrame]:
 
 
 def train(
-    model,
-    table: pd.DataFrame,
-    *,
-    epochs: int,
-    learning_rate: float | str,
-    batch_size: int,
-    seed: int,
-    verbose,
-) -> None:
-    """One run of the model's own `fit` with a fresh optimizer: the loop that strategies share."""
+    model, table: pd.DataFrame, *, epochs: int = 1, passes: int = 1, learning_rate: float | str, batch_size: int,
+    seed: int, verbose,
+) -> None:  # fmt: skip
+    """One run of the model's own `fit` with a fresh optimizer: the loop that strategies share.
+
+    Args:
+        epochs: Keras epochs; after each, the weights are kept in case the loss becomes NaN.
+        passes: over the table in each epoch. A hundred passes over a few rows in one epoch take half
+            the time of a hundred epochs.
+    """
     model.resolve(table)
     model.start_run(learning_rate, seed)
-    model.fit(table, epochs=epochs, batch_size=batch_size, verbose=verbose)
+    dataset = model.dataset(table, learn_scale=True, shuffle=True, batch_size=batch_size, epochs=epochs * passes)
+    model.fit(dataset, epochs=epochs, steps_per_epoch=int(dataset.cardinality()) // epochs, verbose=verbose)

@@ -59,7 +59,7 @@ class FineTune(Strategy):
             solve_heads(adapted, support)
         steps_an_epoch = min(math.ceil(len(support) / self.adapt_batch_size), 256 // self.adapt_batch_size)
         train(
-            adapted, support, epochs=math.ceil(self.adapt_steps / max(steps_an_epoch, 1)),
+            adapted, support, passes=math.ceil(self.adapt_steps / max(steps_an_epoch, 1)),
             batch_size=self.adapt_batch_size, learning_rate=self._adapt_rate(model, len(support)),
             seed=seed, verbose=verbose,
         )  # fmt: skip
