@@ -16,7 +16,8 @@ from tf_transfer.backend import tf
 from tf_transfer.errors import DataError, check_columns
 
 WINDOW = 50
-"""Batches whose rows are sorted by length together; more waste less padding, fewer mix rows better."""
+"""The most batches whose rows are sorted by length together, and never over a quarter of an epoch's: more
+waste less padding, fewer mix rows better from epoch to epoch."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,11 +170,14 @@ def _shuffled(lengths: np.ndarray, batch_size: int, seed: tf.Tensor) -> tf.Tenso
     rows = len(lengths)
     steps = -(-rows // batch_size)
     order = tf.argsort(tf.random.stateless_uniform([rows], seed, maxval=None, minval=None, dtype=tf.int32), stable=True)
-    window = tf.range(rows) // (WINDOW * batch_size)
+    # The short batch is drawn from all rows: the end of a sorted order would always be the longest texts.
+    full = rows // batch_size * batch_size
+    order, rest = order[:full], tf.cast(order[full:], tf.int64)
+    window = tf.range(full) // (max(1, min(WINDOW, steps // 4)) * batch_size)
     # Sort by window, then by length; the shuffled order breaks ties.
     key = tf.cast(window, tf.int64) * (1 << 32) + tf.cast(tf.gather(lengths, order), tf.int64)
     order = tf.cast(tf.gather(order, tf.argsort(key, stable=True)), tf.int64)
-    filled = tf.concat([order, tf.fill([steps * batch_size - rows], tf.constant(-1, tf.int64))], 0)
+    filled = tf.concat([order, rest, tf.fill([steps * batch_size - rows], tf.constant(-1, tf.int64))], 0)
     batches = tf.reshape(filled, [steps, batch_size])
     mixed = tf.argsort(tf.random.stateless_uniform([steps], seed + 1, minval=None, maxval=None, dtype=tf.int32))
     return tf.gather(batches, mixed)

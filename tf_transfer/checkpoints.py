@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,7 +36,6 @@ def save_model(model: Network, folder: str | Path, overwrite: bool = True) -> No
         "tf_transfer": __version__,
         "tasks": [_task_to_json(t) for t in model.tasks],
         "options": model.options | {"freeze": model.encoder.frozen},
-        "weights": [[*v.shape] for v in model.state],
     }
     check_folder(folder)
     with whole_folder(folder, overwrite) as staging:
@@ -108,6 +108,8 @@ def load_state(model: Network, path: str | Path) -> dict[str, str]:
         with safetensors.safe_open(path, framework="np") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
             note = file.metadata() or {}
+            if note.pop("sha256", None) != _digest(tensors):
+                raise ValueError("its content is not what was written")
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
             f"{path} is missing or damaged: {error}\nSave the model again, or copy the whole folder."
@@ -128,7 +130,15 @@ def load_state(model: Network, path: str | Path) -> dict[str, str]:
 def _write_tensors(model: Network, path: Path, note: dict[str, str]) -> None:
     tensors = {_key(i): np.ascontiguousarray(v.numpy()) for i, v in enumerate(model.state)}
     # Not save_file: its files can be read by their owner alone, and its errors hide a full disk.
-    path.write_bytes(safetensors.numpy.save(tensors, metadata=note or None))
+    path.write_bytes(safetensors.numpy.save(tensors, metadata=note | {"sha256": _digest(tensors)}))
+
+
+def _digest(tensors: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for key in sorted(tensors):
+        digest.update(key.encode())
+        digest.update(np.ascontiguousarray(tensors[key]))
+    return digest.hexdigest()
 
 
 def _task_to_json(task: Task) -> dict:

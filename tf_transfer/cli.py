@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tf_transfer import __version__
-from tf_transfer.errors import TransferError
+from tf_transfer.errors import TrainingError, TransferError
 
 app = typer.Typer(
     help="Measure and improve the transfer learning of pretrained language models.",
@@ -21,6 +21,8 @@ app = typer.Typer(
 
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder to write to.")]
 Text = Annotated[str, typer.Option(help="Column of the texts.")]
+Delimiter = Annotated[str | None, typer.Option(help="Between the cells of a text file, such as ';'.")]
+Encoding = Annotated[str, typer.Option(help="Of a text file, such as 'cp1252'.")]
 Pair = Annotated[str | None, typer.Option(help="Column of second texts.")]
 
 
@@ -49,11 +51,15 @@ def fetch(
 def fit(
     table: Annotated[Path, typer.Argument(help="Training table: .csv, .tsv, .parquet or .jsonl.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the trained model.")],
-    label: Annotated[list[str], typer.Option(help="Column to predict; repeat for several tasks.")],
+    label: Annotated[
+        list[str], typer.Option(help="Column to predict, or COLUMN:KIND (such as stars:regression); repeatable.")
+    ],
     encoder: Annotated[str, typer.Option(help="Asset, folder, or hub id.")] = "bert-tiny",
     revision: Annotated[str | None, typer.Option(help="Commit of a hub id.")] = None,
     text: Text = "text",
     text_pair: Pair = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = "utf-8",
     validation: Annotated[Path | None, typer.Option(help="Table to report losses on while training.")] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the table.")] = 3,
     batch_size: Annotated[int, typer.Option(min=1, help="Rows a step.")] = 32,
@@ -63,26 +69,27 @@ def fit(
     seed: Annotated[int, typer.Option(help="Of weights, order and dropout.")] = 0,
 ):
     """Train a model on a table and save it."""
-    from tf_transfer.tables import clean_table, load_table
-
-    def read(path):
-        return clean_table(load_table(path, text=text, text_pair=text_pair), text=text, text_pair=text_pair)
-
-    train, checked = read(table), None if validation is None else read(validation)
+    columns = {"text": text, "text_pair": text_pair}
+    train, checked = (
+        None if path is None else _read(path, columns, delimiter, encoding) for path in (table, validation)
+    )
     from tf_transfer.checkpoints import check_folder
     from tf_transfer.encoders import load_encoder
     from tf_transfer.model import TransferModel
-    from tf_transfer.tasks import Task
 
     check_folder(output)
     depth = int(freeze) if freeze.isdigit() else freeze
-    tasks = [Task(name).resolve(train) for name in label]
+    tasks = [_task(part, train.columns).resolve(train) for part in label]
     model = TransferModel(
         load_encoder(encoder, revision=revision), tasks, text=text, text_pair=text_pair,
         max_length=max_length, freeze=depth, seed=seed,
     )  # fmt: skip
     model.compile(learning_rate="auto" if learning_rate is None else learning_rate)
-    model.fit(train, validation_data=checked, epochs=epochs, batch_size=batch_size)
+    try:
+        model.fit(train, validation_data=checked, epochs=epochs, batch_size=batch_size)
+    except TrainingError as error:
+        model.save(output)
+        raise TrainingError(f"{error}\nThe last good weights are saved to {output}.") from error
     model.save(output)
     print(f"Saved to {output}.")
 
@@ -92,6 +99,8 @@ def evaluate(
     model: Annotated[Path, typer.Argument(help="Folder of a trained model.")],
     tables: Annotated[list[Path], typer.Argument(help="One or more tables with labels.")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="CSV file for all metrics.")] = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = "utf-8",
 ):
     """Report the full metric suite of a model on tables."""
     from tf_transfer.tables import save_table
@@ -99,7 +108,9 @@ def evaluate(
     loaded = _load_model(model)
     stems = [path.stem for path in tables]
     names = [path.stem if stems.count(path.stem) == 1 else str(path) for path in tables]
-    evaluation = loaded.evaluate({name: _read_for(loaded, path) for name, path in zip(names, tables)})
+    evaluation = loaded.evaluate(
+        {name: _read_for(loaded, path, delimiter, encoding) for name, path in zip(names, tables)}
+    )
     print(evaluation)
     if output is not None:
         save_table(evaluation.to_frame(), output)
@@ -110,12 +121,16 @@ def predict(
     model: Annotated[Path, typer.Argument(help="Folder of a trained model.")],
     table: Annotated[Path, typer.Argument(help="Table of texts.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Table to write: .csv, .tsv, .parquet, .jsonl.")],
+    delimiter: Delimiter = None,
+    encoding: Encoding = "utf-8",
 ):
     """Write a model's labels and probabilities for a table, rows in its order."""
+    from tf_transfer.storage import check_writable
     from tf_transfer.tables import save_table
 
+    check_writable(output)
     loaded = _load_model(model)
-    rows = _read_for(loaded, table)
+    rows = _read_for(loaded, table, delimiter, encoding)
     save_table(loaded.predict(rows).to_frame(), output)
     print(f"Wrote {len(rows)} rows to {output}.")
 
@@ -169,7 +184,8 @@ def _print_comparison(comparison) -> None:
     for row in comparison.verdicts().itertuples():
         found = f"{row.value:+.3f} [{row.low:+.3f}, {row.high:+.3f}]" if row.value == row.value else "undefined"
         place = f"{row.target}, {row.task}, {row.budget} labels"
-        console.print(f"  {place:32} {row.strategy:14} {found:28} {marks[row.verdict]}")
+        words = marks if row.transfer else {"helped": "▲ better", "hurt": "▼ worse", "undecided": "○ undecided"}
+        console.print(f"  {place:32} {row.strategy:14} {found:28} {words[row.verdict]}")
     for problem in comparison.unusable:
         console.print(f"Not used: {problem}", style="yellow")
 
@@ -180,11 +196,21 @@ def _load_model(folder: Path):
     return load_model(folder)
 
 
-def _read_for(model, path: Path):
+def _read_for(model, path: Path, delimiter: str | None, encoding: str):
+    return _read(path, {k: model.options[k] for k in ("text", "text_pair")}, delimiter, encoding)
+
+
+def _read(path: Path, columns: dict, delimiter: str | None, encoding: str):
     from tf_transfer.tables import clean_table, load_table
 
-    columns = {k: model.options[k] for k in ("text", "text_pair")}
-    return clean_table(load_table(path, **columns), **columns)
+    return clean_table(load_table(path, **columns, delimiter=delimiter, encoding=encoding), **columns)
+
+
+def _task(label: str, columns):
+    from tf_transfer.tasks import Task
+
+    name, _, kind = label.rpartition(":")
+    return Task(label) if label in columns or not name else Task(name, kind=kind)
 
 
 def _note(message: str) -> None:

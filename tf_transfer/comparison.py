@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tf_transfer import metrics
+from tf_transfer import __version__, metrics
 from tf_transfer.errors import CheckpointError
 from tf_transfer.experiment import Experiment, load_experiment
 from tf_transfer.prepared import Prepared, plain_task
@@ -53,7 +53,7 @@ def compare(
 
     runner = Runner(experiment, data.tasks)
     run.start(
-        data.common | {"encoder": runner.encoder_hash} | _options(experiment),
+        data.common | {"encoder": runner.encoder_hash, "tf_transfer": __version__} | _options(experiment),
         {label: [s.name, dataclasses.asdict(s)] for label, s in experiment.strategies.items()},
         _provenance(experiment, data, runner.encoder_hash),
     )
@@ -127,17 +127,22 @@ class Comparison:
         return pd.DataFrame(records, columns=columns)
 
     def summary(self) -> pd.DataFrame:
-        """The primary metrics, mean over seeds: strategies in columns."""
+        """The primary metrics, mean over seeds (NaN when undefined in one): strategies in columns."""
         rows = self.results[self.results["metric"] == self.results["task"].map(self.metrics)]
         keys = ["target", "task", "metric", "budget"]
-        means = rows.groupby([*keys, "strategy"], sort=False)["value"].mean().unstack("strategy")
+        means = (
+            rows.groupby([*keys, "strategy"], sort=False)["value"]
+            .agg(lambda v: v.mean(skipna=False))
+            .unstack("strategy")
+        )
         return means[[s for s in self.strategies if s in means]].reset_index()
 
     def verdicts(self) -> pd.DataFrame:
         """Whether each strategy helped against the baseline: a row a target, task, budget and strategy.
 
         ``value`` is the difference in the primary metric, positive when better, with its 95 % interval
-        ``low`` to ``high`` over rows and seeds; see `statistics.paired_difference`.
+        ``low`` to ``high`` over rows and seeds; see `statistics.paired_difference`. ``transfer`` is False
+        for strategies without source data or encoder, of which the words say better and worse.
         """
         return self._verdicts
 
@@ -157,9 +162,10 @@ class Comparison:
                                 "strategy": strategy,
                             }
                             more = {"verdict": found.verdict, "minimum_effect": found.minimum_effect}
+                            more |= {"transfer": strategy in self.source_strategies}
                             records.append(place | dataclasses.asdict(found) | more)
         columns = ["target", "task", "budget", "strategy", "metric", "value", "low", "high", "p", "verdict"]
-        return pd.DataFrame(records, columns=[*columns, "minimum_effect", "rows", "seeds", "note"])
+        return pd.DataFrame(records, columns=[*columns, "minimum_effect", "rows", "seeds", "note", "transfer"])
 
     def difference(self, strategy: str, other: str, target: str, task: str, budget: int, metric: str | None = None):
         """How much better one strategy is than another: a `Difference`; None without a common seed."""

@@ -27,7 +27,7 @@ def encode_labels(tasks: Sequence[Task], table: pd.DataFrame, where: str = "the 
         w[task.name] = present.astype(np.float32)
         if factors is not None:
             mean = (labels * factors).sum(1) / np.maximum(labels.sum(1), 1) if labels.ndim > 1 else factors[labels]
-            w[task.name] *= np.where(mean > 0, mean, 1.0).astype(np.float32) if labels.ndim > 1 else mean
+            w[task.name] *= np.where(labels.any(1), mean, 1.0).astype(np.float32) if labels.ndim > 1 else mean
     if not any(v.any() for v in w.values()):
         raise DataError(
             f"{where[0].upper() + where[1:]} must have labels in at least one of the columns "

@@ -11,6 +11,7 @@ import pandas as pd
 from tf_transfer import batches, checkpoints, encoders, evaluation
 from tf_transfer.backend import tf
 from tf_transfer.callbacks import StopOnNaN
+from tf_transfer.errors import DataError
 from tf_transfer.labels import encode_labels
 from tf_transfer.network import Network
 from tf_transfer.optimization import WarmupDecay
@@ -97,15 +98,21 @@ class TransferModel(Network):
             kwargs["steps_per_epoch"] = steps
         self._require_heads()
         if is_tables(validation_data):
-            validation_data = self.dataset(join_tables(validation_data), where="the validation table")
+            validation = join_tables(validation_data)
+            validation_data = self.dataset(validation, where="the validation table", batch_size=batch_size)
         steps = kwargs.get("steps_per_epoch") or _cardinality(x)
         schedule = getattr(self.optimizer, "_learning_rate", None)
         if isinstance(schedule, WarmupDecay):
-            schedule.plan(int(self.optimizer.iterations), (epochs - initial_epoch) * (steps or 0))
+            if not steps:
+                raise DataError(
+                    "The 'auto' learning rate falls over a known number of steps.\n"
+                    "Received a data set of unknown length.\nGive steps_per_epoch, or another optimizer."
+                )
+            schedule.plan(int(self.optimizer.iterations) - initial_epoch * steps, epochs * steps)
         guard = StopOnNaN(self.state)
         return super().fit(
             x, y, epochs=epochs, initial_epoch=initial_epoch, validation_data=validation_data,
-            callbacks=[*_as_list(callbacks), guard], verbose=verbose, **kwargs,
+            callbacks=[guard, *_as_list(callbacks)], verbose=verbose, **kwargs,
         )  # fmt: skip
 
     def predict(self, x, batch_size: int = 32, verbose="auto", **kwargs) -> Predictions:

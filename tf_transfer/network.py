@@ -34,6 +34,8 @@ class Network(keras.Model):
         names = [t.name for t in tasks]
         if not tasks or len(set(names)) != len(names):
             raise DataError(f"A model needs tasks with names that differ.\nReceived {listed(names)}.")
+        if not any(t.loss_weight for t in tasks):
+            raise DataError(f"A model needs a task to learn.\nReceived {listed(names)}, all with loss_weight=0.")
         self.encoder, self.tasks = encoder, tasks
         self.options = {"dropout": dropout, "seed": seed}
         self.heads = {}

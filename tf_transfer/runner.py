@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
 
@@ -29,7 +30,7 @@ class Runner:
             encoder, tasks, text=experiment.text, text_pair=experiment.text_pair,
             max_length=spec.max_length, freeze=spec.freeze,
         )  # fmt: skip
-        self.encoder_hash = self.model.encoder_fingerprint().hex()
+        self.encoder_hash = _hash(self.model)
         self._pretrained = [v.numpy() for v in self.model.state]
         self._adapted = None
 
@@ -68,7 +69,8 @@ class Runner:
         try:
             fitted = strategy.fit(self.model, sources, seed=seed)
         except TrainingError as error:
-            raise TrainingError(f"{label}, seed {seed}, source training: {error}") from error
+            remedy = f"Give {label} a lower learning_rate; finished cells are kept."
+            raise TrainingError(f"{label}, seed {seed}, source training: {error}\n{remedy}") from error
         seconds = time.perf_counter() - start
         if fitted is self.model and strategy.uses_source:
             save_state(self.model, path, {"seconds": str(seconds)})
@@ -81,10 +83,23 @@ class Runner:
             support = draw_support(target.train, cell.target, cell.budget, cell.seed)
             adapted = strategy.adapt(fitted, support, seed=cell.seed, out=out)
         except TrainingError as error:
-            raise TrainingError(f"{cell}: {error}") from error
+            remedy = f"Give {cell.strategy} a lower adapt_learning_rate; finished cells are kept."
+            raise TrainingError(f"{cell}: {error}\n{remedy}") from error
         seconds = time.perf_counter() - start
         if fitted is self.model:
             self._adapted = adapted
         predictions = adapted.predict(target.test, verbose=0)
-        scores = {name: p.scores for name, p in predictions.items()}
+        # A head that neither the source nor a label has trained has nothing to say.
+        learned = {t.name for t in self.model.tasks if strategy.uses_source or t.encode(support)[1].any()}
+        scores = {name: p.scores for name, p in predictions.items() if name in learned}
         run.write_cell(cell, scores, {"source_seconds": source_seconds, "target_seconds": seconds})
+
+
+def _hash(model: TransferModel) -> str:
+    """Of everything that the encoder's vectors depend on: weights, configuration and tokenizer."""
+    parts = [
+        model.encoder_fingerprint(),
+        model.encoder.config.to_json_string().encode(),
+        model.encoder.tokenizer.backend_tokenizer.to_str().encode(),
+    ]
+    return hashlib.sha256(b"".join(parts)).hexdigest()

@@ -53,6 +53,9 @@ class TableSpec(Spec):
     table: Any = None
     where: dict[str, Any] = Field(default_factory=dict, description="keep rows whose columns equal these")
     rows: int | None = Field(None, ge=1, description="keep this many rows, drawn at random")
+    encoding: str = Field("utf-8", description="of a text file")
+    delimiter: str | None = Field(None, description="between the cells of a text file; None: from its ending")
+    drop_empty: bool = Field(False, description="leave out rows without a text")
 
     @classmethod
     def expand(cls, value):
@@ -82,12 +85,13 @@ class TableSpec(Spec):
             table = read_dataset(self.dataset)
         else:
             source = self.table if self.table is not None else folder / self.path
-            table = load_table(source, text=text, text_pair=text_pair)
+            options = {"encoding": self.encoding, "delimiter": self.delimiter, "drop_empty": self.drop_empty}
+            table = load_table(source, text=text, text_pair=text_pair, **options)
         for column, value in self.where.items():
             table = _keep_equal(table, column, value, self.dataset or self.path or "the table")
         if self.rows is not None and self.rows < len(table):
             table = table.sample(self.rows, random_state=0).sort_index()
-        return clean_table(table.reset_index(drop=True), text=text, text_pair=text_pair)
+        return clean_table(table.reset_index(drop=True), text=text, text_pair=text_pair, drop_empty=self.drop_empty)
 
 
 def _keep_equal(table: pd.DataFrame, column: str, value, where: str) -> pd.DataFrame:
@@ -113,6 +117,7 @@ class TargetSpec(Spec):
     test: TableSpec | None = None
     test_size: float | int = 0.25
     group: str | None = Field(None, description="column whose groups stay on one side of the split")
+    stratify: str | None = Field(None, description="column whose values keep their shares on both sides")
     split_seed: int = Field(0, ge=0)
 
     @classmethod
@@ -141,7 +146,7 @@ class TargetSpec(Spec):
             check_columns(test, [] if self.group is None else [self.group], "the test table")
             return train, test
         table = self.data.load(folder, text, text_pair)
-        return split_table(table, self.test_size, seed=self.split_seed, group=self.group)
+        return split_table(table, self.test_size, seed=self.split_seed, group=self.group, stratify=self.stratify)
 
 
 @contextlib.contextmanager

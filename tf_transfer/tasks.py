@@ -116,6 +116,12 @@ class Task:
         else:
             found = {self._single(values[r], r, "the training table") for r in rows}
         classes = tuple(sorted(found, key=lambda c: (isinstance(c, str), c)))
+        if len({str(c) for c in classes}) < len(classes):
+            raise DataError(
+                f"Classes of task {self.name!r} must be all text or all numbers.\n"
+                f"Received {listed(classes)} in column {self.label!r}: some are both.\n"
+                "Make the column one type in every table, for instance with astype(str)."
+            )
         least = 1 if kind == "multilabel" else 2
         if len(classes) < least:
             raise DataError(

@@ -50,7 +50,7 @@ class Vectoriser:
         Args:
             verbose: 1 or ``"auto"`` shows a progress bar, as in Keras.
         """
-        digest = hashlib.sha256(tokens.ids.tobytes() + tokens.lengths.tobytes())
+        digest = hashlib.sha256(tokens.ids.tobytes() + tokens.starts.tobytes() + tokens.lengths.tobytes())
         digest.update(b"" if tokens.types is None else tokens.types.tobytes())
         key = (self.encoder.pooling, self.fingerprint(), digest.digest())
         return self.cache.get(key, lambda: self._compute(tokens, batch_size, verbose))

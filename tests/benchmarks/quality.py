@@ -36,7 +36,13 @@ EXPERIMENT = {
     ],
     "sources": {d: {"dataset": "vader", "where": {"domain": d}, "rows": SOURCE_ROWS} for d in ("movie", "amazon")},
     "targets": {"tweets": {"dataset": "vader", "where": {"domain": "tweets"}}},
-    "strategies": ["target_only", {"fine_tune": {"epochs": 1}}, {"multi_task": {"epochs": 1}}, "linear_probe"],
+    "strategies": [
+        "target_only",
+        {"fine_tune": {"epochs": 1}},
+        {"multi_task": {"epochs": 1}},
+        "linear_probe",
+        {"probe_target_only": {"strategy": "linear_probe", "uses_source": False}},
+    ],
     "budgets": [16, 256],
     "seeds": 3,
 }

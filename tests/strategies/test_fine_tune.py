@@ -55,15 +55,15 @@ def test_sources_come_in_turn_or_mixed(model, runs):
 
 
 @pytest.mark.parametrize(
-    ("rows", "batch_size", "steps", "epochs"),
+    ("rows", "batch_size", "steps", "passes"),
     [(10, 16, 60, 60), (10, 4, 60, 20), (256, 16, 60, 4), (2560, 16, 60, 4), (5, 2, 4, 2), (10, 512, 3, 3)],
 )
-def test_steps_on_the_target(model, runs, rows, batch_size, steps, epochs):
+def test_steps_on_the_target(model, runs, rows, batch_size, steps, passes):
     support = tiny.make_table(rows)
     FineTune(adapt_steps=steps, adapt_batch_size=batch_size).adapt(model, support)
     ((table, options),) = runs
-    assert (len(table), options["epochs"], options["batch_size"]) == (rows, epochs, batch_size)
-    taken = options["epochs"] * math.ceil(min(rows, 256) / batch_size)
+    assert (len(table), options["passes"], options["batch_size"]) == (rows, passes, batch_size)
+    taken = options["passes"] * math.ceil(min(rows, 256) / batch_size)
     assert steps <= taken < steps + math.ceil(256 / batch_size)
 
 

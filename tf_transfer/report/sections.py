@@ -151,7 +151,7 @@ def leakage_examples(comparison) -> list[dict]:
 
 
 def leaks_dropped(comparison) -> bool:
-    """Whether the experiment says that exact duplicates of test rows are left out of training."""
+    """Whether the experiment says that duplicates of test rows are left out of training."""
     return bool((comparison.provenance.get("experiment") or {}).get("drop_leaks"))
 
 

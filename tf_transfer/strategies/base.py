@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -25,6 +26,13 @@ class Strategy:
     name: ClassVar[str]
     uses_source: ClassVar[bool] = True
     uses_encoder: ClassVar[bool] = True
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or (math.isfinite(value) and value > 0):
+                continue
+            raise DataError(f"{field.name} of {self.name} must be a number above 0.\nReceived {value!r}.")
 
     def fit(self, model, source, *, seed: int = 0, verbose=0):
         """Learns from the source.

@@ -34,11 +34,18 @@ class LinearProbe(Strategy):
     """Solve the heads on the encoder's frozen features; the penalty comes from cross-validation.
 
     Features are computed once for a table and kept (`TransferModel.encode`).
+
+    Args:
+        uses_source: solve the heads on the source first; False shows the probe on the target alone.
     """
 
     name: ClassVar[str] = "linear_probe"
 
-    def fit(self, model, source, *, seed=0, verbose=0):
+    uses_source: bool = True
+
+    def fit(self, model, source=None, *, seed=0, verbose=0):
+        if not self.uses_source:
+            return model
         table = join_tables(list(source_tables(source).values()))
         model.resolve(table)
         solve_heads(model, table)
