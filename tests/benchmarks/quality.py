@@ -71,9 +71,8 @@ def main() -> int:
         found = comparison.difference("linear_probe", "probe_target_only", "tweets", "rating", budget)
         report.note(f"{budget} labels, the probe with source against the probe without: {found}")
     report.note(
-        "Why frozen features are hurt at 256 labels: one linear map must serve all domains, and thousands of source "
-        "rows outvote the target's. Where the source weighs only as much as the target, most of the loss is gone; "
-        "a fine-tuned encoder moves its features instead."
+        "With frozen features one linear map must serve all domains, and the source's rows outvote the target's: "
+        "the ridge in which the source weighs only as much as the target says how much of a loss comes from that."
     )
     return report.finish()
 
