@@ -88,9 +88,23 @@ def test_the_last_batch_is_filled_up_with_rows_of_weight_0():
 
 
 def test_rows_of_similar_length_share_a_batch():
-    lengths = np.random.default_rng(1).integers(1, 200, 1000)
+    lengths = np.random.default_rng(1).integers(1, 200, 6400)
     padded = sum(int(tf.size(x["input_ids"])) for x, _, _ in labelled(make_tokens(lengths), shuffle=True))
     assert padded < 1.2 * lengths.sum()  # 1.9 in random batches
+
+
+def test_rows_of_a_small_table_meet_other_rows_in_the_next_epoch():
+    lengths = np.random.default_rng(1).integers(1, 200, 250)
+    batches = [y["row"].numpy()[w["row"].numpy() > 0] for _, y, w in
+               labelled(make_tokens(lengths), batch_size=16, shuffle=True, epochs=2)]  # fmt: skip
+    first, second = (
+        {frozenset((a, b)) for batch in epoch for a in batch for b in batch if a != b}
+        for epoch in (batches[:16], batches[16:])
+    )
+    assert len(first & second) < 0.3 * len(first)  # .06 by chance, .79 if the whole table were sorted
+    longest = np.argmax(lengths)
+    short = [{len(b): set(b) for b in epoch}[250 % 16] for epoch in (batches[:16], batches[16:])]
+    assert not all(longest in batch for batch in short)
 
 
 # -- shapes -----------------------------------------------------------------------------------------

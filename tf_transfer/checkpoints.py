@@ -108,8 +108,6 @@ def load_state(model: Network, path: str | Path) -> dict[str, str]:
         with safetensors.safe_open(path, framework="np") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
             note = file.metadata() or {}
-            if note.pop("sha256", None) != _digest(tensors):
-                raise ValueError("its content is not what was written")
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
             f"{path} is missing or damaged: {error}\nSave the model again, or copy the whole folder."
@@ -121,6 +119,10 @@ def load_state(model: Network, path: str | Path) -> dict[str, str]:
             f"{path} does not fit the model.\n"
             f"Expected {len(expected)} weights; received {len(tensors)}; missing or of another shape are "
             f"{listed(wrong)}.\nThe file comes from another model: save the model again."
+        )
+    if note.pop("sha256", None) != _digest(tensors):
+        raise CheckpointError(
+            f"{path} is damaged: its content is not what was written.\nSave the model again, or copy the whole folder."
         )
     for i, variable in enumerate(model.state):
         variable.assign(tensors[_key(i)])

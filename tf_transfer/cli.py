@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tf_transfer import __version__
-from tf_transfer.errors import TrainingError, TransferError
+from tf_transfer.errors import DataError, TrainingError, TransferError
 
 app = typer.Typer(
     help="Measure and improve the transfer learning of pretrained language models.",
@@ -105,6 +105,8 @@ def evaluate(
     """Report the full metric suite of a model on tables."""
     from tf_transfer.tables import save_table
 
+    if output is not None:
+        _check_output(output)
     loaded = _load_model(model)
     stems = [path.stem for path in tables]
     names = [path.stem if stems.count(path.stem) == 1 else str(path) for path in tables]
@@ -125,10 +127,9 @@ def predict(
     encoding: Encoding = "utf-8",
 ):
     """Write a model's labels and probabilities for a table, rows in its order."""
-    from tf_transfer.storage import check_writable
     from tf_transfer.tables import save_table
 
-    check_writable(output)
+    _check_output(output)
     loaded = _load_model(model)
     rows = _read_for(loaded, table, delimiter, encoding)
     save_table(loaded.predict(rows).to_frame(), output)
@@ -194,6 +195,15 @@ def _load_model(folder: Path):
     from tf_transfer.model import load_model
 
     return load_model(folder)
+
+
+def _check_output(output: Path) -> None:
+    """Before long work: whether a file can be written there."""
+    from tf_transfer.storage import check_writable
+
+    if not output.parent.is_dir():
+        raise DataError(f"{output} could not be written: there is no folder {output.parent}.\nMake it first.")
+    check_writable(output)
 
 
 def _read_for(model, path: Path, delimiter: str | None, encoding: str):
