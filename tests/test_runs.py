@@ -182,7 +182,9 @@ def test_a_folder_of_another_experiment_is_refused_with_what_differs(run, common
 def test_values_that_json_changes_are_no_difference(tmp_path):
     common = {"tasks": [{"classes": ("a", "b")}], "sizes": {1: 2}}
     start(tmp_path / "run", common)
+    before = Run(tmp_path / "run").read()["common"]
     start(tmp_path / "run", common)
+    assert Run(tmp_path / "run").read()["common"] == before == {"tasks": [{"classes": ["a", "b"]}], "sizes": {"1": 2}}
 
 
 @pytest.mark.parametrize(("content", "expected"), [
