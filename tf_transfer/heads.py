@@ -6,6 +6,7 @@ import hashlib
 
 import numpy as np
 
+from tf_transfer import kernels
 from tf_transfer.backend import keras, tf
 from tf_transfer.predictions import Prediction
 from tf_transfer.tasks import Task
@@ -44,7 +45,7 @@ class Head(keras.layers.Layer):
         """
         vectors = tf.cast(vectors, tf.float32)
         if dropout_seed is not None and self.rate:
-            vectors = tf.nn.experimental.stateless_dropout(vectors, self.rate, seed=dropout_seed)
+            vectors = kernels.dropout(vectors, self.rate, dropout_seed)
         return self.shape_output(tf.matmul(vectors, self.kernel) + self.bias)
 
     def shape_output(self, output: tf.Tensor) -> tf.Tensor:
