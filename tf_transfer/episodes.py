@@ -1,0 +1,435 @@
+"""Episodes: small support and query sets drawn from a table's labels, and class-disjoint splits.
+
+Vinyals et al., Matching Networks for One Shot Learning, 2016, https://arxiv.org/abs/1606.04080.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+
+from tf_transfer.errors import DataError, check_columns, listed
+from tf_transfer.tasks import Task
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Episode:
+    """Rows to learn from and rows to be tested on.
+
+    Args:
+        support: (n,) int64 positions of rows in the sampler's table (for ``iloc``); in a
+            classification class by class, in the order of ``classes``.
+        query: (m,) int64 likewise, none of them in the support.
+        classes: class ``i`` of the episode stands for the table's class ``classes[i]``; their
+            order is random. Empty for a regression and for rows of any labels.
+        domain: the domain that all rows are from, or None.
+        index: the episode's number in its sampler's sequence.
+    """
+
+    support: np.ndarray
+    query: np.ndarray
+    classes: tuple
+    domain: object
+    index: int
+
+    @property
+    def way(self) -> int:
+        """Number of classes."""
+        return len(self.classes)
+
+    def encode(self, values: pd.Series | np.ndarray) -> np.ndarray:
+        """(n,) int32 labels in [0, way) of ``values``, (n,) classes as they are in the table.
+
+        Raises:
+            DataError: a class that the episode does not have.
+        """
+        # As in Task: a class is the same as a number and as text, with or without blanks around it.
+        index = {str(c): i for i, c in enumerate(self.classes)} | {c: i for i, c in enumerate(self.classes)}
+        plain = [None if pd.isna(v) else _plain(v) for v in np.asarray(values, object)]
+        labels = [-1 if v is None else index.get(v, index.get(str(v), -1)) for v in plain]
+        if -1 in labels:
+            row = labels.index(-1)
+            raise DataError(
+                f"Labels of episode {self.index} must be among its classes {listed(self.classes)}.\n"
+                f"Received {plain[row]!r} in row {row} of the values.\n"
+                "Encode the labels of the episode's own rows, table[label].iloc[episode.support] or .query."
+            )
+        return np.array(labels, np.int32)
+
+    def decode(self, labels: np.ndarray) -> np.ndarray:
+        """(n,) the table's classes of ``labels``, (n,) integers in [0, way): undoes `encode`.
+
+        Raises:
+            DataError: a label outside [0, way).
+        """
+        labels = np.asarray(labels)
+        wrong = labels[(labels < 0) | (labels >= self.way)]
+        if len(wrong):
+            raise DataError(
+                f"Labels of episode {self.index} must be in [0, {self.way}).\nReceived {wrong[0]}.\n"
+                "Decode what `encode` gave, or the positions of a head's outputs."
+            )
+        classes = np.empty(self.way, object)
+        classes[:] = self.classes
+        return classes[labels.astype(np.int64)]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Pool:
+    """Rows that an episode may be drawn from: of each class, or all together as the class None."""
+
+    domain: object
+    classes: tuple
+    rows: tuple[np.ndarray, ...]
+
+
+class EpisodeSampler:
+    """An endless sequence of episodes, each drawn from the labels of a table alone, never its text.
+
+    Args:
+        table: rows; an episode holds their positions.
+        task: a `Task`, or the column of its labels. Classification: an episode has ``way``
+            classes, and ``shot`` support and ``num_query`` query rows of each. Regression:
+            ``shot`` and ``num_query`` rows in total. None: likewise, of rows with any labels
+            or none, for models with several tasks.
+        way: classes in an episode: a number, or (low, high), both included, drawn anew for each
+            episode. Only a classification reads it.
+        shot: support rows, of each class in a classification: a number, or (low, high).
+        num_query: query rows, of each class in a classification.
+        seed: with the same labels, arguments and seed, episode i is always the same.
+        domain: a column; each episode is drawn from the rows of one of its values. All are
+            equally likely, whatever their number of rows.
+        balanced: False lets each class of an episode draw its own shot from (low, high).
+        drop_small: leave out classes with fewer than ``shot + num_query`` rows (within a domain)
+            and domains with fewer than ``way`` classes, instead of raising.
+
+    Attributes:
+        table: a copy of the rows, index 0 to rows - 1.
+        task: the task, resolved, or None.
+        classes: all classes that episodes are drawn from.
+        domains: all domains that episodes are drawn from.
+
+    Raises:
+        DataError: a class, a domain or the table is too small, a column is missing, or an
+            argument is out of its range. The message names the class and the remedy.
+    """
+
+    def __init__(
+        self,
+        table: pd.DataFrame,
+        task: Task | str | None = None,
+        way: int | tuple[int, int] | None = 5,
+        shot: int | tuple[int, int] = 5,
+        num_query: int = 15,
+        seed: int = 0,
+        *,
+        domain: str | None = None,
+        balanced: bool = True,
+        drop_small: bool = False,
+    ):
+        self.table = table.reset_index(drop=True)
+        self.task = None if task is None else resolve_task(table, task, ("classification", "regression"))
+        self.way, self.shot, self.num_query, self.seed = way, shot, num_query, seed
+        self.domain, self.balanced, self.drop_small = domain, balanced, drop_small
+        classifies = self.task is not None and self.task.kind == "classification"
+        self._ways = _read_range("way", way, 2) if classifies else (1, 1)
+        self._shots = _read_range("shot", shot, 1)
+        _check_whole("num_query", num_query, 1)
+        _check_whole("seed", seed, 0)
+        if not balanced and (not classifies or self._shots[0] == self._shots[1]):
+            raise DataError(
+                "balanced=False draws a shot for each class, so it needs a classification and a range of shots.\n"
+                f"Received shot={shot!r} and {f'a {self.task.kind}' if self.task else 'task=None'}.\n"
+                "Give for instance shot=(1, 10), or leave balanced=True."
+            )
+        self._pools = _fitting(self, _find_pools(self.table, self.task, domain))
+        drawn = {c for pool in self._pools for c in pool.classes}
+        self.classes = tuple(c for c in self.task.classes if c in drawn) if self.task else ()
+        self.domains = () if domain is None else tuple(pool.domain for pool in self._pools)
+
+    def episode(self, index: int) -> Episode:
+        """Episode number ``index`` (from 0) of the sequence.
+
+        Raises:
+            DataError: ``index`` is no whole number of at least 0.
+        """
+        _check_whole("index", index, 0)
+        rng = np.random.default_rng([self.seed, index])
+        pool = self._pools[rng.integers(len(self._pools))]
+        way = rng.integers(*self._ways, endpoint=True)
+        drawn = rng.choice(len(pool.classes), way, replace=False)
+        shots = rng.integers(*self._shots, size=1 if self.balanced else way, endpoint=True)
+        support, query = [], []
+        for number, shot in zip(drawn, np.broadcast_to(shots, way)):
+            rows = rng.choice(pool.rows[number], shot + self.num_query, replace=False)
+            support.append(rows[:shot])
+            query.append(rows[shot:])
+        classes = tuple(pool.classes[number] for number in drawn) if self.classes else ()
+        return Episode(np.concatenate(support), np.concatenate(query), classes, pool.domain, int(index))
+
+    def sample(self, count: int, start: int = 0) -> list[Episode]:
+        """Episodes ``start`` to ``start + count - 1``.
+
+        Raises:
+            DataError: ``count`` is no whole number of at least 1, or ``start`` of at least 0.
+        """
+        _check_whole("count", count, 1)
+        _check_whole("start", start, 0)
+        return [self.episode(index) for index in range(start, start + count)]
+
+    def __iter__(self) -> Iterator[Episode]:
+        return map(self.episode, itertools.count())
+
+
+def split_classes(
+    table: pd.DataFrame,
+    task: Task | str,
+    *,
+    validation: int | float,
+    test: int | float,
+    seed: int = 0,
+    by: str | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Deal out a table's classes at random to meta-training, meta-validation and meta-test.
+
+    Args:
+        task: a classification, or the column of its labels; rows without a label are left out.
+        validation: number of classes, or their share in (0, 1), rounded up.
+        test: likewise.
+        seed: the same seed gives the same split.
+        by: column of groups of classes, each of which goes to one split as a whole;
+            ``validation`` and ``test`` then count groups.
+
+    Returns:
+        train, validation, test: rows in the table's order, each with a new index from 0. No
+        class is in two of them.
+
+    Raises:
+        DataError: no class would be left for a split, a class is in two groups, or a labelled
+            row has no group.
+    """
+    task = resolve_task(table, task, ("classification",))
+    y, present = task.encode(table)
+    units = y.astype(np.int64) if by is None else _group_classes(table, task, y, present, by)
+    _check_whole("seed", seed, 0)
+    dealt = np.random.default_rng(seed).permutation(np.unique(units[present]))
+    sizes = [_read_share(n, v, len(dealt)) for n, v in (("validation", validation), ("test", test))]
+    if sum(sizes) >= len(dealt):
+        what = "classes" if by is None else f"groups of column {by!r}"
+        raise DataError(
+            f"`validation` + `test` must leave {what} for training.\n"
+            f"Received validation={validation!r}, test={test!r}, together {sum(sizes)} of {len(dealt)} {what}.\n"
+            f"Lower them to at most {len(dealt) - 1} together."
+        )
+    held = dealt[: sizes[0]], dealt[sizes[0] : sum(sizes)]
+    chosen = [present & np.isin(units, part) for part in (dealt[sum(sizes) :], *held)]
+    return tuple(table[rows].reset_index(drop=True) for rows in chosen)
+
+
+def check_class_disjoint(splits: Mapping[str, pd.DataFrame | EpisodeSampler], task: Task | str | None = None) -> None:
+    """Checks that no class is in two splits.
+
+    Args:
+        splits: by name, samplers (the classes that they draw) or tables (the classes that they hold).
+        task: of the tables; samplers bring their own.
+
+    Raises:
+        DataError: two splits share a class; the message names both and the classes.
+    """
+    tables = {name: split for name, split in splits.items() if not isinstance(split, EpisodeSampler)}
+    classes = {name: split.classes for name, split in splits.items() if name not in tables}
+    if tables:
+        if task is None:
+            raise DataError(f"Tables need a task to tell their classes.\nReceived task=None with {listed(tables)}.")
+        task = resolve_task(pd.concat(list(tables.values()), ignore_index=True), task, ("classification",))
+    for name, table in tables.items():
+        y, present = task.encode(table, f"the table {name!r}")
+        classes[name] = [task.classes[i] for i in np.unique(y[present])]
+    for a, b in itertools.combinations(splits, 2):
+        in_b = set(map(str, classes[b]))
+        shared = [c for c in classes[a] if str(c) in in_b]
+        if shared:
+            raise DataError(
+                f"Splits {a!r} and {b!r} must have no class in common.\n"
+                f"Received {len(shared)} in both: {listed(shared)}.\n"
+                "Deal the classes out with split_classes(), or drop these rows from one of them."
+            )
+
+
+def resolve_task(table: pd.DataFrame, task: Task | str, kinds: tuple[str, ...]) -> Task:
+    """``task``, or the one that column ``task`` asks for, with kind and classes known.
+
+    Raises:
+        DataError: the column is missing or empty, or the kind is none of ``kinds``.
+    """
+    if not isinstance(task, str | Task):
+        raise DataError(f"`task` must be a Task or the column of its labels.\nReceived {task!r}.")
+    task = (Task(task) if isinstance(task, str) else task).resolve(table)
+    check_columns(table, [task.label])
+    if task.kind not in kinds:
+        remedy = f"Give Task({task.name!r}, kind={kinds[0]!r}) if it is one"
+        remedy += ", or task=None to draw rows of any labels." if "regression" in kinds else "."
+        raise DataError(f"A task must be a {' or '.join(kinds)} here.\nReceived {task.name!r}: {task.kind}.\n{remedy}")
+    return task
+
+
+def read_domains(table: pd.DataFrame, column: str) -> tuple[np.ndarray, list]:
+    """(rows,) int64 number of each row's domain, -1 where it has none; and the domains' names.
+
+    Raises:
+        DataError: the column is missing, or a row holds a list.
+    """
+    check_columns(table, [column])
+    values = table[column].to_numpy(object)
+    plain = [None if missing else _plain(v) for v, missing in zip(values, table[column].isna())]
+    try:
+        names = {name: number for number, name in enumerate(dict.fromkeys(v for v in plain if v not in (None, "")))}
+    except (TypeError, ValueError) as error:
+        raise DataError(f"Column {column!r} must hold one value in a row.\nReceived lists in some.") from error
+    return np.array([names.get(v, -1) for v in plain], np.int64), list(names)
+
+
+def _find_pools(table: pd.DataFrame, task: Task | None, domain: str | None) -> list[_Pool]:
+    y, present = (None, np.ones(len(table), bool)) if task is None else task.encode(table)
+    numbers, names = (np.zeros(len(table), np.int64), [None]) if domain is None else read_domains(table, domain)
+    if not names:
+        raise DataError(f"Column {domain!r} must name the domain of some rows.\nReceived none in {len(table)} rows.")
+    pools = []
+    for number, name in enumerate(names):
+        rows = np.flatnonzero(present & (numbers == number))
+        if task is None or task.kind == "regression":
+            pools.append(_Pool(name, (None,), (rows,)))
+            continue
+        rows = rows[np.argsort(y[rows], kind="stable")]
+        found, starts = np.unique(y[rows], return_index=True)
+        pools.append(_Pool(name, tuple(task.classes[i] for i in found), tuple(np.split(rows, starts[1:]))))
+    return pools
+
+
+def _fitting(sampler: EpisodeSampler, pools: list[_Pool]) -> list[_Pool]:
+    """The pools, without what is too small where the sampler leaves it out."""
+    need = sampler._shots[1] + sampler.num_query
+    small = [
+        (len(rows), _place(pool.domain, label))
+        for pool in pools
+        for label, rows in zip(pool.classes, pool.rows)
+        if len(rows) < need
+    ]
+    if small and not sampler.drop_small:
+        raise _too_few_rows(sampler, *min(small), len(small))
+    pools = [_without_small(pool, need) for pool in pools]
+    kept = [pool for pool in pools if len(pool.classes) >= sampler._ways[1]]
+    if not kept and sampler._ways == (1, 1):
+        raise _too_few_rows(sampler, *max(small), len(small))
+    if not kept or (len(kept) < len(pools) and not sampler.drop_small):
+        raise _too_few_classes(sampler, pools, need)
+    return kept
+
+
+def _without_small(pool: _Pool, need: int) -> _Pool:
+    large = [i for i, rows in enumerate(pool.rows) if len(rows) >= need]
+    return _Pool(pool.domain, tuple(pool.classes[i] for i in large), tuple(pool.rows[i] for i in large))
+
+
+def _place(domain, label=None) -> str:
+    where = "the table" if domain is None else f"domain {domain!r}"
+    if label is None:
+        return where
+    return f"class {label!r}" + ("" if domain is None else f" of {where}")
+
+
+def _too_few_rows(sampler: EpisodeSampler, count: int, place: str, others: int) -> DataError:
+    spare = count - sampler._shots[1]
+    if spare >= 1:
+        remedy = f"Lower num_query to {spare}"
+    else:
+        remedy = f"Lower shot and num_query to {count} together" if count > 1 else "Add rows"
+    unit = "class" if sampler._ways != (1, 1) else "domain" if sampler.domain else ""
+    if unit and not sampler.drop_small:
+        plural = "classes" if unit == "class" else "domains"
+        remedy += f", or leave such {plural} out with drop_small=True"
+    labelled = "" if sampler.task is None else "labelled "
+    return DataError(
+        f"`shot` + `num_query` must not exceed the {labelled}rows of {f'any {unit}' if unit else 'the table'}.\n"
+        f"Received shot={sampler.shot!r}, num_query={sampler.num_query}; {place} has {count} rows"
+        f"{f' (one of {others} that are too small)' if others > 1 else ''}.\n{remedy}."
+    )
+
+
+def _too_few_classes(sampler: EpisodeSampler, pools: list[_Pool], need: int) -> DataError:
+    # What drop_small would leave out is not in the way: the nearest miss is.
+    pool = (max if sampler.drop_small else min)(pools, key=lambda p: len(p.classes))
+    count, place = len(pool.classes), _place(pool.domain)
+    remedies = [f"lower way to {count}" if count > 1 else "add rows of other classes"]
+    if sampler.drop_small:
+        remedies.append("lower shot or num_query")
+    elif sampler.domain:
+        remedies.append("leave such domains out with drop_small=True")
+    remedy = ", or ".join(remedies)
+    return DataError(
+        f"`way` must not exceed the classes of {'any domain' if sampler.domain else 'the table'}.\n"
+        f"Received way={sampler.way!r}; {place} has {count} classes"
+        f"{f' of at least {need} rows' if sampler.drop_small else ''}.\n{remedy[0].upper() + remedy[1:]}."
+    )
+
+
+def _group_classes(table: pd.DataFrame, task: Task, y: np.ndarray, present: np.ndarray, by: str) -> np.ndarray:
+    numbers, names = read_domains(table, by)
+    alone = np.flatnonzero(present & (numbers < 0))
+    if len(alone):
+        raise DataError(
+            f"Every labelled row must have a group in column {by!r}.\n"
+            f"Received {len(alone)} rows without, first row {alone[0]}.\nFill the group in, or drop these rows."
+        )
+    pairs = np.unique(np.stack([y[present], numbers[present]], 1), axis=0)
+    twice = np.flatnonzero(pairs[1:, 0] == pairs[:-1, 0])
+    if len(twice):
+        label, first = pairs[twice[0]]
+        raise DataError(
+            f"Every class must be in one group of column {by!r}.\n"
+            f"Received class {task.classes[label]!r} in {names[first]!r} and {names[pairs[twice[0] + 1, 1]]!r}.\n"
+            "Mend the groups, or split without by."
+        )
+    return numbers
+
+
+def _read_share(name: str, value, count: int) -> int:
+    if _is_whole(value) and value >= 1:
+        return int(value)
+    if isinstance(value, float) and 0 < value < 1:
+        return int(np.ceil(count * value - 1e-9))
+    raise DataError(
+        f"`{name}` must be a number of at least 1, or a share in (0, 1).\nReceived {name}={value!r}.\n"
+        f"Give for instance {name}=0.2."
+    )
+
+
+def _read_range(name: str, value, least: int) -> tuple[int, int]:
+    pair = tuple(value) if isinstance(value, list | tuple) else (value, value)
+    if len(pair) != 2 or not all(map(_is_whole, pair)) or not least <= pair[0] <= pair[1]:
+        raise DataError(
+            f"`{name}` must be a whole number of at least {least}, or two of them (low, high), low <= high.\n"
+            f"Received {name}={value!r}.\nGive for instance {name}=5 or {name}=({least}, 10)."
+        )
+    return int(pair[0]), int(pair[1])
+
+
+def _check_whole(name: str, value, least: int) -> None:
+    if not _is_whole(value) or value < least:
+        raise DataError(f"`{name}` must be a whole number of at least {least}.\nReceived {name}={value!r}.")
+
+
+def _is_whole(value) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _plain(value):
+    """A class or domain as plain Python: 3.0 in a column with gaps is the class 3."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value.strip() if isinstance(value, str) else value
