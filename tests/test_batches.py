@@ -122,7 +122,7 @@ def test_fields_by_hand():
     ("lengths", "limit", "buckets"),
     [
         ([1, 5, 8], 128, [8]),
-        ([3, 9, 30], 128, [8, 16, 32]),
+        ([3, 9, 30], 128, [8, 12, 32]),
         ([60, 60], 128, [64]),
         ([100], 128, [104]),
         ([100], 100, [100]),
@@ -137,21 +137,33 @@ def test_bucket_lengths(lengths, limit, buckets):
 def test_there_are_few_lengths_and_they_waste_little():
     lengths = np.arange(1, 513)
     buckets = bucket_lengths(lengths, 512)
-    assert len(buckets) <= 20 and buckets[-1] == 512
+    assert len(buckets) <= 23 and buckets[-1] == 512
     taken = buckets[np.searchsorted(buckets, lengths)]
     assert (taken >= lengths).all() and taken.sum() / lengths.sum() < 1.12
 
 
 def test_a_batch_takes_the_smallest_length_that_fits():
     dataset = to_dataset(make_tokens([2, 20, 7, 40, 41]), batch_size=1)
-    assert [x["input_ids"].shape[1] for x in dataset] == [8, 24, 8, 40, 48]
+    assert [x["input_ids"].shape[1] for x in dataset] == [8, 20, 8, 40, 48]
 
 
-def test_taking_rows_reorders_them():
-    tokens = make_tokens([3, 1, 2])
-    assert batches.by_length(tokens).tolist() == [1, 2, 0]
-    (x,) = to_dataset(batches.take(tokens, np.array([2, 0])), batch_size=2)
-    assert x["input_ids"].numpy()[:, :3].tolist() == [[200, 201, PAD], [0, 1, 2]]
+def plan(lengths, budget):
+    return [(rows.tolist(), length) for rows, length in batches.plan_by_length(make_tokens(lengths), budget)]
+
+
+def test_a_plan_by_length_fills_a_budget_of_tokens():
+    assert plan([3, 11, 8, 5, 9, 40], 24) == [([0, 3, 2], 8), ([4, 1], 12), ([5], 40)]
+    # Ten short rows and one long: the rows that fit the budget at the length of the longest of them.
+    assert plan([2] * 10 + [16], 48) == [([0, 1, 2, 3, 4, 5], 8), ([6, 7, 8], 16), ([9, 10], 16)]
+
+
+@pytest.mark.parametrize("budget", [1, 64, 500, 10**6])
+def test_a_plan_by_length_holds_every_row_once_and_keeps_to_its_budget(budget):
+    lengths = np.random.default_rng(0).integers(1, 90, 200)
+    found = batches.plan_by_length(make_tokens(lengths), budget)
+    assert sorted(np.concatenate([rows for rows, _ in found])) == list(range(200))
+    for rows, length in found:
+        assert lengths[rows].max() <= length and (len(rows) * length <= budget or len(rows) == 1)
 
 
 # -- tokenising -------------------------------------------------------------------------------------

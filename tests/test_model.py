@@ -229,7 +229,7 @@ def test_the_progress_bar(trained, capsys):
     trained.predict(tiny.make_table(9, seed=8), verbose=0)
     assert capsys.readouterr().out == ""
     trained.predict(tiny.make_table(9, seed=9), verbose=1)
-    assert "1/1 [" in capsys.readouterr().out
+    assert "9/9 [" in capsys.readouterr().out
 
 
 @pytest.fixture(scope="module")

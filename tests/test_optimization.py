@@ -47,6 +47,22 @@ def test_adamw_is_keras_adamw(clipping, excluded):
         assert np.abs(ours - start).max() > 0.05
 
 
+@pytest.mark.parametrize("betas", [(0.0, 0.9), (0.9, 0.0)])
+def test_adamw_without_momentum_is_keras_adamw(betas):
+    options = {"learning_rate": 0.05, "beta_1": betas[0], "beta_2": betas[1], "epsilon": 0.5}
+    for ours, theirs in zip(run(AdamW(**options)), run(keras.optimizers.AdamW(**options))):
+        np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=2e-6)
+
+
+def test_a_gradient_that_is_not_finite_spoils_every_weight_as_in_keras():
+    for kind in (AdamW, keras.optimizers.AdamW):
+        optimizer, state = kind(0.05, global_clipnorm=1.0), variables()
+        found = gradients(0)
+        found[2] = tf.constant([np.inf, 1.0, 1.0])
+        optimizer.apply_gradients(zip(found, state))
+        assert not np.isfinite(state[1].numpy()).any()
+
+
 def test_adamw_is_keras_adamw_in_a_graph_with_a_schedule():
     found = []
     for kind in (AdamW, keras.optimizers.AdamW):

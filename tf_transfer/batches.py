@@ -141,22 +141,34 @@ def to_dataset(
     return plan.map(load, num_parallel_calls=2).prefetch(2).with_options(options)
 
 
-def by_length(tokens: Tokens) -> np.ndarray:
-    """(rows,) int64, the rows from short to long: the order that pads least."""
-    return np.argsort(tokens.lengths, kind="stable")
+def plan_by_length(tokens: Tokens, budget: int) -> list[tuple[np.ndarray, int]]:
+    """All rows, from short to long, in batches of nearly as many tokens each.
 
+    Args:
+        budget: the most tokens a batch, padding included; a longer row is a batch by itself.
 
-def take(tokens: Tokens, rows: np.ndarray) -> Tokens:
-    """The same tokens with their rows in another order, or some of them."""
-    return dataclasses.replace(tokens, starts=tokens.starts[rows], lengths=tokens.lengths[rows])
+    Returns:
+        ``(rows (batch,) int64, length)`` of each batch; the lengths are those of `bucket_lengths`.
+    """
+    order = np.argsort(tokens.lengths, kind="stable")
+    ladder = bucket_lengths(tokens.lengths, tokens.limit)
+    plan, start = [], 0
+    while start < len(order):
+        for length in ladder:
+            rows = order[start : start + max(1, budget // int(length))]
+            if tokens.lengths[rows[-1]] <= length:
+                break
+        plan.append((rows, int(length)))
+        start += len(rows)
+    return plan
 
 
 def bucket_lengths(lengths: np.ndarray, limit: int = 2**31 - 1) -> np.ndarray:
     """The static lengths (buckets,) int32 for rows of ``lengths``.
 
-    Multiples of 8, wider apart further up; at most ``limit``.
+    Multiples of 4 up to 32, then of 8, wider apart further up; at most ``limit``.
     """
-    longest, ladder = max(int(lengths.max(initial=1)), 1), [8]
+    longest, ladder = max(int(lengths.max(initial=1)), 1), [*range(8, 36, 4)]
     while ladder[-1] < longest:
         ladder.append(ladder[-1] + max(8, ladder[-1] // 4 // 8 * 8))
     used = np.unique(np.searchsorted(ladder, np.unique(lengths)))

@@ -35,13 +35,16 @@ class AdamW(keras.optimizers.AdamW):
         step, rate = cast(self.iterations + 1), cast(self.learning_rate)
         decayed = 1 - rate * (self.weight_decay if self._use_weight_decay(variable) else 0)
         rate *= tf.sqrt(1 - beta_2**step) / (1 - beta_1**step)
+        if not (self.beta_1 and self.beta_2):
+            gradient = tf.convert_to_tensor(gradient)
         if isinstance(gradient, tf.IndexedSlices):
             values, rows = gradient.values * scale, gradient.indices
             # The kernel then multiplies the moments by beta.
             m.scatter_add(tf.IndexedSlices(values * (1 / beta_1 - 1), rows))
             v.scatter_add(tf.IndexedSlices(values * values * (1 / beta_2 - 1), rows))
             gradient = None
-        _adamw(variable, m, v, gradient, scale, decayed, rate, beta_1, beta_2, cast(self.epsilon))
+        places = variable.handle, m.handle, v.handle
+        _adamw(*places, gradient, scale, decayed, rate, beta_1, beta_2, cast(self.epsilon))
 
     def reset(self) -> None:
         """Back to the state before the first step, without making new variables or graphs."""
@@ -52,14 +55,16 @@ class AdamW(keras.optimizers.AdamW):
 
 @compiled
 def _adamw(variable, m, v, gradient, scale, decayed, rate, beta_1, beta_2, epsilon):
-    new_m, new_v = m * beta_1, v * beta_2
+    # Handles, not variables: a traced function would outlive its variables and refuse later ones.
+    old, new_m, new_v = (tf.raw_ops.ReadVariableOp(resource=h, dtype=rate.dtype) for h in (variable, m, v))
+    new_m, new_v = new_m * beta_1, new_v * beta_2
     if gradient is not None:
         gradient = gradient * scale
         new_m += (1 - beta_1) * gradient
         new_v += (1 - beta_2) * gradient * gradient
-    variable.assign(variable * decayed - rate * new_m / (tf.sqrt(new_v) + epsilon))
-    m.assign(new_m)
-    v.assign(new_v)
+    tf.raw_ops.AssignVariableOp(resource=variable, value=old * decayed - rate * new_m / (tf.sqrt(new_v) + epsilon))
+    tf.raw_ops.AssignVariableOp(resource=m, value=new_m)
+    tf.raw_ops.AssignVariableOp(resource=v, value=new_v)
 
 
 class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):

@@ -12,6 +12,9 @@ from tf_transfer.backend import keras, tf
 CACHED_TABLES = 16
 """Tables whose vectors are kept; the oldest makes room."""
 
+TOKENS_A_ROW = 64
+"""A batch holds as many tokens as ``batch_size`` rows of this length: short texts come in larger batches."""
+
 
 class VectorCache:
     """The last few tables' vectors; models with the same weights can share one."""
@@ -48,6 +51,7 @@ class Vectoriser:
         """(rows, width) float32, in the order of the rows.
 
         Args:
+            batch_size: rows of 64 tokens a batch; more of shorter rows, fewer of longer ones.
             verbose: 1 or ``"auto"`` shows a progress bar, as in Keras.
         """
         digest = hashlib.sha256(tokens.ids.tobytes() + tokens.starts.tobytes() + tokens.lengths.tobytes())
@@ -56,17 +60,13 @@ class Vectoriser:
         return self.cache.get(key, lambda: self._compute(tokens, batch_size, verbose))
 
     def _compute(self, tokens: batches.Tokens, batch_size: int, verbose) -> np.ndarray:
-        order = batches.by_length(tokens)
-        dataset = batches.to_dataset(batches.take(tokens, order), batch_size=batch_size)
-        bar = keras.utils.Progbar(int(dataset.cardinality())) if verbose in (1, "auto") else None
+        plan = batches.plan_by_length(tokens, batch_size * TOKENS_A_ROW)
+        bar = keras.utils.Progbar(len(tokens)) if verbose in (1, "auto") else None
         vectors = np.empty((len(tokens), self.encoder.width), np.float32)
-        done = 0
-        for step, x in enumerate(dataset, start=1):
-            found = tf.cast(self._run(x), tf.float32).numpy()
-            vectors[order[done : done + len(found)]] = found
-            done += len(found)
+        for rows, length in plan:
+            vectors[rows] = tf.cast(self._run(tokens.gather(rows, length)), tf.float32).numpy()
             if bar:
-                bar.update(step)
+                bar.add(len(rows))
         return vectors
 
     def fingerprint(self) -> bytes:
