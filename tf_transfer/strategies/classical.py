@@ -35,22 +35,33 @@ class TextModel:
         self.tasks, self.text, self.text_pair, self.source = tasks, text, text_pair, source
         self.estimators = {}
 
-    def learn(self, support: pd.DataFrame, make_estimator) -> TextModel:
-        """A new model trained on the source's and the target's rows."""
+    def learn(self, support: pd.DataFrame, make_estimator, make_words=None) -> TextModel:
+        """A new model trained on the source's and the target's rows.
+
+        Args:
+            make_estimator: from a task and its labels (rows, …), scikit-learn's estimator of them.
+            make_words: makes what turns texts into the estimator's input; None: it reads no text.
+        """
         learned = TextModel(self.tasks, self.text, self.text_pair, self.source)
         table = support if self.source is None else join_tables([self.source, support])
         texts = np.asarray(self._read(table), object)
         learned.tasks = []
+        vectorised = {}  # tasks with labels on the same rows share the words, whose counting takes most of the time
         for task in [task.resolve(table) for task in self.tasks]:
             y, present = task.encode(table)
             if task.kind == "multilabel":  # scikit-learn takes a single column for one class of two
                 y = np.pad(y, ((0, 0), (0, 1)))
             if present.any():
                 learned.tasks.append(task)
+                rows = present.tobytes()
+                if rows not in vectorised:
+                    words = make_words() if make_words else "passthrough"
+                    vectorised[rows] = words, words.fit_transform(texts[present]) if make_words else texts[present]
+                words, inputs = vectorised[rows]
                 with warnings.catch_warnings():  # with few labels, classes in all or none of the rows are no news
                     warnings.filterwarnings("ignore", message="Label .* is present in all training examples")
-                    estimator = make_estimator(task, y[present]).fit(texts[present], y[present])
-                learned.estimators[task.name] = estimator
+                    estimator = make_estimator(task, y[present]).fit(inputs, y[present])
+                learned.estimators[task.name] = make_pipeline(words, estimator)
         return learned
 
     def predict(self, table: pd.DataFrame, verbose="auto") -> Predictions:
@@ -106,23 +117,25 @@ class TfIdf(Strategy):
         return TextModel(model.tasks, model.options["text"], model.options["text_pair"], table)
 
     def adapt(self, model, support, *, seed=0, out=None, verbose=0):
-        return model.learn(support, self._estimator)
+        return model.learn(support, self._estimator, self._words)
 
-    def _estimator(self, task: Task, y: np.ndarray):
-        words = TfidfVectorizer(
+    def _words(self) -> TfidfVectorizer:
+        return TfidfVectorizer(
             ngram_range=(1, 2), sublinear_tf=True, stop_words="english" if self.stop_words else None,
             token_pattern=r"(?u)\b\w+\b|[^\w\s]+",
         )  # fmt: skip
+
+    def _estimator(self, task: Task, y: np.ndarray):
         if task.kind == "regression":
-            return make_pipeline(words, Ridge(alpha=self.penalty))
+            return Ridge(alpha=self.penalty)
         if task.kind == "classification" and len(np.unique(y)) < 2:
             return DummyClassifier(strategy="prior")
         logistic = LogisticRegression(C=1 / self.penalty, max_iter=1000)
         if task.kind == "multilabel":
-            return make_pipeline(words, OneVsRestClassifier(logistic))
+            return OneVsRestClassifier(logistic)
         if task.class_weight is not None:
             logistic.set_params(class_weight=dict(enumerate(task.class_weights(y))))
-        return make_pipeline(words, logistic)
+        return logistic
 
 
 @dataclasses.dataclass(frozen=True)
