@@ -16,8 +16,8 @@ from tf_transfer.backend import tf
 from tf_transfer.errors import DataError, check_columns
 
 WINDOW = 50
-"""The most batches whose rows are sorted by length together, and never over a quarter of an epoch's: more
-waste less padding, fewer mix rows better from epoch to epoch."""
+"""The most batches whose rows are sorted by length together, and never over half of an epoch's: more waste
+less padding, fewer mix rows better from epoch to epoch."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,7 +185,7 @@ def _shuffled(lengths: np.ndarray, batch_size: int, seed: tf.Tensor) -> tf.Tenso
     # The short batch is drawn from all rows: the end of a sorted order would always be the longest texts.
     full = rows // batch_size * batch_size
     order, rest = order[:full], tf.cast(order[full:], tf.int64)
-    window = tf.range(full) // (max(1, min(WINDOW, steps // 4)) * batch_size)
+    window = tf.range(full) // (max(1, min(WINDOW, steps // 2)) * batch_size)
     # Sort by window, then by length; the shuffled order breaks ties.
     key = tf.cast(window, tf.int64) * (1 << 32) + tf.cast(tf.gather(lengths, order), tf.int64)
     order = tf.cast(tf.gather(order, tf.argsort(key, stable=True)), tf.int64)

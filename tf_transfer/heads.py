@@ -23,7 +23,7 @@ class Head(keras.layers.Layer):
     """
 
     def __init__(self, task: Task, width: int, seed: int = 0, dropout: float = 0.1):
-        super().__init__(name="head_" + hashlib.sha256(task.name.encode()).hexdigest()[:8], dtype="float32")
+        super().__init__(name="head_" + hashlib.sha256(task.name.encode()).hexdigest()[:8], dtype=_precision())
         self.task, self.rate, self._seed = task, dropout, seed
         self.kernel = self.add_weight(name="kernel", shape=(width, task.outputs), initializer="zeros")
         self.bias = self.add_weight(name="bias", shape=(task.outputs,), initializer="zeros")
@@ -43,7 +43,7 @@ class Head(keras.layers.Layer):
         Args:
             dropout_seed: (2,) int32 in training; None for no dropout.
         """
-        vectors = tf.cast(vectors, tf.float32)
+        vectors = tf.cast(vectors, self.compute_dtype)
         if dropout_seed is not None and self.rate:
             vectors = kernels.dropout(vectors, self.rate, dropout_seed)
         return self.shape_output(tf.matmul(vectors, self.kernel) + self.bias)
@@ -123,7 +123,7 @@ class RegressionHead(Head):
 
     def losses_of(self, y, output):
         """(batch,) squared error in squared deviations."""
-        return tf.square((tf.cast(y, tf.float32) - self.scale[0]) / self.scale[1] - output)
+        return tf.square((tf.cast(y, output.dtype) - self.scale[0]) / self.scale[1] - output)
 
     def scores(self, output):
         return (output * self.scale[1] + self.scale[0])[:, None]
@@ -131,6 +131,11 @@ class RegressionHead(Head):
     def decode(self, output):
         mean, deviation, _ = self.scale.numpy().astype(np.float64)
         return Prediction(self.task, output.astype(np.float64) * deviation + mean)
+
+
+def _precision() -> str:
+    """Heads compute in single precision, whatever the encoder does, but for checks in double precision."""
+    return "float64" if keras.mixed_precision.global_policy().name == "float64" else "float32"
 
 
 _KINDS = {

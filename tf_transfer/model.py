@@ -57,19 +57,22 @@ class TransferModel(Network):
             self.tasks = [t.resolve(table) for t in self.tasks]
             self._make_heads()
 
-    def copy(self, out: TransferModel | None = None) -> TransferModel:
+    def copy(self, out: TransferModel | None = None, tasks: Sequence[Task] | None = None) -> TransferModel:
         """A model of the same weights in variables of its own, not compiled.
 
         Args:
             out: an earlier copy to overwrite instead; it keeps its traced functions, which saves
                 most of the time of a copy.
+            tasks: resolved tasks of the copy instead of this model's, one for each of them; a head of
+                another size starts anew.
         """
         self._require_heads()
         if out is None:
-            out = TransferModel(self.encoder.blank_copy(), self.tasks, **self.options)
+            out = TransferModel(self.encoder.blank_copy(), tasks or self.tasks, **self.options)
         out.options["seed"] = self.options["seed"]
         for variable, value in zip(out.state, self.state, strict=True):
-            variable.assign(value)
+            if variable.shape == value.shape:
+                variable.assign(tf.cast(value, variable.dtype))
         return out
 
     # -- the four verbs -------------------------------------------------------------------------

@@ -139,10 +139,10 @@ class Network(keras.Model):
         """The batch's loss L, each task's mean loss and label count ``{task: (mean, count)}``, and N."""
         total, count, parts = 0.0, 0.0, {}
         for task in self.tasks:
-            weights = tf.cast(w[task.name], tf.float32)
+            weights = tf.cast(w[task.name], outputs[task.name].dtype)
             losses = self.heads[task.name].losses_of(_present(y[task.name], weights > 0), outputs[task.name])
             summed = tf.reduce_sum(losses * weights)
-            labels = tf.reduce_sum(tf.cast(weights > 0, tf.float32))
+            labels = tf.reduce_sum(tf.cast(weights > 0, weights.dtype))
             parts[task.name] = (tf.math.divide_no_nan(summed, labels), labels)
             if task.loss_weight:
                 total, count = total + task.loss_weight * summed, count + labels

@@ -177,3 +177,26 @@ def test_a_loss_weight_of_0_leaves_the_head():
     LinearProbe().fit(model, tiny.make_table(10))
     assert tiny.same(before["stars"], [v.numpy() for v in model.heads["stars"].weights])
     assert not tiny.same(before["mood"], [v.numpy() for v in model.heads["mood"].weights])
+
+
+def test_the_random_weights_of_a_fresh_head_leave_no_trace(model):
+    """With 3 labels the penalty is large: an anchor in random weights would be all that is left."""
+    support, found = tiny.make_table(3, seed=5), []
+    for seed in (1, 2):
+        tiny.restore(model, model.first)
+        model.restart(seed)
+        adapted = LinearProbe(uses_source=False).adapt(model, support)
+        found.append([v.numpy() for head in adapted.heads.values() for v in head.trainable_variables])
+    assert tiny.same(*found)
+
+
+def test_a_source_head_is_the_anchor_of_the_target(model):
+    tiny.restore(model, model.first)
+    model.heads["stars"].kernel.assign(np.full((16, 1), 0.5))
+    support = tiny.make_table(8, seed=5)
+    found = {}
+    for anchored in (True, False):
+        copy = model.copy()
+        solve_heads(copy, support, anchored=anchored)
+        found[anchored] = copy.heads["stars"].kernel.numpy()
+    assert np.abs(found[True] - 0.5).mean() < np.abs(found[False] - 0.5).mean()

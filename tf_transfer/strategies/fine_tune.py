@@ -56,7 +56,7 @@ class FineTune(Strategy):
         model.resolve(support)
         adapted = model.copy(out=out)
         if self.head_start:
-            solve_heads(adapted, support)
+            solve_heads(adapted, support, anchored=self.uses_source)
         steps_an_epoch = min(math.ceil(len(support) / self.adapt_batch_size), 256 // self.adapt_batch_size)
         train(
             adapted, support, passes=math.ceil(self.adapt_steps / max(steps_an_epoch, 1)),

@@ -55,16 +55,20 @@ class LinearProbe(Strategy):
         model.resolve(support)
         adapted = model.copy(out=out)
         adapted.share_vectors(model)
-        solve_heads(adapted, support)
+        solve_heads(adapted, support, anchored=self.uses_source)
         return adapted
 
 
-def solve_heads(model, table: pd.DataFrame) -> None:
-    """Sets each head to the best one on the encoder's frozen features, near where it is now.
+def solve_heads(model, table: pd.DataFrame, anchored: bool = False) -> None:
+    """Sets each head to the best one on the encoder's frozen features.
 
     A regression is ridge regression, with the penalty of least leave-one-out error; a classification
     is multinomial (multilabel: binary) logistic regression, with the penalty of least
-    cross-validated log-loss. Penalised is the distance from the head's present weights.
+    cross-validated log-loss.
+
+    Args:
+        anchored: penalise the distance from the head's present weights, not from 0. The random weights
+            of a head that nothing has trained are no anchor: under a large penalty they would be all that is left.
     """
     x = model.encode(table, verbose=0).astype(np.float64)
     y, w = encode_labels(model.tasks, table)
@@ -78,7 +82,7 @@ def solve_heads(model, table: pd.DataFrame) -> None:
             w[task.name][rows].astype(np.float64),
         )
         head.learn_scale(labels)
-        kernel, bias = head.kernel.numpy().astype(np.float64), head.bias.numpy().astype(np.float64)
+        kernel, bias = (v.numpy().astype(np.float64) * anchored for v in (head.kernel, head.bias))
         start = x[rows] @ kernel + bias
         if task.kind == "regression":
             mean, deviation, _ = head.scale.numpy().astype(np.float64)

@@ -1,0 +1,275 @@
+"""The meta-learning strategies: what each one's gradient is, by an independent way, and their bad input."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.neighbors import NearestCentroid
+
+from tests import tiny
+from tf_transfer.backend import tf
+from tf_transfer.episode_tensors import EpisodeTensors
+from tf_transfer.episodes import EpisodeSampler
+from tf_transfer.errors import DataError, TrainingError
+from tf_transfer.gradient_check import gradcheck
+from tf_transfer.meta_learner import BatchLoss
+from tf_transfer.model import TransferModel
+from tf_transfer.strategies import ANIL, MAML, MetaSGD, ProtoMAML, ProtoNet, Reptile
+from tf_transfer.strategies.proto_net import prototype_head
+from tf_transfer.tasks import Task
+
+WORDS = {f"c{i}": w for i, w in enumerate("ant bee cat dog eel fox gnu hen".split())}
+
+
+def make_intents(rows: int = 80, seed: int = 0) -> pd.DataFrame:
+    """Eight classes of ten rows; a class's word is in its texts, somewhere."""
+    draws, labels = np.random.default_rng(seed), list(WORDS) * (rows // len(WORDS))
+    texts = [" ".join(draws.permutation([WORDS[c], "so", "and", "then"])) for c in labels]
+    return pd.DataFrame({"text": texts, "intent": labels})
+
+
+def make_sampler(**options):
+    return EpisodeSampler(make_intents(), "intent", **{"way": 3, "shot": 2, "num_query": 2} | options)
+
+
+def make_model(classes=3, **options):
+    encoder = tiny.make_encoder(texts=tuple(WORDS.values()), layers=2, **options)
+    classes = tuple(range(classes)) if classes else ()
+    return TransferModel(encoder, Task("intent", kind="classification", classes=classes), max_length=12, seed=1)
+
+
+@pytest.fixture(scope="module")
+def model():
+    found = make_model()
+    draws = np.random.default_rng(0)
+    for variable in found.encoder.state:
+        variable.assign_add(0.2 * draws.normal(size=variable.shape))
+    found.heads["intent"].kernel.assign(draws.normal(size=found.heads["intent"].kernel.shape))
+    found.first = tiny.snapshot(found)
+    return found
+
+
+@pytest.fixture
+def fresh(model):
+    tiny.restore(model, model.first)
+    return model
+
+
+@pytest.fixture(scope="module")
+def sampler():
+    return make_sampler()
+
+
+GRADIENTS = [
+    MAML(inner_steps=3, inner_lr=0.05),
+    MAML(inner_steps=2, inner_lr=0.05, multi_step=True, inner_freeze="embeddings"),
+    MetaSGD(inner_steps=2, inner_lr=0.05),
+    MetaSGD(inner_steps=1, inner_lr=0.05, rates="weight", inner_freeze="all"),
+    ANIL(inner_steps=3),
+    ProtoNet(),
+    ProtoMAML(inner_steps=2, inner_lr=0.01),
+]
+
+
+@pytest.mark.parametrize("strategy", GRADIENTS, ids=lambda s: s.name)
+def test_the_meta_gradient_agrees_with_central_differences(fresh, sampler, strategy):
+    found = gradcheck(strategy, fresh, sampler.episode(0), sampler)
+    assert found.relative_error < 1e-6, found
+    assert tiny.same(tiny.snapshot(fresh), fresh.first)
+
+
+def test_gradcheck_sees_a_gradient_of_first_order(fresh, sampler):
+    found = gradcheck(MAML(inner_steps=3, inner_lr=0.05, first_order=True), fresh, sampler.episode(0), sampler)
+    assert found.relative_error > 1e-3
+    assert len(found.parts()) > 5
+    with pytest.raises(DataError, match="reptile, which has none"):
+        gradcheck(Reptile(), fresh, sampler.episode(0), sampler)
+
+
+def gradients_of(strategy, model, sampler, episodes):
+    learner = strategy._learner(model)  # kept with the model: traced once
+    losses, gradients, inner = learner.meta_gradients(*EpisodeTensors(model, sampler)(episodes))
+    return losses.numpy(), [g.numpy() for g in gradients], inner.numpy()
+
+
+def test_a_meta_batch_is_the_mean_of_its_episodes(fresh, sampler):
+    strategy, episodes = MAML(inner_steps=2, inner_lr=0.05), sampler.sample(3)
+    losses, mean, inner = gradients_of(strategy, fresh, sampler, episodes)
+    learner = strategy._learner(fresh)
+    tensors = EpisodeTensors(fresh, sampler)
+    alone = [learner.meta_gradients(*tensors([e])) for e in episodes]
+    np.testing.assert_allclose(losses, [a[0].numpy()[0] for a in alone], rtol=1e-5)
+    assert inner.shape == (3, 2)
+    for i, gradient in enumerate(mean):
+        np.testing.assert_allclose(gradient, np.mean([a[1][i] for a in alone], 0), rtol=1e-3, atol=1e-6)
+
+
+def test_reptile_with_one_inner_step_is_gradient_descent(fresh, sampler):
+    """θ + 1 · (θ₁ − θ) = θ − inner_lr ∇L, with L the loss on all the episode's rows."""
+    strategy = Reptile(inner_steps=1, inner_lr=0.1, learning_rate=1.0, steps=1, meta_batch=1)
+    support, query = EpisodeTensors(fresh, sampler)([sampler.episode(0)])
+    batch = tf.nest.map_structure(lambda a, b: tf.concat([a[0], b[0]], 0), support, query)
+    loss = BatchLoss(fresh, fresh.trained_variables, batch)
+    with tf.GradientTape() as tape:
+        value = loss([tf.convert_to_tensor(v) for v in fresh.trained_variables])
+        again = fresh.compute_losses(batch[1], fresh(batch[0]), batch[2])[0]
+    np.testing.assert_allclose(value, again, rtol=1e-6)
+    gradients = tape.gradient(again, fresh.trained_variables)
+    expected = [v.numpy() - 0.1 * tf.convert_to_tensor(g).numpy() for v, g in zip(fresh.trained_variables, gradients)]
+    strategy.fit(fresh, sampler)
+    for variable, value in zip(fresh.trained_variables, expected):
+        np.testing.assert_allclose(variable.numpy(), value, rtol=1e-4, atol=1e-6)
+
+
+def test_the_prototype_head_is_the_nearest_class_mean():
+    draws = np.random.default_rng(0)
+    x, y = draws.normal(size=(12, 6)), np.arange(12) % 3
+    kernel, bias = prototype_head(tf.constant(x), tf.constant(y), tf.ones(12), 4)
+    means = np.stack([x[y == c].mean(0) for c in range(3)])
+    np.testing.assert_allclose(kernel[:, :3], 2 * means.T)
+    np.testing.assert_allclose(bias[:3], -(means**2).sum(1))
+    new = draws.normal(size=(50, 6))
+    logits = new @ kernel.numpy() + bias.numpy()
+    assert np.array_equal(logits.argmax(1), NearestCentroid().fit(x, y).predict(new))
+    assert bias[3] == -1e4  # no row, no chance
+
+
+def test_rows_of_weight_zero_are_in_no_class_mean():
+    x = tf.constant([[1.0, 0.0], [3.0, 0.0], [100.0, 100.0]])
+    kernel, _ = prototype_head(x, tf.constant([0, 0, 0]), tf.constant([1.0, 1.0, 0.0]), 2)
+    assert kernel[:, 0].numpy().tolist() == [4.0, 0.0]
+
+
+def test_inner_dropout_is_off_unless_asked_for(sampler):
+    noisy = make_model(dropout=0.5)
+    batch = tf.nest.map_structure(lambda t: t[0], EpisodeTensors(noisy, sampler)([sampler.episode(0)])[0])
+    weights = [tf.convert_to_tensor(v) for v in noisy.trained_variables]
+    plain, dropped = (
+        float(BatchLoss(noisy, noisy.trained_variables, batch, dropout=d)(weights)) for d in (False, True)
+    )
+    assert plain == pytest.approx(float(noisy.compute_losses(batch[1], noisy(batch[0]), batch[2])[0]), rel=1e-5)
+    assert abs(dropped - plain) > 1e-4
+
+
+# -- fit and adapt ------------------------------------------------------------------------------------
+
+
+LEARNERS = [
+    MAML(steps=30, inner_steps=3, inner_lr=0.1, learning_rate=0.01),
+    ANIL(steps=30, learning_rate=0.01),
+    MetaSGD(steps=30, inner_steps=3, inner_lr=0.1, learning_rate=0.01),
+    Reptile(steps=30, inner_steps=5, inner_lr=0.2),
+    ProtoNet(steps=30, learning_rate=0.01),
+    ProtoMAML(steps=30, inner_steps=2, learning_rate=0.01),
+]
+
+
+@pytest.mark.parametrize("strategy", LEARNERS, ids=lambda s: s.name)
+def test_training_lowers_the_query_loss_of_new_episodes(fresh, strategy):
+    new = EpisodeSampler(make_intents(seed=9), "intent", way=3, shot=2, num_query=2, seed=5)
+    before = gradients_of(ProtoNet() if isinstance(strategy, ProtoNet) else strategy, fresh, new, new.sample(10))[0]
+    fitted = strategy.fit(fresh, make_sampler(seed=2))
+    after = gradients_of(strategy, fresh, new, new.sample(10))[0]
+    assert after.mean() < 0.9 * before.mean()
+    assert fitted is fresh or fitted.model is fresh
+
+
+@pytest.mark.parametrize("strategy", [MAML(inner_steps=4, inner_lr=0.2), ProtoNet(), ProtoMAML(inner_steps=1)])
+def test_adapting_to_classes_with_names(fresh, strategy):
+    """The support's three classes take the places of the episodes' numbers."""
+    table = make_intents()
+    support = table[table["intent"].isin(["c1", "c4", "c6"])]
+    adapted = strategy.adapt(fresh, support)
+    assert adapted.tasks[0].classes == ("c1", "c4", "c6")
+    found = adapted.predict(support, verbose=0)["intent"]
+    assert set(found.labels) <= {"c1", "c4", "c6"}
+    assert tiny.same(tiny.snapshot(fresh), fresh.first)
+
+
+def test_prototypes_take_any_number_of_classes(fresh):
+    adapted = ProtoNet().adapt(fresh, make_intents())
+    assert adapted.tasks[0].outputs == 8
+    with pytest.raises(DataError, match=r"head of 3 outputs.*\n?.*support of 8 classes"):
+        MAML().adapt(fresh, make_intents())
+
+
+def test_adaptation_is_the_inner_loop(fresh, sampler):
+    """`adapt` on an episode's support ends where the meta-gradient's inner loop does."""
+    strategy = MAML(inner_steps=3, inner_lr=0.1)
+    episode = sampler.episode(0)
+    support = sampler.table.iloc[episode.support].reset_index(drop=True)
+    support["intent"] = episode.encode(support["intent"])
+    adapted = strategy.adapt(fresh, support)
+    query = sampler.table.iloc[episode.query].reset_index(drop=True)
+    query["intent"] = episode.encode(query["intent"])
+    loss = adapted.evaluate({"q": query})["q", "intent", "log_loss"]
+    assert loss == pytest.approx(gradients_of(strategy, fresh, sampler, [episode])[0][0], rel=1e-4)
+
+
+def test_a_support_in_parts_gives_the_same_weights(fresh):
+    support = make_intents(24).replace({"intent": {c: i % 3 for i, c in enumerate(WORDS)}})
+    whole, parts = (MAML(inner_steps=2, rows_a_part=r).adapt(fresh, support) for r in (64, 7))
+    for a, b in zip(tiny.snapshot(whole), tiny.snapshot(parts)):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6)
+
+
+def test_open_classes_become_the_episodes_numbers(sampler):
+    model = make_model(classes=0)
+    MAML(steps=1, meta_batch=1, inner_steps=1).fit(model, sampler)
+    assert model.tasks[0].classes == (0, 1, 2)
+
+
+def test_validation_keeps_the_best_weights_and_stops(fresh):
+    train = EpisodeSampler(make_intents()[lambda t: t["intent"] < "c4"], "intent", way=3, shot=2, num_query=2)
+    check = EpisodeSampler(make_intents()[lambda t: t["intent"] >= "c4"], "intent", way=3, shot=2, num_query=2)
+    strategy = MAML(steps=20, inner_steps=1, learning_rate=5.0, outer_optimizer="sgd", clip_norm=100.0, patience=2)
+    strategy.fit(fresh, train, validation=check, validate_every=1, validation_episodes=4)
+    kept = gradients_of(strategy, fresh, check, check.sample(4))[0].mean()
+    # A rate of 5 spoils the model; what is kept is no worse than the first step.
+    tiny.restore(fresh, fresh.first)
+    strategy.fit(fresh, train, steps=1)
+    assert kept <= gradients_of(strategy, fresh, check, check.sample(4))[0].mean() + 1e-6
+
+
+# -- bad input ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"inner_lr": 0.0}, "inner_lr of maml must be a number above 0"),
+        ({"inner_lr": -0.1}, "inner_lr of maml"),
+        ({"inner_steps": 0}, "inner_steps of maml must be"),
+        ({"inner_steps": 1.5}, "inner_steps of maml must be a whole number"),
+        ({"adapt_steps": 0}, "adapt_steps of maml"),
+        ({"meta_batch": 0}, "meta_batch of maml"),
+        ({"outer_optimizer": "adamax"}, "outer_optimizer"),
+    ],
+)
+def test_bad_options(options, message):
+    with pytest.raises(DataError, match=message):
+        MAML(**options)
+
+
+def test_episodes_that_do_not_fit(fresh):
+    with pytest.raises(DataError, match=r"head of 3 outputs.*\n?.*way=4"):
+        MAML().fit(fresh, make_sampler(way=4))
+    with pytest.raises(DataError, match="same number of classes"):
+        MAML().fit(fresh, make_sampler(way=(2, 3)))
+    with pytest.raises(DataError, match="'training' and 'validation' must have no class in common"):
+        MAML().fit(fresh, make_sampler(), validation=make_sampler())
+    with pytest.raises(DataError, match="proto_net learns one classification"):
+        ProtoNet().fit(tiny.make_model(), {"one": tiny.make_table()})
+
+
+def test_a_loss_that_is_not_finite_names_episode_and_step_and_changes_nothing(fresh, sampler):
+    strategy = MAML(steps=3, meta_batch=2, inner_steps=4, inner_lr=1e25)
+    before = [v.numpy() for v in fresh.trained_variables]
+    with pytest.raises(TrainingError, match=r"in episode \d of outer step 1: inner step [234] of 4"):
+        strategy.fit(fresh, sampler)
+    assert tiny.same([v.numpy() for v in fresh.trained_variables], before)
+
+
+def test_a_target_loss_that_is_not_finite_is_named(fresh):
+    support = make_intents(24).replace({"intent": {c: i % 3 for i, c in enumerate(WORDS)}})
+    with pytest.raises(TrainingError, match="Lower inner_lr"):
+        MAML(inner_lr=1e25).adapt(fresh, support)

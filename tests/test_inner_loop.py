@@ -1,0 +1,220 @@
+"""Meta-gradients against closed forms, the unrolled loop and central differences in double precision."""
+
+import numpy as np
+import pytest
+
+from tests import tiny
+from tf_transfer.backend import keras, tf
+from tf_transfer.functional import value_and_gradient
+from tf_transfer.gradient_check import double_precision
+from tf_transfer.inner_loop import InnerLoop, meta_gradient
+from tf_transfer.meta_learner import BatchLoss
+from tf_transfer.tasks import Task
+
+FAMILIES = ("bert", "distilbert", "roberta", "albert", "gpt2", "t5")
+
+
+def square(x):
+    return lambda weights, part=0: (weights[0] * x) ** 2
+
+
+@pytest.mark.parametrize(("first_order", "expected"), [(False, 5202.0), (True, -306.0)])
+def test_the_closed_form(first_order, expected):
+    # (wx)² at w = 1, x = 3, α = 1: one step goes to −17, and 2·(−17)·9·(1 − 18) = 5202; first order 2·(−17)·9.
+    loop = InnerLoop(square(3.0), 1)
+    loss, gradient, _, inner = meta_gradient(
+        loop, square(3.0), [tf.constant(1.0)], [tf.constant(1.0)], first_order=first_order
+    )
+    assert (float(loss), float(gradient[0]), inner.numpy().tolist()) == (51.0**2, expected, [9.0])
+
+
+def test_the_gradient_by_the_rate_by_hand():
+    # Two steps multiply w by (1 − 2αx²)² = c²; L = x²w²c⁴, dL/dα = x²w²·4c³·(−2x²).
+    x, w, rate = 0.5, 2.0, 0.3
+    c = 1 - 2 * rate * x * x
+    loop = InnerLoop(square(x), 2)
+    _, gradient, by_rate, _ = meta_gradient(loop, square(x), [tf.constant(w)], [tf.constant(rate)])
+    assert float(gradient[0]) == pytest.approx(2 * x * x * w * c**4, rel=1e-6)
+    assert float(by_rate[0]) == pytest.approx(x * x * w * w * 4 * c**3 * -2 * x * x, rel=1e-6)
+
+
+def test_the_multi_step_loss_by_hand():
+    x, w, rate = 0.5, 2.0, 0.3
+    c = 1 - 2 * rate * x * x
+    shares = tf.constant([0.25, 0.75])
+    loss, gradient, _, _ = meta_gradient(
+        InnerLoop(square(x), 2), square(x), [tf.constant(w)], [tf.constant(rate)], step_weights=shares
+    )
+    assert float(loss) == pytest.approx(x * x * w * w * (0.25 * c**2 + 0.75 * c**4), rel=1e-6)
+    assert float(gradient[0]) == pytest.approx(2 * x * x * w * (0.25 * c**2 + 0.75 * c**4), rel=1e-6)
+
+
+def test_no_inner_step_is_the_query_gradient():
+    weights = [tf.constant([1.0, 2.0])]
+    loss, gradient, _, inner = meta_gradient(
+        InnerLoop(lambda w, _: tf.reduce_sum(w[0] ** 4), 0), lambda w, _: tf.reduce_sum(w[0] ** 3), weights, [0.1]
+    )
+    assert (float(loss), gradient[0].numpy().tolist(), inner.shape) == (9.0, [3.0, 12.0], (0,))
+
+
+# -- a transformer -----------------------------------------------------------------------------------
+
+
+class Case:
+    """A tiny model in double precision, a support and a query batch, and their losses."""
+
+    def __init__(self, family: str):
+        with double_precision():
+            task = Task("mood", kind="classification", classes=tiny.MOODS)
+            base = tiny.make_encoder(family, layers=2, width=8)
+            from tf_transfer.model import TransferModel
+
+            self.model = TransferModel(base.blank_copy(), task, max_length=12)
+        draws = np.random.default_rng(0)
+        for variable in self.model.encoder.state:  # larger than the initial ones, so that no derivative is tiny
+            variable.assign(variable + 0.2 * draws.normal(size=variable.shape))
+        for head in self.model.heads.values():
+            head.kernel.assign(draws.normal(size=head.kernel.shape))
+        self.variables = self.model.trained_variables
+        self.support, self.query = (self.batch(draws) for _ in range(2))
+
+    def batch(self, draws):
+        ids = tf.constant(draws.integers(5, 40, (4, 5)), tf.int32)
+        mask = tf.constant([[1, 1, 1, 1, 1]] * 3 + [[1, 1, 1, 0, 0]])
+        x = {"input_ids": ids, "attention_mask": mask, "token_type_ids": tf.zeros_like(ids)}
+        return x, {"mood": tf.constant([0, 1, 2, 1])}, {"mood": tf.ones(4)}
+
+    def losses(self):
+        return (BatchLoss(self.model, self.variables, b) for b in (self.support, self.query))
+
+    def weights(self):
+        return [tf.convert_to_tensor(v) for v in self.variables]
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def case(request):
+    return Case(request.param)
+
+
+@pytest.fixture(scope="module")
+def bert():
+    return Case("bert")
+
+
+@double_precision()
+def agrees_with_central_differences(case, compiled: bool, steps) -> float:
+    """The largest relative error of a random directional derivative, over numbers of inner steps."""
+    support, query = case.losses()
+    rate = tf.constant(0.05, tf.float64)
+
+    @tf.function(autograph=False)
+    def both(weights, steps):
+        loop = InnerLoop(support, steps, compiled=compiled)
+        return meta_gradient(loop, query, weights, [rate] * len(weights))[:2]
+
+    @tf.function(autograph=False)
+    def after(weights, steps):
+        return query(InnerLoop(support, steps).descend(weights, [rate] * len(weights)).end)
+
+    draws, start, worst = np.random.default_rng(1), case.weights(), 0.0
+    direction = [tf.constant(draws.normal(size=w.shape)) for w in start]
+    for number in map(tf.constant, steps):
+        _, gradient = both(start, number)
+        analytic = sum(float(tf.reduce_sum(g * d)) for g, d in zip(gradient, direction))
+
+        def difference(h, number=number):
+            ends = [after([w + s * h * d for w, d in zip(start, direction)], number) for s in (1, -1)]
+            return float(ends[0] - ends[1]) / (2 * h)
+
+        numeric = (4 * difference(1e-5) - difference(2e-5)) / 3
+        worst = max(worst, abs(analytic - numeric) / abs(numeric))
+    return worst
+
+
+def test_meta_gradients_agree_with_central_differences(case):
+    assert agrees_with_central_differences(case, compiled=False, steps=(1, 2, 3, 4, 5)) < 1e-6
+
+
+@pytest.mark.slow
+def test_compiled_meta_gradients_agree_with_central_differences(case):
+    assert agrees_with_central_differences(case, compiled=True, steps=(1, 2, 3, 4, 5)) < 1e-6
+
+
+def test_a_compiled_meta_gradient_agrees_with_central_differences(bert):
+    assert agrees_with_central_differences(bert, compiled=True, steps=(2,)) < 1e-6
+
+
+def test_moments_with_a_stopped_gradient_would_not_agree(monkeypatch):
+    broken = Case("bert")
+    for layer in broken.model.encoder.transformer._flatten_layers():
+        if isinstance(layer, keras.layers.LayerNormalization):
+            layer.call = type(layer).call.__get__(layer)  # Keras' own again
+    assert agrees_with_central_differences(broken, compiled=False, steps=(2,)) > 1e-6
+
+
+def test_the_recursion_is_the_unrolled_loop(bert):
+    support, query = bert.losses()
+    start, rate = bert.weights(), 0.05
+    _, found, by_rate, _ = meta_gradient(
+        InnerLoop(support, 3), query, start, [tf.constant(rate, tf.float64)] * len(start)
+    )
+    rates = [tf.constant(rate, tf.float64) for _ in start]
+    with tf.GradientTape() as tape:
+        tape.watch([start, rates])
+        fast = start
+        for _ in range(3):
+            _, gradient = value_and_gradient(support, fast)
+            fast = [w - r * g for w, r, g in zip(fast, rates, gradient)]
+        loss = query(fast)
+    expected, expected_rates = tape.gradient(loss, [start, rates], unconnected_gradients="zero")
+    for a, b in zip([*found, *by_rate], [*expected, *expected_rates]):
+        np.testing.assert_allclose(a, tf.convert_to_tensor(b), rtol=1e-8, atol=1e-10)
+
+
+def test_fixed_weights_have_an_exact_meta_gradient_too(bert):
+    support, query = bert.losses()
+    start, rate = bert.weights(), tf.constant(0.1, tf.float64)
+    changed = [i for i, v in enumerate(bert.variables) if v.shape.rank == 2][-2:]
+    loop = InnerLoop(support, 2, changed=changed)
+    _, found, _, _ = meta_gradient(loop, query, start, [rate] * len(changed))
+    with tf.GradientTape() as tape:
+        tape.watch(start)
+        fast = list(start)
+        for _ in range(2):
+            _, gradient = value_and_gradient(support, fast, changed)
+            for i, g in zip(changed, gradient):
+                fast[i] = fast[i] - rate * g
+        loss = query(fast)
+    for a, b in zip(found, tape.gradient(loss, start, unconnected_gradients="zero")):
+        np.testing.assert_allclose(a, tf.convert_to_tensor(b), rtol=1e-8, atol=1e-10)
+
+
+def test_rows_in_parts_give_the_same_meta_gradient(bert):
+    start, rates = bert.weights(), [tf.constant(0.05, tf.float64)] * len(bert.variables)
+    found = []
+    for rows in (None, 3):
+        support, query = (BatchLoss(bert.model, bert.variables, b, rows) for b in (bert.support, bert.query))
+        loop = InnerLoop(support, 2, parts=support.parts)
+        found.append(meta_gradient(loop, query, start, rates, query_parts=query.parts))
+    for a, b in zip(found[0][1], found[1][1]):
+        np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-10)
+    assert float(found[0][0]) == pytest.approx(float(found[1][0]), rel=1e-10)
+
+
+def test_graph_size_does_not_grow_with_the_steps(bert):
+    support, query = bert.losses()
+    rates = [tf.constant(0.05, tf.float64)] * len(bert.variables)
+
+    def size(steps):
+        traced = tf.function(lambda w: meta_gradient(InnerLoop(support, steps), query, w, rates)[:2], autograph=False)
+        return len(traced.get_concrete_function(bert.weights()).graph.as_graph_def().SerializeToString())
+
+    assert size(10) < 1.01 * size(1)
+
+
+def test_the_model_is_left_as_it_was(bert):
+    before = tiny.snapshot(bert.model)
+    support, query = bert.losses()
+    meta_gradient(InnerLoop(support, 1), query, bert.weights(), [tf.constant(0.05, tf.float64)] * len(bert.variables))
+    assert tiny.same(before, tiny.snapshot(bert.model))
+    assert all(isinstance(v, tf.Variable) for v in bert.model.trained_variables)

@@ -1,0 +1,176 @@
+"""Every strategy on the same episodes: the metric suite with intervals, and paired differences."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from tf_transfer import metrics
+from tf_transfer.backend import keras
+from tf_transfer.episodes import Episode, EpisodeSampler
+from tf_transfer.errors import DataError, TrainingError, check_choice
+from tf_transfer.tasks import Task
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class EpisodeComparison:
+    """What each strategy scored in each episode.
+
+    Args:
+        values: a row for each strategy and episode: ``strategy``, ``episode`` (its index), ``diverged``,
+            ``seconds`` (adapting and predicting), and a column for each metric of the suite. A metric of a
+            diverged episode is NaN.
+    """
+
+    values: pd.DataFrame
+
+    @property
+    def strategies(self) -> list[str]:
+        """The names of the strategies, in the order of evaluation."""
+        return list(dict.fromkeys(self.values["strategy"]))
+
+    def table(self, metric: str = "accuracy", confidence: float = 0.95) -> pd.DataFrame:
+        """Mean with its interval, median, number of episodes and how many diverged, by strategy.
+
+        The interval is Student's t over episodes: it says how far another draw of as many episodes from
+        the same classes could be off, not how far other classes could.
+
+        Args:
+            metric: of the suite.
+            confidence: in (0, 1).
+        """
+        self._check(metric)
+        rows = []
+        for name, found in self.values.groupby("strategy", sort=False):
+            kept = found[metric].dropna().to_numpy()
+            mean, half = _mean_and_half_width(kept, confidence)
+            rows.append({
+                "strategy": name, "mean": mean, "low": mean - half, "high": mean + half,
+                "median": np.median(kept) if len(kept) else np.nan, "episodes": len(found),
+                "diverged": int(found["diverged"].sum()), "seconds": found["seconds"].median(),
+            })  # fmt: skip
+        return pd.DataFrame(rows).set_index("strategy")
+
+    def differences(self, to: str, metric: str = "accuracy", confidence: float = 0.95) -> pd.DataFrame:
+        """Each strategy's mean difference to one of them on the same episodes, with its interval.
+
+        Args:
+            to: a strategy's name.
+            metric: of the suite.
+
+        Returns:
+            A row for each other strategy: ``difference``, ``low``, ``high`` and ``episodes``: those in
+            which neither diverged.
+        """
+        self._check(metric)
+        check_choice("strategy", to, self.strategies)
+        wide = self.values.pivot(index="episode", columns="strategy", values=metric)
+        rows = []
+        for name in self.strategies:
+            if name == to:
+                continue
+            gaps = (wide[name] - wide[to]).dropna().to_numpy()
+            mean, half = _mean_and_half_width(gaps, confidence)
+            rows.append(
+                {"strategy": name, "difference": mean, "low": mean - half, "high": mean + half, "episodes": len(gaps)}
+            )
+        return pd.DataFrame(rows).set_index("strategy")
+
+    def _check(self, metric: str) -> None:
+        known = [c for c in self.values.columns if c not in ("strategy", "episode", "diverged", "seconds")]
+        check_choice("metric", metric, known)
+
+    def __str__(self) -> str:
+        first = "accuracy" if "accuracy" in self.values else "rmse"
+        return self.table(first).round(3).to_string()
+
+    def _repr_html_(self) -> str:
+        first = "accuracy" if "accuracy" in self.values else "rmse"
+        return self.table(first).round(3).to_html(border=0)
+
+
+def evaluate_episodes(
+    candidates: Mapping[str, tuple], sampler: EpisodeSampler, episodes: Sequence[Episode], *, seed: int = 0, verbose=0
+) -> EpisodeComparison:
+    """Adapts every strategy to each episode's support and scores it on the query.
+
+    Labels are the episode's own numbers 0 … way − 1, so a strategy's model needs one classification with
+    these classes; what a strategy knows of a class comes from the support alone.
+
+    Args:
+        candidates: ``{name: (strategy, what its fit returned)}``; a strategy without source training is
+            given a pretrained model. The models are not changed.
+        sampler: whose table the episodes' rows are in.
+        episodes: the same for every strategy, for instance those of `load_episodes`.
+        seed: handed to `adapt`.
+        verbose: 1 shows a progress bar.
+
+    Raises:
+        DataError: no candidates or episodes.
+    """
+    if not candidates or not len(episodes):
+        raise DataError(
+            f"evaluate_episodes needs strategies and episodes.\nReceived {len(candidates)} strategies and "
+            f"{len(episodes)} episodes.\nDraw episodes with sampler.sample(600)."
+        )
+    rows = []
+    bar = keras.utils.Progbar(len(candidates) * len(episodes)) if verbose else None
+    for name, (strategy, model) in candidates.items():
+        spare = None
+        for episode in episodes:
+            found, spare = _score(strategy, model, sampler, episode, seed, spare)
+            rows.append({"strategy": name, "episode": episode.index} | found)
+            if bar:
+                bar.add(1)
+    return EpisodeComparison(pd.DataFrame(rows))
+
+
+def _score(strategy, model, sampler: EpisodeSampler, episode: Episode, seed: int, spare):
+    """The suite of one episode, and the adapted model to overwrite in the next."""
+    task, support, query = episode_tables(sampler, episode)
+    start = time.perf_counter()
+    try:
+        adapted = strategy.adapt(model, support, seed=seed, out=spare)
+        scores = adapted.predict(query, verbose=0)[task.name].scores
+        diverged = not np.isfinite(scores).all()
+    except TrainingError:
+        adapted, diverged = spare, True
+    found = {"diverged": diverged, "seconds": time.perf_counter() - start}
+    if not diverged:
+        y, present = task.encode(query)
+        suite = metrics.suite(task, y[present], scores[present])
+        found |= {metric: suite[metric] for metric in metrics.SCALARS[task.kind]}
+    return found, None if isinstance(sampler.way, list | tuple) else adapted
+
+
+def episode_tables(sampler: EpisodeSampler, episode: Episode) -> tuple[Task, pd.DataFrame, pd.DataFrame]:
+    """The episode's task with its own numbers as classes, its support and its query as tables.
+
+    Raises:
+        DataError: the sampler draws rows of any labels.
+    """
+    if sampler.task is None:
+        raise DataError(
+            "Episodes are scored on one task.\nReceived a sampler with task=None.\nGive EpisodeSampler a task."
+        )
+    tables = [sampler.table.iloc[rows].reset_index(drop=True) for rows in (episode.support, episode.query)]
+    task = sampler.task
+    if task.kind == "classification":
+        for table in tables:
+            table[task.label] = episode.encode(table[task.label])
+        task = dataclasses.replace(task, classes=tuple(range(episode.way)), class_weight=None)
+    return task, *tables
+
+
+def _mean_and_half_width(values: np.ndarray, confidence: float) -> tuple[float, float]:
+    if not 0 < confidence < 1:
+        raise DataError(f"confidence must be in (0, 1).\nReceived {confidence!r}.")
+    if len(values) < 2:
+        return (float(values[0]) if len(values) else np.nan), np.nan
+    half = stats.t.ppf(0.5 + confidence / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return float(values.mean()), float(half)

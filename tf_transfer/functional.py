@@ -1,0 +1,173 @@
+"""Running a Keras model on weights that are tensors, and differentiating through training on them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+
+from tf_transfer.backend import keras, tf
+from tf_transfer.errors import DataError, TrainingError, listed
+
+Loss = Callable[[Sequence[tf.Tensor]], tf.Tensor]
+"""A scalar from a list of weights."""
+
+PartLoss = Callable[[Sequence[tf.Tensor], "int | tf.Tensor"], tf.Tensor]
+"""A scalar from a list of weights and the number of a part of the rows; the loss is the sum over parts."""
+
+
+@contextlib.contextmanager
+def fast_weights(model: keras.Model, variables: Sequence[tf.Variable], tensors: Sequence[tf.Tensor]) -> Iterator[None]:
+    """Within it, ``model`` computes with ``tensors`` in the place of ``variables``.
+
+    A variable is found by identity, in every attribute of every layer that holds it, so shared
+    weights are replaced everywhere and no name is parsed. The model is as before when the context
+    ends, also by an exception. Under mixed precision a tensor is cast as its variable would be.
+
+    Args:
+        model: a built Keras model or layer.
+        variables: some of its variables.
+        tensors: one for each, of its shape.
+
+    Raises:
+        DataError: a variable that no layer of the model holds as an attribute, or another shape.
+        TrainingError: a variable was assigned to inside; see `assignments`.
+    """
+    slots = _find_slots(model, variables)
+    for variable, tensor in zip(variables, tensors, strict=True):
+        if not variable.shape.is_compatible_with(tensor.shape):
+            raise DataError(
+                f"A fast weight must have its variable's shape.\nReceived {tensor.shape} for {variable.name!r} "
+                f"of shape {variable.shape}.\nGive the tensors in the order of the variables."
+            )
+    with assignments_refused(variables):
+        try:
+            for places, tensor in zip(slots, tensors):
+                for layer, attribute, variable in places:
+                    layer.__dict__[attribute] = _cast_like(variable, layer, tensor)
+            yield
+        finally:
+            for places in slots:
+                for layer, attribute, variable in places:
+                    layer.__dict__[attribute] = variable
+
+
+def _find_slots(model, variables) -> list[list[tuple]]:
+    """For each variable the places ``(layer, attribute, variable)`` that hold it."""
+    numbers = {id(v): number for number, v in enumerate(variables)}
+    found: list[list[tuple]] = [[] for _ in variables]
+    for layer in model._flatten_layers():
+        for attribute, value in vars(layer).items():
+            if id(value) in numbers:
+                found[numbers[id(value)]].append((layer, attribute, value))
+    missing = [v.name for v, places in zip(variables, found) if not places]
+    if missing:
+        raise DataError(
+            f"Weights are replaced where a layer holds them as an attribute.\nReceived {listed(missing)}, which no "
+            f"layer of {model.name!r} does.\nGive variables of this model, and keep them in attributes, not in lists."
+        )
+    return found
+
+
+def _cast_like(variable, layer, tensor):
+    autocast = type(variable).__name__ == "AutoCastVariable" or hasattr(variable, "_cast_dtype")
+    return tf.cast(tensor, layer.compute_dtype) if autocast and tensor.dtype.is_floating else tensor
+
+
+_READS = {"ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape"}
+_WRITES = ("Assign", "ResourceApply", "ResourceSparseApply", "ResourceScatter")
+_CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
+
+
+@contextlib.contextmanager
+def assignments_refused(variables: Sequence[tf.Variable]) -> Iterator[None]:
+    """Raises when the code inside changes one of ``variables``, by `assign` or an optimizer's step.
+
+    A gradient does not flow through an assignment: an inner loop that assigns gives first-order
+    meta-gradients without a warning.
+
+    Raises:
+        TrainingError: the code inside has changed a variable, or would when its graph is run.
+    """
+    if tf.executing_eagerly():
+        before = [v.read_value() for v in variables]
+        yield
+        changed = [v.name for v, old in zip(variables, before) if not bool(tf.reduce_all(v.read_value() == old))]
+        operation = "an assignment"
+    else:
+        graph = tf.compat.v1.get_default_graph()
+        known = len(graph.get_operations())
+        yield
+        names = {id(v.handle): v.name for v in variables}
+        inside = {id(place): names[id(outer)] for outer, place in graph.captures if id(outer) in names}
+        inside |= names
+        writes = [op for op in graph.get_operations()[known:] if op.type not in _READS and _writes(op)]
+        hits = [(op, inside[id(i)]) for op in writes for i in op.inputs if id(i) in inside]
+        changed, operation = [name for _, name in hits], hits[0][0].type if hits else ""
+    if changed:
+        raise TrainingError(
+            "Weights must not be assigned to where a meta-gradient is taken: no gradient flows through an "
+            "assignment, and the result would silently be of first order.\n"
+            f"Received {operation} on {listed(changed)}.\n"
+            "Compute new weights as tensors, w - rate * gradient, and run the model in fast_weights()."
+        )
+
+
+def _writes(op: tf.Operation) -> bool:
+    """Whether an operation changes a variable, itself or in the function that it calls."""
+    if op.type not in _CALLS:
+        return op.type.startswith(_WRITES)
+    called = op.graph._get_function(op.get_attr("f").name)
+    return called is not None and any(node.op.startswith(_WRITES) for node in called.definition.node_def)
+
+
+def value_and_gradient(loss: Loss, at: Sequence[tf.Tensor], wanted: Sequence[int] | None = None):
+    """``loss(at)`` and its gradient, dense and 0 where the loss does not depend on a tensor.
+
+    Args:
+        at: tensors.
+        wanted: which of them to differentiate by; None for all.
+    """
+    at = list(at)
+    chosen = at if wanted is None else [at[i] for i in wanted]
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(chosen)
+        value = loss(at)
+    gradient = tape.gradient(value, chosen, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    return value, [tf.convert_to_tensor(g) for g in gradient]
+
+
+def hessian_vector_product(loss: Loss, at: Sequence[tf.Tensor], vector: Sequence[tf.Tensor]):
+    """The gradient g and the product H v of the Hessian of ``loss`` at ``at`` with ``vector``.
+
+    Forward-over-reverse: the derivative of g in the direction v, at about twice the cost of g
+    (Pearlmutter 1994, "Fast Exact Multiplication by the Hessian").
+
+    Args:
+        at: tensors.
+        vector: tensors of the same shapes.
+
+    Returns:
+        ``(gradient, product)``: lists of tensors shaped as ``at``.
+    """
+    at, vector = list(at), list(vector)
+    with tf.autodiff.ForwardAccumulator(at, vector) as accumulator:
+        _, gradient = value_and_gradient(loss, at)
+    products = [accumulator.jvp(g, unconnected_gradients=tf.UnconnectedGradients.ZERO) for g in gradient]
+    return gradient, [tf.convert_to_tensor(p) for p in products]
+
+
+def summed(function: Callable[[int], list], parts: int):
+    """``Σ function(part)`` over ``parts`` parts, one after the other, tensor by tensor; one traced body for all."""
+    total = function(0)
+    if parts == 1:
+        return total
+
+    def body(part, total):
+        return part + 1, tf.nest.map_structure(tf.add, total, function(part))
+
+    return tf.while_loop(lambda part, _: part < parts, body, (tf.constant(1), total), parallel_iterations=1)[1]
+
+
+def interpolate(start: Sequence[tf.Tensor], end: Sequence[tf.Tensor], share: float) -> list[tf.Tensor]:
+    """``start + share (end - start)``, tensor by tensor: Reptile's outer step (Nichol et al. 2018, Algorithm 1)."""
+    return [a + tf.cast(share, a.dtype) * (b - a) for a, b in zip(start, end, strict=True)]

@@ -1,0 +1,126 @@
+"""Whether a strategy's meta-gradient is right on a model: against central differences in double precision."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from tf_transfer.backend import keras, tf, transformers
+from tf_transfer.episode_tensors import EpisodeTensors
+from tf_transfer.episodes import Episode, EpisodeSampler
+from tf_transfer.errors import DataError
+from tf_transfer.meta_learner import MetaLearner
+from tf_transfer.model import TransferModel
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class GradientCheck:
+    """How far a meta-gradient and central differences are apart.
+
+    Args:
+        relative_error: ‖analytic − numeric‖ / ‖numeric‖ over all variables' directional derivatives.
+        table: a row for each variable: its ``name``, the ``analytic`` and the ``numeric`` derivative along
+            a random direction, and the ``error``: their difference as a share of the largest numeric one.
+    """
+
+    relative_error: float
+    table: pd.DataFrame
+
+    def parts(self, tolerance: float = 1e-6) -> pd.DataFrame:
+        """The variables whose error is above ``tolerance``, the worst first."""
+        return self.table[~(self.table["error"] <= tolerance)].sort_values("error", ascending=False)
+
+    def __str__(self) -> str:
+        worst = self.table.sort_values("error", ascending=False).head(5).to_string(index=False)
+        return f"relative error of the meta-gradient {self.relative_error:.2e}; furthest apart:\n{worst}"
+
+
+def gradcheck(
+    strategy, model: TransferModel, episode: Episode, sampler: EpisodeSampler, *, step: float = 1e-5, seed: int = 0
+) -> GradientCheck:
+    """Compares a strategy's meta-gradient with central differences, on a copy of the model in float64.
+
+    For every variable, the derivative of the query loss after the inner loop along a random direction
+    is computed from the meta-gradient and as (L(θ + h d) − L(θ − h d)) / 2h, extrapolated once
+    (Richardson), so its own error is of order h⁴.
+
+    Args:
+        strategy: a meta-learning strategy with a meta-gradient: not `Reptile`. One of first order parts.
+        model: with heads that fit the episode; it is not changed.
+        episode: of ``sampler``.
+        sampler: whose table the episode's rows are in.
+        step: h, in the weights' units for a direction of unit norm.
+        seed: of the directions.
+
+    Returns:
+        `GradientCheck`.
+
+    Raises:
+        DataError: the strategy has no meta-gradient.
+    """
+    if strategy.name == "reptile" or not hasattr(strategy, "episode_gradient"):
+        raise DataError(
+            f"gradcheck compares the gradient of a query loss.\nReceived {strategy.name}, which has none.\n"
+            "Give maml, anil, meta_sgd, proto_net or proto_maml."
+        )
+    with double_precision():
+        twin = model.copy()
+        support, query = (
+            tf.nest.map_structure(lambda t: t[0], part) for part in EpisodeTensors(twin, sampler)([episode])
+        )
+        learner = MetaLearner(twin, strategy.episode_gradient, strategy.extra_variables(twin))
+        run = tf.function(lambda: strategy.episode_gradient(learner, support, query)[:2], autograph=False)
+        _, gradients = run()
+        return _compare(run, learner.parameters, gradients, step, seed)
+
+
+def _compare(run, variables: Sequence[tf.Variable], gradients, step: float, seed: int) -> GradientCheck:
+    draws, rows = np.random.default_rng(seed), []
+    for variable, gradient in zip(variables, gradients, strict=True):
+        direction = draws.normal(size=variable.shape)
+        direction = direction / np.linalg.norm(direction)
+        analytic = float(np.sum(gradient.numpy() * direction))
+        coarse, fine = (_difference(run, variable, direction, h) for h in (2 * step, step))
+        rows.append((variable.name, analytic, (4 * fine - coarse) / 3))
+    table = pd.DataFrame(rows, columns=["name", "analytic", "numeric"])
+    apart = table["analytic"] - table["numeric"]
+    table["error"] = apart.abs() / table["numeric"].abs().max()
+    return GradientCheck(float(np.linalg.norm(apart) / np.linalg.norm(table["numeric"])), table)
+
+
+def _difference(run, variable, direction, step: float) -> float:
+    before = variable.numpy()
+    losses = []
+    for sign in (1, -1):
+        variable.assign(before + sign * step * direction)
+        losses.append(float(run()[0]))
+    variable.assign(before)
+    return (losses[0] - losses[1]) / (2 * step)
+
+
+@contextlib.contextmanager
+def double_precision() -> Iterator[None]:
+    """Within it, Keras layers are made and graphs are traced in float64."""
+    policy, floatx = keras.mixed_precision.global_policy(), keras.backend.floatx()
+    # DistilBERT's attention casts to tf.float32, whatever its own precision.
+    module = transformers.models.distilbert.modeling_tf_distilbert
+    try:
+        keras.backend.set_floatx("float64")
+        keras.mixed_precision.set_global_policy("float64")
+        module.tf = _Wide()
+        yield
+    finally:
+        module.tf = tf
+        keras.backend.set_floatx(floatx)
+        keras.mixed_precision.set_global_policy(policy)
+
+
+class _Wide:
+    """TensorFlow, with float64 under the name of float32."""
+
+    def __getattr__(self, name: str):
+        return tf.float64 if name == "float32" else getattr(tf, name)

@@ -1,0 +1,211 @@
+"""The inner loop of meta-learning, and its exact derivative at a cost in graph that no step adds to.
+
+Descent is θ ← θ − α ∇L_support(θ), from θ₀ to θ_k. The meta-gradient is that of L_query(θ_k) by θ₀.
+Unrolling the loop under one tape makes graph, compile time and memory grow with k. Here the points
+θ₀ … θ_k are kept and the chain rule is run backwards through them, one traced step for all:
+
+    v ← ∇L_query(θ_k);  v ← v − H_support(θᵢ) (α v)  for i = k−1 … 0
+
+Finn et al. 2017, "Model-Agnostic Meta-Learning", Algorithm 1; the recursion is reverse-mode
+differentiation of gradient descent, as in Maclaurin et al. 2015, "Gradient-based Hyperparameter
+Optimization through Reversible Learning", Algorithm 2, with the points kept instead of recomputed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from tf_transfer import kernels
+from tf_transfer.backend import tf
+from tf_transfer.functional import PartLoss, hessian_vector_product, summed, value_and_gradient
+
+
+@dataclasses.dataclass(frozen=True)
+class Descent:
+    """Where gradient descent went.
+
+    Args:
+        end: the weights after the last step, those that the loop does not change included.
+        losses: (steps,) the support loss before each step.
+        points: a `tf.TensorArray` for each weight that the loop changes, of its values before each step.
+    """
+
+    end: list[tf.Tensor]
+    losses: tf.Tensor
+    points: list[tf.TensorArray]
+
+
+class InnerLoop:
+    """Gradient descent on a support loss as a function of its start, its rates and its fixed weights.
+
+    Args:
+        support_loss: ``(weights, part) -> scalar``, to be summed over the parts.
+        steps: gradient steps, at least 0.
+        parts: into which the support rows are split, to bound memory; see `functional.summed`.
+        changed: the places in the list of weights that the loop changes; None for all. The others
+            are constant in the loop, but the meta-gradient by them is exact too.
+        compiled: run the gradient and the Hessian-vector product through XLA.
+    """
+
+    def __init__(
+        self, support_loss: PartLoss, steps: int, *, parts: int = 1, changed: Sequence[int] | None = None,
+        compiled: bool = False,
+    ):  # fmt: skip
+        self.steps, self.parts, self.changed = steps, parts, changed
+        wrap = kernels.compiled if compiled else (lambda f: f)
+        self._gradient = wrap(
+            lambda weights, part: value_and_gradient(lambda w: support_loss(w, part), weights, self._changed(weights))
+        )
+        self._product = wrap(
+            lambda weights, vector, part: hessian_vector_product(lambda w: support_loss(w, part), weights, vector)
+        )
+
+    def descend(self, start: Sequence[tf.Tensor], rates: Sequence[tf.Tensor], keep: bool = False) -> Descent:
+        """Runs the loop from ``start``.
+
+        Args:
+            start: list of all weights.
+            rates: a rate for each changed weight: a scalar, or of the weight's shape.
+            keep: keep the points, for `pull_back`.
+        """
+        changed = self._changed(start)
+        moving = [start[i] for i in changed]
+        points = [
+            tf.TensorArray(m.dtype, size=self.steps if keep else 0, element_shape=m.shape, clear_after_read=False)
+            for m in moving
+        ]
+        losses = tf.zeros((self.steps,), moving[0].dtype) if moving else tf.zeros((self.steps,))
+
+        def body(step, moving, points, losses):
+            if keep:
+                points = [p.write(step, m) for p, m in zip(points, moving)]
+            loss, moved = self._step(_merged(start, changed, moving), rates)
+            return step + 1, moved, points, tf.tensor_scatter_nd_update(losses, [[step]], [loss])
+
+        _, moving, points, losses = tf.while_loop(
+            lambda step, *_: step < self.steps, body, (tf.constant(0), moving, points, losses), parallel_iterations=1
+        )
+        return Descent(_merged(start, changed, moving), losses, points)
+
+    def pull_back(
+        self, start, rates, descent: Descent, cotangent: Sequence[tf.Tensor], *, first_order: bool = False, added=None
+    ):
+        """The gradient by ``start`` and by ``rates``, from the gradient by the weights at the end.
+
+        Args:
+            start, rates: those of `descend`.
+            descent: its result, with the points kept.
+            cotangent: gradient of some loss by ``descent.end``; shaped as ``start``.
+            first_order: take every Hessian for 0 (FOMAML, Finn et al. 2017, section 5.2).
+            added: ``(step, weights) -> tensors`` shaped as ``start``: the gradient of a loss that also
+                looks at the weights before ``step``; None for none.
+
+        Returns:
+            ``(gradient, rate_gradient)``: shaped as ``start`` and as ``rates``.
+        """
+        changed = self._changed(start)
+
+        def body(step, cotangent, rate_gradient):
+            step -= 1
+            at = _merged(start, changed, [p.read(step) for p in descent.points])
+            cotangent, by_rate = self._back(at, rates, cotangent, first_order)
+            if added is not None:
+                cotangent = [a + b for a, b in zip(cotangent, added(step, at))]
+            return step, cotangent, [a + b for a, b in zip(rate_gradient, by_rate)]
+
+        _, cotangent, rate_gradient = tf.while_loop(
+            lambda step, *_: step > 0,
+            body,
+            (tf.convert_to_tensor(self.steps), list(cotangent), [tf.zeros_like(r) for r in rates]),
+            parallel_iterations=1,
+        )
+        return cotangent, rate_gradient
+
+    def point(self, start, descent: Descent, step: int) -> list[tf.Tensor]:
+        """The weights before ``step``, of a descent whose points were kept."""
+        return _merged(start, self._changed(start), [p.read(step) for p in descent.points])
+
+    def _changed(self, weights) -> list[int]:
+        return list(range(len(weights))) if self.changed is None else list(self.changed)
+
+    def _step(self, weights, rates):
+        loss, gradient = summed(lambda part: self._gradient(weights, part), self.parts)
+        return loss, [weights[i] - rate * g for i, rate, g in zip(self._changed(weights), rates, gradient)]
+
+    def _back(self, weights, rates, cotangent, first_order: bool):
+        changed = self._changed(weights)
+        moving = [cotangent[i] for i in changed]
+        if first_order:
+            _, gradient = summed(lambda part: self._gradient(weights, part), self.parts)
+        else:
+            vector = [tf.zeros_like(w) for w in weights]
+            for i, rate, v in zip(changed, rates, moving):
+                vector[i] = rate * v
+            gradient, product = summed(lambda part: self._product(weights, vector, part), self.parts)
+            gradient = [gradient[i] for i in changed]
+            cotangent = [v - p for v, p in zip(cotangent, product)]
+        return cotangent, [_summed_to(-v * g, rate) for v, g, rate in zip(moving, gradient, rates)]
+
+
+def meta_gradient(
+    loop: InnerLoop, query_loss: PartLoss, start: Sequence[tf.Tensor], rates: Sequence[tf.Tensor], *,
+    query_parts: int = 1, first_order: bool = False, step_weights: Sequence[float] | None = None,
+):  # fmt: skip
+    """The query loss after the inner loop, and its gradient by the start and by the rates.
+
+    Args:
+        loop: of the support loss.
+        query_loss: ``(weights, part) -> scalar``, to be summed over the parts.
+        start: list of weights θ₀.
+        rates: see `InnerLoop.descend`.
+        query_parts: into which the query rows are split.
+        first_order: FOMAML.
+        step_weights: (steps,) weights of the query losses after each inner step (multi-step loss,
+            Antoniou et al. 2019, "How to train your MAML", equation 4); None: the last alone counts.
+
+    Returns:
+        loss: scalar; the weighted one with ``step_weights``.
+        gradient: shaped as ``start``.
+        rate_gradient: shaped as ``rates``.
+        support_losses: (steps,) before each inner step.
+
+    Reference:
+        Finn et al. 2017, "Model-Agnostic Meta-Learning", Algorithm 1; the gradient by the rates:
+        Li et al. 2017, "Meta-SGD", Algorithm 1.
+    """
+    start = [tf.convert_to_tensor(w) for w in start]
+    descent = loop.descend(start, rates, keep=True)
+
+    def query(weights):
+        return summed(lambda part: value_and_gradient(lambda w: query_loss(w, part), weights), query_parts)
+
+    loss, cotangent = query(descent.end)
+    if step_weights is None:
+        gradient, by_rate = loop.pull_back(start, rates, descent, cotangent, first_order=first_order)
+        return loss, gradient, by_rate, descent.losses
+    # Weight i is of the loss after step i + 1: the points before steps 1 … k − 1, then the end.
+    weights = tf.concat([[0.0], step_weights], 0)
+    weights = tf.cast(weights, loss.dtype)
+
+    def added(step, at):
+        return [weights[step] * g for g in query(at)[1]]
+
+    cotangent = [weights[-1] * c for c in cotangent]
+    gradient, by_rate = loop.pull_back(start, rates, descent, cotangent, first_order=first_order, added=added)
+    between = [
+        summed(lambda part, i=i: query_loss(loop.point(start, descent, i), part), query_parts)
+        for i in range(1, loop.steps)
+    ]
+    return tf.reduce_sum(tf.stack([*between, loss]) * weights[1:]), gradient, by_rate, descent.losses
+
+
+def _merged(weights, places, values) -> list[tf.Tensor]:
+    merged = list(weights)
+    for place, value in zip(places, values, strict=True):
+        merged[place] = value
+    return merged
+
+
+def _summed_to(values: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
+    return values if rate.shape == values.shape else tf.reduce_sum(values)

@@ -1,0 +1,62 @@
+"""MAML whose inner loop changes the heads alone, on features that are computed once.
+
+Raghu et al. 2020, "Rapid Learning or Feature Reuse? Towards Understanding the Effectiveness of MAML"
+(almost no inner loop).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar
+
+from tf_transfer.backend import tf
+from tf_transfer.functional import fast_weights
+from tf_transfer.inner_loop import InnerLoop, meta_gradient
+from tf_transfer.strategies.meta import GradientStrategy
+
+
+@dataclasses.dataclass(frozen=True)
+class ANIL(GradientStrategy):
+    """Learn an encoder whose features let a few gradient steps on the heads go far.
+
+    The encoder runs once forward and once back whatever the number of inner steps: the recursion
+    through the inner loop gives the exact gradient by the features.
+
+    Args:
+        first_order: leave the second derivatives out.
+    """
+
+    name: ClassVar[str] = "anil"
+
+    inner_steps: int = 10
+    inner_lr: float = 0.1
+    inner_freeze: str | int = "all"
+    first_order: bool = False
+
+    def episode_gradient(self, learner, support, query):
+        model = learner.model
+        heads = {id(v) for head in model.heads.values() for v in head.trainable_variables}
+        body = [v for v in learner.variables if id(v) not in heads]
+        top = [v for v in learner.variables if id(v) in heads]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            weights = [tf.convert_to_tensor(v) for v in body]
+            tape.watch(weights)
+            with fast_weights(model, body, weights):
+                features = [model.encoder(x, training=False) for x, _, _ in (support, query)]
+
+        def loss(weights, batch, place):
+            with fast_weights(model, top, weights[: len(top)]):
+                return model.compute_losses(batch[1], model.apply_heads(weights[place]), batch[2])[0]
+
+        start = [*(tf.convert_to_tensor(v) for v in top), *features]
+        loop = InnerLoop(lambda w, _: loss(w, support, -2), self.inner_steps, changed=range(len(top)))
+        query_loss, gradient, _, losses = meta_gradient(
+            loop, lambda w, _: loss(w, query, -1), start, self.rates_of(model, start[: len(top)]),
+            first_order=self.first_order,
+        )  # fmt: skip
+        by_body = tape.gradient(
+            features, weights, output_gradients=gradient[-2:], unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+        found = dict(zip(map(id, body), map(tf.convert_to_tensor, by_body)))
+        found |= dict(zip(map(id, top), gradient))
+        return query_loss, [found[id(v)] for v in learner.variables], losses

@@ -1,0 +1,57 @@
+"""Model-agnostic meta-learning: an initialisation from which a few gradient steps on a task go far.
+
+Finn et al. 2017, "Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks", Algorithm 1;
+with `first_order`, FOMAML (section 5.2); with `multi_step`, the multi-step loss of Antoniou et al.
+2019, "How to train your MAML", equation 4.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar
+
+from tf_transfer.backend import tf
+from tf_transfer.inner_loop import InnerLoop, meta_gradient
+from tf_transfer.meta_learner import BatchLoss, inner_variables
+from tf_transfer.strategies.meta import GradientStrategy
+
+
+@dataclasses.dataclass(frozen=True)
+class MAML(GradientStrategy):
+    """Learn where to start gradient descent: the outer loop differentiates through the inner loop.
+
+    Args:
+        first_order: leave the second derivatives out: a third of the cost, another gradient.
+        multi_step: every inner step's query loss counts, 1/steps each, not the last alone.
+        jit_compile: run the inner gradients through XLA.
+    """
+
+    name: ClassVar[str] = "maml"
+
+    first_order: bool = False
+    multi_step: bool = False
+    jit_compile: bool = False
+
+    def episode_gradient(self, learner, support, query):
+        model, variables = learner.model, learner.variables
+        loss = BatchLoss(model, variables, support, self._split(support), self.inner_dropout)
+        loop = InnerLoop(
+            loss, self.inner_steps, parts=loss.parts, changed=inner_variables(model, variables, self.inner_freeze),
+            compiled=self.jit_compile,
+        )  # fmt: skip
+        weights = learner.weights()
+        rates = self.rates_in_training(learner, [weights[i] for i in loop.changed])
+        shares = tf.fill([self.inner_steps], 1 / self.inner_steps) if self.multi_step else None
+        outer = BatchLoss(model, variables, query, self._split(query))
+        query_loss, gradient, by_rate, losses = meta_gradient(
+            loop, outer, weights, rates, query_parts=outer.parts, first_order=self.first_order, step_weights=shares,
+        )  # fmt: skip
+        return query_loss, [*gradient, *by_rate[: len(learner.extra)]], losses
+
+    def rates_in_training(self, learner, weights) -> list[tf.Tensor]:
+        """The inner rate of each changed weight."""
+        return self.rates_of(learner.model, weights)
+
+    def _split(self, batch) -> int | None:
+        rows = next(iter(batch[2].values())).shape[0]
+        return None if rows is not None and rows <= self.rows_a_part else self.rows_a_part

@@ -1,0 +1,322 @@
+"""What the meta-learning strategies share: episodes of the source, the outer loop, adaptation to a table."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+
+from tf_transfer.backend import keras, tf
+from tf_transfer.episode_tensors import EpisodeTensors, only_classification, table_batch
+from tf_transfer.episodes import EpisodeSampler
+from tf_transfer.errors import DataError, TrainingError, check_choice, listed
+from tf_transfer.meta_learner import Adapter, MetaLearner, first_not_finite
+from tf_transfer.strategies.base import Strategy, source_tables
+from tf_transfer.tables import join_tables
+
+SOURCE = "__source__"
+"""Column that names the source of a row while episodes are drawn from several."""
+
+
+@dataclasses.dataclass(frozen=True)
+class MetaStrategy(Strategy):
+    """The outer loop: episodes in, meta-gradients averaged over a meta-batch, one optimizer step each.
+
+    ``fit`` takes an `EpisodeSampler`, or source tables: each episode is then drawn from the rows of
+    one source (domains as tasks). L = 1/T Σₜ ℓₜ over the T episodes of a meta-batch.
+
+    Args:
+        steps: outer steps.
+        meta_batch: episodes an outer step.
+        learning_rate: of the outer loop; ``"auto"`` follows the encoder's width.
+        outer_optimizer: ``"adam"`` or ``"sgd"``.
+        clip_norm: the meta-gradient is clipped to this norm.
+        shot, num_query: support and query rows of an episode that is drawn from source tables.
+        rows_a_part: the most rows computed at once; more are added up part by part, in less memory.
+        patience: validations without a better query loss before the outer loop stops; see `fit`.
+    """
+
+    steps: int = 500
+    meta_batch: int = 4
+    learning_rate: float | Literal["auto"] = "auto"
+    outer_optimizer: Literal["adam", "sgd"] = "adam"
+    clip_norm: float = 1.0
+    shot: int = 16
+    num_query: int = 16
+    rows_a_part: int = 64
+    patience: int = 5
+
+    needs_classes: ClassVar[bool] = False
+    """Whether it can only learn from episodes of classes."""
+    any_way: ClassVar[bool] = False
+    """Whether the number of classes may differ from episode to episode."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_choice("outer_optimizer", self.outer_optimizer, ["adam", "sgd"])
+        for field in ("steps", "meta_batch", "shot", "num_query", "rows_a_part", "patience"):
+            _check_whole(self, field)
+
+    # -- the outer loop ---------------------------------------------------------------------------
+
+    def fit(
+        self, model, source, *, seed=0, verbose=0, steps: int | None = None, validation: EpisodeSampler | None = None,
+        validate_every: int = 50, validation_episodes: int = 50,
+    ):  # fmt: skip
+        """Learns from episodes of the source.
+
+        Args:
+            model: `TransferModel`; its weights are changed.
+            source: an `EpisodeSampler`; or a table, or ``{name: table}``.
+            steps: outer steps instead of the strategy's own.
+            validation: sampler of episodes to stop by, of classes that no other split has. The weights of
+                the best validation are kept.
+            validate_every: outer steps between validations.
+            validation_episodes: episodes a validation; always the same ones.
+
+        Raises:
+            DataError: the episodes do not fit the model or the strategy.
+            TrainingError: a loss was not finite; the weights are those before that outer step.
+        """
+        sampler = self._sampler(model, source, seed)
+        model.encoder.reseed(seed)
+        tensors, learner = EpisodeTensors(model, sampler), self._learner(model)
+        check = None if validation is None else self._validation(model, validation, sampler, validation_episodes)
+        optimizer, total = self._optimizer(model), self.steps if steps is None else steps
+        bar = keras.utils.Progbar(total, verbose=int(verbose == "auto" or verbose)) if verbose else None
+        best, waited, kept = math.inf, 0, None
+        for step in range(total):
+            losses = self._outer_step(learner, optimizer, tensors, sampler, step)
+            if bar:
+                bar.update(step + 1, [("query_loss", float(losses.mean()))])
+            if check is not None and (step + 1) % validate_every == 0:
+                found = self._query_loss(learner, *check)
+                if found < best:
+                    best, waited, kept = found, 0, [v.numpy() for v in learner.parameters]
+                else:
+                    waited += 1
+                if waited >= self.patience:
+                    break
+        if kept is not None:
+            for variable, value in zip(learner.parameters, kept):
+                variable.assign(value)
+        return self._fitted(model, learner)
+
+    def _outer_step(self, learner, optimizer, tensors, sampler, step: int) -> np.ndarray:
+        """One step on ``meta_batch`` new episodes; their query losses."""
+        episodes = sampler.sample(self.meta_batch, start=step * self.meta_batch)
+        losses, gradients, inner = learner.meta_gradients(*tensors(episodes))
+        self._check_finite(losses.numpy(), inner.numpy(), episodes, step)
+        optimizer.apply_gradients(zip(gradients, learner.parameters))
+        learner.model.encoder.next_dropout()
+        return losses.numpy()
+
+    def _check_finite(self, losses, inner, episodes, step: int) -> None:
+        for episode, loss, steps in zip(episodes, losses, inner):
+            where = first_not_finite(np.append(steps, loss))
+            if where is not None:
+                at = "its query loss" if where == len(steps) else f"inner step {where + 1} of {len(steps)}"
+                raise TrainingError(
+                    f"A loss must be a finite number.\nReceived {np.append(steps, loss)[where]} in episode "
+                    f"{episode.index} of outer step {step + 1}: {at}.\n"
+                    "The weights are those before that outer step. Lower inner_lr or learning_rate."
+                )
+
+    def _optimizer(self, model):
+        rate = model.auto_learning_rate if self.learning_rate == "auto" else self.learning_rate
+        kind = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}[self.outer_optimizer]
+        return kind(rate, global_clipnorm=self.clip_norm)
+
+    def _validation(self, model, validation, sampler, count: int):
+        from tf_transfer.episodes import check_class_disjoint
+
+        if sampler.classes and validation.classes:
+            check_class_disjoint({"training": sampler, "validation": validation})
+        return EpisodeTensors(model, validation), validation.sample(count)
+
+    def _query_loss(self, learner, tensors, episodes) -> float:
+        found = []
+        for start in range(0, len(episodes), self.meta_batch):
+            losses, _, _ = learner.meta_gradients(*tensors(episodes[start : start + self.meta_batch]))
+            found += losses.numpy().tolist()
+        return float(np.nanmean(found))
+
+    def _learner(self, model) -> MetaLearner:
+        """The strategy's traced functions on this model, kept with the model."""
+        kept = model.__dict__.setdefault("_learners", {})
+        if ("learn", self) not in kept:
+            kept["learn", self] = MetaLearner(model, self.episode_gradient, self.extra_variables(model))
+        return kept["learn", self]
+
+    def _fitted(self, model, learner):
+        return model
+
+    # -- what each strategy says --------------------------------------------------------------------
+
+    def episode_gradient(self, learner: MetaLearner, support, query):
+        """Query loss, gradients by ``learner.parameters``, (steps,) support losses of one episode."""
+        raise NotImplementedError
+
+    def extra_variables(self, model) -> list[tf.Variable]:
+        """Variables that are learned beside the model's."""
+        return []
+
+    # -- episodes -----------------------------------------------------------------------------------
+
+    def _sampler(self, model, source, seed: int) -> EpisodeSampler:
+        if not isinstance(source, EpisodeSampler):
+            return self._sampler_of_tables(model, source, seed)
+        if source.task is None or source.task.kind != "classification":
+            if self.needs_classes:
+                raise _only_classes(self, "episodes of rows" if source.task is None else source.task.kind)
+            model.resolve(source.table)
+            return source
+        task = only_classification(model)
+        lowest, way = source._ways
+        if lowest != way and not self.any_way:
+            raise DataError(
+                f"{self.name} trains one head, so every episode must have the same number of classes.\n"
+                f"Received way={source.way!r}.\nGive one number, or use proto_maml or proto_net."
+            )
+        if not task.resolved:
+            model.tasks = [dataclasses.replace(task, kind="classification", classes=tuple(range(way)))]
+            model._make_heads()
+        elif not self.any_way and task.outputs != way:
+            raise DataError(
+                f"The head must have one output for each class of an episode.\nReceived a head of {task.outputs} "
+                f"outputs for task {task.name!r}, and episodes of way={way}.\n"
+                "Leave the task's classes open, or draw episodes of that way."
+            )
+        return source
+
+    def _sampler_of_tables(self, model, source, seed: int) -> EpisodeSampler:
+        tables = source_tables(source)
+        joined = join_tables([t.assign(**{SOURCE: name}) for name, t in tables.items()])
+        model.resolve(joined)
+        if not self.needs_classes:
+            return EpisodeSampler(
+                joined, None, shot=self.shot, num_query=self.num_query, seed=seed, domain=SOURCE, drop_small=True
+            )
+        if len(model.tasks) != 1 or model.tasks[0].kind != "classification":
+            raise _only_classes(self, listed([f"{t.name}: {t.kind}" for t in model.tasks]))
+        task = model.tasks[0]
+        return EpisodeSampler(
+            joined, task, way=len(task.classes), shot=self.shot, num_query=self.num_query, seed=seed, domain=SOURCE,
+            drop_small=True,
+        )  # fmt: skip
+
+    # -- adaptation -----------------------------------------------------------------------------------
+
+    def target_model(self, model, support: pd.DataFrame, out):
+        """A copy of ``model`` whose classes are those of the support, to be adapted.
+
+        Raises:
+            DataError: the support has another number of classes than the head, and the strategy needs as many.
+        """
+        model.resolve(support)
+        tasks = [_task_of_support(t, support) for t in model.tasks]
+        if tasks == model.tasks:
+            return model.copy(out=out)
+        for old, new in zip(model.tasks, tasks):
+            if new.outputs != old.outputs and not self.any_way:
+                raise DataError(
+                    f"The head must have one output for each class of the support.\nReceived a head of {old.outputs} "
+                    f"outputs for task {old.name!r}, and a support of {new.outputs} classes: {listed(new.classes)}.\n"
+                    "Use episodes of that way, or proto_maml or proto_net, which take any."
+                )
+        return model.copy(tasks=tasks)
+
+
+@dataclasses.dataclass(frozen=True)
+class GradientStrategy(MetaStrategy):
+    """The meta-learning strategies that adapt by gradient descent on the support.
+
+    Args:
+        inner_steps: gradient steps on an episode's support.
+        inner_lr: their rate.
+        adapt_steps: gradient steps on a target's labels; None: as many as ``inner_steps``.
+        inner_freeze: depth to which the inner loop leaves the encoder alone, as in `encoders.freeze`.
+        inner_dropout: dropout in the inner loop; off by default, since masks differ between support and query.
+    """
+
+    inner_steps: int = 5
+    inner_lr: float = 0.01
+    adapt_steps: int | None = None
+    inner_freeze: str | int = "none"
+    inner_dropout: bool = False
+
+    def __post_init__(self):
+        # inner_freeze=0 freezes the embeddings alone; the check for numbers above 0 is not for it.
+        if self.inner_freeze == 0 and not isinstance(self.inner_freeze, bool):
+            object.__setattr__(self, "inner_freeze", "embeddings")
+        super().__post_init__()
+        _check_whole(self, "inner_steps")
+        if self.adapt_steps is not None:
+            _check_whole(self, "adapt_steps")
+
+    def adapt(self, model, support, *, seed=0, out=None, verbose=0):
+        adapted = self.target_model(model, support, out)
+        self._descend(adapted, support, model)
+        return adapted
+
+    def _descend(self, adapted, support, model) -> None:
+        """Gradient descent on the support, from the weights of ``adapted`` into them."""
+        _learn_scales(adapted, support)
+        adapter = self._adapter(adapted)
+        start = [tf.convert_to_tensor(v) for v in adapter.variables]
+        rates = self.rates_of(model, [start[i] for i in adapter.changed])
+        end, losses = adapter(table_batch(adapted, support), start, rates)
+        where = first_not_finite(losses.numpy())
+        if where is None and not all(bool(tf.reduce_all(tf.math.is_finite(end[i]))) for i in adapter.changed):
+            where = len(losses)
+        if where is not None:
+            raise TrainingError(
+                f"The loss on the target must be a finite number.\nReceived none after {where} of {len(losses)} "
+                f"inner steps.\nLower inner_lr ({self.inner_lr})."
+            )
+        for i in adapter.changed:
+            adapter.variables[i].assign(end[i])
+
+    def rates_of(self, model, weights: list[tf.Tensor]) -> list[tf.Tensor]:
+        """The inner rate of each changed weight."""
+        return [tf.constant(self.inner_lr, w.dtype) for w in weights]
+
+    def _adapter(self, model) -> Adapter:
+        kept = model.__dict__.setdefault("_learners", {})
+        steps = self.adapt_steps or self.inner_steps
+        key = "adapt", steps, self.inner_freeze, self.rows_a_part, self.inner_dropout
+        if key not in kept:
+            kept[key] = Adapter(model, steps, self.inner_freeze, self.rows_a_part, self.inner_dropout)
+        return kept[key]
+
+
+def _task_of_support(task, support: pd.DataFrame):
+    """The task with the support's classes where they are not its own."""
+    if task.kind != "classification" or task.label not in support.columns:
+        return task
+    fresh = dataclasses.replace(task, classes=(), class_weight=None).resolve(support)
+    known = {str(c) for c in task.classes}
+    return task if {str(c) for c in fresh.classes} <= known else fresh
+
+
+def _learn_scales(model, support: pd.DataFrame) -> None:
+    for task in model.tasks:
+        y, present = task.encode(support)
+        if present.any():
+            model.heads[task.name].learn_scale(y[present])
+
+
+def _only_classes(strategy, found: str) -> DataError:
+    return DataError(
+        f"{strategy.name} learns one classification, from episodes of classes.\nReceived {found}.\n"
+        "Give a model with one classification, or use maml or reptile, which take any task."
+    )
+
+
+def _check_whole(strategy, field: str) -> None:
+    value = getattr(strategy, field)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise DataError(f"{field} of {strategy.name} must be a whole number of at least 1.\nReceived {value!r}.")

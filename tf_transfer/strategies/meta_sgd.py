@@ -1,0 +1,70 @@
+"""MAML that learns its inner rates too.
+
+Li et al. 2017, "Meta-SGD: Learning to Learn Quickly for Few-Shot Learning", Algorithm 1; one rate a
+layer: Antoniou et al. 2019, "How to train your MAML" (LSLR).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar, Literal
+
+from tf_transfer.backend import tf
+from tf_transfer.errors import check_choice
+from tf_transfer.meta_learner import inner_variables
+from tf_transfer.strategies.maml import MAML
+
+
+@dataclasses.dataclass(frozen=True)
+class MetaSGD(MAML):
+    """Learn where to start and how far to go: the inner rates are trained with the weights.
+
+    ``fit`` returns the model with its rates as a `Rated`.
+
+    Args:
+        rates: ``"layer"``: one for each variable; ``"weight"``: one for each number in it.
+    """
+
+    name: ClassVar[str] = "meta_sgd"
+
+    rates: Literal["layer", "weight"] = "layer"
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_choice("rates", self.rates, ["layer", "weight"])
+
+    def extra_variables(self, model):
+        variables = model.trained_variables
+        changed = [variables[i] for i in inner_variables(model, variables, self.inner_freeze)]
+        shapes = [v.shape if self.rates == "weight" else () for v in changed]
+        return [
+            tf.Variable(tf.fill(s, tf.constant(self.inner_lr, v.dtype)), name="rate") for s, v in zip(shapes, changed)
+        ]
+
+    def rates_in_training(self, learner, weights):
+        return [tf.convert_to_tensor(r) for r in learner.extra]
+
+    def rates_of(self, model, weights):
+        return model.rates
+
+    def _learner(self, model):
+        learner = super()._learner(model)
+        for variable in learner.extra:  # an earlier fit of the same model may have left its own
+            variable.assign(tf.fill(variable.shape, tf.constant(self.inner_lr, variable.dtype)))
+        return learner
+
+    def _fitted(self, model, learner):
+        return Rated(model, [tf.convert_to_tensor(v) for v in learner.extra])
+
+    def adapt(self, model, support, *, seed=0, out=None, verbose=0):
+        adapted = self.target_model(model.model, support, out)
+        self._descend(adapted, support, model)
+        return adapted
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Rated:
+    """A model and the inner rates that were learned for it, one for each weight that the inner loop changes."""
+
+    model: object
+    rates: list

@@ -1,0 +1,86 @@
+"""Classify by the nearest class mean in the space of the encoder's vectors.
+
+Snell et al. 2017, "Prototypical Networks for Few-shot Learning", Algorithm 1; the linear form of the
+classifier: section 2.4.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+
+from tf_transfer.backend import tf
+from tf_transfer.episode_tensors import only_classification
+from tf_transfer.functional import fast_weights
+from tf_transfer.strategies.meta import MetaStrategy
+
+ABSENT = -1e4
+"""The bias of a class without a row: its probability is 0."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ProtoNet(MetaStrategy):
+    """Train the encoder so that a text lies nearest to the mean of its class; adapting takes no training.
+
+    The adapted model is an ordinary one: its head holds the linear classifier (2c, −‖c‖²) that the
+    squared distances to the class means c amount to. Any number of classes.
+    """
+
+    name: ClassVar[str] = "proto_net"
+    needs_classes: ClassVar[bool] = True
+    any_way: ClassVar[bool] = True
+
+    def episode_gradient(self, learner, support, query):
+        model, variables = learner.model, learner.variables
+        (name, head), (_, y, w), (_, y_query, w_query) = next(iter(model.heads.items())), support, query
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            weights = learner.weights()
+            tape.watch(weights)
+            with fast_weights(model, variables, weights):
+                vectors = [tf.cast(model.encoder(x, training=False), head.dtype) for x, _, _ in (support, query)]
+            kernel, bias = prototype_head(vectors[0], y[name], w[name], head.task.outputs)
+            logits = tf.matmul(vectors[1], kernel) + bias
+            loss, _, _ = model.compute_losses(y_query, {name: logits}, w_query)
+        gradients = tape.gradient(loss, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return loss, [tf.convert_to_tensor(g) for g in gradients], tf.zeros((0,))
+
+    def adapt(self, model, support, *, seed=0, out=None, verbose=0):
+        only_classification(model)
+        adapted = self.target_model(model, support, out)
+        if out is None:
+            adapted.share_vectors(model)
+        set_prototypes(adapted, support)
+        return adapted
+
+
+def prototype_head(vectors: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, way: int):
+    """The linear classifier that equals the nearest class mean.
+
+    −‖z − c‖² = 2 c·z − ‖c‖² − ‖z‖², and the last term is the same for all classes.
+
+    Args:
+        vectors: (rows, width).
+        labels: (rows,) int32 in [0, way).
+        weights: (rows,) of the rows in their class's mean; 0 leaves a row out.
+        way: classes; one without a row gets probability 0.
+
+    Returns:
+        kernel (width, way), bias (way,).
+    """
+    members = tf.one_hot(labels, way, dtype=vectors.dtype) * tf.cast(weights, vectors.dtype)[:, None]
+    counts = tf.reduce_sum(members, 0)
+    means = tf.math.divide_no_nan(tf.matmul(members, vectors, transpose_a=True), counts[:, None])
+    bias = tf.where(counts > 0, -tf.reduce_sum(means * means, 1), tf.constant(ABSENT, vectors.dtype))
+    return 2 * tf.transpose(means), bias
+
+
+def set_prototypes(model, support) -> None:
+    """Gives the model's one head the classifier of `prototype_head` for a table."""
+    task = model.tasks[0]
+    y, present = task.encode(support, "the support table")
+    vectors = model.encode(support, verbose=0)
+    kernel, bias = prototype_head(tf.constant(vectors), y, present.astype(np.float32), task.outputs)
+    model.heads[task.name].kernel.assign(kernel)
+    model.heads[task.name].bias.assign(bias)

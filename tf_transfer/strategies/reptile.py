@@ -1,0 +1,60 @@
+"""Move the initialisation towards where gradient descent on each task ends.
+
+Nichol et al. 2018, "On First-Order Meta-Learning Algorithms", Algorithm 2 (batched Reptile).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar
+
+from tf_transfer.backend import keras, tf
+from tf_transfer.inner_loop import InnerLoop
+from tf_transfer.meta_learner import BatchLoss, inner_variables
+from tf_transfer.strategies.meta import GradientStrategy
+
+
+@dataclasses.dataclass(frozen=True)
+class Reptile(GradientStrategy):
+    """Gradient descent on all rows of an episode, then a step of the start towards its end.
+
+    θ ← θ + learning_rate · mean over episodes of (θ_k − θ). With one inner step this is gradient
+    descent on the mixture of tasks; with more it prefers starts from which tasks agree. Support and
+    query rows both train; none is held out.
+
+    Args:
+        learning_rate: share of the way that a step goes; ``"auto"``: 0.5.
+    """
+
+    name: ClassVar[str] = "reptile"
+
+    inner_steps: int = 5
+    inner_lr: float = 0.05
+
+    def episode_gradient(self, learner, support, query):
+        batch = tf.nest.map_structure(_stacked, *_of_one_length(support, query))
+        variables = learner.variables
+        rows = next(iter(batch[2].values())).shape[0]
+        split = None if rows is not None and rows <= self.rows_a_part else self.rows_a_part
+        loss = BatchLoss(learner.model, variables, batch, split, self.inner_dropout)
+        changed = inner_variables(learner.model, variables, self.inner_freeze)
+        loop, start = InnerLoop(loss, self.inner_steps, parts=loss.parts, changed=changed), learner.weights()
+        descent = loop.descend(start, self.rates_of(learner.model, [start[i] for i in changed]))
+        return descent.losses[-1], [a - b for a, b in zip(start, descent.end)], descent.losses
+
+    def _optimizer(self, model):
+        return keras.optimizers.SGD(0.5 if self.learning_rate == "auto" else self.learning_rate)
+
+
+def _stacked(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    return tf.concat([a, b], 0)
+
+
+def _of_one_length(support, query):
+    """The two batches with their texts padded to the longer of their lengths."""
+    lengths = [tf.shape(x["input_ids"])[1] for x, _, _ in (support, query)]
+    longest = tf.maximum(*lengths)
+    return [
+        ({f: tf.pad(v, [[0, 0], [0, longest - length]]) for f, v in x.items()}, y, w)
+        for (x, y, w), length in zip((support, query), lengths)
+    ]
