@@ -28,6 +28,8 @@ class EpisodeTensors:
 
     def __init__(self, model, sampler: EpisodeSampler):
         self.tokens = model.tokenise(sampler.table)
+        per_class = {"support": sampler._shots[1], "query": sampler.num_query}
+        self._rows = {part: rows * sampler._ways[1] for part, rows in per_class.items()}
         self._ladder = bucket_lengths(self.tokens.lengths, self.tokens.limit)
         self.by_class = sampler.task is not None and sampler.task.kind == "classification"
         if self.by_class:
@@ -49,7 +51,7 @@ class EpisodeTensors:
         return self._stack(episodes, "support"), self._stack(episodes, "query")
 
     def _stack(self, episodes, part: str) -> tuple[dict, dict, dict]:
-        most = max(len(getattr(e, part)) for e in episodes)
+        most = self._rows[part]
         rows = np.full((len(episodes), most), -1, np.int64)
         for row, episode in zip(rows, episodes):
             row[: len(getattr(episode, part))] = getattr(episode, part)

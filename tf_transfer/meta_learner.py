@@ -18,34 +18,34 @@ class BatchLoss:
     Args:
         model: a `TransferModel`; it is not changed.
         variables: those that the weights stand for.
-        batch: ``(x, y, w)``.
-        rows_a_part: the most rows computed at once; None for all.
+        batch: ``(x, y, w)``, of a number of rows that ``parts`` divides.
+        parts: computed one after the other, in less memory; see `in_parts`.
         dropout: with the dropout masks of the encoder's present step.
     """
 
-    def __init__(self, model, variables, batch, rows_a_part: int | None = None, dropout: bool = False):
-        self.model, self.variables, self.dropout = model, variables, dropout
-        self.rows = rows_a_part
-        self.batch, self.parts = (batch, 1) if rows_a_part is None else _filled(batch, rows_a_part)
-        _, _, w = batch
-        weighted = [t for t in model.tasks if t.loss_weight]
-        self._count = sum(tf.reduce_sum(tf.cast(w[t.name] > 0, tf.float32)) for t in weighted)
+    def __init__(self, model, variables, batch, parts: int = 1, dropout: bool = False):
+        self.model, self.variables, self.batch, self.parts, self.dropout = model, variables, batch, parts, dropout
+        weighted = [tf.cast(batch[2][t.name] > 0, tf.float32) for t in model.tasks if t.loss_weight]
+        self._count = tf.add_n([tf.reduce_sum(w) for w in weighted])
 
     def __call__(self, weights: Sequence[tf.Tensor], part=0) -> tf.Tensor:
         """The share of ``part`` in the loss at ``weights``; the shares add up to the loss."""
         x, y, w = self.batch
         if self.parts > 1:
-            x, y, w = tf.nest.map_structure(lambda t: t[part * self.rows : (part + 1) * self.rows], (x, y, w))
+            rows = tf.shape(next(iter(w.values())))[0] // self.parts
+            x, y, w = tf.nest.map_structure(lambda t: t[part * rows : (part + 1) * rows], (x, y, w))
         with fast_weights(self.model, self.variables, weights):
             outputs = self.model(x, training=self.dropout)
             loss, _, count = self.model.compute_losses(y, outputs, w)
         return loss * tf.math.divide_no_nan(count, tf.cast(self._count, count.dtype))
 
 
-def _filled(batch, rows: int):
-    """The batch with rows of weight 0 up to a multiple of ``rows``, and the number of parts."""
+def in_parts(batch, rows: int):
+    """The batch, filled up with rows of weight 0 to a multiple of ``rows`` where it has more; the number of parts."""
     total = next(iter(batch[2].values())).shape[0]
     parts = -(-total // rows)
+    if parts == 1:
+        return batch, 1
     spare = parts * rows - total
     x, y, w = tf.nest.map_structure(lambda t: tf.concat([t, tf.repeat(t[-1:], spare, axis=0)], 0), batch)
     w = {name: tf.concat([v[:total], tf.zeros((spare,), v.dtype)], 0) for name, v in w.items()}
@@ -79,7 +79,7 @@ class MetaLearner:
         self.model, self.extra = model, list(extra)
         self.variables = model.trained_variables
         self._episode_gradient = episode_gradient
-        self.meta_gradients = tf.function(self._meta_gradients, reduce_retracing=True, autograph=False)
+        self._traced = {}
 
     @property
     def parameters(self) -> list[tf.Variable]:
@@ -90,7 +90,7 @@ class MetaLearner:
         """The model's present weights as tensors."""
         return [tf.convert_to_tensor(v) for v in self.variables]
 
-    def _meta_gradients(self, support, query):
+    def meta_gradients(self, support, query):
         """Mean over the episodes of a meta-batch, one after the other through one traced body.
 
         Args:
@@ -99,6 +99,10 @@ class MetaLearner:
         Returns:
             losses (episodes,), gradients shaped as ``parameters``, support losses (episodes, steps).
         """
+        spec = _signature(support, 1), _signature(query, 1)
+        return _traced(self._traced, self._meta_gradients, spec)(support, query)
+
+    def _meta_gradients(self, support, query):
         episodes = tf.shape(next(iter(support[0].values())))[0]
         totals = [tf.zeros(v.shape, v.dtype) for v in self.parameters]
         queries = tf.TensorArray(tf.float32, size=episodes)
@@ -137,19 +141,41 @@ class Adapter:
         self.model, self.variables = model, model.trained_variables
         self.changed = inner_variables(model, self.variables, inner_freeze)
         self._steps, self._rows, self._dropout = steps, rows_a_part, dropout
-        self._descend = tf.function(self._run, reduce_retracing=True, autograph=False)
+        self._traced = {}
 
     def __call__(self, batch, start: Sequence[tf.Tensor], rates: Sequence[tf.Tensor]):
         """The weights after the loop, (steps,) support losses before each step."""
-        return self._descend(batch, list(start), list(rates))
+        batch, parts = in_parts(batch, self._rows)
+        fixed = [[tf.TensorSpec(t.shape, t.dtype) for t in tensors] for tensors in (start, rates)]
+        run = _traced(self._traced, self._run, (_signature(batch, 1), *fixed), parts)
+        return run(batch, list(start), list(rates))
 
-    def _run(self, batch, start, rates):
-        rows = next(iter(batch[2].values())).shape[0]
-        split = None if rows is not None and rows <= self._rows else self._rows
-        loss = BatchLoss(self.model, self.variables, batch, split, self._dropout)
-        loop = InnerLoop(loss, self._steps, parts=loss.parts, changed=self.changed)
-        descent = loop.descend(start, rates)
+    def _run(self, batch, start, rates, parts: int):
+        loss = BatchLoss(self.model, self.variables, batch, parts, self._dropout)
+        descent = InnerLoop(loss, self._steps, parts=parts, changed=self.changed).descend(start, rates)
         return descent.end, descent.losses
+
+
+def _traced(kept: dict, function: Callable, signature: tuple, *options):
+    """``function`` traced for a signature, once; ``options`` are Python arguments behind the tensors."""
+    key = (*map(repr, tf.nest.flatten(signature)), *options)
+    if key not in kept:
+        kept[key] = tf.function(lambda *a: function(*a, *options), input_signature=signature, autograph=False)
+    return kept[key]
+
+
+def _signature(batch, leading: int):
+    """The specification of batches ``(x, y, w)`` of any size in the first ``leading`` axes and any length of text.
+
+    One graph serves them all: a graph of another static shape would round otherwise.
+    """
+    x, y, w = batch
+    opened = {f: tf.TensorSpec([*_free(v, leading)[:-1], None], v.dtype) for f, v in x.items()}
+    return opened, *({n: tf.TensorSpec(_free(v, leading), v.dtype) for n, v in part.items()} for part in (y, w))
+
+
+def _free(t: tf.Tensor, leading: int) -> list:
+    return [None] * leading + list(t.shape[leading:])
 
 
 def first_not_finite(losses: np.ndarray) -> int | None:

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from tf_transfer.backend import tf
 from tf_transfer.inner_loop import InnerLoop, meta_gradient
-from tf_transfer.meta_learner import BatchLoss, inner_variables
+from tf_transfer.meta_learner import BatchLoss, in_parts, inner_variables
 from tf_transfer.strategies.meta import GradientStrategy
 
 
@@ -34,7 +34,7 @@ class MAML(GradientStrategy):
 
     def episode_gradient(self, learner, support, query):
         model, variables = learner.model, learner.variables
-        loss = BatchLoss(model, variables, support, self._split(support), self.inner_dropout)
+        loss = BatchLoss(model, variables, *in_parts(support, self.rows_a_part), self.inner_dropout)
         loop = InnerLoop(
             loss, self.inner_steps, parts=loss.parts, changed=inner_variables(model, variables, self.inner_freeze),
             compiled=self.jit_compile,
@@ -42,7 +42,7 @@ class MAML(GradientStrategy):
         weights = learner.weights()
         rates = self.rates_in_training(learner, [weights[i] for i in loop.changed])
         shares = tf.fill([self.inner_steps], 1 / self.inner_steps) if self.multi_step else None
-        outer = BatchLoss(model, variables, query, self._split(query))
+        outer = BatchLoss(model, variables, *in_parts(query, self.rows_a_part))
         query_loss, gradient, by_rate, losses = meta_gradient(
             loop, outer, weights, rates, query_parts=outer.parts, first_order=self.first_order, step_weights=shares,
         )  # fmt: skip
@@ -51,7 +51,3 @@ class MAML(GradientStrategy):
     def rates_in_training(self, learner, weights) -> list[tf.Tensor]:
         """The inner rate of each changed weight."""
         return self.rates_of(learner.model, weights)
-
-    def _split(self, batch) -> int | None:
-        rows = next(iter(batch[2].values())).shape[0]
-        return None if rows is not None and rows <= self.rows_a_part else self.rows_a_part

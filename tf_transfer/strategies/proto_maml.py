@@ -13,7 +13,7 @@ from tf_transfer.backend import tf
 from tf_transfer.episode_tensors import only_classification
 from tf_transfer.functional import fast_weights
 from tf_transfer.inner_loop import InnerLoop, meta_gradient
-from tf_transfer.meta_learner import BatchLoss, inner_variables
+from tf_transfer.meta_learner import BatchLoss, in_parts, inner_variables
 from tf_transfer.strategies.maml import MAML
 from tf_transfer.strategies.proto_net import prototype_head, set_prototypes
 
@@ -42,12 +42,12 @@ class ProtoMAML(MAML):
         start = list(weights)
         for place, part in zip(places, made):
             start[place] = part
-        loss = BatchLoss(model, variables, support, self._split(support), self.inner_dropout)
+        loss = BatchLoss(model, variables, *in_parts(support, self.rows_a_part), self.inner_dropout)
         loop = InnerLoop(
             loss, self.inner_steps, parts=loss.parts, changed=inner_variables(model, variables, self.inner_freeze),
             compiled=self.jit_compile,
         )  # fmt: skip
-        outer = BatchLoss(model, variables, query, self._split(query))
+        outer = BatchLoss(model, variables, *in_parts(query, self.rows_a_part))
         query_loss, gradient, _, losses = meta_gradient(
             loop, outer, start, self.rates_of(model, [start[i] for i in loop.changed]), query_parts=outer.parts,
             first_order=self.first_order,

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from tf_transfer.backend import keras, tf
 from tf_transfer.inner_loop import InnerLoop
-from tf_transfer.meta_learner import BatchLoss, inner_variables
+from tf_transfer.meta_learner import BatchLoss, in_parts, inner_variables
 from tf_transfer.strategies.meta import GradientStrategy
 
 
@@ -34,9 +34,7 @@ class Reptile(GradientStrategy):
     def episode_gradient(self, learner, support, query):
         batch = tf.nest.map_structure(_stacked, *_of_one_length(support, query))
         variables = learner.variables
-        rows = next(iter(batch[2].values())).shape[0]
-        split = None if rows is not None and rows <= self.rows_a_part else self.rows_a_part
-        loss = BatchLoss(learner.model, variables, batch, split, self.inner_dropout)
+        loss = BatchLoss(learner.model, variables, *in_parts(batch, self.rows_a_part), self.inner_dropout)
         changed = inner_variables(learner.model, variables, self.inner_freeze)
         loop, start = InnerLoop(loss, self.inner_steps, parts=loss.parts, changed=changed), learner.weights()
         descent = loop.descend(start, self.rates_of(learner.model, [start[i] for i in changed]))
