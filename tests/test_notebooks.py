@@ -6,10 +6,18 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = ROOT / "notebooks"
+INTENTS = str(ROOT / "data" / "intents.csv")
 SMALL = {
     "01_quickstart": "ROWS, EPOCHS, SOURCE_ROWS, BUDGETS, SEEDS = 64, 1, 64, [8], 1",
+    "02_meta_learning": f"SINE_STEPS, META_STEPS, EPISODES, INTENTS = 20, 2, 2, {INTENTS!r}",
 }
+SHOWN = {
+    "01_quickstart": ("target_only", "f1_macro", "image/png"),
+    "02_meta_learning": ("proto_net", "diverged", "image/png"),
+}
+"""What the outputs of each must hold."""
 
 
 def test_every_notebook_has_small_settings():
@@ -26,4 +34,4 @@ def test_executes(name, tmp_path):
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     shown = "".join(str(output.get("data", "")) for output in outputs)
-    assert "target_only" in shown and "f1_macro" in shown and "image/png" in shown
+    assert all(text in shown for text in SHOWN[name])

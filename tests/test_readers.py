@@ -215,6 +215,6 @@ def test_data_readme_names_every_asset_its_rows_and_where_it_comes_from():
     for name, entry in registry.ENTRIES.items():
         assert f"`{name}`" in readme
         assert (entry.pip.package if entry.pip else entry.origin) in readme
-    for file in ("reviews.csv", "tickets.jsonl", "duplicates.tsv"):
+    for file in ("reviews.csv", "tickets.jsonl", "duplicates.tsv", "intents.csv"):
         rows = sum(1 for _ in (DATA / file).open()) - (not file.endswith("jsonl"))
         assert f"| `{file}` | {rows} |" in readme

@@ -1,0 +1,106 @@
+"""Strategies on the same episodes: scores and intervals against scikit-learn and scipy."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from sklearn.metrics import accuracy_score
+
+from tests import tiny
+from tf_transfer.episode_evaluation import EpisodeComparison, episode_tables, evaluate_episodes
+from tf_transfer.episodes import EpisodeSampler
+from tf_transfer.errors import DataError
+from tf_transfer.model import TransferModel
+from tf_transfer.strategies import MAML, LinearProbe, ProtoNet
+from tf_transfer.tasks import Task
+
+PROBE = LinearProbe(uses_source=False)
+
+
+@pytest.fixture(scope="module")
+def sampler():
+    words = "ant bee cat dog eel".split()
+    rows = [{"text": f"{w} {'so ' * n}", "animal": w} for w in words for n in range(6)]
+    return EpisodeSampler(pd.DataFrame(rows), "animal", way=3, shot=2, num_query=3, seed=1)
+
+
+@pytest.fixture(scope="module")
+def model():
+    encoder = tiny.make_encoder(texts=("ant bee cat dog eel so",))
+    return TransferModel(encoder, Task("animal", kind="classification", classes=(0, 1, 2)), max_length=12)
+
+
+@pytest.fixture(scope="module")
+def found(sampler, model):
+    before = tiny.snapshot(model)
+    candidates = {"probe": (PROBE, model), "prototypes": (ProtoNet(), model), "far": (MAML(inner_lr=1e25), model)}
+    result = evaluate_episodes(candidates, sampler, sampler.sample(5))
+    assert tiny.same(before, tiny.snapshot(model))
+    return result
+
+
+def test_every_strategy_is_scored_on_every_episode(found, sampler, model):
+    assert found.strategies == ["probe", "prototypes", "far"]
+    assert found.values.groupby("strategy")["episode"].apply(list).to_dict()["probe"] == [0, 1, 2, 3, 4]
+    for strategy, name in ((PROBE, "probe"), (ProtoNet(), "prototypes")):
+        task, support, query = episode_tables(sampler, sampler.episode(3))
+        labels = strategy.adapt(model, support).predict(query, verbose=0)[task.name].labels
+        row = found.values.query("strategy == @name and episode == 3").iloc[0]
+        assert row["accuracy"] == pytest.approx(accuracy_score(query["animal"], labels))
+
+
+def test_labels_are_the_episodes_own_numbers(sampler):
+    episode = sampler.episode(2)
+    task, support, query = episode_tables(sampler, episode)
+    assert task.classes == (0, 1, 2)
+    for table, rows in ((support, episode.support), (query, episode.query)):
+        named = [episode.classes[i] for i in table["animal"]]
+        assert named == sampler.table["animal"].iloc[rows].tolist()
+
+
+def test_a_strategy_that_diverges_is_counted_and_has_no_score(found):
+    table = found.table("accuracy")
+    assert table["diverged"].to_dict() == {"probe": 0, "prototypes": 0, "far": 5}
+    assert np.isnan(table.loc["far", "mean"]) and found.values.query("strategy == 'far'")["accuracy"].isna().all()
+
+
+def made(**values):
+    rows = [{"strategy": s, "episode": i, "diverged": np.isnan(v), "seconds": 1.0, "accuracy": v}
+            for s, found in values.items() for i, v in enumerate(found)]  # fmt: skip
+    return EpisodeComparison(pd.DataFrame(rows))
+
+
+def test_intervals_are_scipys():
+    draws = np.random.default_rng(0)
+    a, b = draws.uniform(size=(2, 30))
+    result = made(a=a, b=b)
+    expected = stats.ttest_1samp(a, 0).confidence_interval(0.95)
+    row = result.table().loc["a"]
+    np.testing.assert_allclose([row["low"], row["high"]], expected)
+    assert (row["mean"], row["median"]) == (pytest.approx(a.mean()), pytest.approx(np.median(a)))
+    gap = result.differences("b", confidence=0.9).loc["a"]
+    np.testing.assert_allclose([gap["low"], gap["high"]], stats.ttest_rel(a, b).confidence_interval(0.9))
+    assert gap["difference"] == pytest.approx((a - b).mean())
+
+
+def test_differences_are_over_the_episodes_that_both_finished():
+    gap = made(a=[0.5, np.nan, 0.9], b=[0.4, 0.1, 0.6]).differences("b").loc["a"]
+    assert (gap["difference"], gap["episodes"]) == (pytest.approx(0.2), 2)
+
+
+def test_it_prints_and_renders(found):
+    assert "prototypes" in str(found) and "<table" in found._repr_html_()
+
+
+def test_bad_input(found, sampler, model):
+    with pytest.raises(DataError, match="needs strategies and episodes"):
+        evaluate_episodes({}, sampler, sampler.sample(1))
+    with pytest.raises(DataError, match="accurac"):
+        found.table("accurac")
+    with pytest.raises(DataError, match="prob"):
+        found.differences("prob")
+    with pytest.raises(DataError, match="confidence"):
+        found.table(confidence=95)
+    rows = EpisodeSampler(sampler.table, None, shot=2, num_query=2)
+    with pytest.raises(DataError, match="task=None"):
+        evaluate_episodes({"probe": (PROBE, model)}, rows, rows.sample(1))
