@@ -42,7 +42,7 @@ def found(sampler, model):
 def test_every_strategy_is_scored_on_every_episode(found, sampler, model):
     assert found.strategies == ["probe", "prototypes", "far"]
     assert found.values.groupby("strategy")["episode"].apply(list).to_dict()["probe"] == [0, 1, 2, 3, 4]
-    for strategy, name in ((PROBE, "probe"), (ProtoNet(), "prototypes")):
+    for strategy, name in ((PROBE, "probe"), (ProtoNet(), "prototypes")):  # noqa: B007 (in the query)
         task, support, query = episode_tables(sampler, sampler.episode(3))
         labels = strategy.adapt(model, support).predict(query, verbose=0)[task.name].labels
         row = found.values.query("strategy == @name and episode == 3").iloc[0]

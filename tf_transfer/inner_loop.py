@@ -6,6 +6,9 @@ Unrolling the loop under one tape makes graph, compile time and memory grow with
 
     v ← ∇L_query(θ_k);  v ← v − H_support(θᵢ) (α v)  for i = k−1 … 0
 
+Where memory is plentiful, the tape runs over k calls of one traced step instead: the intermediate values
+of every step are kept, and none is computed twice. Either way one step is traced, whatever k.
+
 Finn et al. 2017, "Model-Agnostic Meta-Learning", Algorithm 1; the recursion is reverse-mode
 differentiation of gradient descent, as in Maclaurin et al. 2015, "Gradient-based Hyperparameter
 Optimization through Reversible Learning", Algorithm 2, with the points kept instead of recomputed.
@@ -46,13 +49,16 @@ class InnerLoop:
         changed: the places in the list of weights that the loop changes; None for all. The others
             are constant in the loop, but the meta-gradient by them is exact too.
         compiled: run the gradient and the Hessian-vector product through XLA.
+        keep: keep the intermediate values of every step for `meta_gradient` instead of computing them anew.
+            It takes ``steps`` a Python number, one part and no XLA.
     """
 
     def __init__(
         self, support_loss: PartLoss, steps: int, *, parts: int = 1, changed: Sequence[int] | None = None,
-        compiled: bool = False,
+        compiled: bool = False, keep: bool = False,
     ):  # fmt: skip
         self.steps, self.parts, self.changed = steps, parts, changed
+        self.keep = keep and parts == 1 and not compiled and isinstance(steps, int)
         wrap = kernels.compiled if compiled else (lambda f: f)
         self._gradient = wrap(
             lambda weights, part: value_and_gradient(lambda w: support_loss(w, part), weights, self._changed(weights))
@@ -87,6 +93,19 @@ class InnerLoop:
             lambda step, *_: step < self.steps, body, (tf.constant(0), moving, points, losses), parallel_iterations=1
         )
         return Descent(_merged(start, changed, moving), losses, points)
+
+    def unroll(self, start: Sequence[tf.Tensor], rates: Sequence[tf.Tensor]):
+        """`descend` for a tape: the points before each step and at the end, and the losses.
+
+        One traced function is called ``steps`` times; it is not inlined, so the graph holds its body once.
+        """
+        step = tf.function(self._step, autograph=False, experimental_attributes={"_noinline": True})
+        points, losses = [list(start)], []
+        for _ in range(self.steps):
+            loss, moved = step(points[-1], list(rates))
+            losses.append(loss)
+            points.append(_merged(start, self._changed(start), moved))
+        return points, tf.stack(losses) if losses else tf.zeros((0,))
 
     def pull_back(
         self, start, rates, descent: Descent, cotangent: Sequence[tf.Tensor], *, first_order: bool = False, added=None
@@ -175,6 +194,8 @@ def meta_gradient(
         Li et al. 2017, "Meta-SGD", Algorithm 1.
     """
     start = [tf.convert_to_tensor(w) for w in start]
+    if loop.keep and not first_order:
+        return _unrolled(loop, query_loss, start, list(rates), query_parts, step_weights)
     descent = loop.descend(start, rates, keep=True)
 
     def query(weights):
@@ -198,6 +219,22 @@ def meta_gradient(
         for i in range(1, loop.steps)
     ]
     return tf.reduce_sum(tf.stack([*between, loss]) * weights[1:]), gradient, by_rate, descent.losses
+
+
+def _unrolled(loop: InnerLoop, query_loss: PartLoss, start, rates, query_parts: int, step_weights):
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch([start, rates])
+        points, losses = loop.unroll(start, rates)
+        if step_weights is None:
+            counted, shares = points[-1:], [1.0]
+        else:
+            counted, shares = points[1:], tf.unstack(tf.cast(step_weights, losses.dtype), num=loop.steps)
+        found = [
+            share * summed(lambda part, at=at: query_loss(at, part), query_parts) for at, share in zip(counted, shares)
+        ]
+        loss = tf.add_n(found)
+    gradient, by_rate = tape.gradient(loss, [start, rates], unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    return loss, [tf.convert_to_tensor(g) for g in gradient], [tf.convert_to_tensor(g) for g in by_rate], losses
 
 
 def _merged(weights, places, values) -> list[tf.Tensor]:

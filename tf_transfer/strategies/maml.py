@@ -8,11 +8,11 @@ with `first_order`, FOMAML (section 5.2); with `multi_step`, the multi-step loss
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from tf_transfer.backend import tf
 from tf_transfer.inner_loop import InnerLoop, meta_gradient
-from tf_transfer.meta_learner import BatchLoss, in_parts, inner_variables
+from tf_transfer.meta_learner import BatchLoss, in_parts, inner_variables, kept_bytes, machine_bytes
 from tf_transfer.strategies.meta import GradientStrategy
 
 
@@ -24,6 +24,8 @@ class MAML(GradientStrategy):
         first_order: leave the second derivatives out: a third of the cost, another gradient.
         multi_step: every inner step's query loss counts, 1/steps each, not the last alone.
         jit_compile: run the inner gradients through XLA.
+        memory_gb: the most gigabytes that intermediate values of the inner steps may take; where `kept_bytes`
+            estimates more, they are computed twice instead of kept. ``"auto"``: a third of the machine's memory.
     """
 
     name: ClassVar[str] = "maml"
@@ -31,13 +33,14 @@ class MAML(GradientStrategy):
     first_order: bool = False
     multi_step: bool = False
     jit_compile: bool = False
+    memory_gb: float | Literal["auto"] = "auto"
 
     def episode_gradient(self, learner, support, query):
         model, variables = learner.model, learner.variables
         loss = BatchLoss(model, variables, *in_parts(support, self.rows_a_part), self.inner_dropout)
         loop = InnerLoop(
             loss, self.inner_steps, parts=loss.parts, changed=inner_variables(model, variables, self.inner_freeze),
-            compiled=self.jit_compile,
+            compiled=self.jit_compile, keep=self.keeps(model, support),
         )  # fmt: skip
         weights = learner.weights()
         rates = self.rates_in_training(learner, [weights[i] for i in loop.changed])
@@ -51,3 +54,9 @@ class MAML(GradientStrategy):
     def rates_in_training(self, learner, weights) -> list[tf.Tensor]:
         """The inner rate of each changed weight."""
         return self.rates_of(learner.model, weights)
+
+    def keeps(self, model, batch) -> bool:
+        """Whether the intermediate values of all inner steps on a batch are expected to fit ``memory_gb``."""
+        rows = next(iter(batch[2].values())).shape[0]
+        limit = machine_bytes() / 3 if self.memory_gb == "auto" else self.memory_gb * 1e9
+        return kept_bytes(model, rows, self.inner_steps) <= limit

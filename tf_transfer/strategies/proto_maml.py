@@ -45,7 +45,7 @@ class ProtoMAML(MAML):
         loss = BatchLoss(model, variables, *in_parts(support, self.rows_a_part), self.inner_dropout)
         loop = InnerLoop(
             loss, self.inner_steps, parts=loss.parts, changed=inner_variables(model, variables, self.inner_freeze),
-            compiled=self.jit_compile,
+            compiled=self.jit_compile, keep=self.keeps(model, support),
         )  # fmt: skip
         outer = BatchLoss(model, variables, *in_parts(query, self.rows_a_part))
         query_loss, gradient, _, losses = meta_gradient(
