@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -143,7 +144,9 @@ def _score(strategy, model, sampler: EpisodeSampler, episode: Episode, seed: int
     found = {"diverged": diverged, "seconds": time.perf_counter() - start}
     if not diverged:
         y, present = task.encode(query)
-        suite = metrics.suite(task, y[present], scores[present])
+        with warnings.catch_warnings():  # an undefined metric is NaN in its episode; a line for each would be noise
+            warnings.simplefilter("ignore", metrics.UndefinedMetricWarning)
+            suite = metrics.suite(task, y[present], scores[present])
         found |= {metric: suite[metric] for metric in metrics.SCALARS[task.kind]}
     return found, None if isinstance(sampler.way, list | tuple) else adapted
 
