@@ -19,7 +19,7 @@ PROBE = LinearProbe(uses_source=False)
 
 @pytest.fixture(scope="module")
 def sampler():
-    words = "ant bee cat dog eel".split()
+    words = ["ant", "bee", "cat", "dog", "eel"]
     rows = [{"text": f"{w} {'so ' * n}", "animal": w} for w in words for n in range(6)]
     return EpisodeSampler(pd.DataFrame(rows), "animal", way=3, shot=2, num_query=3, seed=1)
 

@@ -154,7 +154,7 @@ def test_sparse_and_unused_gradients_are_dense():
     def loss(w):
         return tf.reduce_sum(tf.gather(w[0], [1, 1, 4]) ** 2)
 
-    value, gradient = value_and_gradient(loss, weights)
+    _, gradient = value_and_gradient(loss, weights)
     expected = np.zeros((5, 2))
     expected[1], expected[4] = 4 * table[1], 2 * table[4]
     np.testing.assert_allclose(gradient[0], expected, rtol=1e-6)

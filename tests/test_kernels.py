@@ -99,3 +99,97 @@ def test_other_models_keep_their_activation():
     assert any(v is kernels.fused_gelu for v in own) and not any(v is gelu for v in own)
     other = transformers.TFBertModel(encoder.config)
     assert not any(v is kernels.fused_gelu for layer in other._flatten_layers() for v in vars(layer).values())
+
+
+# -- dropout ------------------------------------------------------------------------------------------
+
+
+def test_the_gradient_of_dropout_is_its_mask():
+    x, seed = tf.constant(np.random.default_rng(0).normal(size=(40, 30)), tf.float32), tf.constant([5, 6])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = kernels.dropout(x, 0.25, seed)
+    kept = y.numpy() != 0
+    np.testing.assert_allclose(tape.gradient(y, x), kept / np.float32(0.75), rtol=1e-6)
+    np.testing.assert_allclose(y, np.where(kept, x / np.float32(0.75), 0), rtol=1e-6)
+    assert kernels.dropout(x, 0.0, seed) is x
+
+
+def test_masks_of_neighbouring_layers_steps_and_places_are_not_correlated():
+    """Each correlation of a million entries has deviation .001; 5 of them is one in two million."""
+    ones = tf.ones((1000, 1000))
+
+    def centred(layer, step):
+        return (kernels.dropout(ones, 0.1, tf.constant([layer, step])).numpy() > 0) - 0.9
+
+    base = centred(3, 3)
+    assert abs(base.mean()) < 5 * 0.3 / 1000
+    others = [centred(*at) for at in ((4, 3), (3, 4), (4, 4), (2, 4), (1012, 3))]
+    shifted = [np.roll(base, 1, axis) for axis in (0, 1)]
+    for other in (*others, *shifted):
+        assert abs((base * other).mean()) < 5 * 0.09 / 1000
+
+
+# -- layer normalisation ------------------------------------------------------------------------------
+
+SHAPE, EPSILON = (3, 4, 24), 1e-12
+X, GAMMA, BETA, UP, ALONG = (
+    np.random.default_rng(seed).normal(size=SHAPE if seed in (0, 3, 4) else SHAPE[-1:]) for seed in range(5)
+)
+
+
+def written_out(x, gamma, beta, epsilon):
+    centred = x - tf.reduce_mean(x, -1, keepdims=True)
+    variance = tf.reduce_mean(centred * centred, -1, keepdims=True)
+    return centred * tf.math.rsqrt(variance + epsilon) * gamma + beta
+
+
+def norm_derivatives(function, dtype):
+    """Value, gradients by (x, gamma, beta), and those of the directional derivative along `ALONG`."""
+    at = [tf.constant(v, dtype) for v in (X, GAMMA, BETA)]
+    with tf.GradientTape() as outer:
+        outer.watch(at)
+        with tf.GradientTape() as inner:
+            inner.watch(at)
+            value = function(*at, EPSILON)
+            loss = tf.reduce_sum(tf.sin(value) * UP.astype(dtype))
+        first = inner.gradient(loss, at)
+        along = tf.reduce_sum(first[0] * ALONG.astype(dtype))
+    return [v.numpy() for v in (value, *first, *outer.gradient(along, at))]
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-10), ("float32", 2e-4)])
+def test_layer_norm_and_its_first_and_second_derivatives(dtype, tolerance):
+    expected = norm_derivatives(written_out, "float64")
+    for found, exact in zip(norm_derivatives(kernels.layer_norm, dtype), expected):
+        np.testing.assert_allclose(found, exact, rtol=0, atol=tolerance * np.abs(exact).max())
+
+
+def test_layer_norm_is_keras_layer_to_first_order_and_not_to_second():
+    def keras_layer(x, gamma, beta, epsilon):
+        layer = keras.layers.LayerNormalization(epsilon=epsilon, dtype="float64")
+        layer.build(x.shape)
+        layer.__dict__["gamma"], layer.__dict__["beta"] = gamma, beta
+        return layer(x)
+
+    ours, theirs = (norm_derivatives(f, "float64") for f in (kernels.layer_norm, keras_layer))
+    for a, b in zip(ours[:4], theirs[:4]):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
+    assert np.abs(ours[4] - theirs[4]).max() > 1e-3
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2", "albert", "mpnet", "electra"])
+def test_every_keras_layer_norm_of_an_encoder_is_replaced(family):
+    encoder = tiny.make_encoder(family)
+    layers = [v for v in encoder.transformer._flatten_layers() if isinstance(v, keras.layers.LayerNormalization)]
+    assert layers and all("call" in vars(layer) for layer in layers)
+
+
+def test_layer_norm_in_half_precision_computes_in_single():
+    layer = keras.layers.LayerNormalization(epsilon=EPSILON, dtype="mixed_bfloat16")
+    layer.build((None, 24))
+    x = tf.constant(X[0] * 1e3, tf.bfloat16)
+    found = kernels._normalisation(layer)(x)
+    assert found.dtype == tf.bfloat16
+    exact = written_out(tf.cast(x, tf.float64), 1.0, 0.0, EPSILON)
+    np.testing.assert_allclose(tf.cast(found, tf.float64), exact, atol=2e-2)

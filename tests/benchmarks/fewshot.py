@@ -4,7 +4,7 @@
 
 Meta-training sees the intents of 6 domains, early stopping those of 2, the episodes those of 2 others. What
 a strategy needs no meta-training for starts from the pretrained encoder. A setting that is done is kept in
-FOLDER and not done again. A setting takes BERT-tiny about half an hour on two cores; ``--encoder minilm`` takes some hours.
+FOLDER and not done again. A setting takes BERT-tiny about half an hour on two cores, and MiniLM some hours.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from tf_transfer.strategies import ANIL, MAML, MetaSGD, ProtoMAML, ProtoNet, Rep
 from tf_transfer.strategies.proto_net import prototype_head
 from tf_transfer.tasks import Task
 
-WORDS = {f"c{i}": w for i, w in enumerate("ant bee cat dog eel fox gnu hen".split())}
+WORDS = {f"c{i}": w for i, w in enumerate(["ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen"])}
 
 
 def make_intents(rows: int = 80, seed: int = 0) -> pd.DataFrame:
