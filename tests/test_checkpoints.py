@@ -199,3 +199,13 @@ def test_weights_of_another_model_are_refused_and_change_nothing(folder, case):
     with pytest.raises(CheckpointError, match="does not fit the model"):
         load_state(model, path)
     assert tiny.same(before, tiny.snapshot(model))
+
+
+def test_a_flipped_bit_is_found(tmp_path):
+    tiny.make_model().save(tmp_path / "model")
+    path = tmp_path / "model" / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError):
+        load_model(tmp_path / "model")

@@ -375,3 +375,12 @@ def test_a_process_ends_with_code_2_and_one_message(tmp_path, arguments, expecte
     assert done.stdout == ""
     assert done.stderr.lstrip().startswith(f"tf-transfer: {expected}")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("label", "name", "kind"),
+    [("stars", "stars", "auto"), ("stars:regression", "stars", "regression"), ("a:b", "a:b", "auto")],
+)
+def test_a_label_may_name_its_kind(label, name, kind):
+    task = cli._task(label, ["text", "stars", "a:b"])
+    assert (task.name, task.kind) == (name, kind)

@@ -356,3 +356,25 @@ def test_an_experiment_is_checked_without_tensorflow():
         "except DataError: sys.exit('tensorflow' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_text_file_of_another_form_is_read_as_it_says(tmp_path):
+    table = make_table(6, seed=0)
+    table.loc[0, "text"], table.loc[2, "text"] = "a café, late", " "
+    table.to_csv(tmp_path / "films.csv", sep=";", encoding="latin-1", index=False)
+    make_table(20, seed=1).to_csv(tmp_path / "tweets.csv", index=False)
+    films = {"path": "films.csv", "delimiter": ";", "encoding": "latin-1", "drop_empty": True}
+    found = load_experiment(write(tmp_path, in_file(sources={"films": films}))).load_sources()["films"]
+    assert len(found) == 5 and found["text"][0] == "a café, late"
+    assert found["stars"].tolist() == table["stars"].drop(2).tolist()
+    wrong = load_experiment(write(tmp_path, in_file(sources={"films": films | {"encoding": "utf-8"}})))
+    with pytest.raises(DataError, match="utf-8"):
+        wrong.load_sources()
+
+
+def test_a_split_keeps_the_shares_of_a_column():
+    table = make_table(40, seed=1)
+    table["mood"] = ["glad"] * 30 + ["sad"] * 10
+    target = {"data": table, "test_size": 8, "stratify": "mood"}
+    _, test = load_experiment(make_experiment(targets={"tweets": target})).load_target("tweets")
+    assert test["mood"].value_counts().to_dict() == {"glad": 6, "sad": 2}

@@ -472,3 +472,21 @@ def test_all_weights_are_the_models_own():
 def test_compile_refuses_what_it_would_ignore(fresh, options, message):
     with pytest.raises(DataError, match=re.escape(message)):
         fresh.compile(**options)
+
+
+def test_a_resumed_run_follows_the_learning_rates_of_the_whole_run():
+    class Rates(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            self.found = []
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.found.append(float(self.model.optimizer._learning_rate(self.model.optimizer.iterations - 1)))
+
+    rates, table, model = Rates(), tiny.make_table(12), tiny.make_model([PLAIN])
+    options = {"batch_size": 4, "verbose": 0, "callbacks": [rates]}
+    model.compile(run_eagerly=True)
+    model.fit(table, epochs=2, **options)
+    whole = rates.found
+    model.compile(run_eagerly=True)
+    model.fit(table, epochs=2, initial_epoch=1, **options)
+    assert len(whole) == 6 and rates.found == pytest.approx(whole[3:])

@@ -20,10 +20,12 @@ def blocks(language: str) -> list[str]:
 
 def test_python_runs(tmp_path):
     (tmp_path / "data").symlink_to(ROOT / "data")
-    (snippet,) = blocks("python")
-    ran = subprocess.run([sys.executable, "-c", snippet], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    training, episodes = blocks("python")
+    code = f"{training}\n{episodes}"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert ran.returncode == 0, ran.stderr
     assert "f1_macro" in ran.stdout and "sentiment:positive" in ran.stdout
+    assert "relative error of the meta-gradient" in ran.stdout and "diverged" in ran.stdout
     assert (tmp_path / "runs" / "reviews" / "model.safetensors").is_file()
 
 

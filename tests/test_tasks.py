@@ -6,6 +6,7 @@ import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
 from tf_transfer.errors import DataError
+from tf_transfer.labels import encode_labels
 from tf_transfer.predictions import Prediction, Predictions
 from tf_transfer.tasks import Task, infer_kind, infer_tasks
 
@@ -239,3 +240,14 @@ def test_predictions_decode_and_export():
     assert list(table.columns) == ["y", "y:refund", "y:delay", "tags", "tags:a", "tags:b", "stars"]
     assert table["y:delay"].tolist() == [0.8, 0.3]
     assert table["stars"].tolist() == [1.5, 2.0]
+
+
+def test_classes_that_are_numbers_and_text_at_once_are_refused():
+    with pytest.raises(DataError, match="must be all text or all numbers"):
+        Task("x").resolve(pd.DataFrame({"x": pd.Series([1, "1", 2, "two"], dtype=object)}))
+
+
+def test_a_class_weight_of_0_takes_its_rows_out_of_the_loss():
+    task = Task("x", kind="classification", classes=("a", "b"), class_weight={"a": 0})
+    _, w = encode_labels([task], pd.DataFrame({"x": ["a", "b", "a", None]}))
+    assert w["x"].tolist() == [0, 1, 0, 0]

@@ -1,8 +1,9 @@
-"""TensorFlow, Keras and transformers, imported after the version check and without start-up notes."""
+"""TensorFlow, Keras and transformers, imported at their first use, after the version check, without start-up notes."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 import tempfile
@@ -37,12 +38,28 @@ def _without_notes() -> Iterator[None]:
             os.close(kept)
 
 
-check_versions()
-with _without_notes():
-    import tensorflow as tf
-    import tf_keras as keras
-    import transformers
+@functools.cache
+def _load() -> dict:
+    check_versions()
+    with _without_notes():
+        import tensorflow
+        import tf_keras
+        import transformers
 
-    tf.config.list_logical_devices()  # the devices' notes come at their first use
+        tensorflow.config.list_logical_devices()  # the devices' notes come at their first use
+    return {"tf": tensorflow, "keras": tf_keras, "transformers": transformers}
+
+
+class _Lazy:
+    """Stands in for a module until one of its names is wanted."""
+
+    def __init__(self, name: str):
+        self._module = name
+
+    def __getattr__(self, name: str):
+        return getattr(_load()[self._module], name)
+
+
+tf, keras, transformers = map(_Lazy, ("tf", "keras", "transformers"))
 
 __all__ = ["keras", "tf", "transformers"]

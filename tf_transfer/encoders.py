@@ -40,7 +40,10 @@ class Encoder(keras.layers.Layer):
                 f"Received a {transformer.config.model_type} model.\nUse pooling='last' or 'mean'."
             )
         # [seed, step]: dropout masks are a function of it alone, so that a run can be repeated.
-        self.dropout_state = tf.Variable([0, 0], trainable=False, dtype=tf.int32, name="dropout_state")
+        self.dropout_state = tf.Variable(
+            [0, 0], trainable=False, dtype=tf.int32, name="dropout_state",
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )  # fmt: skip
         gelu = transformers.activations_tf.get_tf_activation("gelu")
         kernels.install(transformer, self.dropout_state, gelu)
         freeze(self, "none")

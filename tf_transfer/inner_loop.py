@@ -17,9 +17,9 @@ Optimization through Reversible Learning", Algorithm 2, with the points kept ins
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
-from tf_transfer import kernels
 from tf_transfer.backend import tf
 from tf_transfer.functional import PartLoss, hessian_vector_product, summed, value_and_gradient
 
@@ -59,7 +59,7 @@ class InnerLoop:
     ):  # fmt: skip
         self.steps, self.parts, self.changed = steps, parts, changed
         self.keep = keep and parts == 1 and not compiled and isinstance(steps, int)
-        wrap = kernels.compiled if compiled else (lambda f: f)
+        wrap = functools.partial(tf.function, jit_compile=True, autograph=False) if compiled else (lambda f: f)
         self._gradient = wrap(
             lambda weights, part: value_and_gradient(lambda w: support_loss(w, part), weights, self._changed(weights))
         )
@@ -77,6 +77,8 @@ class InnerLoop:
         """
         changed = self._changed(start)
         moving = [start[i] for i in changed]
+        if isinstance(self.steps, int) and self.steps == 0:
+            return Descent(list(start), tf.zeros((0,)), [])
         points = [
             tf.TensorArray(m.dtype, size=self.steps if keep else 0, element_shape=m.shape, clear_after_read=False)
             for m in moving
@@ -124,6 +126,8 @@ class InnerLoop:
             ``(gradient, rate_gradient)``: shaped as ``start`` and as ``rates``.
         """
         changed = self._changed(start)
+        if isinstance(self.steps, int) and self.steps == 0:
+            return list(cotangent), [tf.zeros_like(r) for r in rates]
 
         def body(step, cotangent, rate_gradient):
             step -= 1

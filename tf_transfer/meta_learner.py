@@ -123,7 +123,43 @@ class MetaLearner:
             losses (episodes,), gradients shaped as ``parameters``, support losses (episodes, steps).
         """
         spec = _signature(support, 1), _signature(query, 1)
-        return _traced(self._traced, self._meta_gradients, spec)(support, query)
+        function = self._meta_gradients if self.replicas == 1 else self._shared_meta_gradients
+        return _traced(self._traced, function, spec)(support, query)
+
+    @property
+    def replicas(self) -> int:
+        """Devices that share the episodes of a meta-batch, under the `tf.distribute` strategy of the model."""
+        return self.model.distribute_strategy.num_replicas_in_sync
+
+    def _shared_meta_gradients(self, support, query):
+        strategy = self.model.distribute_strategy
+
+        def share():
+            number = tf.distribute.get_replica_context().replica_id_in_sync_group
+            size = tf.shape(next(iter(support[0].values())))[0] // self.replicas
+            mine = slice(number * size, (number + 1) * size)
+            return self._meta_gradients(*tf.nest.map_structure(lambda t: t[mine], (support, query)))
+
+        losses, gradients, inner = strategy.run(share)
+        losses, inner = (tf.concat(strategy.experimental_local_results(v), 0) for v in (losses, inner))
+        return losses, [strategy.reduce("MEAN", g, axis=None) for g in gradients], inner
+
+    def apply_gradients(self, optimizer, gradients: Sequence[tf.Tensor]) -> None:
+        """One step of ``optimizer``, the same on every replica."""
+        if self.replicas == 1:
+            optimizer.apply_gradients(zip(gradients, self.parameters))
+            return
+        key = "apply", id(optimizer)
+        if key not in self._traced:
+
+            def step(*gradients):
+                pairs = list(zip(gradients, self.parameters))
+                optimizer.apply_gradients(pairs, skip_gradients_aggregation=True)
+
+            self._traced[key] = tf.function(
+                lambda *g: self.model.distribute_strategy.run(step, args=g), autograph=False
+            )
+        self._traced[key](*gradients)
 
     def _meta_gradients(self, support, query):
         episodes = tf.shape(next(iter(support[0].values())))[0]

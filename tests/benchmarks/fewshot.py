@@ -60,7 +60,7 @@ def strategies(way: int, shot: int, steps: int) -> dict:
     return {
         "maml": MAML(**outer, **inner),
         "fomaml": MAML(first_order=True, **outer, **inner),
-        "anil": ANIL(**outer),
+        "anil": ANIL(**outer, inner_lr=0.1),
         "meta_sgd": MetaSGD(**outer, **inner),
         "reptile": Reptile(steps=steps, meta_batch=META_BATCH, inner_lr=0.05),
         "proto_net": ProtoNet(**outer),

@@ -29,7 +29,7 @@ class ANIL(GradientStrategy):
     name: ClassVar[str] = "anil"
 
     inner_steps: int = 10
-    inner_lr: float = 0.1
+    inner_lr: float = 0.01
     inner_freeze: str | int = "all"
     first_order: bool = False
 

@@ -84,6 +84,12 @@ class MetaStrategy(Strategy):
         sampler = self._sampler(model, source, seed)
         model.encoder.reseed(seed)
         tensors, learner = EpisodeTensors(model, sampler), self._learner(model)
+        if self.meta_batch % learner.replicas:
+            raise DataError(
+                "The episodes of a meta-batch are shared out equally.\n"
+                f"Received meta_batch={self.meta_batch} for {learner.replicas} replicas.\n"
+                f"Give a multiple of {learner.replicas}."
+            )
         check = None if validation is None else self._validation(model, validation, sampler, validation_episodes)
         optimizer, total = self._optimizer(model), self.steps if steps is None else steps
         bar = keras.utils.Progbar(total, verbose=int(verbose == "auto" or verbose)) if verbose else None
@@ -110,7 +116,7 @@ class MetaStrategy(Strategy):
         episodes = sampler.sample(self.meta_batch, start=step * self.meta_batch)
         losses, gradients, inner = learner.meta_gradients(*tensors(episodes))
         self._check_finite(losses.numpy(), inner.numpy(), episodes, step)
-        optimizer.apply_gradients(zip(gradients, learner.parameters))
+        learner.apply_gradients(optimizer, gradients)
         learner.model.encoder.next_dropout()
         return losses.numpy()
 
@@ -128,7 +134,10 @@ class MetaStrategy(Strategy):
     def _optimizer(self, model):
         rate = model.auto_learning_rate if self.learning_rate == "auto" else self.learning_rate
         kind = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}[self.outer_optimizer]
-        return kind(rate, global_clipnorm=self.clip_norm)
+        with model.distribute_strategy.scope():
+            optimizer = kind(rate, global_clipnorm=self.clip_norm)
+            optimizer.build(self._learner(model).parameters)
+        return optimizer
 
     def _validation(self, model, validation, sampler, count: int):
         from tf_transfer.episodes import check_class_disjoint
@@ -148,7 +157,8 @@ class MetaStrategy(Strategy):
         """The strategy's traced functions on this model, kept with the model."""
         kept = model.__dict__.setdefault("_learners", {})
         if ("learn", self) not in kept:
-            kept["learn", self] = MetaLearner(model, self.episode_gradient, self.extra_variables(model))
+            with model.distribute_strategy.scope():
+                kept["learn", self] = MetaLearner(model, self.episode_gradient, self.extra_variables(model))
         return kept["learn", self]
 
     def _fitted(self, model, learner):

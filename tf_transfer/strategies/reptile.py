@@ -29,7 +29,7 @@ class Reptile(GradientStrategy):
     name: ClassVar[str] = "reptile"
 
     inner_steps: int = 5
-    inner_lr: float = 0.05
+    inner_lr: float = 0.01
 
     def episode_gradient(self, learner, support, query):
         batch = tf.nest.map_structure(_stacked, *_of_one_length(support, query))
@@ -41,7 +41,8 @@ class Reptile(GradientStrategy):
         return descent.losses[-1], [a - b for a, b in zip(start, descent.end)], descent.losses
 
     def _optimizer(self, model):
-        return keras.optimizers.SGD(0.5 if self.learning_rate == "auto" else self.learning_rate)
+        with model.distribute_strategy.scope():
+            return keras.optimizers.SGD(0.5 if self.learning_rate == "auto" else self.learning_rate)
 
 
 def _stacked(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
