@@ -11,7 +11,7 @@ NOTEBOOKS = ROOT / "notebooks"
 INTENTS = str(ROOT / "data" / "intents.csv")
 SMALL = {
     "01_quickstart": "ROWS, EPOCHS, SOURCE_ROWS, BUDGETS, SEEDS = 64, 1, 64, [8], 1",
-    "02_meta_learning": f"SINE_STEPS, META_STEPS, EPISODES, INTENTS = 20, 2, 2, {INTENTS!r}",
+    "02_meta_learning": f"SINE_STEPS, META_STEPS, EPISODES, INNER, INTENTS = 20, 2, 2, [0, 2], {INTENTS!r}",
 }
 SHOWN = {
     "01_quickstart": ("target_only", "f1_macro", "image/png"),

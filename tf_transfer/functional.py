@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from tf_transfer.backend import keras, tf
 from tf_transfer.errors import DataError, TrainingError, listed
 
-Loss = Callable[[Sequence[tf.Tensor]], tf.Tensor]
+Loss = Callable[[Sequence["tf.Tensor"]], "tf.Tensor"]
 """A scalar from a list of weights."""
 
-PartLoss = Callable[[Sequence[tf.Tensor], "int | tf.Tensor"], tf.Tensor]
+PartLoss = Callable[[Sequence["tf.Tensor"], "int | tf.Tensor"], "tf.Tensor"]
 """A scalar from a list of weights and the number of a part of the rows; the loss is the sum over parts."""
 
 
