@@ -28,8 +28,8 @@ class EpisodeTensors:
 
     def __init__(self, model, sampler: EpisodeSampler):
         self.tokens = model.tokenise(sampler.table)
-        per_class = {"support": sampler._shots[1], "query": sampler.num_query}
-        self._rows = {part: rows * sampler._ways[1] for part, rows in per_class.items()}
+        per_class = {"support": sampler.shots[1], "query": sampler.num_query}
+        self._rows = {part: rows * sampler.ways[1] for part, rows in per_class.items()}
         self._ladder = bucket_lengths(self.tokens.lengths, self.tokens.limit)
         self.by_class = sampler.task is not None and sampler.task.kind == "classification"
         if self.by_class:

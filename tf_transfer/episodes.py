@@ -1,4 +1,4 @@
-"""Episodes: small support and query sets drawn from a table's labels, and class-disjoint splits.
+"""Episodes: small support and query sets drawn from a table's labels.
 
 Vinyals et al., Matching Networks for One Shot Learning, 2016, https://arxiv.org/abs/1606.04080.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -112,6 +112,7 @@ class EpisodeSampler:
         task: the task, resolved, or None.
         classes: all classes that episodes are drawn from.
         domains: all domains that episodes are drawn from.
+        ways, shots: (lowest, highest) number of classes, and of support rows of one; (1, 1) where there are no classes.
 
     Raises:
         DataError: a class, a domain or the table is too small, a column is missing, or an
@@ -136,11 +137,11 @@ class EpisodeSampler:
         self.way, self.shot, self.num_query, self.seed = way, shot, num_query, seed
         self.domain, self.balanced, self.drop_small = domain, balanced, drop_small
         classifies = self.task is not None and self.task.kind == "classification"
-        self._ways = _read_range("way", way, 2) if classifies else (1, 1)
-        self._shots = _read_range("shot", shot, 1)
-        _check_whole("num_query", num_query, 1)
-        _check_whole("seed", seed, 0)
-        if not balanced and (not classifies or self._shots[0] == self._shots[1]):
+        self.ways = _read_range("way", way, 2) if classifies else (1, 1)
+        self.shots = _read_range("shot", shot, 1)
+        check_whole("num_query", num_query, 1)
+        check_whole("seed", seed, 0)
+        if not balanced and (not classifies or self.shots[0] == self.shots[1]):
             raise DataError(
                 "balanced=False draws a shot for each class, so it needs a classification and a range of shots.\n"
                 f"Received shot={shot!r} and {f'a {self.task.kind}' if self.task else 'task=None'}.\n"
@@ -157,12 +158,12 @@ class EpisodeSampler:
         Raises:
             DataError: ``index`` is no whole number of at least 0.
         """
-        _check_whole("index", index, 0)
+        check_whole("index", index, 0)
         rng = np.random.default_rng([self.seed, index])
         pool = self._pools[rng.integers(len(self._pools))]
-        way = rng.integers(*self._ways, endpoint=True)
+        way = rng.integers(*self.ways, endpoint=True)
         drawn = rng.choice(len(pool.classes), way, replace=False)
-        shots = rng.integers(*self._shots, size=1 if self.balanced else way, endpoint=True)
+        shots = rng.integers(*self.shots, size=1 if self.balanced else way, endpoint=True)
         support, query = [], []
         for number, shot in zip(drawn, np.broadcast_to(shots, way)):
             rows = rng.choice(pool.rows[number], shot + self.num_query, replace=False)
@@ -177,87 +178,12 @@ class EpisodeSampler:
         Raises:
             DataError: ``count`` is no whole number of at least 1, or ``start`` of at least 0.
         """
-        _check_whole("count", count, 1)
-        _check_whole("start", start, 0)
+        check_whole("count", count, 1)
+        check_whole("start", start, 0)
         return [self.episode(index) for index in range(start, start + count)]
 
     def __iter__(self) -> Iterator[Episode]:
         return map(self.episode, itertools.count())
-
-
-def split_classes(
-    table: pd.DataFrame,
-    task: Task | str,
-    *,
-    validation: int | float,
-    test: int | float,
-    seed: int = 0,
-    by: str | None = None,
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Deal out a table's classes at random to meta-training, meta-validation and meta-test.
-
-    Args:
-        task: a classification, or the column of its labels; rows without a label are left out.
-        validation: number of classes, or their share in (0, 1), rounded up.
-        test: likewise.
-        seed: the same seed gives the same split.
-        by: column of groups of classes, each of which goes to one split as a whole;
-            ``validation`` and ``test`` then count groups.
-
-    Returns:
-        train, validation, test: rows in the table's order, each with a new index from 0. No
-        class is in two of them.
-
-    Raises:
-        DataError: no class would be left for a split, a class is in two groups, or a labelled
-            row has no group.
-    """
-    task = resolve_task(table, task, ("classification",))
-    y, present = task.encode(table)
-    units = y.astype(np.int64) if by is None else _group_classes(table, task, y, present, by)
-    _check_whole("seed", seed, 0)
-    dealt = np.random.default_rng(seed).permutation(np.unique(units[present]))
-    sizes = [_read_share(n, v, len(dealt)) for n, v in (("validation", validation), ("test", test))]
-    if sum(sizes) >= len(dealt):
-        what = "classes" if by is None else f"groups of column {by!r}"
-        raise DataError(
-            f"`validation` + `test` must leave {what} for training.\n"
-            f"Received validation={validation!r}, test={test!r}, together {sum(sizes)} of {len(dealt)} {what}.\n"
-            f"Lower them to at most {len(dealt) - 1} together."
-        )
-    held = dealt[: sizes[0]], dealt[sizes[0] : sum(sizes)]
-    chosen = [present & np.isin(units, part) for part in (dealt[sum(sizes) :], *held)]
-    return tuple(table[rows].reset_index(drop=True) for rows in chosen)
-
-
-def check_class_disjoint(splits: Mapping[str, pd.DataFrame | EpisodeSampler], task: Task | str | None = None) -> None:
-    """Checks that no class is in two splits.
-
-    Args:
-        splits: by name, samplers (the classes that they draw) or tables (the classes that they hold).
-        task: of the tables; samplers bring their own.
-
-    Raises:
-        DataError: two splits share a class; the message names both and the classes.
-    """
-    tables = {name: split for name, split in splits.items() if not isinstance(split, EpisodeSampler)}
-    classes = {name: split.classes for name, split in splits.items() if name not in tables}
-    if tables:
-        if task is None:
-            raise DataError(f"Tables need a task to tell their classes.\nReceived task=None with {listed(tables)}.")
-        task = resolve_task(pd.concat(list(tables.values()), ignore_index=True), task, ("classification",))
-    for name, table in tables.items():
-        y, present = task.encode(table, f"the table {name!r}")
-        classes[name] = [task.classes[i] for i in np.unique(y[present])]
-    for a, b in itertools.combinations(splits, 2):
-        in_b = set(map(str, classes[b]))
-        shared = [c for c in classes[a] if str(c) in in_b]
-        if shared:
-            raise DataError(
-                f"Splits {a!r} and {b!r} must have no class in common.\n"
-                f"Received {len(shared)} in both: {listed(shared)}.\n"
-                "Deal the classes out with split_classes(), or drop these rows from one of them."
-            )
 
 
 def resolve_task(table: pd.DataFrame, task: Task | str, kinds: tuple[str, ...]) -> Task:
@@ -312,7 +238,7 @@ def _find_pools(table: pd.DataFrame, task: Task | None, domain: str | None) -> l
 
 def _fitting(sampler: EpisodeSampler, pools: list[_Pool]) -> list[_Pool]:
     """The pools, without what is too small where the sampler leaves it out."""
-    need = sampler._shots[1] + sampler.num_query
+    need = sampler.shots[1] + sampler.num_query
     small = [
         (len(rows), _place(pool.domain, label))
         for pool in pools
@@ -322,8 +248,8 @@ def _fitting(sampler: EpisodeSampler, pools: list[_Pool]) -> list[_Pool]:
     if small and not sampler.drop_small:
         raise _too_few_rows(sampler, *min(small), len(small))
     pools = [_without_small(pool, need) for pool in pools]
-    kept = [pool for pool in pools if len(pool.classes) >= sampler._ways[1]]
-    if not kept and sampler._ways == (1, 1):
+    kept = [pool for pool in pools if len(pool.classes) >= sampler.ways[1]]
+    if not kept and sampler.ways == (1, 1):
         raise _too_few_rows(sampler, *max(small), len(small))
     if not kept or (len(kept) < len(pools) and not sampler.drop_small):
         raise _too_few_classes(sampler, pools, need)
@@ -343,12 +269,12 @@ def _place(domain, label=None) -> str:
 
 
 def _too_few_rows(sampler: EpisodeSampler, count: int, place: str, others: int) -> DataError:
-    spare = count - sampler._shots[1]
+    spare = count - sampler.shots[1]
     if spare >= 1:
         remedy = f"Lower num_query to {spare}"
     else:
         remedy = f"Lower shot and num_query to {count} together" if count > 1 else "Add rows"
-    unit = "class" if sampler._ways != (1, 1) else "domain" if sampler.domain else ""
+    unit = "class" if sampler.ways != (1, 1) else "domain" if sampler.domain else ""
     if unit and not sampler.drop_small:
         plural = "classes" if unit == "class" else "domains"
         remedy += f", or leave such {plural} out with drop_small=True"
@@ -377,40 +303,9 @@ def _too_few_classes(sampler: EpisodeSampler, pools: list[_Pool], need: int) -> 
     )
 
 
-def _group_classes(table: pd.DataFrame, task: Task, y: np.ndarray, present: np.ndarray, by: str) -> np.ndarray:
-    numbers, names = read_domains(table, by)
-    alone = np.flatnonzero(present & (numbers < 0))
-    if len(alone):
-        raise DataError(
-            f"Every labelled row must have a group in column {by!r}.\n"
-            f"Received {len(alone)} rows without, first row {alone[0]}.\nFill the group in, or drop these rows."
-        )
-    pairs = np.unique(np.stack([y[present], numbers[present]], 1), axis=0)
-    twice = np.flatnonzero(pairs[1:, 0] == pairs[:-1, 0])
-    if len(twice):
-        label, first = pairs[twice[0]]
-        raise DataError(
-            f"Every class must be in one group of column {by!r}.\n"
-            f"Received class {task.classes[label]!r} in {names[first]!r} and {names[pairs[twice[0] + 1, 1]]!r}.\n"
-            "Mend the groups, or split without by."
-        )
-    return numbers
-
-
-def _read_share(name: str, value, count: int) -> int:
-    if _is_whole(value) and value >= 1:
-        return int(value)
-    if isinstance(value, float) and 0 < value < 1:
-        return int(np.ceil(count * value - 1e-9))
-    raise DataError(
-        f"`{name}` must be a number of at least 1, or a share in (0, 1).\nReceived {name}={value!r}.\n"
-        f"Give for instance {name}=0.2."
-    )
-
-
 def _read_range(name: str, value, least: int) -> tuple[int, int]:
     pair = tuple(value) if isinstance(value, list | tuple) else (value, value)
-    if len(pair) != 2 or not all(map(_is_whole, pair)) or not least <= pair[0] <= pair[1]:
+    if len(pair) != 2 or not all(map(is_whole, pair)) or not least <= pair[0] <= pair[1]:
         raise DataError(
             f"`{name}` must be a whole number of at least {least}, or two of them (low, high), low <= high.\n"
             f"Received {name}={value!r}.\nGive for instance {name}=5 or {name}=({least}, 10)."
@@ -418,12 +313,12 @@ def _read_range(name: str, value, least: int) -> tuple[int, int]:
     return int(pair[0]), int(pair[1])
 
 
-def _check_whole(name: str, value, least: int) -> None:
-    if not _is_whole(value) or value < least:
+def check_whole(name: str, value, least: int) -> None:
+    if not is_whole(value) or value < least:
         raise DataError(f"`{name}` must be a whole number of at least {least}.\nReceived {name}={value!r}.")
 
 
-def _is_whole(value) -> bool:
+def is_whole(value) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 

@@ -54,8 +54,7 @@ class TransferModel(Network):
     def resolve(self, table: pd.DataFrame) -> None:
         """Reads the kinds and classes that are still open from a table, and makes the heads."""
         if not self.heads:
-            self.tasks = [t.resolve(table) for t in self.tasks]
-            self._make_heads()
+            self.set_tasks([t.resolve(table) for t in self.tasks])
 
     def copy(self, out: TransferModel | None = None, tasks: Sequence[Task] | None = None) -> TransferModel:
         """A model of the same weights in variables of its own, not compiled.

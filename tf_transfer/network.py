@@ -43,6 +43,11 @@ class Network(keras.Model):
         self.built = True
         self._make_heads()
 
+    def set_tasks(self, tasks: Sequence[Task]) -> None:
+        """Gives the open tasks their kinds and classes, and makes the heads."""
+        self.tasks = list(tasks)
+        self._make_heads()
+
     def _make_heads(self) -> None:
         if all(t.resolved for t in self.tasks):
             width, rate, seed = self.encoder.width, self.options["dropout"], self.options["seed"]

@@ -43,7 +43,7 @@ def main() -> int:
 
 def splits() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Meta-training, meta-validation and meta-test rows, of 6, 2 and 2 domains."""
-    from tf_transfer.episodes import split_classes
+    from tf_transfer.class_splits import split_classes
     from tf_transfer.readers import read_dataset
 
     table = read_dataset("clinc150")

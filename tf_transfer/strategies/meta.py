@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tf_transfer.backend import keras, tf
+from tf_transfer.class_splits import check_class_disjoint
 from tf_transfer.episode_tensors import EpisodeTensors, only_classification, table_batch
 from tf_transfer.episodes import EpisodeSampler
 from tf_transfer.errors import DataError, TrainingError, check_choice, listed
@@ -140,8 +141,6 @@ class MetaStrategy(Strategy):
         return optimizer
 
     def _validation(self, model, validation, sampler, count: int):
-        from tf_transfer.episodes import check_class_disjoint
-
         if sampler.classes and validation.classes:
             check_class_disjoint({"training": sampler, "validation": validation})
         return EpisodeTensors(model, validation), validation.sample(count)
@@ -185,15 +184,14 @@ class MetaStrategy(Strategy):
             model.resolve(source.table)
             return source
         task = only_classification(model)
-        lowest, way = source._ways
+        lowest, way = source.ways
         if lowest != way and not self.any_way:
             raise DataError(
                 f"{self.name} trains one head, so every episode must have the same number of classes.\n"
                 f"Received way={source.way!r}.\nGive one number, or use proto_maml or proto_net."
             )
         if not task.resolved:
-            model.tasks = [dataclasses.replace(task, kind="classification", classes=tuple(range(way)))]
-            model._make_heads()
+            model.set_tasks([dataclasses.replace(task, kind="classification", classes=tuple(range(way)))])
         elif not self.any_way and task.outputs != way:
             raise DataError(
                 f"The head must have one output for each class of an episode.\nReceived a head of {task.outputs} "
