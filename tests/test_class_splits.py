@@ -26,11 +26,11 @@ def test_split_classes_deals_out_whole_classes(validation, test, expected):
 def test_split_classes_is_drawn_by_its_seed():
     table = make_table()
 
-    def tested(seed):
+    def held_out(seed):
         return frozenset(split_classes(table, "intent", validation=1, test=2, seed=seed)[2]["intent"])
 
-    assert tested(1) == tested(1)
-    assert len({tested(seed) for seed in range(20)}) > 5
+    assert held_out(1) == held_out(1)
+    assert len({held_out(seed) for seed in range(20)}) > 5
 
 
 def test_split_classes_by_groups_keeps_groups_whole():

@@ -38,7 +38,7 @@ def main() -> int:
         train(*batch(draws, TASKS))
         if (step + 1) % (iterations // 5) == 0:
             report.note(f"{step + 1:,} meta-steps, {time.perf_counter() - start:.0f} s")
-    errors = test_errors(model, np.random.default_rng(1))
+    errors = errors_on_new_tasks(model, np.random.default_rng(1))
     for steps, bound in BOUNDS.get(iterations, dict.fromkeys((1, 5, 10))).items():
         found = errors[steps]
         half = 1.96 * found.std(ddof=1) / np.sqrt(len(found))
@@ -129,7 +129,7 @@ def eager_step(model, optimizer):
     return step
 
 
-def test_errors(model, draws) -> dict[int, np.ndarray]:
+def errors_on_new_tasks(model, draws) -> dict[int, np.ndarray]:
     """(tasks,) mean squared error on the query of new tasks after each number of inner steps."""
     from tf_transfer.backend import tf
     from tf_transfer.inner_loop import InnerLoop

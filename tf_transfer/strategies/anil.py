@@ -12,7 +12,7 @@ from typing import ClassVar
 from tf_transfer.backend import tf
 from tf_transfer.functional import fast_weights
 from tf_transfer.inner_loop import InnerLoop, meta_gradient
-from tf_transfer.strategies.meta import GradientStrategy
+from tf_transfer.strategies.gradient import GradientStrategy
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 from tf_transfer.backend import tf
 from tf_transfer.inner_loop import InnerLoop, meta_gradient
 from tf_transfer.meta_learner import BatchLoss, in_parts, inner_variables, kept_bytes, machine_bytes
-from tf_transfer.strategies.meta import GradientStrategy
+from tf_transfer.strategies.gradient import GradientStrategy
 
 
 @dataclasses.dataclass(frozen=True)

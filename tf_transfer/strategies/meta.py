@@ -1,4 +1,4 @@
-"""What the meta-learning strategies share: episodes of the source, the outer loop, adaptation to a table."""
+"""What the meta-learning strategies share: the outer loop over episodes of the source."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pandas as pd
 
 from tf_transfer.backend import keras, tf
 from tf_transfer.class_splits import check_class_disjoint
-from tf_transfer.episode_tensors import EpisodeTensors, only_classification, table_batch
+from tf_transfer.episode_tensors import EpisodeTensors, only_classification
 from tf_transfer.episodes import EpisodeSampler
 from tf_transfer.errors import DataError, TrainingError, check_choice, listed
-from tf_transfer.meta_learner import Adapter, MetaLearner, first_not_finite
+from tf_transfer.meta_learner import MetaLearner, first_not_finite
 from tf_transfer.strategies.base import Strategy, source_tables
 from tf_transfer.tables import join_tables
 
@@ -59,7 +59,7 @@ class MetaStrategy(Strategy):
         super().__post_init__()
         check_choice("outer_optimizer", self.outer_optimizer, ["adam", "sgd"])
         for field in ("steps", "meta_batch", "shot", "num_query", "rows_a_part", "patience"):
-            _check_whole(self, field)
+            check_whole_field(self, field)
 
     # -- the outer loop ---------------------------------------------------------------------------
 
@@ -238,69 +238,6 @@ class MetaStrategy(Strategy):
         return model.copy(tasks=tasks)
 
 
-@dataclasses.dataclass(frozen=True)
-class GradientStrategy(MetaStrategy):
-    """The meta-learning strategies that adapt by gradient descent on the support.
-
-    Args:
-        inner_steps: gradient steps on an episode's support.
-        inner_lr: their rate.
-        adapt_steps: gradient steps on a target's labels; None: as many as ``inner_steps``.
-        inner_freeze: depth to which the inner loop leaves the encoder alone, as in `encoders.freeze`.
-        inner_dropout: dropout in the inner loop; off by default, since masks differ between support and query.
-    """
-
-    inner_steps: int = 5
-    inner_lr: float = 0.01
-    adapt_steps: int | None = None
-    inner_freeze: str | int = "none"
-    inner_dropout: bool = False
-
-    def __post_init__(self):
-        # inner_freeze=0 freezes the embeddings alone; the check for numbers above 0 is not for it.
-        if self.inner_freeze == 0 and not isinstance(self.inner_freeze, bool):
-            object.__setattr__(self, "inner_freeze", "embeddings")
-        super().__post_init__()
-        _check_whole(self, "inner_steps")
-        if self.adapt_steps is not None:
-            _check_whole(self, "adapt_steps")
-
-    def adapt(self, model, support, *, seed=0, out=None, verbose=0):
-        adapted = self.target_model(model, support, out)
-        self._descend(adapted, support, model)
-        return adapted
-
-    def _descend(self, adapted, support, model) -> None:
-        """Gradient descent on the support, from the weights of ``adapted`` into them."""
-        _learn_scales(adapted, support)
-        adapter = self._adapter(adapted)
-        start = [tf.convert_to_tensor(v) for v in adapter.variables]
-        rates = self.rates_of(model, [start[i] for i in adapter.changed])
-        end, losses = adapter(table_batch(adapted, support), start, rates)
-        where = first_not_finite(losses.numpy())
-        if where is None and not all(bool(tf.reduce_all(tf.math.is_finite(end[i]))) for i in adapter.changed):
-            where = len(losses)
-        if where is not None:
-            raise TrainingError(
-                f"The loss on the target must be a finite number.\nReceived none after {where} of {len(losses)} "
-                f"inner steps.\nLower inner_lr ({self.inner_lr})."
-            )
-        for i in adapter.changed:
-            adapter.variables[i].assign(end[i])
-
-    def rates_of(self, model, weights: list[tf.Tensor]) -> list[tf.Tensor]:
-        """The inner rate of each changed weight."""
-        return [tf.constant(self.inner_lr, w.dtype) for w in weights]
-
-    def _adapter(self, model) -> Adapter:
-        kept = model.__dict__.setdefault("_learners", {})
-        steps = self.adapt_steps or self.inner_steps
-        key = "adapt", steps, self.inner_freeze, self.rows_a_part, self.inner_dropout
-        if key not in kept:
-            kept[key] = Adapter(model, steps, self.inner_freeze, self.rows_a_part, self.inner_dropout)
-        return kept[key]
-
-
 def _task_of_support(task, support: pd.DataFrame):
     """The task with the support's classes where they are not its own."""
     if task.kind != "classification" or task.label not in support.columns:
@@ -310,13 +247,6 @@ def _task_of_support(task, support: pd.DataFrame):
     return task if {str(c) for c in fresh.classes} <= known else fresh
 
 
-def _learn_scales(model, support: pd.DataFrame) -> None:
-    for task in model.tasks:
-        y, present = task.encode(support)
-        if present.any():
-            model.heads[task.name].learn_scale(y[present])
-
-
 def _only_classes(strategy, found: str) -> DataError:
     return DataError(
         f"{strategy.name} learns one classification, from episodes of classes.\nReceived {found}.\n"
@@ -324,7 +254,8 @@ def _only_classes(strategy, found: str) -> DataError:
     )
 
 
-def _check_whole(strategy, field: str) -> None:
+def check_whole_field(strategy, field: str) -> None:
+    """Refuses a field that is no whole number of at least 1."""
     value = getattr(strategy, field)
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise DataError(f"{field} of {strategy.name} must be a whole number of at least 1.\nReceived {value!r}.")

@@ -11,7 +11,7 @@ from typing import ClassVar
 from tf_transfer.backend import keras, tf
 from tf_transfer.inner_loop import InnerLoop
 from tf_transfer.meta_learner import BatchLoss, in_parts, inner_variables
-from tf_transfer.strategies.meta import GradientStrategy
+from tf_transfer.strategies.gradient import GradientStrategy
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,81 @@
+"""What the meta-learning strategies share that adapt by gradient descent: the inner loop on a target's labels."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from tf_transfer.backend import tf
+from tf_transfer.episode_tensors import table_batch
+from tf_transfer.errors import TrainingError
+from tf_transfer.meta_learner import Adapter, first_not_finite
+from tf_transfer.strategies.meta import MetaStrategy, check_whole_field
+
+
+@dataclasses.dataclass(frozen=True)
+class GradientStrategy(MetaStrategy):
+    """The meta-learning strategies that adapt by gradient descent on the support.
+
+    Args:
+        inner_steps: gradient steps on an episode's support.
+        inner_lr: their rate.
+        adapt_steps: gradient steps on a target's labels; None: as many as ``inner_steps``.
+        inner_freeze: depth to which the inner loop leaves the encoder alone, as in `encoders.freeze`.
+        inner_dropout: dropout in the inner loop; off by default, since masks differ between support and query.
+    """
+
+    inner_steps: int = 5
+    inner_lr: float = 0.01
+    adapt_steps: int | None = None
+    inner_freeze: str | int = "none"
+    inner_dropout: bool = False
+
+    def __post_init__(self):
+        # inner_freeze=0 freezes the embeddings alone; the check for numbers above 0 is not for it.
+        if self.inner_freeze == 0 and not isinstance(self.inner_freeze, bool):
+            object.__setattr__(self, "inner_freeze", "embeddings")
+        super().__post_init__()
+        check_whole_field(self, "inner_steps")
+        if self.adapt_steps is not None:
+            check_whole_field(self, "adapt_steps")
+
+    def adapt(self, model, support, *, seed=0, out=None, verbose=0):
+        adapted = self.target_model(model, support, out)
+        self._descend(adapted, support, model)
+        return adapted
+
+    def _descend(self, adapted, support, model) -> None:
+        """Gradient descent on the support, from the weights of ``adapted`` into them."""
+        _learn_scales(adapted, support)
+        adapter = self._adapter(adapted)
+        start = [tf.convert_to_tensor(v) for v in adapter.variables]
+        rates = self.rates_of(model, [start[i] for i in adapter.changed])
+        end, losses = adapter(table_batch(adapted, support), start, rates)
+        where = first_not_finite(losses.numpy())
+        if where is None and not all(bool(tf.reduce_all(tf.math.is_finite(end[i]))) for i in adapter.changed):
+            where = len(losses)
+        if where is not None:
+            raise TrainingError(
+                f"The loss on the target must be a finite number.\nReceived none after {where} of {len(losses)} "
+                f"inner steps.\nLower inner_lr ({self.inner_lr})."
+            )
+        for i in adapter.changed:
+            adapter.variables[i].assign(end[i])
+
+    def rates_of(self, model, weights: list[tf.Tensor]) -> list[tf.Tensor]:
+        """The inner rate of each changed weight."""
+        return [tf.constant(self.inner_lr, w.dtype) for w in weights]
+
+    def _adapter(self, model) -> Adapter:
+        kept = model.__dict__.setdefault("_learners", {})
+        steps = self.adapt_steps or self.inner_steps
+        key = "adapt", steps, self.inner_freeze, self.rows_a_part, self.inner_dropout
+        if key not in kept:
+            kept[key] = Adapter(model, steps, self.inner_freeze, self.rows_a_part, self.inner_dropout)
+        return kept[key]
+
+
+def _learn_scales(model, support) -> None:
+    for task in model.tasks:
+        y, present = task.encode(support)
+        if present.any():
+            model.heads[task.name].learn_scale(y[present])
