@@ -127,9 +127,12 @@ def test_a_full_disk_leaves_the_earlier_model(trained, folder, monkeypatch):
 
 
 def test_weights_alone_come_back_with_their_note(trained, tmp_path):
-    save_state(trained, tmp_path / "state.safetensors", {"seconds": "1.5"})
+    rates = [np.float32(0.25), np.arange(6, dtype=np.float32).reshape(2, 3)]
+    save_state(trained, tmp_path / "state.safetensors", {"seconds": "1.5"}, rates)
     other = tiny.make_model(seed=9)
-    assert load_state(other, tmp_path / "state.safetensors") == {"seconds": "1.5"}
+    note, learned = load_state(other, tmp_path / "state.safetensors")
+    assert note == {"seconds": "1.5"}
+    assert [a.tolist() for a in learned] == [r.tolist() for r in rates]
     assert tiny.same(tiny.snapshot(other), tiny.snapshot(trained))
 
 

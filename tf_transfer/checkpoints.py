@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,8 @@ from tf_transfer.storage import check_writable, whole_file, whole_folder
 from tf_transfer.tasks import Task
 
 FORMAT = "tf_transfer/1"
+LEARNED = "learned_"
+"""Starts the keys of arrays that a strategy has learned beside the weights."""
 CONFIG, WEIGHTS, ENCODER = "config.json", "model.safetensors", "encoder"
 
 
@@ -87,18 +89,21 @@ def read_model(folder: str | Path, kind: type[Network]) -> Network:
     return model
 
 
-def save_state(model: Network, path: str | Path, note: dict[str, str]) -> None:
-    """Writes the weights alone, and a note beside them, whole or not at all.
+def save_state(model: Network, path: str | Path, note: dict[str, str], learned: Sequence[np.ndarray] = ()) -> None:
+    """Writes the weights alone, a note and what was learned beside them, whole or not at all.
 
     Raises:
         CheckpointError: the disk is full or the file cannot be written.
     """
     with whole_file(path) as staging:
-        _write_tensors(model, staging, note)
+        _write_tensors(model, staging, note, learned)
 
 
-def load_state(model: Network, path: str | Path) -> dict[str, str]:
-    """Sets the weights that `save_state` wrote for a model of the same architecture; returns the note.
+def load_state(model: Network, path: str | Path) -> tuple[dict[str, str], list[np.ndarray]]:
+    """Sets the weights that `save_state` wrote for a model of the same architecture.
+
+    Returns:
+        The note, and the arrays that were learned beside the weights.
 
     Raises:
         CheckpointError: the file is missing, damaged, or of another architecture; ``model`` is
@@ -114,7 +119,8 @@ def load_state(model: Network, path: str | Path) -> dict[str, str]:
         ) from error
     expected = {_key(i): tuple(v.shape) for i, v in enumerate(model.state)}
     wrong = [k for k in expected if k not in tensors or tensors[k].shape != expected[k]]
-    if wrong or len(tensors) != len(expected):
+    learned = [k for k in sorted(tensors) if k.startswith(LEARNED)]
+    if wrong or len(tensors) - len(learned) != len(expected):
         raise CheckpointError(
             f"{path} does not fit the model.\n"
             f"Expected {len(expected)} weights; received {len(tensors)}; missing or of another shape are "
@@ -126,11 +132,12 @@ def load_state(model: Network, path: str | Path) -> dict[str, str]:
         )
     for i, variable in enumerate(model.state):
         variable.assign(tensors[_key(i)])
-    return note
+    return note, [tensors[k] for k in learned]
 
 
-def _write_tensors(model: Network, path: Path, note: dict[str, str]) -> None:
+def _write_tensors(model: Network, path: Path, note: dict[str, str], learned: Sequence[np.ndarray] = ()) -> None:
     tensors = {_key(i): np.ascontiguousarray(v.numpy()) for i, v in enumerate(model.state)}
+    tensors |= {f"{LEARNED}{i:04d}": np.asarray(v, order="C") for i, v in enumerate(learned)}
     # Not save_file: its files can be read by their owner alone, and its errors hide a full disk.
     path.write_bytes(safetensors.numpy.save(tensors, metadata=note | {"sha256": _digest(tensors)}))
 

@@ -62,7 +62,8 @@ class Runner:
         self.model.restart(seed)
         path = run.fitted_path(label, seed)
         try:
-            return self.model, float(load_state(self.model, path)["seconds"])
+            note, learned = load_state(self.model, path)
+            return strategy.restored(self.model, learned), float(note["seconds"])
         except CheckpointError:
             pass  # not there, or cut short: train again
         start = time.perf_counter()
@@ -72,21 +73,22 @@ class Runner:
             remedy = f"Give {label} a lower learning_rate; finished cells are kept."
             raise TrainingError(f"{label}, seed {seed}, source training: {error}\n{remedy}") from error
         seconds = time.perf_counter() - start
-        if fitted is self.model and strategy.uses_source:
-            save_state(self.model, path, {"seconds": str(seconds)})
+        learned = strategy.learned(fitted)
+        if learned is not None and strategy.uses_source:
+            save_state(self.model, path, {"seconds": str(seconds)}, learned)
         return fitted, seconds
 
     def _compute(self, run: Run, cell: Cell, strategy, fitted, source_seconds: float, target: PreparedTarget) -> None:
         start = time.perf_counter()
-        out = self._adapted if fitted is self.model else None
+        is_model = strategy.learned(fitted) is not None
         try:
             support = draw_support(target.train, cell.target, cell.budget, cell.seed)
-            adapted = strategy.adapt(fitted, support, seed=cell.seed, out=out)
+            adapted = strategy.adapt(fitted, support, seed=cell.seed, out=self._adapted if is_model else None)
         except TrainingError as error:
             remedy = f"Give {cell.strategy} a lower adapt_learning_rate; finished cells are kept."
             raise TrainingError(f"{cell}: {error}\n{remedy}") from error
         seconds = time.perf_counter() - start
-        if fitted is self.model:
+        if is_model:
             self._adapted = adapted
         predictions = adapted.predict(target.test, verbose=0)
         # A head that neither the source nor a label has trained has nothing to say.

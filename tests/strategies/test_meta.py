@@ -11,6 +11,7 @@ from sklearn.neighbors import NearestCentroid
 
 from tests import tiny
 from tf_transfer.backend import tf
+from tf_transfer.checkpoints import load_state, save_state
 from tf_transfer.episode_tensors import EpisodeTensors
 from tf_transfer.episodes import EpisodeSampler
 from tf_transfer.errors import DataError, TrainingError
@@ -175,6 +176,18 @@ def test_training_lowers_the_query_loss_of_new_episodes(fresh, strategy):
     after = gradients_of(strategy, fresh, new, new.sample(10))[0]
     assert after.mean() < 0.9 * before.mean()
     assert fitted is fresh or fitted.model is fresh
+
+
+def test_learned_rates_are_kept_with_the_weights(fresh, tmp_path):
+    """As a run that was stopped does: what was fitted comes back from a file and adapts to the same bits."""
+    strategy, support = MetaSGD(inner_steps=2, inner_lr=0.1), make_intents(24).query("intent in ['c1', 'c4', 'c6']")
+    fitted = strategy.fit(fresh, make_sampler(seed=2), steps=1)
+    save_state(fitted.model, tmp_path / "state", {}, strategy.learned(fitted))
+    other = make_model()
+    _, learned = load_state(other, tmp_path / "state")
+    found = [tiny.snapshot(strategy.adapt(f, support)) for f in (fitted, strategy.restored(other, learned))]
+    assert tiny.same(*found)
+    assert all(np.ptp([float(r), 0.1]) > 0 for r in learned[-2:])  # the rates of the head did learn
 
 
 @pytest.mark.parametrize("strategy", [MAML(inner_steps=4, inner_lr=0.2), ProtoNet(), ProtoMAML(inner_steps=1)])

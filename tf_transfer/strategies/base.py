@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import ClassVar
 
+import numpy as np
 import pandas as pd
 
 from tf_transfer.errors import DataError
@@ -60,6 +61,14 @@ class Strategy:
             The adapted copy.
         """
         raise NotImplementedError
+
+    def learned(self, fitted) -> list[np.ndarray] | None:
+        """What `fit` learned beside the model's weights; None where its result is no model to be kept in a file."""
+        return [] if self.uses_encoder else None
+
+    def restored(self, model, learned: list[np.ndarray]):
+        """What `fit` returned, from the model with its weights and what `learned` said."""
+        return model
 
 
 def source_tables(source) -> dict[str, pd.DataFrame]:

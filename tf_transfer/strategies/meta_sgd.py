@@ -56,6 +56,12 @@ class MetaSGD(MAML):
     def _fitted(self, model, learner):
         return Rated(model, [tf.convert_to_tensor(v) for v in learner.extra])
 
+    def learned(self, fitted):
+        return [rate.numpy() for rate in fitted.rates]
+
+    def restored(self, model, learned):
+        return Rated(model, [tf.convert_to_tensor(rate) for rate in learned])
+
     def adapt(self, model, support, *, seed=0, out=None, verbose=0):
         adapted = self.target_model(model.model, support, out)
         self._descend(adapted, support, model)
