@@ -69,7 +69,7 @@ def test_split_classes_by_groups_keeps_groups_whole():
             for test in (0, -1, 0.0, 1.0, True, "2")
         ),
         ({"validation": 0}, "Received validation=0."),
-        ({"seed": -1}, WHOLE.format("seed", 0, "seed", -1)),
+        ({"seed": -1}, WHOLE.format("seed", 0, -1)),
         (
             {"by": "mixed"},
             "Every class must be in one group of column 'mixed'.\n"

@@ -325,7 +325,7 @@ def test_too_few_rows_or_classes_within_a_domain():
     )
 
 
-WHOLE = "`{}` must be a whole number of at least {}.\nReceived {}={!r}."
+WHOLE = "`{}` must be a whole number of at least {}.\nReceived {!r}."
 RANGE = (
     "`{0}` must be a whole number of at least {1}, or two of them (low, high), low <= high.\n"
     "Received {0}={2!r}.\nGive for instance {0}=5 or {0}=({1}, 10)."
@@ -337,8 +337,8 @@ RANGE = (
     [
         *(({"way": way}, RANGE.format("way", 2, way)) for way in (1, None, 2.0, True, (3, 2), (1, 3), (2, 3, 4), "2")),
         *(({"shot": shot}, RANGE.format("shot", 1, shot)) for shot in (0, (0, 2), (3, 1), [1], None)),
-        *(({"num_query": n}, WHOLE.format("num_query", 1, "num_query", n)) for n in (0, -1, (1, 2), 1.5)),
-        *(({"seed": n}, WHOLE.format("seed", 0, "seed", n)) for n in (-1, None)),
+        *(({"num_query": n}, WHOLE.format("num_query", 1, n)) for n in (0, -1, (1, 2), 1.5)),
+        *(({"seed": n}, WHOLE.format("seed", 0, n)) for n in (-1, None)),
         (
             {"balanced": False},
             "balanced=False draws a shot for each class, so it needs a classification and a range of shots.\n"
@@ -367,10 +367,10 @@ def test_bad_arguments(options, expected):
 def test_bad_numbers_of_episodes():
     sampler = EpisodeSampler(make_table(), "intent", 2, 1, 1)
     for call, expected in (
-        (lambda: sampler.episode(-1), WHOLE.format("index", 0, "index", -1)),
-        (lambda: sampler.episode(1.0), WHOLE.format("index", 0, "index", 1.0)),
-        (lambda: sampler.sample(0), WHOLE.format("count", 1, "count", 0)),
-        (lambda: sampler.sample(1, start=-2), WHOLE.format("start", 0, "start", -2)),
+        (lambda: sampler.episode(-1), WHOLE.format("index", 0, -1)),
+        (lambda: sampler.episode(1.0), WHOLE.format("index", 0, 1.0)),
+        (lambda: sampler.sample(0), WHOLE.format("count", 1, 0)),
+        (lambda: sampler.sample(1, start=-2), WHOLE.format("start", 0, -2)),
     ):
         with pytest.raises(DataError) as error:
             call()

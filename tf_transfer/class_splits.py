@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from tf_transfer.episodes import EpisodeSampler, check_whole, is_whole, read_domains, resolve_task
-from tf_transfer.errors import DataError, listed
+from tf_transfer.episodes import EpisodeSampler, read_domains, resolve_task
+from tf_transfer.errors import DataError, check_whole, is_whole, listed
 from tf_transfer.tasks import Task
 
 
@@ -43,7 +43,7 @@ def split_classes(
     task = resolve_task(table, task, ("classification",))
     y, present = task.encode(table)
     units = y.astype(np.int64) if by is None else _group_classes(table, task, y, present, by)
-    check_whole("seed", seed, 0)
+    check_whole("`seed`", seed, 0)
     dealt = np.random.default_rng(seed).permutation(np.unique(units[present]))
     sizes = [_read_share(n, v, len(dealt)) for n, v in (("validation", validation), ("test", test))]
     if sum(sizes) >= len(dealt):

@@ -24,12 +24,15 @@ class EpisodeTensors:
         model: a `TransferModel` whose heads fit: one classification of at least ``way`` classes for
             class episodes, any heads for episodes of rows.
         sampler: an `EpisodeSampler`.
+
+    Attributes:
+        rows: the most rows of an episode's ``"support"`` and ``"query"``.
     """
 
     def __init__(self, model, sampler: EpisodeSampler):
         self.tokens = model.tokenise(sampler.table)
         per_class = {"support": sampler.shots[1], "query": sampler.num_query}
-        self._rows = {part: rows * sampler.ways[1] for part, rows in per_class.items()}
+        self.rows = {part: rows * sampler.ways[1] for part, rows in per_class.items()}
         self._ladder = bucket_lengths(self.tokens.lengths, self.tokens.limit)
         self.by_class = sampler.task is not None and sampler.task.kind == "classification"
         if self.by_class:
@@ -51,7 +54,7 @@ class EpisodeTensors:
         return self._stack(episodes, "support"), self._stack(episodes, "query")
 
     def _stack(self, episodes, part: str) -> tuple[dict, dict, dict]:
-        most = self._rows[part]
+        most = self.rows[part]
         rows = np.full((len(episodes), most), -1, np.int64)
         for row, episode in zip(rows, episodes):
             row[: len(getattr(episode, part))] = getattr(episode, part)

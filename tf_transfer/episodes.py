@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from tf_transfer.errors import DataError, check_columns, listed
-from tf_transfer.tasks import Task
+from tf_transfer.errors import DataError, check_columns, check_whole, is_whole, listed
+from tf_transfer.tasks import Task, plain_class
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class Episode:
         """
         # As in Task: a class is the same as a number and as text, with or without blanks around it.
         index = {str(c): i for i, c in enumerate(self.classes)} | {c: i for i, c in enumerate(self.classes)}
-        plain = [None if pd.isna(v) else _plain(v) for v in np.asarray(values, object)]
+        plain = [None if pd.isna(v) else plain_class(v) for v in np.asarray(values, object)]
         labels = [-1 if v is None else index.get(v, index.get(str(v), -1)) for v in plain]
         if -1 in labels:
             row = labels.index(-1)
@@ -139,8 +139,8 @@ class EpisodeSampler:
         classifies = self.task is not None and self.task.kind == "classification"
         self.ways = _read_range("way", way, 2) if classifies else (1, 1)
         self.shots = _read_range("shot", shot, 1)
-        check_whole("num_query", num_query, 1)
-        check_whole("seed", seed, 0)
+        check_whole("`num_query`", num_query, 1)
+        check_whole("`seed`", seed, 0)
         if not balanced and (not classifies or self.shots[0] == self.shots[1]):
             raise DataError(
                 "balanced=False draws a shot for each class, so it needs a classification and a range of shots.\n"
@@ -158,7 +158,7 @@ class EpisodeSampler:
         Raises:
             DataError: ``index`` is no whole number of at least 0.
         """
-        check_whole("index", index, 0)
+        check_whole("`index`", index, 0)
         rng = np.random.default_rng([self.seed, index])
         pool = self._pools[rng.integers(len(self._pools))]
         way = rng.integers(*self.ways, endpoint=True)
@@ -178,8 +178,8 @@ class EpisodeSampler:
         Raises:
             DataError: ``count`` is no whole number of at least 1, or ``start`` of at least 0.
         """
-        check_whole("count", count, 1)
-        check_whole("start", start, 0)
+        check_whole("`count`", count, 1)
+        check_whole("`start`", start, 0)
         return [self.episode(index) for index in range(start, start + count)]
 
     def __iter__(self) -> Iterator[Episode]:
@@ -211,7 +211,7 @@ def read_domains(table: pd.DataFrame, column: str) -> tuple[np.ndarray, list]:
     """
     check_columns(table, [column])
     values = table[column].to_numpy(object)
-    plain = [None if missing else _plain(v) for v, missing in zip(values, table[column].isna())]
+    plain = [None if missing else plain_class(v) for v, missing in zip(values, table[column].isna())]
     try:
         names = {name: number for number, name in enumerate(dict.fromkeys(v for v in plain if v not in (None, "")))}
     except (TypeError, ValueError) as error:
@@ -311,20 +311,3 @@ def _read_range(name: str, value, least: int) -> tuple[int, int]:
             f"Received {name}={value!r}.\nGive for instance {name}=5 or {name}=({least}, 10)."
         )
     return int(pair[0]), int(pair[1])
-
-
-def check_whole(name: str, value, least: int) -> None:
-    if not is_whole(value) or value < least:
-        raise DataError(f"`{name}` must be a whole number of at least {least}.\nReceived {name}={value!r}.")
-
-
-def is_whole(value) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
-
-
-def _plain(value):
-    """A class or domain as plain Python: 3.0 in a column with gaps is the class 3."""
-    value = value.item() if isinstance(value, np.generic) else value
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value.strip() if isinstance(value, str) else value

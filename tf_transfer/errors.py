@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import numbers
 from collections.abc import Collection, Iterable
 
 
@@ -50,6 +51,19 @@ def check_choice(what: str, value: object, choices: Collection[str]) -> None:
         raise DataError(
             f"{what} must be one of {listed(sorted(choices), most=30)}.\nReceived {value!r}.{nearest(value, choices)}"
         )
+
+
+def is_whole(value: object) -> bool:
+    """Whether it is an integer, Python's or NumPy's; a bool is none."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def check_whole(name: str, value: object, least: int = 1) -> None:
+    """Raises:
+    DataError: ``value`` is no whole number of at least ``least``.
+    """
+    if not is_whole(value) or value < least:
+        raise DataError(f"{name} must be a whole number of at least {least}.\nReceived {value!r}.")
 
 
 def check_columns(table, columns: Iterable[str], where: str = "the table") -> None:

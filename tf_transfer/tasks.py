@@ -55,7 +55,7 @@ class Task:
         object.__setattr__(self, "label", self.label or self.name)
         if isinstance(self.classes, str):
             raise DataError(f"classes of task {self.name!r} must be a list.\nReceived {self.classes!r}.")
-        object.__setattr__(self, "classes", tuple(map(_plain, () if self.classes is None else self.classes)))
+        object.__setattr__(self, "classes", tuple(map(plain_class, () if self.classes is None else self.classes)))
         if not _is_weight(self.loss_weight):
             raise DataError(
                 f"loss_weight of task {self.name!r} must be a number of at least 0.\nReceived {self.loss_weight!r}."
@@ -177,7 +177,7 @@ class Task:
         if len(bad):
             raise DataError(
                 f"Labels of the regression {self.name!r} must be finite numbers.\n"
-                f"Received {_plain(column.iloc[bad[0]])!r} in column {self.label!r}, row {bad[0]} of {where} "
+                f"Received {plain_class(column.iloc[bad[0]])!r} in column {self.label!r}, row {bad[0]} of {where} "
                 f"({len(bad)} such rows).\nMend or empty these cells; an empty cell is left out."
             )
         return np.where(present, numbers, 0.0)
@@ -189,7 +189,7 @@ class Task:
                 f"Received {value!r} in column {self.label!r}, row {row} of {where}.\n"
                 "Set kind='multilabel' in Task(...)."
             )
-        return _plain(value)
+        return plain_class(value)
 
     def _lookup(self, index: dict, value, row: int, where: str) -> int:
         # A class read back from a text file is a str even where training saw an int.
@@ -276,7 +276,7 @@ def _present(column: pd.Series) -> np.ndarray:
     return present & ~blank
 
 
-def _plain(value):
+def plain_class(value):
     """A class name as plain Python: 3.0 in a column with gaps is the class 3."""
     value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, float) and value.is_integer():
@@ -292,5 +292,5 @@ def _as_labels(value) -> Sequence:
     if isinstance(value, str):
         return [part.strip() for part in value.split(SEPARATOR) if part.strip()]
     if isinstance(value, _LISTS):
-        return [_plain(v) for v in value]
-    return [_plain(value)]
+        return [plain_class(v) for v in value]
+    return [plain_class(value)]

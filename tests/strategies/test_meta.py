@@ -16,9 +16,9 @@ from tf_transfer.episode_tensors import EpisodeTensors
 from tf_transfer.episodes import EpisodeSampler
 from tf_transfer.errors import DataError, TrainingError
 from tf_transfer.gradient_check import gradcheck
-from tf_transfer.meta_learner import BatchLoss
+from tf_transfer.meta_learner import BatchLoss, kept_bytes
 from tf_transfer.model import TransferModel
-from tf_transfer.strategies import ANIL, MAML, MetaSGD, ProtoMAML, ProtoNet, Reptile
+from tf_transfer.strategies import ANIL, MAML, MetaSGD, ProtoMAML, ProtoNet, Reptile, meta
 from tf_transfer.strategies.proto_net import prototype_head
 from tf_transfer.tasks import Task
 
@@ -245,6 +245,18 @@ def test_validation_keeps_the_best_weights_and_stops(fresh):
     tiny.restore(fresh, fresh.first)
     strategy.fit(fresh, train, steps=1)
     assert kept <= gradients_of(strategy, fresh, check, check.sample(4))[0].mean() + 1e-6
+
+
+def test_the_memory_estimate_is_told_and_grows_with_what_is_kept(fresh, monkeypatch, capsys):
+    estimate = lambda rows, **options: MAML(inner_steps=5, **options).memory_estimate(fresh, rows)  # noqa: E731
+    weights = 4e-9 * sum(v.numpy().size for v in fresh.trained_variables)
+    assert estimate(6, memory_gb=1e-9) == pytest.approx(kept_bytes(fresh, 6, 1) / 1e9 + 11 * weights)
+    assert estimate(6, memory_gb=9) == pytest.approx(kept_bytes(fresh, 6, 5) / 1e9 + 6 * weights)
+    assert estimate(640) == estimate(6400)  # in parts of 64 rows
+    monkeypatch.setattr(meta, "machine_bytes", lambda: 1000)
+    with pytest.warns(ResourceWarning, match=r"maml is estimated to take .* GB.*\n?.*Lower rows_a_part"):
+        MAML(inner_steps=1).fit(fresh, make_sampler(), steps=1, verbose=2)
+    assert "GB beside the model" in capsys.readouterr().out
 
 
 # -- bad input ----------------------------------------------------------------------------------------

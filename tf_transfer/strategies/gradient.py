@@ -6,9 +6,9 @@ import dataclasses
 
 from tf_transfer.backend import tf
 from tf_transfer.episode_tensors import table_batch
-from tf_transfer.errors import TrainingError
+from tf_transfer.errors import TrainingError, check_whole
 from tf_transfer.meta_learner import Adapter, first_not_finite
-from tf_transfer.strategies.meta import MetaStrategy, check_whole_field
+from tf_transfer.strategies.meta import MetaStrategy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,9 +34,9 @@ class GradientStrategy(MetaStrategy):
         if self.inner_freeze == 0 and not isinstance(self.inner_freeze, bool):
             object.__setattr__(self, "inner_freeze", "embeddings")
         super().__post_init__()
-        check_whole_field(self, "inner_steps")
+        check_whole(f"inner_steps of {self.name}", self.inner_steps)
         if self.adapt_steps is not None:
-            check_whole_field(self, "adapt_steps")
+            check_whole(f"adapt_steps of {self.name}", self.adapt_steps)
 
     def adapt(self, model, support, *, seed=0, out=None, verbose=0):
         adapted = self.target_model(model, support, out)

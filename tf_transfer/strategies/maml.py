@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 
 from tf_transfer.backend import tf
 from tf_transfer.inner_loop import InnerLoop, meta_gradient
-from tf_transfer.meta_learner import BatchLoss, in_parts, inner_variables, kept_bytes, machine_bytes
+from tf_transfer.meta_learner import BatchLoss, in_parts, inner_variables, kept_bytes, machine_bytes, weight_count
 from tf_transfer.strategies.gradient import GradientStrategy
 
 
@@ -57,6 +57,13 @@ class MAML(GradientStrategy):
 
     def keeps(self, model, batch) -> bool:
         """Whether the intermediate values of all inner steps on a batch are expected to fit ``memory_gb``."""
-        rows = next(iter(batch[2].values())).shape[0]
+        return self._kept(model, next(iter(batch[2].values())).shape[0])
+
+    def _kept(self, model, rows: int) -> bool:
         limit = machine_bytes() / 3 if self.memory_gb == "auto" else self.memory_gb * 1e9
-        return kept_bytes(model, rows, self.inner_steps) <= limit
+        return rows <= self.rows_a_part and kept_bytes(model, rows, self.inner_steps) <= limit
+
+    def memory_estimate(self, model, rows):
+        if self._kept(model, rows):
+            return super().memory_estimate(model, rows) + kept_bytes(model, rows, self.inner_steps - 1) / 1e9
+        return super().memory_estimate(model, rows) + 4 * self.inner_steps * weight_count(model) / 1e9

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import warnings
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -13,8 +14,8 @@ from tf_transfer.backend import keras, tf
 from tf_transfer.class_splits import check_class_disjoint
 from tf_transfer.episode_tensors import EpisodeTensors, only_classification
 from tf_transfer.episodes import EpisodeSampler
-from tf_transfer.errors import DataError, TrainingError, check_choice, listed
-from tf_transfer.meta_learner import MetaLearner, first_not_finite
+from tf_transfer.errors import DataError, TrainingError, check_choice, check_whole, listed
+from tf_transfer.meta_learner import MetaLearner, first_not_finite, kept_bytes, machine_bytes, weight_count
 from tf_transfer.strategies.base import Strategy, source_tables
 from tf_transfer.tables import join_tables
 
@@ -59,7 +60,7 @@ class MetaStrategy(Strategy):
         super().__post_init__()
         check_choice("outer_optimizer", self.outer_optimizer, ["adam", "sgd"])
         for field in ("steps", "meta_batch", "shot", "num_query", "rows_a_part", "patience"):
-            check_whole_field(self, field)
+            check_whole(f"{field} of {self.name}", getattr(self, field))
 
     # -- the outer loop ---------------------------------------------------------------------------
 
@@ -85,6 +86,7 @@ class MetaStrategy(Strategy):
         sampler = self._sampler(model, source, seed)
         model.encoder.reseed(seed)
         tensors, learner = EpisodeTensors(model, sampler), self._learner(model)
+        self._say_memory(model, tensors, verbose)
         if self.meta_batch % learner.replicas:
             raise DataError(
                 "The episodes of a meta-batch are shared out equally.\n"
@@ -162,6 +164,27 @@ class MetaStrategy(Strategy):
 
     def _fitted(self, model, learner):
         return model
+
+    def memory_estimate(self, model, rows: int) -> float:
+        """About how many gigabytes an outer step takes beside the model and its traced graph.
+
+        Args:
+            model: a `TransferModel` with heads.
+            rows: of an episode's support or query, whichever has more.
+        """
+        held = 6 * weight_count(model)  # two of Adam, the total, the episode's gradient and its two summands
+        return (4 * held + kept_bytes(model, min(rows, self.rows_a_part), 1)) / 1e9
+
+    def _say_memory(self, model, tensors, verbose) -> None:
+        estimate, most = self.memory_estimate(model, max(tensors.rows.values())), machine_bytes() / 1e9
+        if verbose:
+            print(f"{self.name}: about {estimate:.1f} GB beside the model; this machine has {most:.1f} GB.")
+        if estimate > most:
+            warnings.warn(
+                f"{self.name} is estimated to take {estimate:.1f} GB; this machine has {most:.1f} GB. "
+                f"Lower rows_a_part ({self.rows_a_part}) or the model's max_length.",
+                ResourceWarning, stacklevel=3,
+            )  # fmt: skip
 
     # -- what each strategy says --------------------------------------------------------------------
 
@@ -252,10 +275,3 @@ def _only_classes(strategy, found: str) -> DataError:
         f"{strategy.name} learns one classification, from episodes of classes.\nReceived {found}.\n"
         "Give a model with one classification, or use maml or reptile, which take any task."
     )
-
-
-def check_whole_field(strategy, field: str) -> None:
-    """Refuses a field that is no whole number of at least 1."""
-    value = getattr(strategy, field)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise DataError(f"{field} of {strategy.name} must be a whole number of at least 1.\nReceived {value!r}.")
