@@ -36,7 +36,15 @@ GRID = {
     "fine_tune": {"adapt_steps": [30, 100], "adapt_learning_rate": ["auto", 1e-3]},
     "knn": {"k": [1]},
 }
-CHOSEN = {name: {field: values[0] for field, values in grid.items()} for name, grid in GRID.items()}
+CHOSEN = {
+    "maml": {"learning_rate": 3e-4, "inner_steps": 5, "adapt_steps": 10, "inner_lr": 0.3},
+    "anil": {"learning_rate": 3e-4, "inner_lr": 0.3},
+    "reptile": {"inner_steps": 5, "adapt_steps": 10, "inner_lr": 0.1},
+    "proto_net": {"learning_rate": 3e-4},
+    "proto_maml": {"learning_rate": 3e-4, "inner_steps": 3, "inner_lr": 0.03},
+    "fine_tune": {"adapt_steps": 30, "adapt_learning_rate": "auto"},
+    "knn": {"k": 1},
+}
 NOT_META = ("fine_tune", "linear_probe", "knn")
 
 
@@ -47,6 +55,7 @@ def main() -> int:
     parser.add_argument("--setting", action="append", choices=list(SETTINGS))
     parser.add_argument("--episodes", type=int, default=EPISODES)
     parser.add_argument("--steps", type=int, default=STEPS, help="meta-training steps at most")
+    parser.add_argument("--strategy", action="append", choices=[*GRID, "fomaml", "meta_sgd", "linear_probe"])
     parser.add_argument("--tune", action="store_true", help="try the grid on validation episodes")
     arguments = parser.parse_args()
     if arguments.tune:
@@ -146,7 +155,7 @@ def tune(arguments) -> int:
     for name in arguments.setting or ["5-way-1-shot"]:
         setting = Setting(arguments.encoder, name)
         episodes = setting.validation.sample(TUNING_EPISODES, start=1000)
-        for strategy, grid in GRID.items():
+        for strategy, grid in ((s, g) for s, g in GRID.items() if s in (arguments.strategy or GRID)):
             for values in itertools.product(*grid.values()):
                 fields = dict(zip(grid, values))
                 try:
@@ -163,10 +172,11 @@ def run_setting(arguments, name: str) -> pd.DataFrame:
     """A row for each strategy and episode; read from the folder where it was computed before."""
     setting, parts = Setting(arguments.encoder, name), []
     episodes = setting.test.sample(arguments.episodes)
-    for strategy, candidate in strategies(CHOSEN, arguments.steps).items():
+    candidates = strategies(CHOSEN, arguments.steps)
+    for strategy in arguments.strategy or candidates:
         path = arguments.folder / f"{arguments.encoder}-{name}-{arguments.episodes}-{arguments.steps}-{strategy}.csv"
         if not path.exists():
-            found = setting.run(strategy, candidate, setting.test, episodes)
+            found = setting.run(strategy, candidates[strategy], setting.test, episodes)
             path.parent.mkdir(parents=True, exist_ok=True)
             staging = path.with_suffix(".part")
             found.to_csv(staging, index=False)
@@ -182,27 +192,32 @@ def show(report: Report, encoder: str, setting: str, values: pd.DataFrame) -> No
 
     found = EpisodeComparison(values.drop(columns="training"))
     table, training = found.table(), values.groupby("strategy")["training"].first()
-    to = {other: found.differences(other) for other in ("linear_probe", "fine_tune", "proto_net")}
+    to = {
+        other: found.differences(other) for other in ("linear_probe", "fine_tune", "proto_net") if other in table.index
+    }
     for name, row in table.sort_values("mean", ascending=False).iterrows():
         detail = f"[{row['low']:.3f}, {row['high']:.3f}] median {row['median']:.2f}, {int(row['diverged'])} diverged"
         for other in ("fine_tune", "proto_net"):
-            if name != other:
-                gap = to[other].loc[name]
-                detail += f"; to {other} {gap['difference']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}]"
+            if name != other and other in to:
+                detail += f"; to {other} {_words(to[other].loc[name])}"
         detail += f"; trained {training[name]:.0f} s" if name not in NOT_META else ""
         report.figure(f"{setting}, {name}", row["mean"], digits=3, detail=detail)
-    best = max((n for n in table.index if n not in NOT_META), key=lambda n: table.loc[n, "mean"])
-    gap = to["linear_probe"].loc[best]
-    report.figure(
-        f"{setting}, {best} - linear_probe, low end", gap["low"], at_least=np.nextafter(0, 1), digits=3,
-        detail=f"{gap['difference']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}]",
-    )  # fmt: skip
-    if encoder == "bert-tiny" and setting == "5-way-1-shot":
-        gap = to["fine_tune"].loc[best]
+    meta = [n for n in table.index if n not in NOT_META]
+    rivals = ["linear_probe"] + ["fine_tune"] * (encoder == "bert-tiny" and setting == "5-way-1-shot")
+    for rival in rivals:
+        what = f"{setting}, the best of meta-learning against {rival}"
+        if not meta or rival not in to:
+            report.missing(what, "Run it without --strategy.")
+            continue
+        best = max(meta, key=lambda n: table.loc[n, "mean"])
+        gap = to[rival].loc[best]
         report.figure(
-            f"{setting}, {best} - fine_tune, low end", gap["low"], at_least=np.nextafter(0, 1), digits=3,
-            detail=f"{gap['difference']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}]",
+            f"{setting}, {best} - {rival}, low end", gap["low"], at_least=np.nextafter(0, 1), digits=3, detail=_words(gap)
         )  # fmt: skip
+
+
+def _words(gap) -> str:
+    return f"{gap['difference']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}]"
 
 
 if __name__ == "__main__":
