@@ -212,7 +212,8 @@ def show(report: Report, encoder: str, setting: str, values: pd.DataFrame) -> No
         best = max(meta, key=lambda n: table.loc[n, "mean"])
         gap = to[rival].loc[best]
         report.figure(
-            f"{setting}, {best} - {rival}, low end", gap["low"], at_least=np.nextafter(0, 1), digits=3, detail=_words(gap)
+            f"{setting}, {best} - {rival}, low end", gap["low"], at_least=np.nextafter(0, 1), digits=3,
+            detail=_words(gap),
         )  # fmt: skip
 
 
