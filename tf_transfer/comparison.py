@@ -24,6 +24,7 @@ from tf_transfer.statistics import paired_difference
 from tf_transfer.storage import explained, write_text
 from tf_transfer.tables import save_table
 from tf_transfer.tasks import Task
+from tf_transfer.usable import usable_cells, usable_targets
 
 
 def compare(
@@ -54,11 +55,14 @@ def compare(
     runner = Runner(experiment, data.tasks)
     run.start(
         data.common | {"encoder": runner.encoder_hash, "tf_transfer": __version__} | _options(experiment),
-        {label: [s.name, dataclasses.asdict(s)] for label, s in experiment.strategies.items()},
+        _identities(experiment),
         _provenance(experiment, data, runner.encoder_hash),
     )
     for name, target in data.targets.items():
-        run.write_target(name, target.truth, target.groups, target.leakage)
+        rare_words = data.rare_words(experiment, name)
+        run.write_target(
+            name, target.truth, target.groups, target.leakage, table=target.test, rare_words=rare_words
+        )
     runner.run(run, data, say or _silent)
     return Comparison(run)
 
@@ -68,6 +72,11 @@ class Comparison:
 
     Args:
         run: a `Run`, or the folder of one.
+
+    Attributes:
+        variants: ``{label: (strategy, source)}`` of the strategies that were also run without a source; only
+            `source_gains` and `difference` speak of them.
+        unusable: a sentence for each file of the run that could not be used, and why.
     """
 
     def __init__(self, run: Run | str | Path):
@@ -79,14 +88,17 @@ class Comparison:
         except (KeyError, TypeError) as error:
             place = self.run.folder / "run.json"
             raise CheckpointError(f"{place} is damaged: its plan lacks {error}.\nRun the experiment again.") from None
-        self.unusable: list[str] = []
-        self._targets = {t: self.run.read_target(t) for t in self.targets}
-        self._cells = self._read_cells()
+        self._targets, spoilt = usable_targets(self.run, self.targets)
+        self.targets = list(self._targets)
+        planned = all_cells(self.targets, [*self.strategies, *self.variants], self.budgets, self.seeds)
+        self._cells, missing = usable_cells(self.run, planned, self.tasks, self._targets)
+        self.unusable: list[str] = spoilt + missing
 
     def _read_plan(self, plan: dict) -> None:
         self.name: str = plan["name"]
         self.baseline: str = plan["baseline"]
         self.strategies: list[str] = plan["strategies"]
+        self.variants: dict[str, list[str]] = plan.get("variants", {})
         self.source_strategies: list[str] = plan["source_strategies"]
         self.targets: list[str] = plan["targets"]
         self.budgets: list[int] = plan["budgets"]
@@ -94,14 +106,10 @@ class Comparison:
         self.metrics: dict[str, str] = plan["metrics"]
         self.tasks = [Task(**t) for t in plan["tasks"]]
 
-    def _read_cells(self) -> dict[Cell, tuple[dict, dict]]:
-        cells = {}
-        for cell in all_cells(self.targets, self.strategies, self.budgets, self.seeds):
-            try:
-                cells[cell] = self.run.read_cell(cell)
-            except CheckpointError as error:
-                self.unusable.append(f"{cell}: {error}")
-        return cells
+    @property
+    def _ordinary(self) -> dict[Cell, tuple[dict, dict]]:
+        """The cells without the variants of `leave_one_out`."""
+        return {cell: content for cell, content in self._cells.items() if cell.strategy not in self.variants}
 
     @property
     def leakage(self) -> dict[str, dict]:
@@ -112,7 +120,7 @@ class Comparison:
     def results(self) -> pd.DataFrame:
         """Every scalar metric of every cell: target, task, strategy, budget, seed, metric, value."""
         records = []
-        for cell, (scores, _) in self._cells.items():
+        for cell, (scores, _) in self._ordinary.items():
             truth = self._targets[cell.target][0]
             for task in self.tasks:
                 if task.name in truth and task.name in scores:
@@ -193,7 +201,7 @@ class Comparison:
         """Mean seconds of source training and of one target training: strategy, stage, seconds."""
         records = [
             (cell.strategy, stage, meta[f"{stage}_seconds"])
-            for cell, (_, meta) in self._cells.items()
+            for cell, (_, meta) in self._ordinary.items()
             for stage in ("source", "target")
         ]
         table = pd.DataFrame(records, columns=["strategy", "stage", "seconds"])
@@ -230,6 +238,14 @@ class Comparison:
         return self.summary().to_html(index=False, escape=True, border=0, float_format=lambda v: f"{v:.3f}")
 
 
+def _identities(experiment: Experiment) -> dict:
+    """``{label: arguments}`` of all that is trained, variants with the source that they leave out."""
+    plain = {label: [s.name, dataclasses.asdict(s)] for label, (s, _) in experiment.trained.items()}
+    for label, (_, source) in experiment.variants.items():
+        plain[label].append({"without": source})
+    return plain
+
+
 def _options(experiment: Experiment) -> dict:
     """What results depend on beside tables, tasks, weights and strategies."""
     options = experiment.encoder.model_dump(exclude={"name", "revision"})
@@ -243,6 +259,7 @@ def _provenance(experiment: Experiment, data: Prepared, encoder_hash: str) -> di
         "baseline": experiment.baseline,
         "strategies": list(experiment.strategies),
         "source_strategies": [label for label, s in experiment.strategies.items() if s.uses_source and s.uses_encoder],
+        "variants": experiment.variants,
         "targets": list(experiment.targets),
         "budgets": experiment.budgets,
         "seeds": experiment.seeds,
