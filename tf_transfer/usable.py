@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
@@ -44,6 +44,12 @@ def usable_cells(
         else:
             found[cell] = content
     return found, problems
+
+
+def seeds_note(planned: Sequence[int], used: Collection[int]) -> str:
+    """Which seeds a comparison had to leave out; empty when none."""
+    missing = [str(seed) for seed in planned if seed not in used]
+    return f"without seed {', '.join(missing)}, which one of the two lacks" if missing else ""
 
 
 def _misfit(scores: dict[str, np.ndarray], tasks: Sequence[Task], truth: dict) -> str:
