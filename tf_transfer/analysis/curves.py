@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from tf_transfer.analysis.sampling import Curves, Sample, dense, each_curves, falls_to_zero, seeds_text
+from tf_transfer.analysis.sampling import Curves, Sample, dense, each_curves, falls_to_zero
 from tf_transfer.statistics import bootstrap_interval
 
 CURVES = ["target", "task", "metric", "strategy", "budget", "value", "low", "high", "note"]
@@ -84,17 +84,15 @@ def harm_in_words(row) -> str:
 def _gain(found: Curves, strategy: str, confidence: float) -> list | None:
     baseline = found.comparison.baseline
     budgets = found.budgets(strategy, baseline)
-    sampled = found.sample([(s, b) for s in (strategy, baseline) for b in budgets])
-    if sampled is None:
+    sample = found.sample([(s, b) for s in (strategy, baseline) for b in budgets])
+    if sample is None:
         return None
-    sample, seeds = sampled
     each = np.eye(len(budgets))
     differences = sample.combined(np.concatenate([each, -each]))
     area = differences.combined(_area_weights(budgets)[:, None])
     (low,), (high,) = area.bounds(confidence)
     verdict = "helped" if low > 0 else "hurt" if high < 0 else "undecided"
-    note = seeds_text(found.comparison, seeds)
-    return [area.mean[0], low, high, verdict, *_harm(budgets, differences, confidence), note]
+    return [area.mean[0], low, high, verdict, *_harm(budgets, differences, confidence), sample.note]
 
 
 def _area_weights(budgets: list[int]) -> np.ndarray:

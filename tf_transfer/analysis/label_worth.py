@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import isotonic_regression
 
-from tf_transfer.analysis.sampling import Curves, dense, each_curves, falls_to_zero, seeds_text
+from tf_transfer.analysis.sampling import Curves, dense, each_curves, falls_to_zero
 
 COLUMNS = ["target", "task", "metric", "strategy", "budget", "labels", "low", "high", "censored", "confidence", "note"]
 
@@ -67,10 +67,9 @@ def _interval(row) -> str:
 def _worth(curves: Curves, strategy: str, budget: int, confidence: float) -> list:
     baseline = curves.comparison.baseline
     budgets = curves.budgets(baseline)
-    found = curves.sample([(strategy, budget), *((baseline, b) for b in budgets)])
-    if not budgets or found is None:
+    sample = curves.sample([(strategy, budget), *((baseline, b) for b in budgets)])
+    if not budgets or sample is None:
         return [np.nan, np.nan, np.nan, "", confidence, f"{baseline} has no defined {curves.metric} for the same seeds"]
-    sample, seeds = found
     labels, censored = _read(budgets, sample.mean[1:], sample.mean[0])
     points, weights = dense(budgets)
     ahead = sample.combined(np.concatenate([np.ones((1, len(points))), -weights]))
@@ -80,7 +79,7 @@ def _worth(curves: Curves, strategy: str, budget: int, confidence: float) -> lis
         low, high = (low, np.inf) if censored.startswith("more") else (0.0, high)
     else:
         low, high = min(low, labels), max(high, labels)
-    return [labels, low, high, censored, confidence, seeds_text(curves.comparison, seeds)]
+    return [labels, low, high, censored, confidence, sample.note]
 
 
 def _read(budgets: list[int], means: np.ndarray, level: float) -> tuple[float, str]:

@@ -8,17 +8,23 @@ not by drawing three of three again, which varies too little, but by Student's t
 from __future__ import annotations
 
 import dataclasses
+import functools
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
 from tf_transfer.metrics import HIGHER_IS_BETTER, resampled
-from tf_transfer.statistics import row_counts
+from tf_transfer.statistics import FEW_UNITS, row_counts
 
 STEPS = 64
 """Points between two measured budgets at which curves are compared: 2 % more labels each where a budget is
 four times the one before."""
+
+
+BISECTIONS = 24
+"""Halvings of [0, 1] in the search for p: to 1e-7."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,14 +34,16 @@ class Sample:
     Args:
         values: (seeds, statistics), on all rows.
         draws: (resamples, seeds, statistics), on the rows of each draw.
+        note: what a reader must know of the seeds and draws; else empty.
     """
 
     values: np.ndarray
     draws: np.ndarray
+    note: str = ""
 
     def combined(self, weights: np.ndarray) -> Sample:
         """Linear combinations of the statistics; ``weights`` is (statistics, combinations)."""
-        return Sample(self.values @ weights, self.draws @ weights)
+        return Sample(self.values @ weights, self.draws @ weights, self.note)
 
     @property
     def mean(self) -> np.ndarray:
@@ -47,24 +55,49 @@ class Sample:
 
         They are those of `statistics.paired_difference` where the statistic is a difference of two cells.
         """
-        tail, seeds = (1 - confidence) / 2, len(self.values)
-        means = self.draws.mean(1)
-        low, high = np.quantile(means, [tail, 1 - tail], axis=0)
+        tails = np.full(self.values.shape[1], (1 - confidence) / 2)
+        return self._bounds(self._parts, tails)
+
+    def p(self) -> np.ndarray:
+        """(statistics,): for each, twice the smallest tail whose interval excludes 0, by bisection."""
+        parts = self._parts
+        included, excluded = np.full((2, self.values.shape[1]), [[1 / (len(self.draws) + 1)], [1.0]])
+        for _ in range(BISECTIONS):
+            middle = (included + excluded) / 2
+            low, high = self._bounds(parts, middle / 2)
+            inside = (low <= 0) & (high >= 0)
+            included, excluded = np.where(inside, middle, included), np.where(inside, excluded, middle)
+        return excluded
+
+    @functools.cached_property
+    def _parts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Sorted means of the draws; variance of the mean between seeds; share of the draws' that is the rows' own."""
+        means, seeds = self.draws.mean(1), len(self.values)
+        if seeds == 1:
+            return np.sort(means, 0), np.zeros(means.shape[1]), np.ones(means.shape[1])
+        shared = (self.draws - self.values).var(1, ddof=1).mean(0) / seeds
+        total = np.maximum(means.var(0), shared)
+        own = 1 - np.divide(shared, total, out=np.zeros_like(total), where=total > 0)
+        between = np.where(np.ptp(self.values, 0) > 0, self.values.var(0, ddof=1) / seeds, 0)
+        return np.sort(means, 0), between, own
+
+    def _bounds(self, parts, tails) -> tuple[np.ndarray, np.ndarray]:
+        means, between, own = parts
+        low, high = _quantiles(means, tails), _quantiles(means, 1 - tails)
         margins = np.maximum([self.mean - low, high - self.mean], 0)
-        if seeds > 1:
-            between = self.values.var(0, ddof=1) / seeds
-            shared = (self.draws - self.values).var(1, ddof=1).mean(0) / seeds
-            total = means.var(0)
-            rows = 1 - np.divide(shared, total, out=np.zeros_like(total), where=total > 0)
-            margins = np.where(between > 0, _with_seeds(margins, np.maximum(rows, 0), between, seeds, tail), margins)
+        total = own * (margins / ndtri(1 - tails)) ** 2 + between
+        freedom = (len(self.values) - 1) * total / np.where(between > 0, between, 1)
+        wider = stdtrit(np.maximum(freedom, 1), 1 - tails) * np.sqrt(total)
+        margins = np.where(between > 0, wider, margins)
         return self.mean - margins[0], self.mean + margins[1]
 
 
-def _with_seeds(margins, row_share, between, seeds: int, tail: float) -> np.ndarray:
-    """Margins over rows and seeds from those over rows; ``between``: the variance that seeds add to the mean."""
-    total = row_share * (margins / ndtri(1 - tail)) ** 2 + between
-    freedom = (seeds - 1) * total / np.where(between > 0, between, 1)
-    return stdtrit(freedom, 1 - tail) * np.sqrt(total)
+def _quantiles(ordered: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """A quantile of each column of ``ordered``, (n, columns), at its own share, (columns,); linear, as NumPy's."""
+    places = shares * (len(ordered) - 1)
+    below = np.floor(places).astype(int)
+    above, columns = np.minimum(below + 1, len(ordered) - 1), np.arange(ordered.shape[1])
+    return ordered[below, columns] + (places - below) * (ordered[above, columns] - ordered[below, columns])
 
 
 class Curves:
@@ -74,14 +107,20 @@ class Curves:
         comparison: a `Comparison`.
         target, task: names.
         resamples: int, draws of the rows.
+        metric: None takes the primary one.
+        rows: numbers of the labelled test rows that count; None: all.
     """
 
-    def __init__(self, comparison, target: str, task: str, resamples: int):
+    def __init__(self, comparison, target: str, task: str, resamples: int = 2000, *, metric=None, rows=None):
         self.comparison, self.target, self.task = comparison, target, task
-        self.metric, self.kind = comparison.metrics[task], comparison.kind(task)
-        self.y, groups = comparison.truth(target, task)
+        self.metric, self.kind = metric or comparison.metrics[task], comparison.kind(task)
+        y, groups = comparison.truth(target, task)
+        self.rows = np.arange(len(y)) if rows is None else rows
+        self.y, groups = y[self.rows], None if groups is None else groups[self.rows]
         once = np.ones((1, len(self.y)), np.uint8)
         self._counts = np.concatenate([once, row_counts(len(self.y), groups, resamples)])
+        units = len(self.y) if groups is None else len(np.unique(groups))
+        self._few = f"only {units} {'rows' if groups is None else 'groups'}" if units < FEW_UNITS else ""
         self._known: dict = {}
 
     def cells(self, strategy: str, budget: int) -> dict[int, np.ndarray]:
@@ -91,7 +130,8 @@ class Curves:
             sign = 1 if HIGHER_IS_BETTER[self.metric] else -1
             scores = self.comparison.scores(strategy, self.target, self.task, budget)
             found = {
-                seed: sign * resampled(self.metric, self.kind, self.y, s, self._counts) for seed, s in scores.items()
+                seed: sign * resampled(self.metric, self.kind, self.y, s[self.rows], self._counts)
+                for seed, s in scores.items()
             }
             self._known[key] = {seed: values for seed, values in found.items() if np.isfinite(values[0])}
         return self._known[key]
@@ -100,15 +140,27 @@ class Curves:
         """The budgets at which all of ``strategies`` have a defined cell, in order."""
         return [b for b in sorted(self.comparison.budgets) if all(self.cells(s, b) for s in strategies)]
 
-    def sample(self, places: list[tuple[str, int]]) -> tuple[Sample, list[int]] | None:
-        """A statistic for each (strategy, budget), and the seeds that all of them have; None without one."""
+    def sample(self, places: list[tuple[str, int]]) -> Sample | None:
+        """A statistic for each (strategy, budget), of the seeds that all of them have; None without one."""
         cells = [self.cells(*place) for place in places]
         seeds = [seed for seed in self.comparison.seeds if all(seed in cell for cell in cells)]
         if not seeds or not places:
             return None
         found = np.stack([np.stack([cell[seed] for seed in seeds], 1) for cell in cells], 2)
-        draws = found[1:]
-        return Sample(found[0], draws[np.isfinite(draws).all((1, 2))]), seeds
+        defined = np.isfinite(found).all((1, 2))
+        if not defined[1:].any():
+            return None
+        return Sample(found[0], found[1:][defined[1:]], self._note(seeds, defined))
+
+    def _note(self, seeds: list[int], defined: np.ndarray) -> str:
+        missing = [str(s) for s in self.comparison.seeds if s not in seeds]
+        parts = [
+            "one seed: variation between seeds is not covered" if len(seeds) == 1 else "",
+            f"without seed {', '.join(missing)}, which some cell lacks" if missing else "",
+            f"{self.metric} is undefined in {(~defined).sum()} resamples, which are left out" * (not defined.all()),
+            f"{self._few}: the interval is likely too narrow" if self._few else "",
+        ]
+        return "; ".join(filter(None, parts))
 
 
 def each_curves(comparison, resamples: int) -> Iterator[Curves]:
@@ -126,7 +178,7 @@ def dense(budgets: list[int]) -> tuple[np.ndarray, np.ndarray]:
         weights: (budgets, points), of linear interpolation in the logarithm of the budget.
     """
     x = np.log2(budgets)
-    parts = [np.linspace(a, b, STEPS, endpoint=False) for a, b in zip(x, x[1:])]
+    parts = [np.linspace(a, b, STEPS, endpoint=False) for a, b in itertools.pairwise(x)]
     points = np.concatenate([*parts, x[-1:]])
     return 2**points, np.stack([np.interp(points, x, row) for row in np.eye(len(x))])
 
@@ -146,12 +198,3 @@ def falls_to_zero(labels, low, high) -> tuple[float, float]:
     first = labels[-1] if not len(reached) else 0.0 if reached[0] == 0 else labels[reached[0]]
     last = labels[0] if not len(left) else np.inf if left[-1] == len(labels) - 1 else labels[left[-1]]
     return float(min(first, last)), float(max(first, last))
-
-
-def seeds_text(comparison, seeds: list[int]) -> str:
-    """What to note of a sample's seeds; empty where it has all of several."""
-    parts = [] if len(seeds) > 1 else ["one seed: variation between seeds is not covered"]
-    missing = [str(s) for s in comparison.seeds if s not in seeds]
-    if missing:
-        parts.append(f"without seed {', '.join(missing)}, which some cell lacks")
-    return "; ".join(parts)

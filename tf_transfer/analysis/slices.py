@@ -10,8 +10,9 @@ import pandas as pd
 from scipy.stats import false_discovery_control
 
 from tf_transfer.analysis.rows import row_texts
+from tf_transfer.analysis.sampling import Curves, Sample
 from tf_transfer.errors import DataError, check_choice, check_columns
-from tf_transfer.statistics import paired_difference
+from tf_transfer.metrics import SCALARS
 
 FEWEST_ROWS = 20
 """Slices of fewer rows are named, not judged."""
@@ -80,68 +81,54 @@ def slices(
 
 
 def _of_task(comparison, target, task, cut, strategies, budgets, metric, confidence) -> list[dict]:
-    judge = _Judge(comparison, target, task, metric or METRICS[comparison.kind(task)])
-    # Slice by slice, so that the draws of a slice's rows are made once.
-    first = {
-        (part.by, part.name, strategy, budget): judge.difference(part, strategy, budget, confidence)
-        for part in cut
-        for strategy in strategies
-        for budget in budgets
-        if part.budget in (None, budget)
-    }
+    metric = metric or METRICS[comparison.kind(task)]
+    check_choice(f"metric of task {task!r}", metric, SCALARS[comparison.kind(task)])
+    samples = [_differences(comparison, target, task, metric, part, strategies, budgets) for part in cut]
     rows = []
     for strategy in strategies:
         for budget in budgets:
-            parts = [p for p in cut if p.budget in (None, budget)]
-            differences = [first[p.by, p.name, strategy, budget] for p in parts]
-            place = {"target": target, "task": task, "metric": judge.metric, "strategy": strategy, "budget": budget}
-            rows += [place | row for row in judge.corrected(parts, differences, strategy, budget, confidence)]
+            numbers = [n for n, part in enumerate(cut) if part.budget in (None, budget)]
+            place = {"target": target, "task": task, "metric": metric, "strategy": strategy, "budget": budget}
+            found = [samples[n].get((strategy, budget)) for n in numbers]
+            rows += [place | row for row in _corrected([cut[n] for n in numbers], found, confidence)]
     return rows
 
 
-class _Judge:
-    """Differences of one target and task on slices."""
+def _differences(comparison, target, task, metric, part: _Slice, strategies, budgets) -> dict[tuple, Sample]:
+    """The difference of each strategy and budget to the baseline, where the slice has rows enough and a seed."""
+    if len(part.rows) < FEWEST_ROWS:
+        return {}
+    curves = Curves(comparison, target, task, metric=metric, rows=part.rows)
+    found = {}
+    for budget in budgets if part.budget is None else {part.budget} & set(budgets):
+        for strategy in strategies:
+            sample = curves.sample([(strategy, budget), (comparison.baseline, budget)])
+            if sample is not None:
+                found[strategy, budget] = sample.combined(np.array([[1.0], [-1.0]]))
+    return found
 
-    def __init__(self, comparison, target: str, task: str, metric: str):
-        self.comparison, self.target, self.task, self.metric = comparison, target, task, metric
-        self.kind = comparison.kind(task)
-        self.y, self.groups = comparison.truth(target, task)
 
-    def difference(self, part: _Slice, strategy: str, budget: int, confidence: float):
-        """A `Difference`; None for too few rows, or without a common seed."""
-        scores = [
-            self.comparison.scores(s, self.target, self.task, budget) for s in (strategy, self.comparison.baseline)
-        ]
-        seeds = [seed for seed in scores[0] if seed in scores[1]]
-        if len(part.rows) < FEWEST_ROWS or not seeds:
-            return None
-        pairs = ([of[seed][part.rows] for seed in seeds] for of in scores)
-        groups = None if self.groups is None else self.groups[part.rows]
-        y = self.y[part.rows]
-        return paired_difference(self.metric, self.kind, y, *pairs, groups=groups, confidence=confidence)
-
-    def corrected(self, parts, differences, strategy, budget, confidence) -> Iterator[dict]:
-        """Rows of the table, with q and adjusted intervals."""
-        judged = [i for i, d in enumerate(differences) if d is not None and np.isfinite(d.p)]
-        q = dict(zip(judged, false_discovery_control([differences[i].p for i in judged]))) if judged else {}
-        selected = sum(value <= 1 - confidence for value in q.values())
-        adjusted = 1 - (1 - confidence) * max(selected, 1) / max(len(judged), 1)
-        for i, (part, found) in enumerate(zip(parts, differences)):
-            row = {"by": part.by, "slice": part.name, "rows": len(part.rows)}
-            if found is None:
-                yield row | _unjudged(part)
-                continue
-            if adjusted != confidence:
-                found = self.difference(part, strategy, budget, adjusted)
-            word = "undecided" if q.get(i, 1) > 1 - confidence else "helped" if found.value > 0 else "hurt"
-            ends = {"value": found.value, "low": found.low, "high": found.high, "p": found.p}
-            yield row | ends | {"q": q.get(i, np.nan), "verdict": word, "note": found.note}
+def _corrected(parts: list[_Slice], samples: list[Sample | None], confidence: float) -> Iterator[dict]:
+    """Rows of the table for the slices of one strategy and budget, with q and adjusted intervals."""
+    p = {i: sample.p()[0] for i, sample in enumerate(samples) if sample is not None}
+    q = dict(zip(p, false_discovery_control(list(p.values())))) if p else {}
+    selected = sum(value <= 1 - confidence for value in q.values())
+    adjusted = 1 - (1 - confidence) * max(selected, 1) / max(len(p), 1)
+    for i, (part, sample) in enumerate(zip(parts, samples)):
+        row = {"by": part.by, "slice": part.name, "rows": len(part.rows)}
+        if sample is None:
+            yield row | _unjudged(part)
+            continue
+        (value,), ((low,), (high,)) = sample.mean, sample.bounds(adjusted)
+        word = "undecided" if q[i] > 1 - confidence else "helped" if value > 0 else "hurt"
+        row |= {"value": value, "low": low, "high": high, "p": p[i], "q": q[i]}
+        yield row | {"verdict": word, "note": sample.note}
 
 
 def _unjudged(part: _Slice) -> dict:
     if len(part.rows) < FEWEST_ROWS:
         return {"verdict": "too small", "note": f"{len(part.rows)} rows, of at least {FEWEST_ROWS} to be judged"}
-    return {"verdict": "undecided", "note": "no seed for which both cells can be used"}
+    return {"verdict": "undecided", "note": "no seed with a defined metric for both strategies"}
 
 
 # -- cutting -----------------------------------------------------------------------------------------
@@ -159,10 +146,10 @@ def _cut(comparison, target: str, task: str, by: Collection[str], columns: Seque
         yield from _classes(next(t for t in comparison.tasks if t.name == task), y)
     if "length" in by:
         lengths = np.array([len(text) for text in row_texts(comparison, table)])
-        yield from _thirds("length", lengths, "{:.0f} to {:.0f} characters")
+        yield from _thirds("length", lengths, "{:.0f}", " characters")
     if "rare words" in by:
         for budget, shares in rare.items():
-            yield from _thirds("rare words", np.round(100 * shares.astype(float)), "{:.0f} to {:.0f} % rare", budget)
+            yield from _thirds("rare words", np.round(100 * shares.astype(float)), "{:.0f}", " %", budget)
     check_columns(table, columns, f"the test table of target {target!r}")
     for column in columns:
         yield from _values(column, table[column])
@@ -170,7 +157,7 @@ def _cut(comparison, target: str, task: str, by: Collection[str], columns: Seque
 
 def _classes(task, y) -> Iterator[_Slice]:
     if task.kind == "regression":
-        yield from _thirds("class", y, "{:.3g} to {:.3g}")
+        yield from _thirds("class", y, "{:.3g}")
         return
     for number, name in enumerate(task.classes):
         member = y[:, number] > 0 if task.kind == "multilabel" else y == number
@@ -179,7 +166,7 @@ def _classes(task, y) -> Iterator[_Slice]:
 
 def _values(column: str, values: pd.Series) -> Iterator[_Slice]:
     if pd.api.types.is_numeric_dtype(values) and values.nunique() > MOST_VALUES:
-        yield from _thirds(column, values.to_numpy(float), "{:.4g} to {:.4g}")
+        yield from _thirds(column, values.to_numpy(float), "{:.4g}")
         return
     names = values.map(str, na_action="ignore").fillna("(none)").to_numpy(object)
     largest = list(pd.Series(names).value_counts().index[:MOST_VALUES])
@@ -190,7 +177,7 @@ def _values(column: str, values: pd.Series) -> Iterator[_Slice]:
         yield _Slice(column, "(other values)", others)
 
 
-def _thirds(by: str, values: np.ndarray, name: str, budget: int | None = None) -> Iterator[_Slice]:
+def _thirds(by: str, values: np.ndarray, number: str, unit: str = "", budget: int | None = None) -> Iterator[_Slice]:
     """Up to three slices of about as many rows, equal values together; rows without a value are in none."""
     known = values[np.isfinite(values)]
     edges = np.unique(np.quantile(known, [1 / 3, 2 / 3])) if len(known) else []
@@ -198,5 +185,5 @@ def _thirds(by: str, values: np.ndarray, name: str, budget: int | None = None) -
     for place in range(len(edges) + 1):
         rows = np.flatnonzero((places == place) & np.isfinite(values))
         if len(rows):
-            low, high = values[rows].min(), values[rows].max()
-            yield _Slice(by, name.format(low, high), rows, budget)
+            ends = dict.fromkeys(number.format(end) for end in (values[rows].min(), values[rows].max()))
+            yield _Slice(by, " to ".join(ends) + unit, rows, budget)
