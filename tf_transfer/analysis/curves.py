@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from tf_transfer.analysis.sampling import Curves, Sample, dense, each_curves, falls_to_zero
+from tf_transfer.analysis.sampling import Curves, Sample, dense, each_curves, falls_to_zero, span_in_words
 from tf_transfer.statistics import bootstrap_interval
 
 CURVES = ["target", "task", "metric", "strategy", "budget", "value", "low", "high", "note"]
@@ -74,11 +74,8 @@ def harm_in_words(row) -> str:
     start += "at none of the measured budgets" if np.isnan(row.hurt_from) else f"from {row.hurt_from:.0f} labels on"
     if np.isnan(row.crossing):
         return f"{start}."
-    ends = [f"from {row.crossing_low:.0f}"] * (row.crossing_low > 0)
-    ends += [f"up to {row.crossing_high:.0f}"] * bool(np.isfinite(row.crossing_high))
-    return (
-        f"{start}; its lead is gone at about {row.crossing:.0f} (interval: {' '.join(ends) or 'all measured budgets'})."
-    )
+    span = span_in_words(row.crossing_low, row.crossing_high)
+    return f"{start}; its lead is gone at about {row.crossing:.0f} (interval: {span})."
 
 
 def _gain(found: Curves, strategy: str, confidence: float) -> list | None:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import isotonic_regression
 
-from tf_transfer.analysis.sampling import Curves, dense, each_curves, falls_to_zero
+from tf_transfer.analysis.sampling import Curves, dense, each_curves, falls_to_zero, span_in_words
 
 COLUMNS = ["target", "task", "metric", "strategy", "budget", "labels", "low", "high", "censored", "confidence", "note"]
 
@@ -60,8 +60,7 @@ def _interval(row) -> str:
     """The interval as far as it was measured; empty where it says no more than ``censored``."""
     if row.censored in (f"more than {row.low:.0f}", f"fewer than {row.high:.0f}"):
         return ""
-    parts = [f"from {row.low:.0f}"] * (row.low > 0) + [f"up to {row.high:.0f}"] * bool(np.isfinite(row.high))
-    return f" ({row.confidence * 100:g} % interval: {' '.join(parts) or 'all measured budgets'})"
+    return f" ({row.confidence * 100:g} % interval: {span_in_words(row.low, row.high)})"
 
 
 def _worth(curves: Curves, strategy: str, budget: int, confidence: float) -> list:
