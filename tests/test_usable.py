@@ -4,6 +4,7 @@ import json
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.analysis.folders import make_comparison, make_table, noisy, probabilities, write_run
@@ -177,13 +178,22 @@ def test_seeds_that_are_all_there_need_no_note():
 def test_rows_and_rare_words_read_back(tmp_path):
     table = make_table(ROWS).assign(price=np.linspace(0, 1, ROWS), note=None)
     table.loc[2, "text"] = 'quotes " and\nlines \u2028 and \u00e9'
+    table["day"] = pd.Timestamp("2024-05-06")
+    table["themes"] = [np.array(["a", "b"])] * ROWS
+    table = pd.concat([table, table[["price"]]], axis=1)
     rare = {16: RNG.random(ROWS).astype(np.float32), 64: np.zeros(ROWS, np.float32)}
     present = np.arange(ROWS) > 1
     comparison = make_comparison(tmp_path, Y, scores(), table=table, rare_words=rare, present=present)
     rows, shares = comparison.test_rows("tweets", "mood")
     assert rows.index.tolist() == list(range(2, ROWS))
     assert rows["text"].tolist() == table["text"].tolist()[2:]
-    np.testing.assert_allclose(rows["price"], table["price"][2:])
+    assert rows["price"].tolist() == np.linspace(0, 1, ROWS)[2:].tolist()
+    assert rows["note"].isna().all()
+    assert rows.iloc[0][["day", "themes"]].tolist() == ["2024-05-06 00:00:00", ["a", "b"]]
+        "2024-05-06 00:00:00",
+        ["a", "b"],
+        "half a pair: \ud800",
+    ]
     assert {b: s.tolist() for b, s in shares.items()} == {b: s[2:].tolist() for b, s in rare.items()}
 
 
@@ -194,6 +204,7 @@ def test_unknown_names_are_told(tmp_path):
         lambda: comparison.truth("tweets", "moood"),
         lambda: comparison.scores("fine-tune", "tweets", "mood", 16),
         lambda: comparison.kind("moood"),
+        lambda: comparison.reliability(target="tweet"),
     ]
     for call in wrong:
         with pytest.raises(DataError, match="Did you mean"):

@@ -236,7 +236,12 @@ class Comparison:
         return kinds[task]
 
     def tasks_of(self, target: str) -> list[str]:
-        """The tasks that the test rows of a target have labels of."""
+        """The tasks that the test rows of a target have labels of.
+
+        Raises:
+            DataError: the run has no such target.
+        """
+        check_choice("target", target, self._targets)
         return [t.name for t in self.tasks if t.name in self._targets[target][0]]
 
     def truth(self, target: str, task: str) -> tuple[np.ndarray, np.ndarray | None]:

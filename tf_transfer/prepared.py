@@ -84,7 +84,7 @@ class Prepared:
         target, columns = self.targets[name], [c for c in (experiment.text, experiment.text_pair) if c is not None]
 
         def texts(table: pd.DataFrame) -> list[str]:
-            return table[columns].fillna("").astype(str).agg(" ".join, axis=1).tolist()
+            return list(map(" ".join, zip(*(table[c].fillna("").astype(str) for c in columns))))
 
         tests, known = texts(target.test), [text for table in self.sources.values() for text in texts(table)]
         shares = {}

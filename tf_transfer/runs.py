@@ -125,7 +125,7 @@ class Run:
             arrays["groups"] = groups
         meta = {"leakage": leakage} | self._target_identity(name)
         if table is not None:
-            text = table.to_json(orient="records", lines=True, force_ascii=False, double_precision=15)
+            text = _json_lines(table)
             write_text(self._rows_path(name), text)
             meta["table"] = hashlib.sha256(text.encode()).hexdigest()
         _write(self.folder / "targets" / f"{name}.npz", arrays, meta)
@@ -216,6 +216,19 @@ class Run:
     def fitted_path(self, strategy: str, seed: int) -> Path:
         """Where the weights after source training wait for the cells that start from them."""
         return self.folder / "fitted" / f"{strategy}-seed-{seed}.safetensors"
+
+
+def _json_lines(table: pd.DataFrame) -> str:
+    """A JSON object for each row; what JSON does not know, such as a date, as text."""
+    table = table.loc[:, ~table.columns.duplicated()].astype(object)
+    rows = table.where(table.notna(), None).to_dict("records")
+    return "".join(json.dumps(row, default=_plain) + "\n" for row in rows)
+
+
+def _plain(value):
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    return sorted(value) if isinstance(value, set | frozenset) else str(value)
 
 
 def _hash(content) -> str:

@@ -75,6 +75,16 @@ def test_row_numbers_count_rows_without_a_label(tmp_path):
     assert (found["row"].tolist(), found["text"].tolist()) == ([1], [TABLE["text"][1]])
 
 
+def test_both_texts_of_a_pair_are_shown(tmp_path):
+    scores = {"target_only": {16: [probabilities(1 - Y)]}, "fine_tune": {16: [probabilities(Y)]}}
+    common = {"text": "text", "text_pair": "reply"}
+    table = TABLE.assign(reply=[None, *"bcdef"])
+    comparison = make_comparison(tmp_path, Y, scores, table=table, common=common)
+    found = comparison.changed_rows("tweets", "mood", "fine_tune", 16).set_index("row")["text"]
+    assert found[1] == f"{TABLE['text'][1]} / b"
+    assert found[0] == f"{TABLE['text'][0]} / "
+
+
 def test_only_common_seeds_count_and_none_is_told(tmp_path):
     right, wrong = probabilities(Y), probabilities(1 - Y)
     scores = {"target_only": {16: [right, wrong]}, "fine_tune": {16: [wrong, None]}}

@@ -15,5 +15,5 @@ def row_texts(comparison, table: pd.DataFrame) -> np.ndarray:
     """
     if table.columns.empty:
         return np.full(len(table), None, object)
-    first, *others = (table[c].fillna("").astype(str) for c in comparison.text_columns)
-    return first.str.cat(others, sep=" / ").to_numpy(object)
+    parts = (table[c].fillna("").astype(str) for c in comparison.text_columns)
+    return np.array([" / ".join(texts) for texts in zip(*parts)], object)
