@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import platform
 import shutil
 import tempfile
-import time
 import warnings
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from tf_transfer import __version__, metrics
-from tf_transfer.errors import CheckpointError
+from tf_transfer.errors import CheckpointError, check_choice
 from tf_transfer.experiment import Experiment, load_experiment
-from tf_transfer.prepared import Prepared, plain_task
+from tf_transfer.prepared import Prepared
+from tf_transfer.provenance import identities, options, provenance
 from tf_transfer.runs import Cell, Run, all_cells
 from tf_transfer.statistics import paired_difference
 from tf_transfer.storage import explained, write_text
 from tf_transfer.tables import save_table
 from tf_transfer.tasks import Task
+from tf_transfer.usable import seeds_note, usable_cells, usable_targets
 
 
 def compare(
@@ -53,12 +53,13 @@ def compare(
 
     runner = Runner(experiment, data.tasks)
     run.start(
-        data.common | {"encoder": runner.encoder_hash, "tf_transfer": __version__} | _options(experiment),
-        {label: [s.name, dataclasses.asdict(s)] for label, s in experiment.strategies.items()},
-        _provenance(experiment, data, runner.encoder_hash),
+        data.common | {"encoder": runner.encoder_hash, "tf_transfer": __version__} | options(experiment),
+        identities(experiment),
+        provenance(experiment, data, runner.encoder_hash),
     )
     for name, target in data.targets.items():
-        run.write_target(name, target.truth, target.groups, target.leakage)
+        rare_words = data.rare_words(experiment, name)
+        run.write_target(name, target.truth, target.groups, target.leakage, table=target.test, rare_words=rare_words)
     runner.run(run, data, say or _silent)
     return Comparison(run)
 
@@ -68,25 +69,35 @@ class Comparison:
 
     Args:
         run: a `Run`, or the folder of one.
+
+    Attributes:
+        variants: ``{label: (strategy, source)}`` of the strategies that were also run without a source; only
+            `source_gains` and `difference` speak of them.
+        unusable: a sentence for each file of the run that could not be used, and why.
     """
 
     def __init__(self, run: Run | str | Path):
         self.run = run if isinstance(run, Run) else Run(run)
         content = self.run.read()
+        common = content["common"]
+        self.text_columns = [c for c in (common.get("text", "text"), common.get("text_pair")) if c is not None]
         self.provenance: dict = content["provenance"]
         try:
             self._read_plan(self.provenance["plan"])
         except (KeyError, TypeError) as error:
             place = self.run.folder / "run.json"
             raise CheckpointError(f"{place} is damaged: its plan lacks {error}.\nRun the experiment again.") from None
-        self.unusable: list[str] = []
-        self._targets = {t: self.run.read_target(t) for t in self.targets}
-        self._cells = self._read_cells()
+        self._targets, spoilt = usable_targets(self.run, self.targets)
+        self.targets = list(self._targets)
+        planned = all_cells(self.targets, [*self.strategies, *self.variants], self.budgets, self.seeds)
+        self._cells, missing = usable_cells(self.run, planned, self.tasks, self._targets)
+        self.unusable: list[str] = spoilt + missing
 
     def _read_plan(self, plan: dict) -> None:
         self.name: str = plan["name"]
         self.baseline: str = plan["baseline"]
         self.strategies: list[str] = plan["strategies"]
+        self.variants: dict[str, list[str]] = plan.get("variants", {})
         self.source_strategies: list[str] = plan["source_strategies"]
         self.targets: list[str] = plan["targets"]
         self.budgets: list[int] = plan["budgets"]
@@ -94,14 +105,10 @@ class Comparison:
         self.metrics: dict[str, str] = plan["metrics"]
         self.tasks = [Task(**t) for t in plan["tasks"]]
 
-    def _read_cells(self) -> dict[Cell, tuple[dict, dict]]:
-        cells = {}
-        for cell in all_cells(self.targets, self.strategies, self.budgets, self.seeds):
-            try:
-                cells[cell] = self.run.read_cell(cell)
-            except CheckpointError as error:
-                self.unusable.append(f"{cell}: {error}")
-        return cells
+    @property
+    def _ordinary(self) -> dict[Cell, tuple[dict, dict]]:
+        """The cells without the variants of `leave_one_out`."""
+        return {cell: content for cell, content in self._cells.items() if cell.strategy not in self.variants}
 
     @property
     def leakage(self) -> dict[str, dict]:
@@ -112,7 +119,7 @@ class Comparison:
     def results(self) -> pd.DataFrame:
         """Every scalar metric of every cell: target, task, strategy, budget, seed, metric, value."""
         records = []
-        for cell, (scores, _) in self._cells.items():
+        for cell, (scores, _) in self._ordinary.items():
             truth = self._targets[cell.target][0]
             for task in self.tasks:
                 if task.name in truth and task.name in scores:
@@ -169,31 +176,24 @@ class Comparison:
 
     def difference(self, strategy: str, other: str, target: str, task: str, budget: int, metric: str | None = None):
         """How much better one strategy is than another: a `Difference`; None without a common seed."""
-        truth, groups, _ = self._targets[target]
-        y, present = truth[task]
-        pairs = [[self._cells.get(Cell(target, s, budget, seed)) for s in (strategy, other)] for seed in self.seeds]
-        pairs = [
-            (a[0][task][present], b[0][task][present]) for a, b in pairs if a and b and task in a[0] and task in b[0]
-        ]
-        if not pairs:
+        y, groups = self.truth(target, task)
+        ours, theirs = (self.scores(s, target, task, budget) for s in (strategy, other))
+        common = [seed for seed in ours if seed in theirs]
+        if not common:
             return None
-        kind = next(t.kind for t in self.tasks if t.name == task)
-        groups = None if groups is None else groups[present]
-        return paired_difference(
-            metric or self.metrics[task],
-            kind,
-            y[present],
-            [a for a, _ in pairs],
-            [b for _, b in pairs],
-            groups=groups,
+        metric, kind = metric or self.metrics[task], self.kind(task)
+        found = paired_difference(
+            metric, kind, y, [ours[s] for s in common], [theirs[s] for s in common], groups=groups
         )
+        notes = [found.note, seeds_note(self.seeds, common)]
+        return dataclasses.replace(found, note="; ".join(filter(None, notes)))
 
     @property
     def costs(self) -> pd.DataFrame:
         """Mean seconds of source training and of one target training: strategy, stage, seconds."""
         records = [
             (cell.strategy, stage, meta[f"{stage}_seconds"])
-            for cell, (_, meta) in self._cells.items()
+            for cell, (_, meta) in self._ordinary.items()
             for stage in ("source", "target")
         ]
         table = pd.DataFrame(records, columns=["strategy", "stage", "seconds"])
@@ -223,52 +223,107 @@ class Comparison:
 
         return learning_curves(self)
 
+    # -- the rows behind the tables, and what `analysis` says of them ---------------------------------
+
+    def kind(self, task: str) -> str:
+        """The kind of a task.
+
+        Raises:
+            DataError: the run has no such task.
+        """
+        kinds = {t.name: t.kind for t in self.tasks}
+        check_choice("task", task, kinds)
+        return kinds[task]
+
+    def tasks_of(self, target: str) -> list[str]:
+        """The tasks that the test rows of a target have labels of.
+
+        Raises:
+            DataError: the run has no such target.
+        """
+        check_choice("target", target, self._targets)
+        return [t.name for t in self.tasks if t.name in self._targets[target][0]]
+
+    def truth(self, target: str, task: str) -> tuple[np.ndarray, np.ndarray | None]:
+        """Labels of the test rows that have one, (rows, …) as `Task.encode` gives them, and their groups.
+
+        Raises:
+            DataError: the run has no such target, or the target no labels of the task.
+        """
+        check_choice("target", target, self._targets)
+        truth, groups, _ = self._targets[target]
+        check_choice(f"task with labels in target {target!r}", task, truth)
+        y, present = truth[task]
+        return y[present], None if groups is None else groups[present]
+
+    def scores(self, strategy: str, target: str, task: str, budget: int) -> dict[int, np.ndarray]:
+        """``{seed: scores}`` of the rows of `truth`, for the seeds whose cells can be used."""
+        check_choice("strategy", strategy, [*self.strategies, *self.variants])
+        check_choice("budget", budget, self.budgets)
+        _, present = self._targets[target][0][task]
+        cells = {seed: self._cells.get(Cell(target, strategy, budget, seed)) for seed in self.seeds}
+        return {seed: cell[0][task][present] for seed, cell in cells.items() if cell and task in cell[0]}
+
+    def test_rows(self, target: str, task: str) -> tuple[pd.DataFrame, dict[int, np.ndarray]]:
+        """The rows of `truth`, indexed by their numbers in the test, and ``{budget: share of rare words}``.
+
+        Runs of earlier versions kept neither: a table without columns, and {}.
+
+        Raises:
+            CheckpointError: the table is missing or was changed.
+        """
+        table, rare = self.run.read_rows(target)
+        present = self._targets[target][0][task][1]
+        table = pd.DataFrame(index=range(len(present))) if table is None else table
+        return table[present], {budget: shares[present] for budget, shares in rare.items()}
+
+    def curves(self) -> pd.DataFrame:
+        """Learning curves with bands: see `analysis.curves.curves`."""
+        from tf_transfer.analysis.curves import curves
+
+        return curves(self)
+
+    def curve_gains(self, **options) -> pd.DataFrame:
+        """Area between the curves, and where source data starts to hurt: see `analysis.curves.curve_gains`."""
+        from tf_transfer.analysis.curves import curve_gains
+
+        return curve_gains(self, **options)
+
+    def label_worth(self, **options) -> pd.DataFrame:
+        """The worth of transfer in labels: see `analysis.label_worth.label_worth`."""
+        from tf_transfer.analysis.label_worth import label_worth
+
+        return label_worth(self, **options)
+
+    def slices(self, **options) -> pd.DataFrame:
+        """Where it helped and where it hurt: see `analysis.slices.slices`."""
+        from tf_transfer.analysis.slices import slices
+
+        return slices(self, **options)
+
+    def changed_rows(self, target: str, task: str, strategy: str, budget: int, most: int = 20) -> pd.DataFrame:
+        """The rows that transfer broke and mended: see `analysis.changed_rows.changed_rows`."""
+        from tf_transfer.analysis.changed_rows import changed_rows
+
+        return changed_rows(self, target, task, strategy, budget, most)
+
+    def source_gains(self) -> pd.DataFrame:
+        """The source that carried the gain: see `analysis.sources.source_gains`."""
+        from tf_transfer.analysis.sources import source_gains
+
+        return source_gains(self)
+
+    def reliability(self, **options) -> pd.DataFrame:
+        """Calibration curves: see `analysis.calibration.reliability`."""
+        from tf_transfer.analysis.calibration import reliability
+
+        return reliability(self, **options)
+
     def __str__(self) -> str:
         return self.summary().to_string(index=False, float_format=lambda v: f"{v:.3f}", na_rep="undefined")
 
     def _repr_html_(self) -> str:
         return self.summary().to_html(index=False, escape=True, border=0, float_format=lambda v: f"{v:.3f}")
-
-
-def _options(experiment: Experiment) -> dict:
-    """What results depend on beside tables, tasks, weights and strategies."""
-    options = experiment.encoder.model_dump(exclude={"name", "revision"})
-    return {f"encoder.{k}": v for k, v in options.items()} | experiment.model_dump(include={"text", "text_pair"})
-
-
-def _provenance(experiment: Experiment, data: Prepared, encoder_hash: str) -> dict:
-    packages = ("tf-transfer", "tensorflow", "tf-keras", "transformers", "numpy", "scikit-learn")
-    plan = {
-        "name": experiment.name,
-        "baseline": experiment.baseline,
-        "strategies": list(experiment.strategies),
-        "source_strategies": [label for label, s in experiment.strategies.items() if s.uses_source and s.uses_encoder],
-        "targets": list(experiment.targets),
-        "budgets": experiment.budgets,
-        "seeds": experiment.seeds,
-        "tasks": [plain_task(t) for t in data.tasks],
-        "metrics": {t.name: experiment.primary_metric(t) for t in data.tasks},
-    }
-    rows = {f"source {n}": len(t) for n, t in data.sources.items()}
-    for name, target in data.targets.items():
-        rows |= {f"target {name} (train)": len(target.train), f"target {name} (test)": len(target.test)}
-    return {
-        "plan": plan,
-        "experiment": experiment.to_plain(),
-        "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
-        "python": platform.python_version(),
-        "packages": {p: _version(p) for p in packages},
-        "encoder": {"name": experiment.encoder.name, "sha1 of weights": encoder_hash},
-        "rows": rows,
-        "sha256": {k: data.common[k] for k in rows},
-    }
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def _silent(what: str, done: int, of: int) -> None:

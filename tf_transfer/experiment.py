@@ -26,6 +26,10 @@ def _as_list(value):
     return list(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _as_names(value):
+    return [value] if isinstance(value, str) else value
+
+
 class Experiment(Spec):
     """Strategies x targets x label budgets x seeds.
 
@@ -39,6 +43,8 @@ class Experiment(Spec):
         budgets: numbers of target rows whose labels may be used.
         seeds: a number of seeds, or a list of them.
         baseline: the strategy that the others are compared with.
+        leave_one_out: run strategies also without each source, to see which one carried the gain: True
+            for all that learn from source data, or a list of their labels.
         drop_leaks: leave rows that are known from a target's test, exactly or nearly, out of training.
         folder: what relative paths start from: for a file, its own folder.
     """
@@ -56,6 +62,7 @@ class Experiment(Spec):
         default_factory=lambda: [0, 1, 2], min_length=1
     )
     baseline: str = "target_only"
+    leave_one_out: bool | Annotated[list[str], BeforeValidator(_as_names)] = False
     drop_leaks: bool = True
     folder: Path = Path(".")
 
@@ -77,6 +84,45 @@ class Experiment(Spec):
             if not name.strip() or name.startswith(".") or set(name) & set(UNFIT) or not name.isprintable():
                 raise ValueError(f"the name {name!r} is used for files: leave out {' '.join(UNFIT)} and a leading dot")
         return self
+
+    @pydantic.model_validator(mode="after")
+    def _can_leave_out(self):
+        if not self.leave_one_out:
+            return self
+        known = [label for label, s in self.strategies.items() if s.uses_source]
+        chosen = known if self.leave_one_out is True else self.leave_one_out
+        for label in chosen:
+            if label not in known:
+                raise ValueError(
+                    f"leave_one_out must name strategies that learn from source data: {listed(known)}; "
+                    f"received {label!r}.{nearest(label, known)}"
+                )
+        if not chosen or len(self.sources) < 2:
+            raise ValueError(
+                "leave_one_out needs at least two sources and a strategy that learns from them; received the sources "
+                f"{listed(self.sources)} and the strategies {listed(chosen)}. Without its only source a strategy is "
+                "target_only: compare it with that"
+            )
+        taken = [label for label in self.variants if label in self.strategies]
+        if taken:
+            raise ValueError(f"leave_one_out makes the label {taken[0]!r}; call that strategy by another name")
+        return self
+
+    @property
+    def variants(self) -> dict[str, tuple[str, str]]:
+        """``{label: (strategy, source)}`` of the strategies that are also run without a source."""
+        sources = [label for label, s in self.strategies.items() if s.uses_source]
+        chosen = [label for label in sources if self.leave_one_out is True or label in (self.leave_one_out or ())]
+        return {f"{label} without {source}": (label, source) for label in chosen for source in self.sources}
+
+    @property
+    def trained(self) -> dict[str, tuple[Any, list[str]]]:
+        """``{label: (strategy, names of its sources)}`` of all that is trained, variants last."""
+        whole = {label: (strategy, list(self.sources)) for label, strategy in self.strategies.items()}
+        return whole | {
+            label: (self.strategies[strategy], [s for s in self.sources if s != source])
+            for label, (strategy, source) in self.variants.items()
+        }
 
     def primary_metric(self, task: Task) -> str:
         """The metric that the verdict on a resolved task is about.

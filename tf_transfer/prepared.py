@@ -11,6 +11,7 @@ import pandas as pd
 from tf_transfer.errors import DataError, listed
 from tf_transfer.experiment import Experiment
 from tf_transfer.leakage import audit_leakage
+from tf_transfer.rare_words import rare_word_shares
 from tf_transfer.tasks import Task
 
 
@@ -77,6 +78,20 @@ class Prepared:
             }
         common = hashes | {"order of sources": list(sources), "tasks": [plain_task(t) for t in tasks]}
         return cls(sources, targets, tasks, common)
+
+    def rare_words(self, experiment: Experiment, name: str) -> dict[int, np.ndarray]:
+        """``{budget: shares}`` of a target's test rows, (rows,) each: see `rare_words.rare_word_shares`."""
+        target, columns = self.targets[name], [c for c in (experiment.text, experiment.text_pair) if c is not None]
+
+        def texts(table: pd.DataFrame) -> list[str]:
+            return list(map(" ".join, zip(*(table[c].fillna("").astype(str) for c in columns))))
+
+        tests, known = texts(target.test), [text for table in self.sources.values() for text in texts(table)]
+        shares = {}
+        for budget in experiment.budgets:
+            supports = (texts(draw_support(target.train, name, budget, seed)) for seed in experiment.seeds)
+            shares[budget] = rare_word_shares(tests, known, supports)
+        return shares
 
 
 def _drop_all(table: pd.DataFrame, name: str, audits) -> pd.DataFrame:

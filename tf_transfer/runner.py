@@ -37,20 +37,22 @@ class Runner:
     def run(self, run: Run, data: Prepared, say: Callable[[str, int, int], None]) -> None:
         """Computes the missing cells of ``run``; ``say`` is called before each, see `compare`."""
         e = self.experiment
-        cells = all_cells(e.targets, e.strategies, e.budgets, e.seeds)
+        cells = all_cells(e.targets, e.trained, e.budgets, e.seeds)
         missing = [c for c in cells if not run.has(c)]
         done = len(cells) - len(missing)
-        for label, strategy in e.strategies.items():
+        for label, (strategy, names) in e.trained.items():
+            sources = {name: data.sources[name] for name in names} if strategy.uses_source else {}
+            taught = {t.name for t in self.model.tasks if any(t.encode(s)[1].any() for s in sources.values())}
             for seed in e.seeds:
                 todo = [c for c in missing if (c.strategy, c.seed) == (label, seed)]
                 if not todo:
                     continue
-                if strategy.uses_source and data.sources:
+                if sources:
                     say(f"{label}, seed {seed}: source training", done, len(cells))
-                fitted, seconds = self._fit(run, label, strategy, seed, data.sources)
+                fitted, seconds = self._fit(run, label, strategy, seed, {n: data.sources[n] for n in names})
                 for cell in todo:
                     say(str(cell), done, len(cells))
-                    self._compute(run, cell, strategy, fitted, seconds, data.targets[cell.target])
+                    self._compute(run, cell, strategy, fitted, seconds, data.targets[cell.target], taught)
                     done += 1
                 run.fitted_path(label, seed).unlink(missing_ok=True)
         say("done", done, len(cells))
@@ -78,7 +80,9 @@ class Runner:
             save_state(self.model, path, {"seconds": str(seconds)}, learned)
         return fitted, seconds
 
-    def _compute(self, run: Run, cell: Cell, strategy, fitted, source_seconds: float, target: PreparedTarget) -> None:
+    def _compute(
+        self, run: Run, cell: Cell, strategy, fitted, source_seconds: float, target: PreparedTarget, taught: set
+    ) -> None:  # fmt: skip
         start = time.perf_counter()
         is_model = strategy.learned(fitted) is not None
         try:
@@ -92,7 +96,7 @@ class Runner:
             self._adapted = adapted
         predictions = adapted.predict(target.test, verbose=0)
         # A head that neither the source nor a label has trained has nothing to say.
-        learned = {t.name for t in self.model.tasks if strategy.uses_source or t.encode(support)[1].any()}
+        learned = {t.name for t in self.model.tasks if t.name in taught or t.encode(support)[1].any()}
         scores = {name: p.scores for name, p in predictions.items() if name in learned}
         run.write_cell(cell, scores, {"source_seconds": source_seconds, "target_seconds": seconds})
 

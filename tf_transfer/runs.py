@@ -1,7 +1,8 @@
 """A run folder: what each cell of an experiment predicted, kept so that any statistic can be made again.
 
 run.json                                        what the cells have in common, and provenance
-targets/TARGET.npz                              labels of the test rows, groups, leakage audit
+targets/TARGET.npz                              labels of the test rows, groups, leakage audit, rare words
+targets/TARGET.jsonl                            the test rows themselves: texts and all other columns
 cells/TARGET/STRATEGY/budget-16-seed-0.npz      scores of every task, and what the cell cost
 fitted/STRATEGY-seed-0.safetensors              after source training, until its cells are done
 """
@@ -15,12 +16,15 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
+from tf_transfer import formats
 from tf_transfer.errors import CheckpointError, DataError
 from tf_transfer.storage import whole_file, write_text
 
 FORMAT = "tf_transfer run/1"
 AGAIN = "Run the experiment again: only cells that are missing or damaged are computed."
+RARE = "rare words/"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,19 +106,76 @@ class Run:
 
     # -- targets ----------------------------------------------------------------------------------
 
-    def write_target(self, name: str, truth: dict, groups: np.ndarray | None, leakage: dict) -> None:
-        """Keeps ``{task: (y, present)}`` of the test rows (rows, …), and their groups (rows,) int."""
+    def write_target(
+        self, name: str, truth: dict, groups: np.ndarray | None, leakage: dict, *, table: pd.DataFrame | None = None,
+        rare_words: dict[int, np.ndarray] | None = None,
+    ) -> None:  # fmt: skip
+        """Keeps what is known of a target's test rows.
+
+        Args:
+            truth: ``{task: (y, present)}``, (rows, …) each.
+            groups: (rows,) int, or None.
+            leakage: the audit.
+            table: the test rows.
+            rare_words: ``{budget: shares}``, (rows,) float each; see `rare_words.rare_word_shares`.
+        """
         arrays = {f"y/{t}": y for t, (y, _) in truth.items()} | {f"present/{t}": p for t, (_, p) in truth.items()}
+        arrays |= {f"{RARE}{budget}": shares for budget, shares in (rare_words or {}).items()}
         if groups is not None:
             arrays["groups"] = groups
-        _write(self.folder / "targets" / f"{name}.npz", arrays, {"leakage": leakage})
+        meta = {"leakage": leakage} | self._target_identity(name)
+        if table is not None:
+            text = _json_lines(table)
+            write_text(self._rows_path(name), text)
+            meta["table"] = hashlib.sha256(text.encode()).hexdigest()
+        _write(self.folder / "targets" / f"{name}.npz", arrays, meta)
 
     def read_target(self, name: str) -> tuple[dict, np.ndarray | None, dict]:
-        """Truth, groups and leakage audit, as they were written."""
-        arrays, meta = _read(self.folder / "targets" / f"{name}.npz")
+        """Truth, groups and leakage audit, as they were written.
+
+        Raises:
+            CheckpointError: the file is missing, cut short, edited, or of another target or experiment.
+        """
+        arrays, meta = self._open_target(name)
         tasks = [k.removeprefix("y/") for k in arrays if k.startswith("y/")]
         truth = {t: (arrays[f"y/{t}"], arrays[f"present/{t}"]) for t in tasks}
         return truth, arrays.get("groups"), meta["leakage"]
+
+    def read_rows(self, name: str) -> tuple[pd.DataFrame | None, dict[int, np.ndarray]]:
+        """The target's test rows and ``{budget: share of rare words}``; None and {} in runs that kept neither.
+
+        Raises:
+            CheckpointError: one of the files is missing, or was changed.
+        """
+        arrays, meta = self._open_target(name)
+        if "table" not in meta:
+            return None, {}
+        path = self._rows_path(name)
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise CheckpointError(f"{path} cannot be read: {error.strerror}.\n{AGAIN}") from None
+        if hashlib.sha256(content).hexdigest() != meta["table"]:
+            raise CheckpointError(f"{path} is damaged: its content was changed.\n{AGAIN}")
+        shares = {int(k.removeprefix(RARE)): v for k, v in arrays.items() if k.startswith(RARE)}
+        return formats.read(path), shares
+
+    def _open_target(self, name: str) -> tuple[dict, dict]:
+        path = self.folder / "targets" / f"{name}.npz"
+        arrays, meta = _read(path)
+        # Runs of earlier versions did not note whose the file is.
+        differing = [k for k, v in self._target_identity(name).items() if meta.get(k, v) != v]
+        if differing:
+            raise CheckpointError(
+                f"{path} belongs to another run: its {', '.join(differing)} is another than the folder's.\n{AGAIN}"
+            )
+        return arrays, meta
+
+    def _target_identity(self, name: str) -> dict:
+        return {"target": name, "experiment": _hash(self._content["common"])}
+
+    def _rows_path(self, name: str) -> Path:
+        return self.folder / "targets" / f"{name}.jsonl"
 
     # -- cells ------------------------------------------------------------------------------------
 
@@ -150,12 +211,28 @@ class Run:
 
     def _identity(self, cell: Cell) -> dict:
         shared = [self._content["common"], self._content["strategies"].get(cell.strategy)]
-        digest = hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()
-        return dataclasses.asdict(cell) | {"experiment": digest}
+        return dataclasses.asdict(cell) | {"experiment": _hash(shared)}
 
     def fitted_path(self, strategy: str, seed: int) -> Path:
         """Where the weights after source training wait for the cells that start from them."""
         return self.folder / "fitted" / f"{strategy}-seed-{seed}.safetensors"
+
+
+def _json_lines(table: pd.DataFrame) -> str:
+    """A JSON object for each row; what JSON does not know, such as a date, as text."""
+    table = table.loc[:, ~table.columns.duplicated()].astype(object)
+    rows = table.where(table.notna(), None).to_dict("records")
+    return "".join(json.dumps(row, default=_plain) + "\n" for row in rows)
+
+
+def _plain(value):
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    return sorted(value) if isinstance(value, set | frozenset) else str(value)
+
+
+def _hash(content) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _write(path: Path, arrays: dict[str, np.ndarray], meta: dict) -> None:

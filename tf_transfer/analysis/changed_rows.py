@@ -1,0 +1,91 @@
+"""The rows that transfer broke and mended."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from tf_transfer.analysis.rows import row_texts
+from tf_transfer.errors import DataError
+from tf_transfer.predictions import Prediction
+
+COLUMNS = ["row", "text", "label", "baseline", "prediction", "before", "after", "change"]
+
+
+def changed_rows(comparison, target: str, task: str, strategy: str, budget: int, most: int = 20) -> pd.DataFrame:
+    """The rows on which a strategy differs most from the baseline, for better and for worse.
+
+    Args:
+        comparison: a `Comparison`.
+        target, task, strategy, budget: of the cells.
+        most: int >= 1, rows in each direction.
+
+    Returns:
+        Up to ``most`` mended and ``most`` broken rows, the largest change first. ``row`` counts the target's test rows
+        from 0; ``text`` is None in runs that kept no texts. ``label``, ``baseline`` and ``prediction`` are decoded, the
+        predictions from the scores averaged over seeds. ``before`` and ``after`` are the error of the baseline and of
+        the strategy: the share of seeds that are wrong (classification), the share of wrong labels over seeds
+        (multilabel), or the mean absolute error over seeds (regression). ``change`` is before - after: above 0
+        where the row was mended, below where it was broken; other rows are left out. Ties go by the
+        probability that the label was given.
+
+    Raises:
+        DataError: an unknown name, or no seed for which both cells can be used.
+        CheckpointError: the table of test rows was changed.
+    """
+    y, _ = comparison.truth(target, task)
+    theirs, ours = (comparison.scores(s, target, task, budget) for s in (comparison.baseline, strategy))
+    seeds = [seed for seed in ours if seed in theirs]
+    if not seeds:
+        raise DataError(
+            f"Changed rows need cells of {strategy} and {comparison.baseline} from a common seed.\n"
+            f"Received none on {target} with {budget} labels; `unusable` says why."
+        )
+    kind = comparison.kind(task)
+    before, after = (np.stack([errors(kind, y, s[seed]) for seed in seeds]).mean(0) for s in (theirs, ours))
+    means = [np.mean([s[seed] for seed in seeds], axis=0, dtype=np.float64) for s in (theirs, ours)]
+    fine = np.round(before - after, 12)
+    order = np.lexsort([-np.abs(_evidence(kind, y, means[0]) - _evidence(kind, y, means[1])), -np.abs(fine)])
+    better, worse = fine[order] > 0, fine[order] < 0
+    chosen = order[(better & (np.cumsum(better) <= most)) | (worse & (np.cumsum(worse) <= most))]
+    return _table(comparison, target, task, chosen, y, means, before, after)
+
+
+def errors(kind: str, y, scores) -> np.ndarray:
+    """(rows,): 0 or 1 (classification), the share of wrong labels (multilabel), or the absolute error."""
+    if kind == "classification":
+        return (scores.argmax(1) != y).astype(np.float64)
+    if kind == "multilabel":
+        return ((scores >= 0.5) != (y > 0)).mean(1)
+    return np.abs(scores.astype(np.float64) - y)
+
+
+def _evidence(kind: str, y, scores) -> np.ndarray:
+    """(rows,): the probability that the true label was given; of a regression, nothing more than its error."""
+    if kind == "classification":
+        return scores[np.arange(len(y)), y]
+    return np.where(y > 0, scores, 1 - scores).mean(1) if kind == "multilabel" else np.zeros(len(y))
+
+
+def _table(comparison, target, task, rows, y, means, before, after) -> pd.DataFrame:
+    resolved = next(t for t in comparison.tasks if t.name == task)
+    table, _ = comparison.test_rows(target, task)
+    sure = np.eye(resolved.outputs)[y] if resolved.kind == "classification" else y
+    labels, baseline, prediction = (_plain(Prediction(resolved, s).labels) for s in (sure, *means))
+    columns = {
+        "row": table.index.to_numpy()[rows],
+        "text": row_texts(comparison, table)[rows],
+        "label": labels[rows],
+        "baseline": baseline[rows],
+        "prediction": prediction[rows],
+        "before": before[rows],
+        "after": after[rows],
+        "change": (before - after)[rows],
+    }
+    return pd.DataFrame(columns, columns=COLUMNS)
+
+
+def _plain(labels: np.ndarray) -> np.ndarray:
+    """Labels of several classes as they are written in a table: ``a|b``."""
+    joined = ["|".join(map(str, v)) if isinstance(v, tuple) else v for v in labels]
+    return np.array(joined, object) if labels.dtype == object else labels

@@ -1,0 +1,19 @@
+"""The texts of test rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+
+def row_texts(comparison, table: pd.DataFrame) -> np.ndarray:
+    """(rows,) of text, pairs joined by `` / ``; of None where the run kept no texts.
+
+    Args:
+        comparison: a `Comparison`.
+        table: of its `test_rows`.
+    """
+    if table.columns.empty:
+        return np.full(len(table), None, object)
+    parts = (table[c].fillna("").astype(str) for c in comparison.text_columns)
+    return np.array([" / ".join(texts) for texts in zip(*parts)], object)

@@ -1,0 +1,207 @@
+"""Learning curves as samples: every cell's metric on all rows and on rows drawn anew, so that what is made of
+several cells (an area, a crossing, a number of labels) has one coherent interval.
+
+The rows (or groups) of a draw are the same for every strategy, budget and seed. Seeds come in as in `statistics`:
+not by drawing three of three again, which varies too little, but by Student's t with the variance between seeds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+from scipy.special import ndtri, stdtrit
+
+from tf_transfer.metrics import HIGHER_IS_BETTER, resampled
+from tf_transfer.statistics import FEW_UNITS, row_counts
+
+STEPS = 64
+"""Points between two measured budgets at which curves are compared: 2 % more labels each where a budget is
+four times the one before."""
+
+
+BISECTIONS = 24
+"""Halvings of [0, 1] in the search for p: to 1e-7."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """Statistics of the same rows and seeds.
+
+    Args:
+        values: (seeds, statistics), on all rows.
+        draws: (resamples, seeds, statistics), on the rows of each draw.
+        note: what a reader must know of the seeds and draws; else empty.
+    """
+
+    values: np.ndarray
+    draws: np.ndarray
+    note: str = ""
+
+    def combined(self, weights: np.ndarray) -> Sample:
+        """Linear combinations of the statistics; ``weights`` is (statistics, combinations)."""
+        return Sample(self.values @ weights, self.draws @ weights, self.note)
+
+    @property
+    def mean(self) -> np.ndarray:
+        """(statistics,): over seeds."""
+        return self.values.mean(0)
+
+    def bounds(self, confidence: float) -> tuple[np.ndarray, np.ndarray]:
+        """Ends of the interval of each mean, (statistics,) each, over rows and seeds.
+
+        They are those of `statistics.paired_difference` where the statistic is a difference of two cells.
+        """
+        tails = np.full(self.values.shape[1], (1 - confidence) / 2)
+        return self._bounds(self._parts, tails)
+
+    def p(self) -> np.ndarray:
+        """(statistics,): for each, twice the smallest tail whose interval excludes 0, by bisection."""
+        parts = self._parts
+        included, excluded = np.full((2, self.values.shape[1]), [[1 / (len(self.draws) + 1)], [1.0]])
+        for _ in range(BISECTIONS):
+            middle = (included + excluded) / 2
+            low, high = self._bounds(parts, middle / 2)
+            inside = (low <= 0) & (high >= 0)
+            included, excluded = np.where(inside, middle, included), np.where(inside, excluded, middle)
+        return excluded
+
+    @functools.cached_property
+    def _parts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Sorted means of the draws; variance of the mean between seeds; share of the draws' that is the rows' own."""
+        means, seeds = self.draws.mean(1), len(self.values)
+        if seeds == 1:
+            return np.sort(means, 0), np.zeros(means.shape[1]), np.ones(means.shape[1])
+        shared = (self.draws - self.values).var(1, ddof=1).mean(0) / seeds
+        total = np.maximum(means.var(0), shared)
+        own = 1 - np.divide(shared, total, out=np.zeros_like(total), where=total > 0)
+        between = np.where(np.ptp(self.values, 0) > 0, self.values.var(0, ddof=1) / seeds, 0)
+        return np.sort(means, 0), between, own
+
+    def _bounds(self, parts, tails) -> tuple[np.ndarray, np.ndarray]:
+        means, between, own = parts
+        low, high = _quantiles(means, tails), _quantiles(means, 1 - tails)
+        margins = np.maximum([self.mean - low, high - self.mean], 0)
+        total = own * (margins / ndtri(1 - tails)) ** 2 + between
+        freedom = (len(self.values) - 1) * total / np.where(between > 0, between, 1)
+        wider = stdtrit(np.maximum(freedom, 1), 1 - tails) * np.sqrt(total)
+        margins = np.where(between > 0, wider, margins)
+        return self.mean - margins[0], self.mean + margins[1]
+
+
+def _quantiles(ordered: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """A quantile of each column of ``ordered``, (n, columns), at its own share, (columns,); linear, as NumPy's."""
+    places = shares * (len(ordered) - 1)
+    below = np.floor(places).astype(int)
+    above, columns = np.minimum(below + 1, len(ordered) - 1), np.arange(ordered.shape[1])
+    return ordered[below, columns] + (places - below) * (ordered[above, columns] - ordered[below, columns])
+
+
+class Curves:
+    """The learning curves of one task on one target; higher is better, so losses have their sign turned.
+
+    Args:
+        comparison: a `Comparison`.
+        target, task: names.
+        resamples: int, draws of the rows.
+        metric: None takes the primary one.
+        rows: numbers of the labelled test rows that count; None: all.
+    """
+
+    def __init__(self, comparison, target: str, task: str, resamples: int = 2000, *, metric=None, rows=None):
+        self.comparison, self.target, self.task = comparison, target, task
+        self.metric, self.kind = metric or comparison.metrics[task], comparison.kind(task)
+        y, groups = comparison.truth(target, task)
+        self.rows = np.arange(len(y)) if rows is None else rows
+        self.y, groups = y[self.rows], None if groups is None else groups[self.rows]
+        once = np.ones((1, len(self.y)), np.uint8)
+        self._counts = np.concatenate([once, row_counts(len(self.y), groups, resamples)])
+        units = len(self.y) if groups is None else len(np.unique(groups))
+        self._few = f"only {units} {'rows' if groups is None else 'groups'}" if units < FEW_UNITS else ""
+        self._known: dict = {}
+
+    def cells(self, strategy: str, budget: int) -> dict[int, np.ndarray]:
+        """``{seed: (1 + resamples,)}``, all rows first, of the seeds for which the metric is defined."""
+        key = strategy, budget
+        if key not in self._known:
+            sign = 1 if HIGHER_IS_BETTER[self.metric] else -1
+            scores = self.comparison.scores(strategy, self.target, self.task, budget)
+            found = {
+                seed: sign * resampled(self.metric, self.kind, self.y, s[self.rows], self._counts)
+                for seed, s in scores.items()
+            }
+            self._known[key] = {seed: values for seed, values in found.items() if np.isfinite(values[0])}
+        return self._known[key]
+
+    def budgets(self, *strategies: str) -> list[int]:
+        """The budgets at which all of ``strategies`` have a defined cell, in order."""
+        return [b for b in sorted(self.comparison.budgets) if all(self.cells(s, b) for s in strategies)]
+
+    def sample(self, places: list[tuple[str, int]]) -> Sample | None:
+        """A statistic for each (strategy, budget), of the seeds that all of them have; None without one."""
+        cells = [self.cells(*place) for place in places]
+        seeds = [seed for seed in self.comparison.seeds if all(seed in cell for cell in cells)]
+        if not seeds or not places:
+            return None
+        found = np.stack([np.stack([cell[seed] for seed in seeds], 1) for cell in cells], 2)
+        defined = np.isfinite(found).all((1, 2))
+        if not defined[1:].any():
+            return None
+        return Sample(found[0], found[1:][defined[1:]], self._note(seeds, defined))
+
+    def _note(self, seeds: list[int], defined: np.ndarray) -> str:
+        missing = [str(s) for s in self.comparison.seeds if s not in seeds]
+        parts = [
+            "one seed: variation between seeds is not covered" if len(seeds) == 1 else "",
+            f"without seed {', '.join(missing)}, which some cell lacks" if missing else "",
+            f"{self.metric} is undefined in {(~defined).sum()} resamples, which are left out" * (not defined.all()),
+            f"{self._few}: the interval is likely too narrow" if self._few else "",
+        ]
+        return "; ".join(filter(None, parts))
+
+
+def each_curves(comparison, resamples: int) -> Iterator[Curves]:
+    """The curves of every target and task."""
+    for target in comparison.targets:
+        for task in comparison.tasks_of(target):
+            yield Curves(comparison, target, task, resamples)
+
+
+def dense(budgets: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Points between measured budgets, evenly on a log scale, and how to read a curve there.
+
+    Returns:
+        labels: (points,) float, from the first budget to the last, each of them among the points.
+        weights: (budgets, points), of linear interpolation in the logarithm of the budget.
+    """
+    x = np.log2(budgets)
+    parts = [np.linspace(a, b, STEPS, endpoint=False) for a, b in itertools.pairwise(x)]
+    points = np.concatenate([*parts, x[-1:]])
+    return 2**points, np.stack([np.interp(points, x, row) for row in np.eye(len(x))])
+
+
+def falls_to_zero(labels, low, high) -> tuple[float, float]:
+    """Between which numbers of labels a falling curve with the band ``low`` to ``high`` may be 0.
+
+    Args:
+        labels, low, high: (points,) each.
+
+    Returns:
+        From the first point that is not above 0 (0.0 where that is the first of all, since the curve may have been
+        there before; the last of all where there is none), and to the last that is not below 0 (infinity, or the
+        first of all, likewise).
+    """
+    reached, left = np.flatnonzero(low <= 0), np.flatnonzero(high >= 0)
+    first = labels[-1] if not len(reached) else 0.0 if reached[0] == 0 else labels[reached[0]]
+    last = labels[0] if not len(left) else np.inf if left[-1] == len(labels) - 1 else labels[left[-1]]
+    return float(min(first, last)), float(max(first, last))
+
+
+def span_in_words(low: float, high: float) -> str:
+    """An interval of numbers of labels, as far as it was measured; see `falls_to_zero`."""
+    ends = [f"from {low:.0f}"] if low > 0 else []
+    ends += [f"up to {high:.0f}"] if np.isfinite(high) else []
+    return " ".join(ends) or "all measured budgets"
