@@ -1,0 +1,53 @@
+"""Tables that draw intervals on a common scale: the forest plot, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from matplotlib.ticker import MaxNLocator
+
+from tf_transfer.report.blocks import Cell, Group, Scale, Span, Table
+from tf_transfer.report.wording import difference, verdict_word
+
+_REACH = 3.0
+"""Intervals are cut off this many of their median half-widths beyond the outermost value."""
+
+
+def scale_of(found: pd.DataFrame) -> Scale:
+    """A scale for the differences ``value``, ``low`` and ``high`` that holds 0; the widest intervals are cut off."""
+    finite = found[["value", "low", "high"]].dropna()
+    values, low, high = (np.append(finite[c].to_numpy(float), 0.0) for c in ("value", "low", "high"))
+    reach = _REACH * float(np.median((finite["high"] - finite["low"]) / 2)) if len(finite) else 0.0
+    start, end = max(low.min(), values.min() - reach), min(high.max(), values.max() + reach)
+    pad = 0.04 * (end - start) or 1.0
+    ticks = MaxNLocator(nbins=3, steps=[1, 2, 5, 10]).tick_values(start, end)
+    return Scale(start - pad, end + pad, tuple(float(t) for t in ticks if start - pad <= t <= end + pad))
+
+
+def forest(label: str, name: str, rows: Iterable, scale: Scale) -> Table:
+    """Differences with their intervals, drawn and in figures, and what they mean.
+
+    Args:
+        label: see `Table`.
+        name: head of the first column.
+        rows: `Group`, or `difference_row`.
+    """
+    return Table(label, (name, "", "difference", "verdict"), tuple(rows), scale)
+
+
+def difference_row(name: str, found, transfer: bool = True, quiet: str = "") -> tuple:
+    """A row of a `forest`; ``found`` has ``value``, ``low``, ``high`` and ``verdict``."""
+    value, ends = difference(found.value, found.low, found.high)
+    span = Span(found.low, found.value, found.high, found.verdict)
+    verdict = Cell(verdict_word(found.verdict, transfer), found.verdict)
+    return Cell(name, quiet=quiet), span, Cell(value, quiet=ends), verdict
+
+
+def grouped(found: pd.DataFrame, by: str, title, row) -> list:
+    """``row`` of every row, below ``title`` of every value of the column ``by``."""
+    rows = []
+    for key, members in found.groupby(by, sort=False):
+        rows += [Group(title(key)), *(row(member) for member in members.itertuples())]
+    return rows
