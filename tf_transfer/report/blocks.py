@@ -176,7 +176,9 @@ class Report:
     Args:
         title: of the run.
         verdict: one of `wording.SYMBOLS`, or ``"mixed"``.
-        sentence: the verdict in words.
+        symbol: of the verdict.
+        word: the verdict in a word or two.
+        sentence: the verdict with its evidence.
         opening: blocks that stand before the first heading.
         warning: one sentence where cells could not be used; else empty.
         sections: in the order in which they are read.
@@ -184,6 +186,8 @@ class Report:
 
     title: str
     verdict: str
+    symbol: str
+    word: str
     sentence: str
     opening: tuple
     warning: str

@@ -72,8 +72,8 @@ def _legend(found: pd.DataFrame) -> list:
 
 def reliability_curves(comparison, found: Mapping[str, pd.DataFrame]) -> Figure:
     """Share of right rows against the probability given, a line for each strategy of ``found``."""
-    figure = NotebookFigure(figsize=(4.4, 3.2))
-    ax = figure.add_axes((0.145, 0.15, 0.7, 0.82))
+    figure = NotebookFigure(figsize=(4.9, 3.3))
+    ax = figure.add_axes((0.135, 0.145, 0.7, 0.825))
     ax.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=":")
     for strategy, bins in found.items():
         bins = bins[bins["rows"] > 0]

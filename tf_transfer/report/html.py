@@ -9,12 +9,11 @@ import pandas as pd
 
 from tf_transfer.report import blocks, plots
 from tf_transfer.report.svg import inline_svg
-from tf_transfer.report.wording import SYMBOLS, number
+from tf_transfer.report.wording import SYMBOLS, tick
 
 _COLOURS = {plots.INK: "currentColor", plots.MUTED: "var(--muted)"}
 _COLOURS |= {colour: f"var(--line-{i})" for i, colour in enumerate(plots.COLOURS)}
 _GAP = blocks.Span(float("nan"), float("nan"), float("nan"))
-_HEADLINES = {"mixed": ("▲▼", "Helped and hurt"), "equivalent": ("≈", "No difference that matters")}
 
 
 def to_html(report: blocks.Report) -> str:
@@ -26,9 +25,8 @@ def to_html(report: blocks.Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    symbol, word = _HEADLINES.get(report.verdict, (SYMBOLS.get(report.verdict, ""), report.verdict.capitalize()))
     page = environment.get_template("report.html.j2").render(
-        report=report, symbol=symbol, word=word, symbols=SYMBOLS, number=number,
+        report=report, symbols=SYMBOLS, named=tick,
         drawn=_drawn, gap=_GAP, svg=_Drawings().svg,
     )
     # Half a surrogate pair, as broken tables hold them, is no UTF-8.

@@ -22,8 +22,15 @@ def scale_of(found: pd.DataFrame) -> Scale:
     reach = _REACH * float(np.median((finite["high"] - finite["low"]) / 2)) if len(finite) else 0.0
     start, end = max(low.min(), values.min() - reach), min(high.max(), values.max() + reach)
     pad = 0.04 * (end - start) or 1.0
-    ticks = MaxNLocator(nbins=3, steps=[1, 2, 5, 10]).tick_values(start, end)
-    return Scale(start - pad, end + pad, tuple(float(t) for t in ticks if start - pad <= t <= end + pad))
+    return Scale(start - pad, end + pad, _ticks(start - pad, end + pad))
+
+
+def _ticks(start: float, end: float) -> tuple[float, ...]:
+    """Round values, 0 among them, that lie far enough apart for their names on a phone."""
+    inside = [float(t) for t in MaxNLocator(nbins=4, steps=[1, 2, 5, 10]).tick_values(start, end) if start <= t <= end]
+    while len(inside) > 1 and inside[1] - inside[0] < 0.28 * (end - start):
+        inside = [t for t in inside if round(t / (inside[1] - inside[0])) % 2 == 0]
+    return tuple(inside)
 
 
 def forest(label: str, name: str, rows: Iterable, scale: Scale) -> Table:

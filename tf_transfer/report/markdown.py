@@ -9,7 +9,8 @@ import re
 import pandas as pd
 
 from tf_transfer.report import blocks
-from tf_transfer.report.wording import SYMBOLS, number
+from tf_transfer.report.wording import SYMBOLS
+from tf_transfer.report.wording import tick as named
 
 _WIDTH = 25
 """Characters of a drawn interval."""
@@ -17,7 +18,7 @@ _WIDTH = 25
 
 def to_markdown(report: blocks.Report) -> str:
     """The report as GitHub-flavoured Markdown (tables and ``<details>``)."""
-    parts = [f"# {escaped(report.title)}: did transfer help?", f"**{escaped(report.sentence)}**"]
+    parts = [f"# {escaped(report.title)}: did transfer help?", f"**{report.symbol} {escaped(report.word)}.** {escaped(report.sentence)}"]
     if report.warning:
         parts.append(f"⚠ {escaped(report.warning)} See the last section.")
     parts += [_block(b) for b in report.opening]
@@ -139,7 +140,7 @@ def _axis(scale: blocks.Scale) -> str:
     """The outermost ticks and 0, above their columns."""
     line = [" "] * _WIDTH
     for tick in sorted(scale.ticks, key=abs, reverse=True):
-        words = number(tick, 2, sign=True) if tick else "0"
+        words = named(tick)
         start = min(max(_column(tick, scale) - len(words) // 2, 0), _WIDTH - len(words))
         around = line[max(start - 1, 0) : start + len(words) + 1]
         if tick == 0 or set(around) == {" "}:

@@ -23,7 +23,7 @@ COLOURS = ("#0f62c4", "#c2410c", "#0b7d5b", "#9b2fae", "#8a6d00", "#c01f50", "#4
 MARKERS = "osD^vP*X<>"
 _LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 
-_PANEL = (4.4, 3.2)
+_PANEL = (4.9, 3.3)
 _FONT = 10.0
 _LONGEST = 17
 _COLUMNS = 3
@@ -73,7 +73,7 @@ def learning_curve(comparison, target: str, task: str, bands: pd.DataFrame | Non
     """
     figure = NotebookFigure(figsize=_PANEL)
     # The same place in every panel, so that panels line up.
-    axes = figure.add_axes((0.145, 0.15, 0.53, 0.82))
+    axes = figure.add_axes((0.135, 0.145, 0.565, 0.825))
     _draw(axes, comparison, bands_of(comparison)[0] if bands is None else bands, target, task)
     return figure
 

@@ -217,6 +217,6 @@ def gather(places: list, panel) -> tuple:
         except Missing as reason:
             reasons[str(reason)] = None
     grid = (Grid(tuple(panels)),) if panels else ()
-    return (*grid, *(Text(reason) for reason in reasons))
+    return (*grid, *(Text(reason, quiet=True) for reason in reasons))
 
 

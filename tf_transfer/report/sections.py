@@ -36,7 +36,7 @@ def build(comparison) -> Report:
     cells = f"{left_out} cell{'s' if left_out > 1 else ''}"
     return Report(
         title=comparison.name,
-        verdict=verdict.overall(comparison),
+        **verdict.overall(comparison),
         sentence=verdict.headline(comparison),
         opening=verdicts.opening(comparison),
         warning=f"{cells} of this run could not be used." if left_out else "",

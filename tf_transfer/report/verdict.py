@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 
 from tf_transfer.report import readings
-from tf_transfer.report.wording import SYMBOLS, difference, labels, listing, metric_name, smallest
+from tf_transfer.report.wording import SYMBOLS, difference, labels, listing, metric_name, smallest, verdict_word
 
 _MOST_PLACES = 4
 """Targets that one sentence names before it counts the rest."""
+
+_MOSTLY = 4
 
 
 def headline(comparison) -> str:
@@ -42,19 +44,25 @@ def headline(comparison) -> str:
     return sentence + "."
 
 
-def overall(comparison) -> str:
-    """``"helped"``, ``"hurt"``, ``"mixed"`` (both), ``"equivalent"`` or ``"undecided"``."""
-    found = set(_of_sources(comparison)["verdict"])
-    if {"helped", "hurt"} <= found:
-        return "mixed"
-    return next((word for word in ("helped", "hurt") if word in found), "equivalent" if found == {"equivalent"} else "undecided")
+def overall(comparison) -> dict[str, str]:
+    """``verdict``, ``symbol`` and ``word`` of the whole comparison; verdict ``"mixed"``: it helped and hurt.
+
+    *Mostly* is said where one of the two is `_MOSTLY` times as frequent as the other.
+    """
+    found = tally(comparison)
+    helped, hurt = found["helped"], found["hurt"]
+    if helped and hurt:
+        mostly = "helped" if helped >= _MOSTLY * hurt else "hurt" if hurt >= _MOSTLY * helped else ""
+        symbol, word = (SYMBOLS[mostly], f"Mostly {mostly}") if mostly else ("▲▼", "Helped and hurt")
+        return {"verdict": mostly or "mixed", "symbol": symbol, "word": word}
+    only = "helped" if helped else "hurt" if hurt else "undecided" if found["undecided"] or not any(found.values()) else "equivalent"
+    return {"verdict": only, "symbol": SYMBOLS[only], "word": verdict_word(only).capitalize()}
 
 
 def tally(comparison) -> dict[str, int]:
     """How many comparisons of source strategies with the baseline have each verdict."""
     verdicts = _of_sources(comparison)
-    counts = {word: int((verdicts["verdict"] == word).sum()) for word in SYMBOLS}
-    return {word: count for word, count in counts.items() if count or word != "equivalent"}
+    return {word: int((verdicts["verdict"] == word).sum()) for word in SYMBOLS}
 
 
 def _of_sources(comparison) -> pd.DataFrame:

@@ -20,7 +20,7 @@ def opening(comparison) -> tuple:
     found = found[found["strategy"].isin(comparison.source_strategies)]
     if found.empty:
         return ()
-    counts = [f"{SYMBOLS[w]} {n} {verdict_word(w)}" for w, n in verdict.tally(comparison).items()]
+    counts = [f"{SYMBOLS[w]} {n} {verdict_word(w)}" for w, n in verdict.tally(comparison).items() if n or w != "equivalent"]
     facts = f"{len(found)} comparisons of {listing(comparison.source_strategies)} with {comparison.baseline}"
     panels = [_glance(comparison, task, part) for task, part in found.groupby("task", sort=False)]
     return Text(" · ".join(counts)), Grid(tuple(panels)), Text(f"{facts}, which sees no source data.", quiet=True)

@@ -46,6 +46,12 @@ def number(value: float, decimals: int = 2, sign: bool = False) -> str:
     return re.sub(r"^([+-]?)0\.", r"\1.", text).replace("-", "−")
 
 
+def tick(value: float) -> str:
+    """The name of a place on an axis of differences: ``0``, ``+.5``, ``−.025``."""
+    decimals = next((d for d in (1, 2, 3) if abs(round(value, d) - value) < 1e-9), 4)
+    return number(value, decimals if value % 1 else 0, sign=True) if value else "0"
+
+
 def difference(value: float, low: float, high: float) -> tuple[str, str]:
     """A difference and its interval, to as many decimals as the interval is worth.
 
