@@ -95,7 +95,8 @@ class Whole(StandIn):
     def label_worth(self):
         rows = [(p.target, p.task, p.strategy, p.budget, 4.0 * p.budget, 2.5 * p.budget, 7.0 * p.budget, "")
                 for p in self.verdict_table.itertuples() if p.strategy in self.source_strategies]  # fmt: skip
-        table = pd.DataFrame(rows, columns=["target", "task", "strategy", "budget", "labels", "low", "high", "censored"])
+        columns = ["target", "task", "strategy", "budget", "labels", "low", "high", "censored"]
+        table = pd.DataFrame(rows, columns=columns)
         beyond = table["budget"] == 256
         table.loc[beyond, ["labels", "low", "high"]] = 256.0, 256.0, np.nan
         return table.assign(censored=np.where(beyond, "or more: beyond the largest budget", ""))
@@ -103,13 +104,13 @@ class Whole(StandIn):
     def slices(self, target, task, strategy, budget):
         if target == "nyt":
             raise DataError("Slices need the texts of the test rows.\nThis run kept none.")
-        rows = [{**verdict(target, task, budget, strategy, "pearson", v, q=0.01), "slice_kind": kind, "slice": name, "rows": 300}
-                for (kind, name), v in zip(zip(("class", "class", "length"), self.slices_of), (0.2, -0.1, 0.02))]  # fmt: skip
-        return pd.DataFrame(rows)
+        of = {"q": 0.01, "rows": 300}
+        rows = [verdict(target, task, budget, strategy, "pearson", v) | of for v in (0.2, -0.1, 0.02)]
+        return pd.DataFrame(rows).assign(slice_kind=["class", "class", "length"], slice=self.slices_of)
 
     def changed_rows(self, target, task, strategy, budget, most=20):
-        label = self.tasks[1].classes
-        rows = [(self.text, label[0], label[1], label[0], "mended"), (self.text * 9, label[1], label[1], label[0], "broken")]
+        no, yes = self.tasks[1].classes
+        rows = [(self.text, no, yes, no, "mended"), (self.text * 9, yes, yes, no, "broken")]
         return pd.DataFrame(rows, columns=["text", "label", "before", "after", "change"])
 
     def source_gains(self):

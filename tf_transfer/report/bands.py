@@ -18,7 +18,8 @@ def bands_of(comparison) -> tuple[pd.DataFrame, str]:
     try:
         found = readings.curves(comparison)
         primary = found["metric"] == found["task"].map(comparison.metrics)
-        return found.loc[primary, [*_KEYS, "value", "low", "high"]], "Bands are 95 % intervals over test rows and seeds."
+        found = found.loc[primary, [*_KEYS, "value", "low", "high"]]
+        return found, "Bands are 95 % intervals over test rows and seeds."
     except Missing:
         results = comparison.results
         cells = results[results["metric"] == results["task"].map(comparison.metrics)].groupby(_KEYS, sort=False)

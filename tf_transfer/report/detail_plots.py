@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tf_transfer.errors import DataError
 from tf_transfer.report import readings
 from tf_transfer.report.intervals import scale_of
 from tf_transfer.report.plots import INK, MUTED, NotebookFigure, plain_frame, shown, style
@@ -22,12 +23,12 @@ def forest_plot(comparison) -> Figure:
     """Differences to the baseline with their intervals: a panel for each target and task, a line a strategy and budget.
 
     Raises:
-        Missing: there is nothing to compare.
+        DataError: there is nothing to compare.
     """
     found = readings.verdicts(comparison)
     panels = list(found.groupby(["target", "task"], sort=False))
     if not panels:
-        raise readings.Missing("There is nothing to compare.")
+        raise DataError("A forest plot needs differences.\nReceived a comparison with nothing to compare.")
     columns = min(len(panels), 2)
     lines = max(len(part) for _, part in panels)
     size = (5.4 * columns, (0.24 * lines + 0.9) * -(-len(panels) // columns))
@@ -70,6 +71,16 @@ def _legend(found: pd.DataFrame) -> list:
     return handles
 
 
+def reliability_plot(comparison, target: str, task: str, strategy: str, budget: int) -> Figure:
+    """`reliability_curves` of the baseline and one strategy, with their names."""
+    names = dict.fromkeys((comparison.baseline, strategy))
+    figure = reliability_curves(comparison, {s: comparison.reliability(target, task, s, budget) for s in names})
+    figure.axes[0].legend(frameon=False, loc="upper left")
+    title = f"{shown(target)}: {shown(task)}, {labels([budget])}"
+    figure.axes[0].set_title(title, loc="left", color=INK, parse_math=False)
+    return figure
+
+
 def reliability_curves(comparison, found: Mapping[str, pd.DataFrame]) -> Figure:
     """Share of right rows against the probability given, a line for each strategy of ``found``."""
     figure = NotebookFigure(figsize=(4.9, 3.3))
@@ -90,9 +101,9 @@ def reliability_curves(comparison, found: Mapping[str, pd.DataFrame]) -> Figure:
     return figure
 
 
-def confusion_plot(comparison, place: readings.Place) -> Figure:
-    """The confusion matrix of one strategy, rows summed over seeds."""
-    counts = readings.confusion(comparison, place)
+def confusion_plot(comparison, target: str, task: str, strategy: str, budget: int) -> Figure:
+    """The confusion matrix of one strategy, rows summed over seeds; shaded by the share of the true class."""
+    counts = comparison.confusion(target, task, strategy, budget)
     shares = counts.div(counts.sum(axis=1).where(lambda total: total > 0), axis=0).to_numpy()
     side = 1.6 + 0.55 * len(counts)
     figure = NotebookFigure(figsize=(side + 0.6, side), layout="constrained")
@@ -106,6 +117,6 @@ def confusion_plot(comparison, place: readings.Place) -> Figure:
     ax.set_yticks(range(len(names)), labels=names, parse_math=False)
     ax.set_xlabel("predicted", color=INK)
     ax.set_ylabel("true", color=INK)
-    title = f"{shown(place.strategy)} on {shown(place.target)}, {labels([place.budget])}"
+    title = f"{shown(strategy)} on {shown(target)}, {labels([budget])}"
     ax.set_title(title, loc="left", color=INK, parse_math=False)
     return figure

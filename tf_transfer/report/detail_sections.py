@@ -18,8 +18,8 @@ def slices(comparison) -> Section:
     """Differences to the baseline on parts of the test rows."""
     places = readings.places(comparison)
     introduction = (
-        f"The difference to {comparison.baseline} on parts of the test rows, for the clearest difference of each target "
-        "and task. Intervals are as wide as looking at many slices demands."
+        f"The difference to {comparison.baseline} on parts of the test rows, for the clearest difference of each "
+        "target and task. Intervals are as wide as looking at many slices demands."
     )
     blocks = (Text(introduction, quiet=True), *gather(places, lambda place: _slices(comparison, place)))
     return Section("slices", "Where it helped and hurt", blocks if places else (Text(_NOWHERE),))
@@ -36,8 +36,8 @@ def changed_rows(comparison) -> Section:
     """Rows that transfer mended and broke, most often over the seeds first."""
     places = readings.places(comparison)
     introduction = (
-        f"Test rows whose prediction the strategy mended (wrong with {comparison.baseline}, right with it) or broke, for "
-        "the clearest difference of each target and task."
+        f"Test rows whose prediction the strategy mended (wrong with {comparison.baseline}, right with it) or broke, "
+        "for the clearest difference of each target and task."
     )
     blocks = (Text(introduction, quiet=True), *gather(places, lambda place: _changed(comparison, place)))
     return Section("rows", "Rows mended and broken", blocks if places else (Text(_NOWHERE),))
@@ -46,8 +46,10 @@ def changed_rows(comparison) -> Section:
 def _changed(comparison, place: Place) -> Panel:
     found = readings.changed_rows(comparison, place)
     symbols = {"mended": "helped", "broken": "hurt"}
-    rows = [(Cell(shortened(v.text)), str(v.label), str(v.before), Cell(f"{v.after}", symbols.get(v.change, ""), quiet=v.change))
-            for v in found.itertuples()]  # fmt: skip
+    rows = []
+    for v in found.itertuples():
+        after = Cell(str(v.after), symbols.get(v.change, ""), quiet=v.change)
+        rows.append((Cell(shortened(v.text)), str(v.label), str(v.before), after))
     head = ("text", "label", comparison.baseline, place.strategy)
     what = f"Rows of {place.task} on {place.target} that changed"
     return Panel(*_heading(comparison, place), (Table(what, head, tuple(rows), wide=True),))

@@ -26,8 +26,7 @@ def to_html(report: blocks.Report) -> str:
         lstrip_blocks=True,
     )
     page = environment.get_template("report.html.j2").render(
-        report=report, symbols=SYMBOLS, named=tick,
-        drawn=_drawn, gap=_GAP, svg=_Drawings().svg,
+        report=report, symbols=SYMBOLS, named=tick, drawn=_drawn, gap=_GAP, svg=_Drawings().svg
     )
     # Half a surrogate pair, as broken tables hold them, is no UTF-8.
     return page.encode("utf-8", "xmlcharrefreplace").decode()

@@ -8,9 +8,8 @@ import re
 
 import pandas as pd
 
-from tf_transfer.report import blocks
+from tf_transfer.report import blocks, wording
 from tf_transfer.report.wording import SYMBOLS
-from tf_transfer.report.wording import tick as named
 
 _WIDTH = 25
 """Characters of a drawn interval."""
@@ -18,7 +17,8 @@ _WIDTH = 25
 
 def to_markdown(report: blocks.Report) -> str:
     """The report as GitHub-flavoured Markdown (tables and ``<details>``)."""
-    parts = [f"# {escaped(report.title)}: did transfer help?", f"**{report.symbol} {escaped(report.word)}.** {escaped(report.sentence)}"]
+    parts = [f"# {escaped(report.title)}: did transfer help?"]
+    parts.append(f"**{report.symbol} {escaped(report.word)}.** {escaped(report.sentence)}")
     if report.warning:
         parts.append(f"⚠ {escaped(report.warning)} See the last section.")
     parts += [_block(b) for b in report.opening]
@@ -30,10 +30,14 @@ def to_markdown(report: blocks.Report) -> str:
 def escaped(text: object) -> str:
     """A text from data as one line that Markdown and HTML leave as it is."""
     text = html.escape(_one_line(text), quote=False)
-    text = re.sub(r"([\\`*_{}\[\]|~$#])", r"\\\1", text)
-    # Neither links nor mentions of people come from data.
-    text = re.sub(r"(?i)(://|\bwww\.|@)", lambda m: "".join("\\" + c if c in ":/.@" else c for c in m.group()), text)
-    return re.sub(r"^([-+=!]|\d+[.)])", lambda m: m.group()[:-1] + "\\" + m.group()[-1], text)
+    text = re.sub(r"([\\`*\[|~$]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", text)
+    # Neither links nor mentions of people nor emoji come from data.
+    return re.sub(r"(?i)(?<=\bwww)\.|:(?=//|[\w+-]+:)|@(?=\w)", lambda m: f"\\{m.group()}", text)
+
+
+def _line(text: object) -> str:
+    """`escaped`, and neither heading nor list where it begins a line."""
+    return re.sub(r"^([-+=#]|\d+[.)])", lambda m: f"{m.group()[:-1]}\\{m.group()[-1]}", escaped(text))
 
 
 def _one_line(text: object) -> str:
@@ -47,12 +51,12 @@ def _block(block) -> str:
 
 @_block.register
 def _(block: blocks.Text) -> str:
-    return escaped(block.text)
+    return _line(block.text)
 
 
 @_block.register
 def _(block: blocks.Notes) -> str:
-    return "\n".join(f"- {escaped(item)}" for item in block.items)
+    return "\n".join(f"- {_line(item)}" for item in block.items)
 
 
 @_block.register
@@ -140,7 +144,7 @@ def _axis(scale: blocks.Scale) -> str:
     """The outermost ticks and 0, above their columns."""
     line = [" "] * _WIDTH
     for tick in sorted(scale.ticks, key=abs, reverse=True):
-        words = named(tick)
+        words = wording.tick(tick)
         start = min(max(_column(tick, scale) - len(words) // 2, 0), _WIDTH - len(words))
         around = line[max(start - 1, 0) : start + len(words) + 1]
         if tick == 0 or set(around) == {" "}:

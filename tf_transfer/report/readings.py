@@ -58,7 +58,8 @@ def label_worth(comparison) -> pd.DataFrame:
 
 def source_gains(comparison) -> pd.DataFrame:
     """What each source adds."""
-    return _read(comparison, "source_gains", "The contributions of single sources are", (*_KEYS, "source", *_ENDS, "verdict"))
+    needed = (*_KEYS, "source", *_ENDS, "verdict")
+    return _read(comparison, "source_gains", "The contributions of single sources are", needed)
 
 
 def slices(comparison, place: Place) -> pd.DataFrame:
@@ -70,7 +71,8 @@ def slices(comparison, place: Place) -> pd.DataFrame:
 def changed_rows(comparison, place: Place, most: int = 8) -> pd.DataFrame:
     """Test rows that the strategy gets right and the baseline wrong, and the other way round."""
     needed = ("text", "label", "before", "after", "change")
-    return _read(comparison, "changed_rows", "The rows mended and broken are", needed, *dataclasses.astuple(place), most=most)
+    where = dataclasses.astuple(place)
+    return _read(comparison, "changed_rows", "The rows mended and broken are", needed, *where, most=most)
 
 
 def reliability(comparison, place: Place) -> pd.DataFrame:

@@ -64,23 +64,24 @@ def costs(comparison) -> Section:
         memory = "–" if pd.isna(more[1]) else f"{more[1]:.2f} GB"
         rows.append((Cell(strategy), *map(duration, times), quantity(more[0]), memory))
     introduction = (
-        "Mean time of one training: on the sources (once for a seed, shared by all targets and budgets), and on a target. "
-        "Weights: how many target training changed. Memory: the most that the process had held by the end of a cell, so "
-        "a strategy that ran later shows at least what an earlier one did."
+        "Mean time of one training: on the sources (once for a seed, shared by all targets and budgets), and on a "
+        "target. Weights: how many the target's training changed; –: no encoder. Memory: the most that the process had "
+        "held by the end of a cell, so a strategy that ran later shows at least what an earlier one did."
     )
     head = ("strategy", "source", "target", "weights trained", "peak memory")
     blocks = [Text(introduction, quiet=True), Table("Cost", head, tuple(rows))]
     lacking = [words for column, words in (("parameters", "weights trained"), ("peak_gb", "peak memory"))
                if column not in found or found[column].isna().all()]  # fmt: skip
     if lacking:
-        one = f"{' and '.join(lacking).capitalize()} are missing: the run is older than their record."
-        blocks.append(Text(one if len(lacking) > 1 or "weights" in one.lower() else one.replace("are", "is", 1), quiet=True))
+        sentence = f"Not recorded when this run was made: {' and '.join(lacking)}."
+        blocks.append(Text(sentence, quiet=True))
     return Section("costs", "Cost", tuple(blocks))
 
 
 def provenance(comparison) -> Section:
     """Data and versions, with hashes."""
-    recorded = {str(k): v for k, v in comparison.provenance.items() if k not in ("experiment", "plan", "rows", "sha256")}
+    elsewhere = ("experiment", "plan", "rows", "sha256")
+    recorded = {str(k): v for k, v in comparison.provenance.items() if k not in elsewhere}
     single = {k: v for k, v in recorded.items() if not isinstance(v, Mapping)}
     blocks = [_data_table(comparison)] if comparison.provenance.get("sha256") else []
     if single:
@@ -106,7 +107,8 @@ def reproduce(comparison) -> Section:
     lines += ["tf-transfer compare experiment.yaml -o runs/again", "tf-transfer report runs/again"]
     version = packages.get("tf-transfer")
     of = f" of tf_transfer {version}" if version else ""
-    sentence = f"With a checkout{of}, the data above" + (" and this experiment as experiment.yaml:" if experiment else ":")
+    file = " and this experiment as experiment.yaml" if experiment else ""
+    sentence = f"With a checkout{of}, the data above{file}:"
     blocks = [Text(sentence), Code("\n".join(lines), "sh")]
     if not experiment:
         return Section("reproduce", "How to reproduce", (*blocks, Text("The experiment was not recorded.")))
@@ -120,7 +122,8 @@ def unusable(comparison) -> Section:
     """What could not be used, and why."""
     title = "What could not be used"
     if not comparison.unusable:
-        return Section("unusable", title, (Text("Every cell of the plan was read, and its content is as it was written."),))
+        words = "Every cell of the plan was read, and its content is as it was written."
+        return Section("unusable", title, (Text(words),))
     words = "These cells are in no figure above. A mean over seeds that lacks one says so."
     sentences = tuple(" ".join(str(sentence).split()) for sentence in comparison.unusable)
     return Section("unusable", title, (Text(words), Notes(sentences)))

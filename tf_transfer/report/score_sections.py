@@ -7,8 +7,8 @@ import pandas as pd
 
 from tf_transfer.metrics import HIGHER_IS_BETTER, SCALARS
 from tf_transfer.report import plots, readings
-from tf_transfer.report.blocks import Cell, Chart, Fold, Grid, Group, Panel, Section, Table, Text
 from tf_transfer.report.bands import bands_of, target_tasks
+from tf_transfer.report.blocks import Cell, Chart, Fold, Grid, Group, Panel, Section, Table, Text
 from tf_transfer.report.detail_plots import reliability_curves
 from tf_transfer.report.readings import Missing, Place
 from tf_transfer.report.wording import count, interval, labels, listing, metric_name, number
@@ -45,8 +45,8 @@ def scores(comparison) -> Section:
     if not panels:
         return Section("results", "Scores", (Text("There are no results."),))
     introduction = (
-        f"Bold: best mean of the column. Symbols: the verdict against {comparison.baseline}. “Undefined”: the metric has "
-        "no value there, for instance a correlation with constant predictions. –: no result."
+        f"Bold: best mean of the column. Symbols: the verdict against {comparison.baseline}. “Undefined”: the metric "
+        "has no value there, for instance a correlation with constant predictions. –: no result."
     )
     return Section("results", "Scores", (Text(introduction, quiet=True), Grid(tuple(panels)), *_suites(comparison)))
 
@@ -218,5 +218,3 @@ def gather(places: list, panel) -> tuple:
             reasons[str(reason)] = None
     grid = (Grid(tuple(panels)),) if panels else ()
     return (*grid, *(Text(reason, quiet=True) for reason in reasons))
-
-

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from tf_transfer.report import (
-    detail_sections as details,
-    record_sections as records,
-    score_sections as scores,
-    verdict,
-    verdict_sections as verdicts,
-)
+from tf_transfer.report import detail_sections, record_sections, score_sections, verdict, verdict_sections
 from tf_transfer.report.blocks import Report, Section, Text
 from tf_transfer.report.readings import Missing
 
 SECTIONS = (
-    ("differences", "Differences", verdicts.differences),
-    ("curves", "Learning curves", scores.curves),
-    ("worth", "What transfer is worth in labels", verdicts.worth),
-    ("results", "Scores", scores.scores),
-    ("confusions", "Confusion matrices", scores.confusions),
-    ("calibration", "Calibration", scores.calibration),
-    ("slices", "Where it helped and hurt", details.slices),
-    ("rows", "Rows mended and broken", details.changed_rows),
-    ("sources", "What each source adds", details.sources),
-    ("leakage", "Leakage audit", records.leakage),
-    ("costs", "Cost", records.costs),
-    ("provenance", "Data and versions", records.provenance),
-    ("reproduce", "How to reproduce", records.reproduce),
-    ("unusable", "What could not be used", records.unusable),
+    ("differences", "Differences", verdict_sections.differences),
+    ("curves", "Learning curves", score_sections.curves),
+    ("worth", "What transfer is worth in labels", verdict_sections.worth),
+    ("results", "Scores", score_sections.scores),
+    ("confusions", "Confusion matrices", score_sections.confusions),
+    ("calibration", "Calibration", score_sections.calibration),
+    ("slices", "Where it helped and hurt", detail_sections.slices),
+    ("rows", "Rows mended and broken", detail_sections.changed_rows),
+    ("sources", "What each source adds", detail_sections.sources),
+    ("leakage", "Leakage audit", record_sections.leakage),
+    ("costs", "Cost", record_sections.costs),
+    ("provenance", "Data and versions", record_sections.provenance),
+    ("reproduce", "How to reproduce", record_sections.reproduce),
+    ("unusable", "What could not be used", record_sections.unusable),
 )
 
 
@@ -38,7 +32,7 @@ def build(comparison) -> Report:
         title=comparison.name,
         **verdict.overall(comparison),
         sentence=verdict.headline(comparison),
-        opening=verdicts.opening(comparison),
+        opening=verdict_sections.opening(comparison),
         warning=f"{cells} of this run could not be used." if left_out else "",
         sections=tuple(_section(comparison, *section) for section in SECTIONS),
     )

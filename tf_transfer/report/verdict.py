@@ -55,7 +55,8 @@ def overall(comparison) -> dict[str, str]:
         mostly = "helped" if helped >= _MOSTLY * hurt else "hurt" if hurt >= _MOSTLY * helped else ""
         symbol, word = (SYMBOLS[mostly], f"Mostly {mostly}") if mostly else ("▲▼", "Helped and hurt")
         return {"verdict": mostly or "mixed", "symbol": symbol, "word": word}
-    only = "helped" if helped else "hurt" if hurt else "undecided" if found["undecided"] or not any(found.values()) else "equivalent"
+    open_ = "equivalent" if found["equivalent"] and not found["undecided"] else "undecided"
+    only = "helped" if helped else "hurt" if hurt else open_
     return {"verdict": only, "symbol": SYMBOLS[only], "word": verdict_word(only).capitalize()}
 
 

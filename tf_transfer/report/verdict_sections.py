@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from tf_transfer.report import readings, verdict
+from tf_transfer.report import readings, verdict, wording
 from tf_transfer.report.blocks import Cell, Fold, Grid, Group, Notes, Panel, Section, Table, Text
 from tf_transfer.report.intervals import difference_row, forest, grouped, scale_of
-from tf_transfer.report.wording import (
-    SYMBOLS, count, difference, labels, listing, metric_name, number, p_value, smallest, verdict_word,
-)  # fmt: skip
+from tf_transfer.report.wording import SYMBOLS, count, difference, labels, listing, metric_name, verdict_word
 
 LEGEND = " · ".join(f"{symbol} {verdict_word(word)}" for word, symbol in SYMBOLS.items())
 
@@ -20,7 +18,8 @@ def opening(comparison) -> tuple:
     found = found[found["strategy"].isin(comparison.source_strategies)]
     if found.empty:
         return ()
-    counts = [f"{SYMBOLS[w]} {n} {verdict_word(w)}" for w, n in verdict.tally(comparison).items() if n or w != "equivalent"]
+    tally = {word: n for word, n in verdict.tally(comparison).items() if n or word != "equivalent"}
+    counts = [f"{SYMBOLS[word]} {n} {verdict_word(word)}" for word, n in tally.items()]
     facts = f"{len(found)} comparisons of {listing(comparison.source_strategies)} with {comparison.baseline}"
     panels = [_glance(comparison, task, part) for task, part in found.groupby("task", sort=False)]
     return Text(" · ".join(counts)), Grid(tuple(panels)), Text(f"{facts}, which sees no source data.", quiet=True)
@@ -79,15 +78,15 @@ def _numbers(found: pd.DataFrame) -> Fold:
     rows = []
     for v in found.itertuples():
         value, ends = difference(v.value, v.low, v.high)
-        p, q = (p_value(x).removeprefix("p ").removeprefix("= ") or "–" for x in (v.p, v.q))
+        p, q = (wording.p_value(x).removeprefix("p ").removeprefix("= ") or "–" for x in (v.p, v.q))
         open_ = v.verdict == "undecided"
         needed = [count(x) if open_ else "" for x in (v.rows_needed, v.seeds_needed)]
-        least = "–" if pd.isna(v.minimum_effect) else f"±{smallest(v.minimum_effect)}"
+        least = "–" if pd.isna(v.minimum_effect) else f"±{wording.smallest(v.minimum_effect)}"
         verdict_cell = Cell(verdict_word(v.verdict, v.transfer), v.verdict)
         rows.append((v.strategy, v.target, v.task, count(v.budget), value, ends, p, q, verdict_cell, least, *needed))
     explained = Text(
-        "“Could be told” is about the smallest difference that these rows and seeds can tell from 0. “To settle” is how "
-        "many test rows, or seeds, would tell a difference as large as the one seen; –: not computed. q is p corrected "
+        "“Could be told” is about the smallest difference that these rows and seeds can tell from 0. “To settle” is "
+        "how many test rows, or seeds, would tell a difference as large as the one seen; –: not computed. q is p corrected "
         "for the number of comparisons (false discovery rate).",
         quiet=True,
     )
@@ -128,7 +127,7 @@ def _worth(found) -> Cell:
         return Cell(count(found.labels), quiet=f"{ends} ({found.censored})".strip())
     if pd.isna(found.labels):
         return Cell("–")
-    return Cell(number(found.labels, 0), quiet=f"[{count(found.low)}, {count(found.high)}]")
+    return Cell(count(found.labels), quiet=f"[{count(found.low)}, {count(found.high)}]")
 
 
 def _range(values: pd.Series) -> str:
