@@ -10,7 +10,7 @@ from tf_transfer.report.markdown import to_markdown
 from tf_transfer.report.sections import build
 from tf_transfer.report.verdict import headline
 
-__all__ = ["headline", "render"]
+__all__ = ["build", "headline", "render", "to_html", "to_markdown"]
 
 
 def render(comparison, folder: str | Path) -> Path:

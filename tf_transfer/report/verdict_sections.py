@@ -86,8 +86,8 @@ def _numbers(found: pd.DataFrame) -> Fold:
         rows.append((v.strategy, v.target, v.task, count(v.budget), value, ends, p, q, verdict_cell, least, *needed))
     explained = Text(
         "“Could be told” is about the smallest difference that these rows and seeds can tell from 0. “To settle” is "
-        "how many test rows, or seeds, would tell a difference as large as the one seen; –: not computed. q is p corrected "
-        "for the number of comparisons (false discovery rate).",
+        "how many test rows, or seeds, would tell a difference as large as the one seen; –: not computed. q is p "
+        "corrected for the number of comparisons (false discovery rate).",
         quiet=True,
     )
     return Fold("All figures", (explained, Table("All differences", head, tuple(rows), wide=True)))
