@@ -9,6 +9,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -19,8 +20,16 @@ _FLAGS = [
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
     "--proxy-server=127.0.0.1:9",  # the discard port: whatever tries to leave the machine fails
-    "--remote-debugging-pipe", "about:blank",
+    "--remote-debugging-pipe",
 ]  # fmt: skip
+_WIRING = """
+import fcntl, os, sys
+commands, answers = (fcntl.fcntl(int(number), fcntl.F_DUPFD, 10) for number in sys.argv[1:3])
+os.dup2(commands, 3)
+os.dup2(answers, 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+"""Becomes Chromium, which reads commands from file 3 and answers on file 4."""
 
 
 class Browser:
@@ -33,8 +42,8 @@ class Browser:
     def __init__(self, profile: Path):
         from_us, to_browser = os.pipe()
         from_browser, to_us = os.pipe()
-        wiring = f'exec "$@" 3<&{from_us} 4>&{to_us}'
-        command = ["sh", "-c", wiring, "sh", PATH, *_FLAGS, f"--user-data-dir={profile}"]
+        command = [sys.executable, "-SEc", _WIRING, str(from_us), str(to_us), PATH, *_FLAGS]
+        command.append(f"--user-data-dir={profile}")
         quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self._process = subprocess.Popen(command, pass_fds=(from_us, to_us), **quiet)
         os.close(from_us)
