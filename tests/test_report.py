@@ -120,7 +120,8 @@ def test_forest_lines_lie_where_the_numbers_are():
     c = dataclasses.replace(stand_in(), verdict_table=frame)
     markup = report.to_html(sections.build(c))
     assert (
-        '<line x1="34.57%" x2="96.30%"' in markup and '<svg x="65.43%" y="50%"><path class="mark" d="M0,-5.5' in markup
+        '<line x1="34.57%" x2="96.30%"' in markup
+        and '<svg x="65.43%" y="50%" width="1" height="1"><path class="mark" d="M0,-5.5' in markup
     )
 
 

@@ -88,6 +88,9 @@ def test_nothing_is_wider_than_the_screen(browser, page, hostile, width):
         assert browser.evaluate("innerWidth") == width
         assert browser.evaluate("document.documentElement.scrollWidth") <= width
         assert browser.evaluate("document.body.scrollWidth") <= width
+    browser.open(page, width)
+    forests = "[...document.querySelectorAll('table.forest')].map(t => t.parentElement)"
+    assert browser.evaluate(f"{forests}.filter(e => e.scrollWidth > e.clientWidth).length") == 0
 
 
 @SIZES
