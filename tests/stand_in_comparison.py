@@ -93,37 +93,50 @@ class Whole(StandIn):
         return self.intervals()
 
     def label_worth(self):
-        rows = [(p.target, p.task, p.strategy, p.budget, 4.0 * p.budget, 2.5 * p.budget, 7.0 * p.budget, "")
+        rows = [(p.target, p.task, p.strategy, p.budget, 3.0 * p.budget, 2.5 * p.budget, 7.0 * p.budget, "")
                 for p in self.verdict_table.itertuples() if p.strategy in self.source_strategies]  # fmt: skip
         columns = ["target", "task", "strategy", "budget", "labels", "low", "high", "censored"]
         table = pd.DataFrame(rows, columns=columns)
         beyond = table["budget"] == 256
-        table.loc[beyond, ["labels", "low", "high"]] = 256.0, 256.0, np.nan
-        return table.assign(censored=np.where(beyond, "or more: beyond the largest budget", ""))
+        table.loc[beyond, ["labels", "low", "high"]] = np.nan, 206.1, np.inf
+        return table.assign(censored=np.where(beyond, "more than 256", ""))
 
-    def slices(self, target, task, strategy, budget):
+    def curve_gains(self):
+        places = self.label_worth().drop_duplicates(["target", "task", "strategy"])[["target", "task", "strategy"]]
+        found = {"area": 0.21, "low": 0.15, "high": 0.27, "verdict": "helped", "hurt_from": 256.0, "crossing": 191.9}
+        return places.assign(**found)
+
+    def slices(self, *, targets, strategies, budgets):
+        (target,), (strategy,), (budget,) = targets, strategies, budgets
         if target == "nyt":
             raise DataError("Slices need the texts of the test rows.\nThis run kept none.")
         of = {"q": 0.01, "rows": 300}
-        rows = [verdict(target, task, budget, strategy, "pearson", v) | of for v in (0.2, -0.1, 0.02)]
-        return pd.DataFrame(rows).assign(slice_kind=["class", "class", "length"], slice=self.slices_of)
+        tables = []
+        for task in self.tasks:
+            rows = [verdict(target, task.name, budget, strategy, "mae", v) | of for v in (0.2, -0.1, 0.02, np.nan)]
+            rows[3]["verdict"] = "too small"
+            named = pd.DataFrame(rows).assign(
+                by=["class", "class", "length", "length"], slice=[*self.slices_of, "long"]
+            )
+            tables.append(named)
+        return pd.concat(tables)
 
     def changed_rows(self, target, task, strategy, budget, most=20):
         no, yes = self.tasks[1].classes
-        rows = [(self.text, no, yes, no, "mended"), (self.text * 9, yes, yes, no, "broken")]
-        return pd.DataFrame(rows, columns=["text", "label", "before", "after", "change"])
+        rows = [(self.text, no, yes, no, 1.0), (self.text * 9, yes, yes, no, -2 / 3)]
+        return pd.DataFrame(rows, columns=["text", "label", "baseline", "prediction", "change"])
 
     def source_gains(self):
         rows = [{**verdict(target, t.name, 16, "fine_tune", self.metrics[t.name], value), "source": source}
                 for target, t in itertools.product(self.targets, self.tasks)
                 for source, value in (("movie", 0.11), ("amazon", -0.01))]  # fmt: skip
-        return pd.DataFrame(rows)
+        return pd.DataFrame(rows).rename(columns={"value": "difference"})
 
-    def reliability(self, target, task, strategy, budget):
-        confidence = np.arange(0.55, 1, 0.1)
-        accuracy = confidence - (0.1 if strategy == self.baseline else 0.02)
-        frame = {"bin": range(5), "confidence": confidence, "accuracy": accuracy, "rows": [40, 90, 0, 300, 500]}
-        return pd.DataFrame(frame).assign(low=accuracy - 0.04, high=accuracy + 0.03)
+    def reliability(self, *, target, task, strategy, budget):
+        predicted = np.arange(0.55, 1, 0.1)
+        observed = predicted - (0.1 if strategy == self.baseline else 0.02)
+        frame = {"bin": range(5), "predicted": predicted, "observed": observed, "rows": [40, 90, 0, 300, 500]}
+        return pd.DataFrame(frame).assign(low=observed - 0.04, high=observed + 0.03)
 
     def confusion(self, target, task, strategy, budget):
         names = list(self.tasks[1].classes)

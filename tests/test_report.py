@@ -272,6 +272,38 @@ def test_the_clearest_difference_is_the_most_half_widths_from_0():
     assert readings.places(c) == [readings.Place("a", "rating", "multi_task", 64)]
 
 
+def test_slices_that_are_too_small_have_no_verdict(page):
+    (row,) = rows_of(table(page, "slices"), "long")
+    assert row[1:] == ["undefined", "too small"]
+
+
+def test_changed_rows_need_texts_and_show_numbers_as_numbers():
+    c, place = stand_in(Whole), readings.Place("tweets", "rating", "fine_tune", 16)
+    kept = c.changed_rows("tweets", "rating", "fine_tune", 16)
+    assert readings.changed_rows(c, place)["mended"].tolist() == [True, False]
+    c.changed_rows = lambda *_, **__: kept.assign(label=0.5, baseline=-2.25, prediction=0.25)
+    row = table(report.to_html(sections.build(c)), "rows")[1]
+    assert row[1:] == [".50", "−2.25", "▲ .25 mended"]
+    c.changed_rows = lambda *_, **__: kept.assign(text=None)
+    with pytest.raises(readings.Missing, match="kept no texts"):
+        readings.changed_rows(c, place)
+
+
+@pytest.mark.parametrize(
+    ("labels", "low", "high", "censored", "words"),
+    [
+        (140.2, 90, 210, "", "140 [90, 210]"), (140, 90, np.inf, "", "140 (at least 90)"),
+        (140, 0, 210, "", "140 (at most 210)"), (140, 0, np.inf, "", "140 (not bounded)"),
+        (np.nan, 0, 20, "fewer than 16", "fewer than 16 (at most 20)"), (np.nan, np.nan, np.nan, "", "–"),
+    ],
+)  # fmt: skip
+def test_a_worth_says_as_much_of_its_interval_as_was_measured(labels, low, high, censored, words):
+    c = stand_in(Whole)
+    worth = c.label_worth().iloc[:1].assign(labels=labels, low=low, high=high, censored=censored)
+    c.label_worth = lambda: worth
+    assert table(report.to_html(sections.build(c)), "worth")[1] == ["fine_tune", words]
+
+
 # -- the record ----------------------------------------------------------------------------------------
 
 
@@ -292,12 +324,12 @@ def test_leakage_cost_provenance_and_reproduction(page):
 
 def test_worth_in_labels_is_a_sentence_and_a_table(page):
     assert (
-        "tweets, rating: fine_tune with 16 labels matches target_only with 64 [40, 112] labels."
-        in Page(page).texts["worth"]
+        "tweets, rating: 16 labels with fine_tune are worth 48 [40, 112] with target_only." in Page(page).texts["worth"]
     )
     assert rows_of(table(page, "worth"), "multi_task") == [
-        ["64 [40, 112]", "256 [160, 448]", "256 (or more: beyond the largest budget)"]
+        ["48 [40, 112]", "192 [160, 448]", "more than 256 (at least 206)"]
     ]
+    assert rows_of(table(page, "worth", 1), "fine_tune") == [["▲ +.21 [.15, .27]", "256 labels", "192"]]
 
 
 def test_cells_that_could_not_be_used_are_told_at_the_top_and_explained_at_the_end(tmp_path):

@@ -109,14 +109,14 @@ def test_the_answer_is_on_the_first_screen(browser, page, width):
 def test_a_reader_sees_every_section_with_its_figures(browser, page, width):
     browser.open(page, width)
     seen = browser.evaluate("document.body.innerText")
-    for words in ("Difference to target_only", "Learning curves", "matches target_only with 64 [40, 112] labels",
+    for words in ("Difference to target_only", "Learning curves", "are worth 48 [40, 112] with target_only",
                   "Confusion matrices", "Calibration", "Where it helped and hurt", "The ferry was late, but",
                   "What each source adds", "Leakage audit", "4.39 M", "1.23 GB", "28" * 32, "pip install",
                   "its file is damaged. Run again."):  # fmt: skip
         assert words in seen, words
     assert "0.055" not in seen and "every metric" in seen
     assert browser.evaluate("[...document.querySelectorAll('details')].every(d => !d.open)")
-    assert browser.evaluate("document.querySelectorAll('figure svg[role=img][aria-label]').length") == 6
+    assert browser.evaluate("document.querySelectorAll('figure svg[role=img][aria-label]').length") == 8
 
 
 @SIZES

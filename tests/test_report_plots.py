@@ -115,10 +115,10 @@ def test_the_forest_plot_draws_every_difference_where_it_is(plotted):
 
 def test_reliability_curves_leave_out_empty_bins(plotted):
     ax = plotted.plot_reliability("tweets", "polarity", "fine_tune", 16).axes[0]
-    bins = plotted.reliability("tweets", "polarity", "fine_tune", 16)
+    bins = plotted.reliability(target="tweets", task="polarity", strategy="fine_tune", budget=16)
     (line,) = [c.lines[0] for c in ax.containers if c.get_label() == "fine_tune"]
-    np.testing.assert_allclose(np.asarray(line.get_xdata(), float), bins.loc[bins["rows"] > 0, "confidence"])
-    np.testing.assert_allclose(np.asarray(line.get_ydata(), float), bins.loc[bins["rows"] > 0, "accuracy"])
+    np.testing.assert_allclose(np.asarray(line.get_xdata(), float), bins.loc[bins["rows"] > 0, "predicted"])
+    np.testing.assert_allclose(np.asarray(line.get_ydata(), float), bins.loc[bins["rows"] > 0, "observed"])
     assert {c.get_label() for c in ax.containers} == {"target_only", "fine_tune"}
     (bars,) = ax.containers[-1].lines[2]
     ends = np.asarray(bars.get_segments()[0], float)[:, 1]

@@ -73,30 +73,41 @@ def _legend(found: pd.DataFrame) -> list:
 
 def reliability_plot(comparison, target: str, task: str, strategy: str, budget: int) -> Figure:
     """`reliability_curves` of the baseline and one strategy, with their names."""
-    names = dict.fromkeys((comparison.baseline, strategy))
-    figure = reliability_curves(comparison, {s: comparison.reliability(target, task, s, budget) for s in names})
+    places = [readings.Place(target, task, s, budget) for s in dict.fromkeys((comparison.baseline, strategy))]
+    try:
+        found = {place.strategy: readings.reliability(comparison, place) for place in places}
+    except readings.Missing as reason:
+        raise DataError(str(reason)) from None
+    kind = next(t.kind for t in comparison.tasks if t.name == task)
+    figure = reliability_curves(comparison, found, kind)
     figure.axes[0].legend(frameon=False, loc="upper left")
     title = f"{shown(target)}: {shown(task)}, {labels([budget])}"
     figure.axes[0].set_title(title, loc="left", color=INK, parse_math=False)
     return figure
 
 
-def reliability_curves(comparison, found: Mapping[str, pd.DataFrame]) -> Figure:
-    """Share of right rows against the probability given, a line for each strategy of ``found``."""
+def axis_names(kind: str) -> tuple[str, str]:
+    """What is predicted and what is observed in a bin, for a kind of task."""
+    return ("mean prediction", "mean label") if kind == "regression" else ("probability given", "share that is right")
+
+
+def reliability_curves(comparison, found: Mapping[str, pd.DataFrame], kind: str) -> Figure:
+    """What was observed against what was predicted, a line for each strategy of ``found``."""
     figure = NotebookFigure(figsize=(4.9, 3.3))
     ax = figure.add_axes((0.135, 0.145, 0.7, 0.825))
-    ax.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=":")
     for strategy, bins in found.items():
         bins = bins[bins["rows"] > 0]
+        ends = np.abs(bins[["low", "high"]].to_numpy().T - bins["observed"].to_numpy())
         look = style(comparison, strategy)
-        ends = np.abs(bins[["low", "high"]].to_numpy().T - bins["accuracy"].to_numpy())
-        ax.errorbar(bins["confidence"], bins["accuracy"], ends, linewidth=1.2, elinewidth=0.8, label=strategy, **look)
-    starts = [bins.loc[bins["rows"] > 0, "confidence"].min() for bins in found.values()]
-    low = max(0.0, min([0.5, *starts]) - 0.03)
-    ax.set_xlim(low, 1.02)
-    ax.set_ylim(-0.02, 1.02)
-    ax.set_xlabel("probability given", color=INK)
-    ax.set_ylabel("share that is right", color=INK)
+        ax.errorbar(bins["predicted"], bins["observed"], ends, linewidth=1.2, elinewidth=0.8, label=strategy, **look)
+    if kind != "regression":
+        starts = [bins.loc[bins["rows"] > 0, "predicted"].min() for bins in found.values()]
+        ax.set_xlim(max(0.0, min([0.5, *starts]) - 0.03), 1.02)
+        ax.set_ylim(-0.02, 1.02)
+    ax.axline((0.5, 0.5), slope=1, color=MUTED, linewidth=1, linestyle=":")
+    across, up = axis_names(kind)
+    ax.set_xlabel(across, color=INK)
+    ax.set_ylabel(up, color=INK)
     plain_frame(ax)
     return figure
 

@@ -7,7 +7,7 @@ from tf_transfer.report.blocks import Cell, Grid, Panel, Section, Table, Text
 from tf_transfer.report.intervals import difference_row, forest, grouped, scale_of
 from tf_transfer.report.readings import Place
 from tf_transfer.report.score_sections import gather
-from tf_transfer.report.wording import count, labels, metric_name
+from tf_transfer.report.wording import count, labels, metric_name, number
 
 LONGEST_TEXT = 200
 """Characters of a text that are shown."""
@@ -19,7 +19,8 @@ def slices(comparison) -> Section:
     places = readings.places(comparison)
     introduction = (
         f"The difference to {comparison.baseline} on parts of the test rows, for the clearest difference of each "
-        "target and task. Intervals are as wide as looking at many slices demands."
+        "target and task, in a metric that is a mean over rows. Intervals are as wide as looking at many slices "
+        "demands."
     )
     blocks = (Text(introduction, quiet=True), *gather(places, lambda place: _slices(comparison, place)))
     return Section("slices", "Where it helped and hurt", blocks if places else (Text(_NOWHERE),))
@@ -27,17 +28,17 @@ def slices(comparison) -> Section:
 
 def _slices(comparison, place: Place) -> Panel:
     found = readings.slices(comparison, place)
-    rows = grouped(found, "slice_kind", str, lambda v: difference_row(str(v.slice), v, quiet=f"{count(v.rows)} rows"))
+    rows = grouped(found, "by", str, lambda v: difference_row(str(v.slice), v, quiet=f"{count(v.rows)} rows"))
     table = forest(f"Slices of {place.task} on {place.target}", "slice", rows, scale_of(found))
-    return Panel(*_heading(comparison, place), (table,))
+    return Panel(*_heading(place, found["metric"].iloc[0]), (table,))
 
 
 def changed_rows(comparison) -> Section:
-    """Rows that transfer mended and broke, most often over the seeds first."""
+    """Rows that transfer mended and broke, the largest changes first."""
     places = readings.places(comparison)
     introduction = (
-        f"Test rows whose prediction the strategy mended (wrong with {comparison.baseline}, right with it) or broke, "
-        "for the clearest difference of each target and task."
+        f"The test rows that the strategy mended most (wrong with {comparison.baseline}, right with it) and broke "
+        "most, for the clearest difference of each target and task. Predictions are of the scores averaged over seeds."
     )
     blocks = (Text(introduction, quiet=True), *gather(places, lambda place: _changed(comparison, place)))
     return Section("rows", "Rows mended and broken", blocks if places else (Text(_NOWHERE),))
@@ -45,14 +46,19 @@ def changed_rows(comparison) -> Section:
 
 def _changed(comparison, place: Place) -> Panel:
     found = readings.changed_rows(comparison, place)
-    symbols = {"mended": "helped", "broken": "hurt"}
     rows = []
     for v in found.itertuples():
-        after = Cell(str(v.after), symbols.get(v.change, ""), quiet=v.change)
-        rows.append((Cell(shortened(v.text)), str(v.label), str(v.before), after))
+        word, symbol = ("mended", "helped") if v.mended else ("broken", "hurt")
+        after = Cell(_value(v.prediction), symbol, quiet=word)
+        rows.append((Cell(shortened(v.text)), _value(v.label), _value(v.baseline), after))
     head = ("text", "label", comparison.baseline, place.strategy)
     what = f"Rows of {place.task} on {place.target} that changed"
-    return Panel(*_heading(comparison, place), (Table(what, head, tuple(rows), wide=True),))
+    heading = _heading(place, comparison.metrics[place.task])
+    return Panel(*heading, (Table(what, head, tuple(rows), wide=True),))
+
+
+def _value(value: object) -> str:
+    return number(value) if isinstance(value, float) else shortened(value)
 
 
 def sources(comparison) -> Section:
@@ -68,9 +74,8 @@ def sources(comparison) -> Section:
     return Section("sources", "What each source adds", (Text(introduction, quiet=True), Grid(tuple(panels))))
 
 
-def _heading(comparison, place: Place) -> tuple[str, str]:
-    metric = metric_name(comparison.metrics[place.task])
-    return f"{place.target}: {place.task}", f"{place.strategy} at {labels([place.budget])}, {metric}"
+def _heading(place: Place, metric: str) -> tuple[str, str]:
+    return f"{place.target}: {place.task}", f"{place.strategy} at {labels([place.budget])}, {metric_name(metric)}"
 
 
 def shortened(text: object) -> str:

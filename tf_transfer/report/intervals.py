@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from tf_transfer.report.blocks import Cell, Group, Scale, Span, Table
-from tf_transfer.report.wording import difference, verdict_word
+from tf_transfer.report.wording import SYMBOLS, difference, verdict_word
 
 _REACH = 3.0
 """Intervals are cut off this many of their median half-widths beyond the outermost value."""
@@ -47,8 +47,9 @@ def forest(label: str, name: str, rows: Iterable, scale: Scale) -> Table:
 def difference_row(name: str, found, transfer: bool = True, quiet: str = "") -> tuple:
     """A row of a `forest`; ``found`` has ``value``, ``low``, ``high`` and ``verdict``."""
     value, ends = difference(found.value, found.low, found.high)
-    span = Span(found.low, found.value, found.high, found.verdict)
-    verdict = Cell(verdict_word(found.verdict, transfer), found.verdict)
+    known = found.verdict if found.verdict in SYMBOLS else ""  # a slice can be too small for a verdict
+    span = Span(found.low, found.value, found.high, known)
+    verdict = Cell(verdict_word(found.verdict, transfer), known)
     return Cell(name, quiet=quiet), span, Cell(value, quiet=ends), verdict
 
 

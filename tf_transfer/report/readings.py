@@ -56,29 +56,47 @@ def label_worth(comparison) -> pd.DataFrame:
     return _read(comparison, "label_worth", "The worth in labels is", (*_KEYS, "labels", "low", "high"))
 
 
+def curve_gains(comparison) -> pd.DataFrame:
+    """The mean gain over all budgets, and from how many labels on source data hurts."""
+    needed = ("target", "task", "strategy", "area", "low", "high", "verdict", "hurt_from", "crossing")
+    found = _read(comparison, "curve_gains", "The gains over all budgets are", needed)
+    return found.rename(columns={"area": "value"})
+
+
 def source_gains(comparison) -> pd.DataFrame:
     """What each source adds."""
-    needed = (*_KEYS, "source", *_ENDS, "verdict")
-    return _read(comparison, "source_gains", "The contributions of single sources are", needed)
+    needed = (*_KEYS, "source", "difference", "low", "high", "verdict")
+    found = _read(comparison, "source_gains", "The contributions of single sources are", needed)
+    return found.rename(columns={"difference": "value"})
 
 
 def slices(comparison, place: Place) -> pd.DataFrame:
-    """Differences to the baseline on parts of the test rows."""
-    needed = ("slice_kind", "slice", "rows", *_ENDS, "verdict")
-    return _read(comparison, "slices", "The slices are", needed, *dataclasses.astuple(place))
+    """Differences to the baseline on parts of the test rows, in a metric of single rows."""
+    needed = ("task", "metric", "by", "slice", "rows", *_ENDS, "verdict")
+    where = {"targets": [place.target], "strategies": [place.strategy], "budgets": [place.budget]}
+    found = _read(comparison, "slices", "The slices are", needed, **where)
+    return found[found["task"] == place.task].reset_index(drop=True)
 
 
-def changed_rows(comparison, place: Place, most: int = 8) -> pd.DataFrame:
-    """Test rows that the strategy gets right and the baseline wrong, and the other way round."""
-    needed = ("text", "label", "before", "after", "change")
+def changed_rows(comparison, place: Place, most: int = 5) -> pd.DataFrame:
+    """The rows that the strategy mends or breaks most: ``mended`` is True or False.
+
+    Raises:
+        Missing: also where the run kept no texts.
+    """
+    needed = ("text", "label", "baseline", "prediction", "change")
     where = dataclasses.astuple(place)
-    return _read(comparison, "changed_rows", "The rows mended and broken are", needed, *where, most=most)
+    found = _read(comparison, "changed_rows", "The rows mended and broken are", needed, *where, most=most)
+    if found["text"].isna().all():
+        raise Missing("The rows mended and broken are missing: this run kept no texts of its test rows.")
+    return found.assign(mended=found["change"] > 0)
 
 
 def reliability(comparison, place: Place) -> pd.DataFrame:
-    """How often the likeliest class is right, by its probability."""
-    needed = ("bin", "confidence", "accuracy", "low", "high", "rows")
-    return _read(comparison, "reliability", "The calibration curves are", needed, *dataclasses.astuple(place))
+    """What was predicted and what was observed, in bins of the predictions."""
+    needed = ("predicted", "observed", "low", "high", "rows")
+    where = dataclasses.asdict(place)
+    return _read(comparison, "reliability", "The calibration curves are", needed, **where)
 
 
 def confusion(comparison, place: Place) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from tf_transfer.metrics import HIGHER_IS_BETTER, SCALARS
 from tf_transfer.report import plots, readings
 from tf_transfer.report.bands import bands_of, target_tasks
 from tf_transfer.report.blocks import Cell, Chart, Fold, Grid, Group, Panel, Section, Table, Text
-from tf_transfer.report.detail_plots import reliability_curves
+from tf_transfer.report.detail_plots import axis_names, reliability_curves
 from tf_transfer.report.readings import Missing, Place
 from tf_transfer.report.wording import count, interval, labels, listing, metric_name, number
 
@@ -176,13 +176,13 @@ def _percent(share: float) -> str:
 
 def calibration(comparison) -> Section:
     """Calibration curves of the baseline and of the strategy with the clearest difference."""
-    places = readings.places(comparison, ("classification", "multilabel"))
+    places = readings.places(comparison)
     if not places:
-        blocks = (Text("Only classifications have calibration curves; there is none with a verdict."),)
-        return Section("calibration", "Calibration", blocks)
+        return Section("calibration", "Calibration", (Text("There is no verdict to look into."),))
     introduction = (
-        "Of all rows that were given a probability of .8, eight in ten should be right: the dotted line. Below it a "
-        f"strategy is surer than it should be. Bars are 95 % intervals; {listing(_marks(comparison, places))}."
+        "Do predictions mean what they say? Of all rows that were given a probability of .8, eight in ten should be "
+        "right: the dotted line. Below it a strategy is surer than it should be. Of a regression: the mean label of "
+        f"each tenth of the predictions. Bars are 95 % intervals; {listing(_marks(comparison, places))}."
     )
     panels = gather(places, lambda place: _reliability(comparison, place))
     return Section("calibration", "Calibration", (Text(introduction, quiet=True), *panels))
@@ -196,15 +196,16 @@ def _marks(comparison, places: list[Place]) -> list[str]:
 
 def _reliability(comparison, place: Place) -> Panel:
     found = {p.strategy: readings.reliability(comparison, p) for p in _pairs(comparison, [place])}
-    figure = reliability_curves(comparison, found)
+    kind = next(t.kind for t in comparison.tasks if t.name == place.task)
+    figure = reliability_curves(comparison, found, kind)
     rows = []
     for strategy, bins in found.items():
         rows.append(Group(strategy))
-        rows += [(Cell(number(v.confidence)), interval(v.accuracy, v.low, v.high), count(v.rows))
+        rows += [(Cell(number(v.predicted)), interval(v.observed, v.low, v.high), count(v.rows))
                  for v in bins.itertuples() if v.rows]  # fmt: skip
     what = f"Calibration in {place.task} on {place.target}"
-    table = Table(what, ("probability given", "share that is right", "rows"), tuple(rows))
-    description = f"{what} at {labels([place.budget])}: share of right rows against the probability given."
+    table = Table(what, (*axis_names(kind), "rows"), tuple(rows))
+    description = f"{what} at {labels([place.budget])}: {axis_names(kind)[1]} against the {axis_names(kind)[0]}."
     return Panel(f"{place.target}: {place.task}", labels([place.budget]), (Chart(figure, description, table),))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
 from tf_transfer.report import readings, verdict, wording
@@ -21,8 +23,15 @@ def opening(comparison) -> tuple:
     tally = {word: n for word, n in verdict.tally(comparison).items() if n or word != "equivalent"}
     counts = [f"{SYMBOLS[word]} {n} {verdict_word(word)}" for word, n in tally.items()]
     facts = f"{len(found)} comparisons of {listing(comparison.source_strategies)} with {comparison.baseline}"
+    facts += ", which sees no source data."
+    if found["q"].notna().any():
+        facts += " Verdicts are corrected for their number (false discovery rate 5 %)."
     panels = [_glance(comparison, task, part) for task, part in found.groupby("task", sort=False)]
-    return Text(" · ".join(counts)), Grid(tuple(panels)), Text(f"{facts}, which sees no source data.", quiet=True)
+    return (
+        Text(" · ".join(counts)),
+        Grid(tuple(panels)),
+        Text(facts, quiet=True),
+    )
 
 
 def _glance(comparison, task: str, found: pd.DataFrame) -> Panel:
@@ -96,20 +105,50 @@ def _numbers(found: pd.DataFrame) -> Fold:
 def worth(comparison) -> Section:
     """How many labels without source data a strategy's labels are worth."""
     found = readings.label_worth(comparison)
+    try:
+        gains, notes = readings.curve_gains(comparison), ()
+    except readings.Missing as reason:
+        gains, notes = found[:0], (Text(str(reason), quiet=True),)
     sentences, panels = [], []
     for (target, task), part in found.groupby(["target", "task"], sort=False):
-        first = part.sort_values(["budget", "labels"], ascending=[True, False]).dropna(subset="labels").head(1)
-        sentences += [_worth_sentence(comparison, v) for v in first.itertuples()]
-        panels.append(Panel(f"{target}: {task}", f"labels that {comparison.baseline} needs", (_worth_table(part),)))
-    return Section("worth", "What transfer is worth in labels", (Notes(tuple(sentences)), Grid(tuple(panels))))
+        best = max(part[part["budget"] == part["budget"].min()].itertuples(), key=_rank)
+        sentences += [_worth_sentence(comparison, best)] if best.censored or pd.notna(best.labels) else []
+        tables = [_worth_table(part)]
+        here = gains[(gains["target"] == target) & (gains["task"] == task)]
+        tables += [_gains_table(here)] if len(here) else []
+        panels.append(Panel(f"{target}: {task}", f"labels that {comparison.baseline} needs", tuple(tables)))
+    introduction = (
+        f"How many labels {comparison.baseline} needs to be as good, read off its learning curve, with a 95 % "
+        "interval; beyond the measured budgets only “more than” or “fewer than” is known. The mean gain is the area "
+        "between the curves, over the logarithm of the labels."
+    )
+    blocks = (Notes(tuple(sentences)), Text(introduction, quiet=True), Grid(tuple(panels)), *notes)
+    return Section("worth", "What transfer is worth in labels", blocks)
+
+
+def _rank(found) -> float:
+    """Of a worth in labels, for finding the largest: unknown ones come last."""
+    open_ = {"more": math.inf, "fewe": 0.0}.get(found.censored[:4], found.labels)
+    return -1.0 if pd.isna(open_) else open_
+
+
+def _gains_table(found: pd.DataFrame) -> Table:
+    rows = []
+    for v in found.itertuples():
+        value, ends = difference(v.value, v.low, v.high)
+        gain = Cell(value, v.verdict, quiet=ends)
+        rows.append((Cell(v.strategy), gain, _from(v.hurt_from), "–" if pd.isna(v.crossing) else count(v.crossing)))
+    return Table("Gain over all budgets", ("", "mean gain", "hurts from", "lead gone at"), tuple(rows))
+
+
+def _from(budget: float) -> str:
+    return "–" if pd.isna(budget) else labels([int(budget)])
 
 
 def _worth_sentence(comparison, found) -> str:
     amount = _worth(found)
-    return (
-        f"{found.target}, {found.task}: {found.strategy} with {labels([found.budget])} matches "
-        f"{comparison.baseline} with {amount.text}{f' {amount.quiet}' if amount.quiet else ''} labels."
-    )
+    start = f"{found.target}, {found.task}: {labels([found.budget])} with {found.strategy}"
+    return f"{start} are worth {f'{amount.text} {amount.quiet}'.strip()} with {comparison.baseline}."
 
 
 def _worth_table(found: pd.DataFrame) -> Table:
@@ -121,13 +160,16 @@ def _worth_table(found: pd.DataFrame) -> Table:
 
 
 def _worth(found) -> Cell:
-    """``140``, with its interval or the reason why it has no end."""
-    if found.censored:
-        ends = f"[{count(found.low)}, {count(found.high)}]" if pd.notna(found.low) and pd.notna(found.high) else ""
-        return Cell(count(found.labels), quiet=f"{ends} ({found.censored})".strip())
-    if pd.isna(found.labels):
+    """``140`` or ``more than 256``, with the interval as far as it was measured."""
+    if not found.censored and pd.isna(found.labels):
         return Cell("–")
-    return Cell(count(found.labels), quiet=f"[{count(found.low)}, {count(found.high)}]")
+    low = 0.0 if pd.isna(found.low) else found.low
+    high = math.inf if pd.isna(found.high) else found.high
+    if math.isinf(high):
+        ends = f"(at least {count(low)})" if low > 0 else "(not bounded)"
+    else:
+        ends = f"[{count(low)}, {count(high)}]" if low > 0 else f"(at most {count(high)})"
+    return Cell(found.censored or count(found.labels), quiet=ends)
 
 
 def _range(values: pd.Series) -> str:
