@@ -108,6 +108,10 @@ def test_the_forest_plot_draws_every_difference_where_it_is(plotted):
     shapes = dict(zip(("helped", "hurt", "undecided"), "^vo"))
     assert [m.get_marker() for m in marks] == [shapes[v] for v in found["verdict"]]
     assert ax.get_yticklabels()[0].get_text() == "fine_tune, 16"
+    assert not [m for ax in figure.axes for m in ax.lines if m.get_marker() in ("<", ">")]
+    wide = plotted.verdict_table.assign(high=lambda t: t["high"].where(t.index > 0, 9.0))
+    cut = dataclasses.replace(plotted, verdict_table=wide).plot_differences().axes[0].lines
+    assert [m.get_ydata()[0] for m in cut if m.get_marker() == ">"] == [0]
     assert [t.get_text() for t in figure.legends[0].texts] == ["helped", "hurt", "undecided"]
     with pytest.raises(DataError, match="needs differences"):
         detail_plots.forest_plot(dataclasses.replace(plotted, verdict_table=plotted.verdict_table[:0]))

@@ -51,6 +51,9 @@ def _forest(ax: Axes, found: pd.DataFrame, scale) -> None:
     for line, v in enumerate(found.itertuples()):
         marker, colour = _SHAPES[v.verdict]
         ax.plot([v.low, v.high], [line, line], color=colour, linewidth=1.4)
+        for end, tip, cut in ((scale.low, "<", v.low < scale.low), (scale.high, ">", v.high > scale.high)):
+            if cut:
+                ax.plot([end], [line], marker=tip, color=colour, markersize=5, clip_on=False)
         hollow = "white" if v.verdict == "undecided" else colour
         ax.plot([v.value], [line], marker=marker, color=colour, markerfacecolor=hollow, markersize=6)
     names = [f"{shown(v.strategy)}, {v.budget:,}" for v in found.itertuples()]
@@ -80,6 +83,7 @@ def reliability_plot(comparison, target: str, task: str, strategy: str, budget: 
         raise DataError(str(reason)) from None
     kind = next(t.kind for t in comparison.tasks if t.name == task)
     figure = reliability_curves(comparison, found, kind)
+    figure.axes[0].set_position((0.135, 0.145, 0.8, 0.76))
     figure.axes[0].legend(frameon=False, loc="upper left")
     title = f"{shown(target)}: {shown(task)}, {labels([budget])}"
     figure.axes[0].set_title(title, loc="left", color=INK, parse_math=False)
@@ -117,12 +121,11 @@ def confusion_plot(comparison, target: str, task: str, strategy: str, budget: in
     counts = comparison.confusion(target, task, strategy, budget)
     shares = counts.div(counts.sum(axis=1).where(lambda total: total > 0), axis=0).to_numpy()
     side = 1.6 + 0.55 * len(counts)
-    figure = NotebookFigure(figsize=(side + 0.6, side), layout="constrained")
+    figure = NotebookFigure(figsize=(max(side + 0.6, 4.6), side), layout="constrained")
     ax = figure.subplots()
-    ax.imshow(shares, cmap="Greys", vmin=0, vmax=1)
-    for (i, j), share in np.ndenumerate(shares):
-        colour = "white" if share > 0.5 else INK
-        ax.text(j, i, f"{counts.iat[i, j]:,}", ha="center", va="center", color=colour)
+    ax.imshow(shares, cmap="Greys", vmin=0, vmax=2)  # dark ink is legible on all of it
+    for i, j in np.ndindex(shares.shape):
+        ax.text(j, i, f"{counts.iat[i, j]:,}", ha="center", va="center", color=INK)
     names = [shown(c) for c in counts.columns]
     ax.set_xticks(range(len(names)), labels=names, rotation=30, ha="right", parse_math=False)
     ax.set_yticks(range(len(names)), labels=names, parse_math=False)
