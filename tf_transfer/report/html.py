@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 
 import jinja2
 import pandas as pd
@@ -13,6 +14,8 @@ from tf_transfer.report.wording import SYMBOLS, tick
 
 _COLOURS = {plots.INK: "currentColor", plots.MUTED: "var(--muted)"}
 _COLOURS |= {colour: f"var(--line-{i})" for i, colour in enumerate(plots.COLOURS)}
+_INTERVAL = re.compile(r"(\[[^\s\]]+,) (?=[^\s\]]+\])")
+"""An interval, which is not to be broken over two lines."""
 _GAP = blocks.Span(float("nan"), float("nan"), float("nan"))
 
 
@@ -26,7 +29,13 @@ def to_html(report: blocks.Report) -> str:
         lstrip_blocks=True,
     )
     page = environment.get_template("report.html.j2").render(
-        report=report, symbols=SYMBOLS, named=tick, drawn=_drawn, gap=_GAP, svg=_Drawings().svg
+        report=report,
+        symbols=SYMBOLS,
+        named=tick,
+        drawn=_drawn,
+        gap=_GAP,
+        svg=_Drawings().svg,
+        sentence=_INTERVAL.sub("\\1\N{NO-BREAK SPACE}", report.sentence),
     )
     # Half a surrogate pair, as broken tables hold them, is no UTF-8.
     return page.encode("utf-8", "xmlcharrefreplace").decode()

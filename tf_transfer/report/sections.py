@@ -42,4 +42,4 @@ def _section(comparison, name: str, title: str, make) -> Section:
     try:
         return make(comparison)
     except Missing as reason:
-        return Section(name, title, (Text(str(reason)),))
+        return Section(name, title, (Text(str(reason), quiet=True),))
