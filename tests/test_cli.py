@@ -1,8 +1,10 @@
 """The command line: what it does, and how it answers to what it cannot do."""
 
+import html
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,10 +16,11 @@ import yaml
 
 from tests.experiments import make_experiment, make_table
 from tf_transfer import cli
-from tf_transfer.comparison import Comparison
+from tf_transfer.comparison import Comparison, compare
+from tf_transfer.report import headline
 
 REVIEWS = Path(__file__).parents[1] / "data" / "reviews.csv"
-COMMANDS = ["fetch", "fit", "evaluate", "predict", "compare", "demo"]
+COMMANDS = ["fetch", "fit", "evaluate", "predict", "compare", "report", "demo"]
 
 
 @pytest.fixture
@@ -265,7 +268,9 @@ def test_compare_prints_and_writes(run, experiment, tmp_path):
     line = next(line for line in out.splitlines() if line.strip().startswith("tweets, mood, 12 labels"))
     assert f"{row['value']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]" in line
     assert row["verdict"] in line
-    assert {"report.html", "results.csv", "verdicts.json", "run.json"} <= {p.name for p in (tmp_path / "run").iterdir()}
+    assert {"report.html", "report.md", "results.csv", "verdicts.json", "run.json"} <= {
+        p.name for p in (tmp_path / "run").iterdir()
+    }
     assert len(json.loads((tmp_path / "run" / "verdicts.json").read_text())) == len(comparison.verdicts())
 
 
@@ -302,6 +307,66 @@ def test_compare_goes_on_and_says_so_when_stopped(run, experiment, tmp_path, mon
     assert code == 0
     assert len(calls) == 16 + 1
     assert (tmp_path / "runs" / "small" / "report.html").is_file()
+
+
+@pytest.fixture(scope="module")
+def finished(encoder_folder, tmp_path_factory):
+    """The folder of a small run, done."""
+    return compare(
+        make_experiment(encoder={"name": str(encoder_folder)}), tmp_path_factory.mktemp("runs") / "old"
+    ).run.folder
+
+
+@pytest.fixture
+def old(finished, tmp_path):
+    """A copy of it, to be spoilt."""
+    return Path(shutil.copytree(finished, tmp_path / "old"))
+
+
+def test_report_renders_a_run_again_without_tensorflow(old):
+    before = {p: p.read_bytes() for p in old.rglob("*") if p.is_file()}
+    code = "import sys; from tf_transfer import cli; cli.main(); assert 'tensorflow' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code, "report", old], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert headline(Comparison(old)) in done.stdout
+    assert f"Report: {old / 'report.html'}  Markdown: {old / 'report.md'}" in done.stdout
+    assert (old / "report.md").read_text(encoding="utf-8").startswith("# small: did transfer help?")
+    assert all(p.read_bytes() == content for p, content in before.items())
+
+
+def test_report_of_an_older_run_says_what_it_lacks(run, old, tmp_path):
+    comparison = Comparison(old)
+    for cell, (scores, meta) in comparison._cells.items():
+        kept = {k: v for k, v in meta.items() if k.endswith("_seconds")}
+        comparison.run.write_cell(cell, scores, kept)
+    code, _, err = run("report", old, "-o", tmp_path / "elsewhere")
+    assert (code, err) == (0, "")
+    text = (tmp_path / "elsewhere" / "report.html").read_text(encoding="utf-8")
+    assert "Not recorded when this run was made: weights trained and peak memory." in text
+    assert not (old / "report.html").exists()
+
+
+def test_report_of_a_spoilt_run_says_what_was_not_used(run, old):
+    cut, edited, gone = sorted((old / "cells").rglob("*.npz"))[:3]
+    cut.write_bytes(cut.read_bytes()[:-40])
+    with np.load(edited) as file:
+        arrays = dict(file)
+    np.savez(edited, **arrays | {"scores/stars": arrays["scores/stars"] + 1})
+    gone.unlink()
+    code, _, err = run("report", old)
+    assert code == 0 and err.count("Not used: ") == 3
+    text = (old / "report.html").read_text(encoding="utf-8")
+    assert "3 cells of this run could not be used." in text
+    assert all(html.escape(path.name) in text.split('id="unusable"')[1] for path in (cut, edited, gone))
+    shutil.rmtree(old / "cells")
+    assert run("report", old)[0] == 0
+    assert "16 cells of this run could not be used." in (old / "report.md").read_text(encoding="utf-8")
+
+
+def test_report_refuses_what_is_no_run(refusal, old, tmp_path):
+    assert "must be the folder of a run, with run.json" in refusal("report", tmp_path)
+    (old / "run.json").write_text("{")
+    assert "run.json is damaged" in refusal("report", old)
 
 
 @pytest.mark.parametrize(("changes", "expected"), [

@@ -5,6 +5,7 @@ import contextlib
 import html.parser
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -328,6 +329,48 @@ def test_costs_are_means_in_seconds(done):
     for stage in ("source", "target"):
         assert costs["multi_task", stage] == pytest.approx(np.mean([m[f"{stage}_seconds"] for m in metas]))
     assert costs["multi_task", "source"] > 0.01 > costs["target_only", "source"]
+
+
+def test_costs_have_the_weights_that_were_trained_and_the_memory(done):
+    comparison, _, _ = done
+    costs = comparison.costs.set_index(["strategy", "stage"])
+    trained = costs.xs("target", level="stage")["parameters"]
+    whole = sum(v.shape.num_elements() for v in _model(comparison).trainable_variables)
+    for strategy in ("target_only", "fine_tune", "multi_task", "scratch"):
+        assert 0.5 * whole < trained[strategy] < 1.05 * whole
+    assert trained[["majority", "tfidf"]].isna().all() and costs.xs("source", level="stage")["parameters"].isna().all()
+    memory = costs.xs("target", level="stage")["peak_gb"]
+    assert (memory > 0.1).all() and memory.max() <= resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def _model(comparison):
+    from tf_transfer.encoders import load_encoder
+
+    return model.TransferModel(load_encoder(comparison.provenance["encoder"]["name"]), comparison.tasks, max_length=16)
+
+
+def test_only_the_heads_count_when_the_encoder_is_frozen(small, tmp_path):
+    probe = compare(small(strategies=["majority", "linear_probe"], seeds=1, budgets=[6]), tmp_path)
+    trained = probe.costs.set_index(["strategy", "stage"])["parameters"]["linear_probe", "target"]
+    heads = sum(v.shape.num_elements() for h in _model(probe).heads.values() for v in h.weights)
+    assert 0 < trained <= heads
+
+
+def test_confusions_are_counts_over_seeds(done):
+    comparison, _, _ = done
+    found = comparison.confusion("tweets", "mood", "fine_tune", 12)
+    expected = np.zeros((2, 2), int)
+    y, present = comparison.run.read_target("tweets")[0]["mood"]
+    for seed in (0, 1):
+        scores = comparison.run.read_cell(Cell("tweets", "fine_tune", 12, seed))[0]["mood"]
+        for truth, row in zip(y[present], scores[present]):
+            expected[truth, row.argmax()] += 1
+    np.testing.assert_array_equal(found, expected)
+    assert list(found.index) == list(found.columns) == ["glad", "sad"] and found.index.name == "true"
+    with pytest.raises(DataError, match="Only a classification"):
+        comparison.confusion("tweets", "stars", "fine_tune", 12)
+    with pytest.raises(DataError, match="No predictions of gone"):
+        comparison.confusion("tweets", "mood", "gone", 12)
 
 
 def test_provenance_says_what_was_run(done):

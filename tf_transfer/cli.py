@@ -151,6 +151,23 @@ def demo(output: Output = None):
     _run(Path(__file__).parent / "demo" / "experiment.yaml", output or Path("runs/demo"))
 
 
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="Folder of a run, old or new.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder for the report; the run's.")] = None,
+):
+    """Write the report of a run again: report.html and report.md. Nothing is trained."""
+    from tf_transfer.comparison import Comparison
+    from tf_transfer.report import headline, render
+
+    comparison = Comparison(run)
+    page = render(comparison, output or run)
+    print(headline(comparison))
+    for problem in comparison.unusable:
+        _note(f"Not used: {problem}")
+    print(f"Report: {page}  Markdown: {page.with_suffix('.md')}")
+
+
 def _run(experiment: Path, output: Path) -> None:
     from tf_transfer.comparison import compare as run
 
@@ -180,7 +197,7 @@ def _print_comparison(comparison) -> None:
         for strategy in (s for s in comparison.strategies if s in rows):
             shown.add_row(strategy, *("–" if v != v else f"{v:.3f}" for v in rows[strategy]))
         console.print(shown)
-    marks = {"helped": "▲ helped", "hurt": "▼ hurt", "undecided": "○ undecided"}
+    marks = {"helped": "▲ helped", "hurt": "▼ hurt", "undecided": "○ undecided", "equivalent": "≈ no difference that matters"}
     console.print(f"\nDifference to {comparison.baseline}, with 95 % interval:")
     for row in comparison.verdicts().itertuples():
         found = f"{row.value:+.3f} [{row.low:+.3f}, {row.high:+.3f}]" if row.value == row.value else "undefined"

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import confusion_matrix
 
 from tf_transfer import __version__, metrics
-from tf_transfer.errors import CheckpointError, check_choice
+from tf_transfer.comparison_plots import ComparisonPlots
+from tf_transfer.errors import CheckpointError, DataError, check_choice
 from tf_transfer.experiment import Experiment, load_experiment
 from tf_transfer.prepared import Prepared
 from tf_transfer.provenance import identities, options, provenance
@@ -64,7 +66,7 @@ def compare(
     return Comparison(run)
 
 
-class Comparison:
+class Comparison(ComparisonPlots):
     """The results of a run, read from its folder.
 
     Args:
@@ -188,19 +190,43 @@ class Comparison:
         notes = [found.note, seeds_note(self.seeds, common)]
         return dataclasses.replace(found, note="; ".join(filter(None, notes)))
 
+    def confusion(self, target: str, task: str, strategy: str, budget: int) -> pd.DataFrame:
+        """Numbers of rows, summed over seeds: true classes in rows, predicted classes in columns.
+
+        Raises:
+            DataError: the task is no classification, or no seed of the cell can be used.
+        """
+        classes = next((t.classes for t in self.tasks if t.name == task and t.kind == "classification"), None)
+        if classes is None:
+            raise DataError(f"Only a classification has a confusion matrix.\nReceived task {task!r}.")
+        y, present = self._targets[target][0].get(task, ([], []))
+        cells = [self._cells.get(Cell(target, strategy, budget, seed), ({},))[0] for seed in self.seeds]
+        found = [scores[task][present].argmax(1) for scores in cells if task in scores and len(y)]
+        if not found:
+            raise DataError(f"No predictions of {strategy} for {task} on {target} with {budget} labels can be used.")
+        counts = sum(confusion_matrix(y[present], predicted, labels=range(len(classes))) for predicted in found)
+        return pd.DataFrame(counts, pd.Index(classes, name="true"), pd.Index(classes, name="predicted"))
+
     @property
     def costs(self) -> pd.DataFrame:
-        """Mean seconds of source training and of one target training: strategy, stage, seconds."""
-        records = [
-            (cell.strategy, stage, meta[f"{stage}_seconds"])
-            for cell, (_, meta) in self._ordinary.items()
-            for stage in ("source", "target")
-        ]
-        table = pd.DataFrame(records, columns=["strategy", "stage", "seconds"])
-        return table.groupby(["strategy", "stage"], sort=False, as_index=False)["seconds"].mean()
+        """Of source training and of one target training: strategy, stage, seconds, parameters, peak_gb.
+
+        ``seconds`` and ``parameters`` (weights that the target's training changed) are means over cells;
+        ``peak_gb`` is the most memory that the process had held by the end of a cell, in 10⁹ bytes. The last
+        two are NaN for source training and for cells of an older version, ``parameters`` where there is no encoder.
+        """
+        records = []
+        for cell, (_, meta) in self._ordinary.items():
+            records.append((cell.strategy, "source", meta["source_seconds"], np.nan, np.nan))
+            more = (meta.get(name) for name in ("parameters", "peak_gb"))
+            records.append((cell.strategy, "target", meta["target_seconds"], *more))
+        columns = {"seconds": float, "parameters": float, "peak_gb": float}
+        table = pd.DataFrame(records, columns=["strategy", "stage", *columns]).astype(columns)
+        means = {"seconds": "mean", "parameters": "mean", "peak_gb": "max"}
+        return table.groupby(["strategy", "stage"], sort=False, as_index=False).agg(means)
 
     def save(self, folder: str | Path | None = None) -> Path:
-        """Writes results.csv, verdicts.json and report.html, beside the cells.
+        """Writes results.csv, verdicts.json, report.html and report.md, beside the cells.
 
         Args:
             folder: where to; a folder other than the run's gets a copy of the run. None: the run's.
@@ -216,12 +242,6 @@ class Comparison:
         write_text(folder / "verdicts.json", verdicts.to_json(orient="records", indent=1, double_precision=15))
         render(self, folder)
         return folder
-
-    def plot_learning_curves(self):
-        """A matplotlib Figure: the primary metrics against the label budget."""
-        from tf_transfer.report.plots import learning_curves
-
-        return learning_curves(self)
 
     # -- the rows behind the tables, and what `analysis` says of them ---------------------------------
 

@@ -49,7 +49,7 @@ def provenance(experiment: Experiment, data: Prepared, encoder_hash: str) -> dic
         "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
         "python": platform.python_version(),
         "packages": {p: _version(p) for p in packages},
-        "encoder": {"name": experiment.encoder.name, "sha1 of weights": encoder_hash},
+        "encoder": {"name": experiment.encoder.name, "sha256 of weights, configuration and tokenizer": encoder_hash},
         "rows": rows,
         "sha256": {k: data.common[k] for k in rows},
     }

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import time
 from collections.abc import Callable
+
+import numpy as np
 
 from tf_transfer.checkpoints import load_state, save_state
 from tf_transfer.encoders import load_encoder
@@ -98,7 +101,27 @@ class Runner:
         # A head that neither the source nor a label has trained has nothing to say.
         learned = {t.name for t in self.model.tasks if t.name in taught or t.encode(support)[1].any()}
         scores = {name: p.scores for name, p in predictions.items() if name in learned}
-        run.write_cell(cell, scores, {"source_seconds": source_seconds, "target_seconds": seconds})
+        cost = {"source_seconds": source_seconds, "target_seconds": seconds, "peak_gb": _peak_gb()}
+        run.write_cell(cell, scores, cost | {"parameters": _changed(fitted, adapted)})
+
+
+def _changed(before, after) -> int | None:
+    """How many weights the variables hold in which two models differ; None for what is no `TransferModel`."""
+    before = getattr(before, "model", before)  # MetaSGD's comes with its rates
+    if not (isinstance(before, TransferModel) and isinstance(after, TransferModel)):
+        return None
+    pairs = [(a.numpy(), b.numpy()) for a, b in zip(before.state, after.state) if a.dtype.is_floating]
+    return sum(int(b.size) for a, b in pairs if not np.array_equal(a, b))
+
+
+def _peak_gb() -> float | None:
+    """The most memory that this process has held so far, in 10⁹ bytes; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
 def _hash(model: TransferModel) -> str:

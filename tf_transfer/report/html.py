@@ -1,41 +1,26 @@
-"""A comparison as one HTML file that needs nothing else: no network, no fonts, no scripts."""
+"""A report as one HTML page that needs nothing else: no network, no fonts, no scripts."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import functools
+import re
 
 import jinja2
+import pandas as pd
 
-from tf_transfer import storage
-from tf_transfer.report import plots, sections, wording
+from tf_transfer.report import blocks, plots
 from tf_transfer.report.svg import inline_svg
+from tf_transfer.report.wording import SYMBOLS, tick
 
 _COLOURS = {plots.INK: "currentColor", plots.MUTED: "var(--muted)"}
 _COLOURS |= {colour: f"var(--line-{i})" for i, colour in enumerate(plots.COLOURS)}
+_INTERVAL = re.compile(r"(\[[^\s\]]+,) (?=[^\s\]]+\])")
+"""An interval, which is not to be broken over two lines."""
+_GAP = blocks.Span(float("nan"), float("nan"), float("nan"))
 
 
-def render(comparison, folder: str | Path) -> Path:
-    """Write ``report.html``, readable offline, in print, on a phone, in light and dark mode.
-
-    It is written under a temporary name and renamed: an older report is replaced as a whole or not at all.
-
-    Args:
-        comparison: `Comparison`.
-        folder: made if it is not there.
-
-    Returns:
-        the path of the report.
-
-    Raises:
-        CheckpointError: the file cannot be written.
-    """
-    path = Path(folder) / "report.html"
-    # Half a surrogate pair, as broken tables hold them, is no UTF-8.
-    storage.write_text(path, _page(comparison).encode("utf-8", "xmlcharrefreplace").decode())
-    return path
-
-
-def _page(comparison) -> str:
+def to_html(report: blocks.Report) -> str:
+    """The page; every text is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("tf_transfer.report", "."),
         autoescape=True,
@@ -43,31 +28,38 @@ def _page(comparison) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html.j2").render(
-        comparison=comparison,
-        headline=wording.headline(comparison),
-        symbols=wording.SYMBOLS,
-        tally=sections.tally(comparison),
-        curves=_curves(comparison),
-        verdicts=sections.verdict_panels(comparison),
-        results=sections.result_panels(comparison),
-        leakage=sections.leakage_rows(comparison),
-        leaks_dropped=sections.leaks_dropped(comparison),
-        examples=sections.leakage_examples(comparison),
-        costs=sections.cost_rows(comparison),
-        provenance=sections.provenance(comparison),
-        experiment=sections.experiment_yaml(comparison),
+    page = environment.get_template("report.html.j2").render(
+        report=report,
+        symbols=SYMBOLS,
+        named=tick,
+        drawn=_drawn,
+        gap=_GAP,
+        svg=_Drawings().svg,
+        sentence=_INTERVAL.sub("\\1\N{NO-BREAK SPACE}", report.sentence),
     )
+    # Half a surrogate pair, as broken tables hold them, is no UTF-8.
+    return page.encode("utf-8", "xmlcharrefreplace").decode()
 
 
-def _curves(comparison) -> list[tuple[str, str, str]]:
-    """Target, task and the plot, as markup."""
-    curves = []
-    for target in comparison.targets:
-        for task in comparison.tasks:
-            what = f"{wording.metric_name(comparison.metrics[task.name])} of {task.name} on {target}"
-            figure = plots.learning_curve(comparison, target, task.name)
-            description = f"Learning curves: {what} against the label budget, a line a strategy."
-            svg = inline_svg(figure, f"curve-{len(curves)}", description, _COLOURS)
-            curves.append((target, task.name, svg))
-    return curves
+class _Drawings:
+    """Figures as markup, numbered so that their identifiers differ."""
+
+    def __init__(self):
+        self._count = 0
+
+    def svg(self, chart: blocks.Chart) -> str:
+        self._count += 1
+        return inline_svg(chart.figure, f"chart-{self._count}", chart.description, _COLOURS)
+
+
+def _drawn(span: blocks.Span, scale: blocks.Scale) -> dict | None:
+    """Places of an interval in percent of the scale, and which of its ends lie beyond it."""
+    if any(pd.isna(v) for v in (span.low, span.value, span.high)):
+        return None
+    place = functools.partial(_percent, scale)
+    ends = {"low": place(span.low), "value": place(span.value), "high": place(span.high)}
+    return ends | {"cut_low": span.low < scale.low, "cut_high": span.high > scale.high}
+
+
+def _percent(scale: blocks.Scale, value: float) -> str:
+    return f"{100 * scale.place(value):.2f}%"

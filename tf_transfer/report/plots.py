@@ -1,4 +1,4 @@
-"""Plots of a comparison as Matplotlib figures, made without pyplot and its global state."""
+"""Learning curves as Matplotlib figures, made without pyplot and its global state, and the look of all plots."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from matplotlib.figure import Figure
 from sklearn.isotonic import isotonic_regression
 
 from tf_transfer.metrics import HIGHER_IS_BETTER
+from tf_transfer.report.bands import bands_of
 from tf_transfer.report.wording import metric_name
 
 INK, MUTED = "#1b1e23", "#767c86"
 """Of text and lines; of the frame."""
 COLOURS = ("#0f62c4", "#c2410c", "#0b7d5b", "#9b2fae", "#8a6d00", "#c01f50", "#4f5b6b", "#0e7c9b")
 """Of the strategies, in their order; each has a contrast of at least 4.5 with white."""
-_MARKERS = "osD^vP*X<>"
+MARKERS = "osD^vP*X<>"
 _LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 
-_PANEL = (4.4, 3.2)
+_PANEL = (4.9, 3.3)
 _FONT = 10.0
 _LONGEST = 17
 _COLUMNS = 3
@@ -42,11 +43,12 @@ class NotebookFigure(Figure):
 def learning_curves(comparison) -> Figure:
     """The primary metric against the label budget: a panel for each task and target.
 
-    Lines are means over seeds, bands reach from the worst to the best seed.
+    Lines are means over seeds; bands as `bands.bands_of` has them.
 
     Args:
         comparison: `Comparison`.
     """
+    bands, _ = bands_of(comparison)
     columns = min(len(comparison.targets), _COLUMNS)
     lines = -(-len(comparison.targets) // columns)
     shape = (lines * len(comparison.tasks), columns)
@@ -58,17 +60,28 @@ def learning_curves(comparison) -> Figure:
             if target is None:
                 ax.set_axis_off()
                 continue
-            _draw(ax, comparison, target, task.name)
+            _draw(ax, comparison, bands, target, task.name)
             ax.set_title(f"{shown(target)}: {shown(task.name)}", loc="left", color=INK, parse_math=False)
     return figure
 
 
-def learning_curve(comparison, target: str, task: str) -> Figure:
-    """One panel of `learning_curves`, without a title."""
+def learning_curve(comparison, target: str, task: str, bands: pd.DataFrame | None = None) -> Figure:
+    """One panel of `learning_curves`, without a title.
+
+    Args:
+        bands: of `bands.bands_of`, where it is at hand.
+    """
     figure = NotebookFigure(figsize=_PANEL)
     # The same place in every panel, so that panels line up.
-    _draw(figure.add_axes((0.145, 0.15, 0.53, 0.82)), comparison, target, task)
+    axes = figure.add_axes((0.135, 0.145, 0.565, 0.825))
+    _draw(axes, comparison, bands_of(comparison)[0] if bands is None else bands, target, task)
     return figure
+
+
+def style(comparison, strategy: str) -> dict:
+    """Colour and marker of a strategy, the same in every plot."""
+    i = comparison.strategies.index(strategy)
+    return {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)], "markersize": 5}
 
 
 def shown(name: object) -> str:
@@ -77,46 +90,42 @@ def shown(name: object) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
-def _draw(ax: Axes, comparison, target: str, task: str) -> None:
-    metric = comparison.metrics[task]
-    curves = _curves(comparison, target, task)
+def plain_frame(ax: Axes) -> None:
+    """Two quiet spines, quiet ticks and horizontal rules."""
+    ax.tick_params(colors=MUTED, labelcolor=INK)
+    ax.grid(axis="y", color=MUTED, alpha=0.25, linewidth=0.7)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color(MUTED)
+
+
+def _draw(ax: Axes, comparison, bands: pd.DataFrame, target: str, task: str) -> None:
+    bands = bands[bands["task"] == task]
+    here = bands[bands["target"] == target]
     ends = {}
     for i, strategy in enumerate(comparison.strategies):
-        curve = curves.get(strategy)
-        style = {"color": COLOURS[i % len(COLOURS)], "marker": _MARKERS[i % len(_MARKERS)], "markersize": 5}
-        if curve is None or not curve["mean"].notna().any():
-            ends[strategy] = (np.nan, style)
+        curve = here[here["strategy"] == strategy].set_index("budget").sort_index()
+        look = style(comparison, strategy)
+        if not curve["value"].notna().any():
+            ends[strategy] = (np.nan, look)
             continue
-        line = {
-            "linestyle": _LINES[i % len(_LINES)],
-            "linewidth": 2.2 if strategy == comparison.baseline else 1.5,
-        }
-        ax.fill_between(curve.index, curve["min"], curve["max"], color=style["color"], alpha=0.10, linewidth=0)
-        ax.plot(curve.index, curve["mean"], clip_on=False, **style, **line)
-        ends[strategy] = (curve["mean"].dropna().iloc[-1], style)
-    _frame(ax, comparison, task, metric)
+        line = {"linestyle": _LINES[i % len(_LINES)], "linewidth": 2.2 if strategy == comparison.baseline else 1.5}
+        ax.fill_between(curve.index, curve["low"], curve["high"], color=look["color"], alpha=0.10, linewidth=0)
+        ax.plot(curve.index, curve["value"], clip_on=False, **look, **line)
+        ends[strategy] = (curve["value"].dropna().iloc[-1], look)
+    _frame(ax, comparison, bands, task)
     _label_lines(ax, ends)
 
 
-def _curves(comparison, target: str, task: str) -> dict[str, pd.DataFrame]:
-    """For each strategy ``mean``, ``min`` and ``max`` over seeds, budgets in the index; NaN where a
-    seed is undefined."""
-    results = comparison.results
-    chosen = results["metric"] == comparison.metrics[task]
-    chosen &= (results["target"] == target) & (results["task"] == task)
-    return {
-        strategy: cells.groupby("budget")["value"].agg(mean=lambda v: v.mean(skipna=False), min="min", max="max")
-        for strategy, cells in results[chosen].groupby("strategy")
-    }
-
-
-def _frame(ax: Axes, comparison, task: str, metric: str) -> None:
+def _frame(ax: Axes, comparison, bands: pd.DataFrame, task: str) -> None:
     """Axes, ticks and limits; all targets of a task share the limits, so panels can be compared."""
-    results = comparison.results
-    values = results.loc[(results["task"] == task) & (results["metric"] == metric), "value"].dropna()
+    metric, values = comparison.metrics[task], bands["value"].dropna()
     if len(values):
-        pad = 0.06 * (np.ptp(values) or abs(values.iloc[0]) or 1.0)
-        ax.set_ylim(values.min() - pad, values.max() + pad)
+        spread = np.ptp(values) or abs(values.iloc[0]) or 1.0
+        # Bands wider than half the spread of the values are cut off, or they would flatten the lines.
+        low = max(bands["low"].min(), values.min() - spread / 2)
+        high = min(bands["high"].max(), values.max() + spread / 2)
+        ax.set_ylim(low - 0.06 * spread, high + 0.06 * spread)
     budgets = sorted(comparison.budgets)
     ax.set_xscale("log")
     # The lines end at the right edge, where their names start.
@@ -126,11 +135,7 @@ def _frame(ax: Axes, comparison, task: str, metric: str) -> None:
     ax.set_xlabel("target labels", color=INK)
     direction = "higher" if HIGHER_IS_BETTER[metric] else "lower"
     ax.set_ylabel(f"{metric_name(metric)} ({direction} is better)", color=INK)
-    ax.tick_params(colors=MUTED, labelcolor=INK)
-    ax.grid(axis="y", color=MUTED, alpha=0.25, linewidth=0.7)
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.spines[["left", "bottom"]].set_color(MUTED)
+    plain_frame(ax)
 
 
 def _label_lines(ax: Axes, ends: dict[str, tuple[float, dict]]) -> None:

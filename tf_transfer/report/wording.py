@@ -1,15 +1,16 @@
-"""The words of a report: numbers as text, and the verdict in one sentence. Pure functions."""
+"""The words of a report: numbers, names and lists as text. Pure functions."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
-import numpy as np
 import pandas as pd
 
-SYMBOLS = {"helped": "▲", "hurt": "▼", "undecided": "◯"}
+SYMBOLS = {"helped": "▲", "hurt": "▼", "equivalent": "≈", "undecided": "○"}
 """Shapes that tell the verdicts apart without colour."""
+_WORDS = {"equivalent": "no difference that matters"}
+_WITHOUT_TRANSFER = {"helped": "better", "hurt": "worse"}
 
 _METRICS = {
     "pearson": "Pearson r",
@@ -28,8 +29,6 @@ _METRICS = {
     "log_loss": "log-loss",
     "brier": "Brier score",
 }
-_MOST_PLACES = 4
-"""Targets that one sentence names before it counts the rest."""
 
 
 def metric_name(metric: str) -> str:
@@ -45,6 +44,12 @@ def number(value: float, decimals: int = 2, sign: bool = False) -> str:
     if not float(text.replace(",", "")) or not (sign or value < 0):
         text = text[1:]
     return re.sub(r"^([+-]?)0\.", r"\1.", text).replace("-", "−")
+
+
+def tick(value: float) -> str:
+    """The name of a place on an axis of differences: ``0``, ``+.5``, ``−.025``."""
+    decimals = next((d for d in (1, 2, 3) if abs(round(value, d) - value) < 1e-9), 4)
+    return number(value, decimals if value % 1 else 0, sign=True) if value else "0"
 
 
 def difference(value: float, low: float, high: float) -> tuple[str, str]:
@@ -98,82 +103,32 @@ def listing(words: Iterable[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def headline(comparison) -> str:
-    """The verdict in a few words: where source data helped, where it hurt, where nobody can tell.
+def verdict_word(verdict: str, transfer: bool = True) -> str:
+    """A verdict as it is read; strategies without source data or encoder are better or worse."""
+    return _WORDS.get(verdict, verdict) if transfer else _WITHOUT_TRANSFER.get(verdict, _WORDS.get(verdict, verdict))
 
-    Only ``comparison.source_strategies`` are spoken of. For each direction the difference that
-    stands out most from its interval is given.
 
-    Args:
-        comparison: `Comparison`.
-    """
-    verdicts = comparison.verdicts()
-    verdicts = verdicts[verdicts["strategy"].isin(comparison.source_strategies)]
-    if verdicts.empty:
-        return f"No strategy with source data was compared with {comparison.baseline}."
-    helped, hurt = (verdicts[verdicts["verdict"] == v] for v in ("helped", "hurt"))
-    if helped.empty and hurt.empty:
-        return _nothing_decided(verdicts, comparison)
-    sentences = []
-    if len(helped):
-        sentences.append(f"Source data helped {_evidence(helped, comparison)}.")
-    if len(hurt):
-        subject = "It" if len(helped) else "Source data"
-        sentences.append(f"{subject} hurt {_evidence(hurt, comparison)}.")
-    if helped.empty:
-        sentences.append("It was not seen to help anywhere.")
-    decided = set(zip(*(pd.concat([helped, hurt])[c] for c in ("target", "budget"))))
-    open_ = [place not in decided for place in zip(verdicts["target"], verdicts["budget"])]
-    if any(open_):
-        sentences.append(f"Undecided: {_places(verdicts[open_], comparison)}.")
-    return " ".join(sentences)
+def interval(value: float, low: float, high: float) -> str:
+    """A metric with its interval: ``.78 [.74, .81]``; ``undefined``."""
+    if pd.isna(value) or pd.isna(low) or pd.isna(high):
+        return number(value)
+    decimals = _decimals((high - low) / 2)
+    return f"{number(value, decimals)} [{number(low, decimals)}, {number(high, decimals)}]"
+
+
+def count(number: float) -> str:
+    """``1,260``; ``–`` for NaN."""
+    return "–" if pd.isna(number) else f"{round(number):,}"
+
+
+def quantity(number: float) -> str:
+    """A large count at a glance: ``4.39 M``, ``12.3 k``, ``258``; ``–`` for NaN."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e4)):
+        if number >= size:
+            return f"{number / {'k': 1e3}.get(unit, size):.3g} {unit}"
+    return count(number)
 
 
 def _decimals(half_width: float) -> int:
     """Two, or up to four for intervals so narrow that the half-width would be lost."""
     return 2 if half_width >= 0.015 else 3 if half_width >= 0.0015 else 4
-
-
-def _evidence(verdicts: pd.DataFrame, comparison) -> str:
-    """Where, and the clearest difference: the most half-widths of its interval from 0."""
-    with np.errstate(divide="ignore"):
-        clearness = np.abs(verdicts["value"].to_numpy()) / verdicts["minimum_effect"].to_numpy()
-    best = verdicts.iloc[int(np.argmax(clearness))]
-    places = _places(verdicts, comparison)
-    one_place = len(verdicts[["target", "budget"]].drop_duplicates()) == 1
-    where = "" if one_place else f"{best['target']} at {labels([best['budget']])}, "
-    value, interval = difference(best["value"], best["low"], best["high"])
-    task = f" on {best['task']}" if len(comparison.tasks) > 1 else ""
-    joint = ": " if one_place else "; most clearly "
-    return f"{places}{joint}{where}{best['strategy']} {value} {metric_name(best['metric'])}{task} {interval}"
-
-
-def _places(verdicts: pd.DataFrame, comparison) -> str:
-    """``tweets at every label budget; movie and nyt at 16 and 64 labels``."""
-    budgets = verdicts.groupby("target")["budget"].agg(frozenset)
-    names = [target for target in comparison.targets if target in budgets]
-    together: dict[frozenset, list[str]] = {}
-    for name in names[:_MOST_PLACES]:
-        together.setdefault(budgets[name], []).append(name)
-    places = [f"{listing(alike)} at {_budgets(found, comparison)}" for found, alike in together.items()]
-    left = len(names) - _MOST_PLACES
-    if left > 0:
-        places.append(f"{left} more target{'s' if left > 1 else ''}")
-    return "; ".join(places)
-
-
-def _budgets(found: frozenset[int], comparison) -> str:
-    every = len(found) > 1 and found == set(comparison.budgets)
-    return "every label budget" if every else labels(found)
-
-
-def _nothing_decided(verdicts: pd.DataFrame, comparison) -> str:
-    text = f"Undecided: with source data no strategy differed from {comparison.baseline} by more than chance"
-    effects = verdicts.dropna(subset="minimum_effect").groupby("metric", sort=False)["minimum_effect"]
-    if not len(effects):
-        return "Undecided: no difference is defined."
-    spans = []
-    for metric, values in effects:
-        low, high = smallest(values.min()), smallest(values.max())
-        spans.append(f"{low if low == high else f'{low} to {high}'} {metric_name(metric)}")
-    return f"{text}. Differences below {listing(spans)} could not have been told from 0."

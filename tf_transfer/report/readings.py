@@ -1,0 +1,150 @@
+"""What a report reads of a comparison, with the columns that it needs: the one place that knows their names.
+
+A comparison may lack a part: an older run kept no texts, one source cannot be left out, a metric has no curve.
+Then `Missing` says in one sentence what is not there and why, and the report says it in the part's place.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+
+from tf_transfer.errors import TransferError
+
+_KEYS = ("target", "task", "strategy", "budget")
+_ENDS = ("value", "low", "high")
+_OPTIONAL = {
+    "q": np.nan, "rows_needed": np.nan, "seeds_needed": np.nan, "minimum_effect": np.nan, "note": "", "transfer": True,
+    "censored": "", "seeds": np.nan, "rows": np.nan,
+}  # fmt: skip
+
+
+class Missing(Exception):
+    """A part of the report that cannot be shown; the text is a sentence that says why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """One strategy on one task of a target with a number of labels."""
+
+    target: str
+    task: str
+    strategy: str
+    budget: int
+
+
+def verdicts(comparison) -> pd.DataFrame:
+    """Differences to the baseline; without rows where nothing can be compared."""
+    found = comparison.verdicts()
+    return found.assign(**{c: v for c, v in _OPTIONAL.items() if c not in found})
+
+
+def intervals(comparison) -> pd.DataFrame:
+    """Every metric of the suite with its interval."""
+    return _read(comparison, "intervals", "The intervals of the metrics are", (*_KEYS, "metric", *_ENDS))
+
+
+def curves(comparison) -> pd.DataFrame:
+    """The primary metrics at every budget with their intervals."""
+    return _read(comparison, "curves", "The intervals of the learning curves are", (*_KEYS, "metric", *_ENDS))
+
+
+def label_worth(comparison) -> pd.DataFrame:
+    """How many labels without source data a strategy's are worth."""
+    return _read(comparison, "label_worth", "The worth in labels is", (*_KEYS, "labels", "low", "high"))
+
+
+def curve_gains(comparison) -> pd.DataFrame:
+    """The mean gain over all budgets, and from how many labels on source data hurts."""
+    needed = ("target", "task", "strategy", "area", "low", "high", "verdict", "hurt_from", "crossing")
+    found = _read(comparison, "curve_gains", "The gains over all budgets are", needed)
+    return found.rename(columns={"area": "value"})
+
+
+def source_gains(comparison) -> pd.DataFrame:
+    """What each source adds."""
+    needed = (*_KEYS, "source", "difference", "low", "high", "verdict")
+    found = _read(comparison, "source_gains", "The contributions of single sources are", needed)
+    return found.rename(columns={"difference": "value"})
+
+
+def slices(comparison, place: Place) -> pd.DataFrame:
+    """Differences to the baseline on parts of the test rows, in a metric of single rows."""
+    needed = ("task", "metric", "by", "slice", "rows", *_ENDS, "verdict")
+    where = {"targets": [place.target], "strategies": [place.strategy], "budgets": [place.budget]}
+    found = _read(comparison, "slices", "The slices are", needed, **where)
+    return found[found["task"] == place.task].reset_index(drop=True)
+
+
+def changed_rows(comparison, place: Place, most: int = 5) -> pd.DataFrame:
+    """The rows that the strategy mends or breaks most: ``mended`` is True or False.
+
+    Raises:
+        Missing: also where the run kept no texts.
+    """
+    needed = ("text", "label", "baseline", "prediction", "change")
+    where = dataclasses.astuple(place)
+    found = _read(comparison, "changed_rows", "The rows mended and broken are", needed, *where, most=most)
+    if found["text"].isna().all():
+        raise Missing("The rows mended and broken are missing: this run kept no texts of its test rows.")
+    return found.assign(mended=found["change"] > 0)
+
+
+def reliability(comparison, place: Place) -> pd.DataFrame:
+    """What was predicted and what was observed, in bins of the predictions."""
+    needed = ("predicted", "observed", "low", "high", "rows")
+    where = dataclasses.asdict(place)
+    return _read(comparison, "reliability", "The calibration curves are", needed, **where)
+
+
+def confusion(comparison, place: Place) -> pd.DataFrame:
+    """Numbers of rows: true classes in rows, predicted ones in columns."""
+    return _read(comparison, "confusion", "The confusion matrices are", (), *dataclasses.astuple(place))
+
+
+def _read(comparison, method: str, what: str, needed: tuple[str, ...], *arguments, **options) -> pd.DataFrame:
+    """The table of ``comparison.method(...)``.
+
+    Raises:
+        Missing: there is no such method or table, or it lacks a column.
+    """
+    start = f"{what} missing"
+    call = getattr(comparison, method, None)
+    if call is None:
+        raise Missing(f"{start}: this run was read by a version of tf_transfer that does not compute them.")
+    try:
+        found = call(*arguments, **options)
+    except TransferError as error:
+        raise Missing(f"{start}: {' '.join(str(error).split())}") from None
+    if found is None or not len(found):
+        raise Missing(f"{start}: no result of this run has any.")
+    lacking = [column for column in needed if column not in found]
+    if lacking:
+        raise Missing(f"{start}: the columns {', '.join(lacking)} were expected and are not there.")
+    return found.assign(**{c: v for c, v in _OPTIONAL.items() if needed and c not in found})
+
+
+def clearest(comparison, target: str, task: str) -> Place | None:
+    """The source strategy and budget whose difference is the most half-widths of its interval from 0."""
+    found = verdicts(comparison)
+    found = found[(found["target"] == target) & (found["task"] == task)]
+    found = found[found["strategy"].isin(comparison.source_strategies)].dropna(subset=["value", "minimum_effect"])
+    if found.empty:
+        return None
+    row = found.iloc[int(np.argmax(clearness(found)))]
+    return Place(target, task, row["strategy"], int(row["budget"]))
+
+
+def clearness(found: pd.DataFrame) -> np.ndarray:
+    """How many half-widths of its interval each difference is from 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.nan_to_num(np.abs(found["value"].to_numpy()) / found["minimum_effect"].to_numpy(), posinf=np.inf)
+
+
+def places(comparison, kinds: tuple[str, ...] = ()) -> list[Place]:
+    """`clearest` of every target and task (of these kinds) that has one."""
+    chosen = [t.name for t in comparison.tasks if not kinds or t.kind in kinds]
+    found = [clearest(comparison, target, task) for target in comparison.targets for task in chosen]
+    return [place for place in found if place is not None]

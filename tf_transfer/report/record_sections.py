@@ -1,0 +1,140 @@
+"""The parts of a report about what was done: leakage, cost, provenance, how to do it again, what was left out."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+
+import pandas as pd
+import yaml
+
+from tf_transfer.report.blocks import Cell, Code, Facts, Fold, Notes, Section, Table, Text
+from tf_transfer.report.detail_sections import shortened
+from tf_transfer.report.wording import count, duration, number, quantity
+
+
+def leakage(comparison) -> Section:
+    """Test rows that are also in training tables."""
+    title = "Leakage audit"
+    rows = [_leakage_row(*place) for place in _audits(comparison)]
+    if not rows:
+        return Section("leakage", title, (Text("No audit was recorded."),))
+    introduction = (
+        "Test rows that are known from a training table, exactly (but for case, spaces and punctuation) or nearly."
+    )
+    if (comparison.provenance.get("experiment") or {}).get("drop_leaks"):
+        introduction += " They were dropped from training."
+    head = ("target", "table", "test rows", "exact", "near", "known", "other label", "rows to drop")
+    examples = [_example(target, e) for target, audit in comparison.leakage.items() for e in audit.get("examples", ())]
+    fold = (Fold("Examples", (Notes(tuple(examples)),)),) if examples else ()
+    table = Table("Leakage audit", head, tuple(rows), wide=True)
+    return Section("leakage", title, (Text(introduction, quiet=True), table, *fold))
+
+
+def _audits(comparison) -> Iterator[tuple]:
+    for target, audit in comparison.leakage.items():
+        for table, counts in audit.get("tables", {}).items():
+            yield target, table, counts
+
+
+def _leakage_row(target: str, table: str, found: Mapping) -> tuple:
+    known = f"{found['known']} ({found['share']:.1%})"
+    rest = (count(found["exact"]), count(found["near"]), known, count(found["conflicts"]))
+    return (Cell(target), table, count(found["test_rows"]), *rest,
+            f"{found['rows_to_drop']} of {count(found['rows'])}")  # fmt: skip
+
+
+def _example(target: str, found: Mapping) -> str:
+    near = f" ({number(found['similarity'])})" if found["kind"] == "near" else ""
+    return (
+        f"{target}, test row {found['test_row']}: “{shortened(found['test_text'])}” – "
+        f"{found['table']} row {found['row']}, {found['kind']}{near}: “{shortened(found['text'])}”"
+    )
+
+
+def costs(comparison) -> Section:
+    """Time, memory and weights trained of every strategy."""
+    found = comparison.costs
+    seconds = found.pivot_table("seconds", "strategy", "stage", sort=False)
+    seconds = seconds.reindex(index=comparison.strategies, columns=["source", "target"])
+    rows = []
+    for strategy, times in zip(seconds.index, seconds.to_numpy()):
+        more = [found.loc[found["strategy"] == strategy].get(c, pd.Series(dtype=float)).max()
+                for c in ("parameters", "peak_gb")]  # fmt: skip
+        memory = "–" if pd.isna(more[1]) else f"{more[1]:.2f} GB"
+        rows.append((Cell(strategy), *map(duration, times), quantity(more[0]), memory))
+    introduction = (
+        "Mean time of one training: on the sources (once for a seed, shared by all targets and budgets), and on a "
+        "target. Weights: how many the target's training changed; –: no encoder. Memory: the most that the process had "
+        "held by the end of a cell, so a strategy that ran later shows at least what an earlier one did."
+    )
+    head = ("strategy", "source", "target", "weights trained", "peak memory")
+    blocks = [Text(introduction, quiet=True), Table("Cost", head, tuple(rows))]
+    lacking = [words for column, words in (("parameters", "weights trained"), ("peak_gb", "peak memory"))
+               if column not in found or found[column].isna().all()]  # fmt: skip
+    if lacking:
+        sentence = f"Not recorded when this run was made: {' and '.join(lacking)}."
+        blocks.append(Text(sentence, quiet=True))
+    return Section("costs", "Cost", tuple(blocks))
+
+
+def provenance(comparison) -> Section:
+    """Data and versions, with hashes."""
+    elsewhere = ("experiment", "plan", "rows", "sha256")
+    recorded = {str(k): v for k, v in comparison.provenance.items() if k not in elsewhere}
+    single = {k: v for k, v in recorded.items() if not isinstance(v, Mapping)}
+    blocks = [_data_table(comparison)] if comparison.provenance.get("sha256") else []
+    if single:
+        blocks.append(Facts(tuple(_leaves(single))))
+    blocks += [Fold(k, (Facts(tuple(_leaves(v))),)) for k, v in recorded.items() if k not in single]
+    plan = comparison.provenance.get("plan")
+    blocks += [Fold("plan", (Facts(tuple(_leaves(plan))),))] if plan else []
+    return Section("provenance", "Data and versions", tuple(blocks) or (Text("Nothing was recorded."),))
+
+
+def _data_table(comparison) -> Table:
+    rows, hashes = comparison.provenance.get("rows") or {}, comparison.provenance["sha256"]
+    cells = [(Cell(name), count(rows.get(name, float("nan"))), Cell(h, code=True)) for name, h in hashes.items()]
+    return Table("Data", ("table", "rows", "sha256 of its content"), tuple(cells), wide=True)
+
+
+def reproduce(comparison) -> Section:
+    """The exact commands, and the experiment as a file."""
+    experiment = comparison.provenance.get("experiment")
+    packages = comparison.provenance.get("packages") or {}
+    pins = [f"{name}=={v}" for name, v in packages.items() if name != "tf-transfer" and v != "not installed"]
+    lines = [f"pip install {' '.join(map(shlex.quote, pins))}"] if pins else []
+    lines += ["tf-transfer compare experiment.yaml -o runs/again", "tf-transfer report runs/again"]
+    version = packages.get("tf-transfer")
+    of = f" of tf_transfer {version}" if version else ""
+    file = " and this experiment as experiment.yaml" if experiment else ""
+    sentence = f"With a checkout{of}, the data above{file}:"
+    blocks = [Text(sentence), Code("\n".join(lines), "sh")]
+    if not experiment:
+        return Section("reproduce", "How to reproduce", (*blocks, Text("The experiment was not recorded.")))
+    text = yaml.safe_dump(experiment, sort_keys=False, allow_unicode=True)
+    if "a DataFrame of" in text:
+        blocks.append(Text("Tables given as DataFrames are only named in it: put the paths of their files there."))
+    return Section("reproduce", "How to reproduce", (*blocks, Fold("experiment.yaml", (Code(text, "yaml"),))))
+
+
+def unusable(comparison) -> Section:
+    """What could not be used, and why."""
+    title = "What could not be used"
+    if not comparison.unusable:
+        words = "Every cell of the plan was read, and its content is as it was written."
+        return Section("unusable", title, (Text(words),))
+    words = "These cells are in no figure above. A mean over seeds that lacks one says so."
+    sentences = tuple(" ".join(str(sentence).split()) for sentence in comparison.unusable)
+    return Section("unusable", title, (Text(words), Notes(sentences)))
+
+
+def _leaves(content: object, path: tuple = ()) -> Iterator[tuple[str, str]]:
+    if isinstance(content, Mapping) and content:
+        for key, value in content.items():
+            yield from _leaves(value, (*path, str(key)))
+    elif isinstance(content, list | tuple) and any(isinstance(v, Mapping) for v in content):
+        yield from _leaves({str(i): value for i, value in enumerate(content)}, path)
+    else:
+        joined = ", ".join(map(str, content)) if isinstance(content, list | tuple) else content
+        yield " · ".join(path), "–" if joined in (None, "", {}) else str(joined)

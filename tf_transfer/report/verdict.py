@@ -1,0 +1,128 @@
+"""The verdict of a whole comparison: one word, and one sentence."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from tf_transfer.report import readings
+from tf_transfer.report.wording import SYMBOLS, difference, labels, listing, metric_name, smallest, verdict_word
+
+_MOST_PLACES = 4
+"""Targets that one sentence names before it counts the rest."""
+
+_MOSTLY = 4
+
+
+def headline(comparison) -> str:
+    """The verdict in one sentence: where source data helped, where it hurt, where nobody can tell.
+
+    Only ``comparison.source_strategies`` are spoken of. For each direction the difference that
+    stands out most from its interval is given.
+
+    Args:
+        comparison: `Comparison`.
+    """
+    verdicts = _of_sources(comparison)
+    if verdicts.empty:
+        return f"No strategy with source data was compared with {comparison.baseline}."
+    helped, hurt = (verdicts[verdicts["verdict"] == v] for v in ("helped", "hurt"))
+    open_ = _open_places(verdicts, comparison)
+    if helped.empty and hurt.empty:
+        return _nothing_decided(verdicts, open_, comparison)
+    sentence = "Source data"
+    if len(helped):
+        sentence += f" helped {_evidence(helped, comparison)}"
+    if len(hurt):
+        sentence += f"{', and' if len(helped) else ''} hurt {_evidence(hurt, comparison)}"
+    if helped.empty:
+        sentence += ", and was not seen to help anywhere"
+    if open_["equivalent"]:
+        sentence += f"; it made no difference that matters on {open_['equivalent']}"
+    if open_["undecided"]:
+        sentence += f"; undecided: {open_['undecided']}"
+    return sentence + "."
+
+
+def overall(comparison) -> dict[str, str]:
+    """``verdict``, ``symbol`` and ``word`` of the whole comparison; verdict ``"mixed"``: it helped and hurt.
+
+    *Mostly* is said where one of the two is `_MOSTLY` times as frequent as the other.
+    """
+    found = tally(comparison)
+    helped, hurt = found["helped"], found["hurt"]
+    if helped and hurt:
+        mostly = "helped" if helped >= _MOSTLY * hurt else "hurt" if hurt >= _MOSTLY * helped else ""
+        symbol, word = (SYMBOLS[mostly], f"Mostly {mostly}") if mostly else ("▲▼", "Helped and hurt")
+        return {"verdict": mostly or "mixed", "symbol": symbol, "word": word}
+    open_ = "equivalent" if found["equivalent"] and not found["undecided"] else "undecided"
+    only = "helped" if helped else "hurt" if hurt else open_
+    return {"verdict": only, "symbol": SYMBOLS[only], "word": verdict_word(only).capitalize()}
+
+
+def tally(comparison) -> dict[str, int]:
+    """How many comparisons of source strategies with the baseline have each verdict."""
+    verdicts = _of_sources(comparison)
+    return {word: int((verdicts["verdict"] == word).sum()) for word in SYMBOLS}
+
+
+def _of_sources(comparison) -> pd.DataFrame:
+    verdicts = readings.verdicts(comparison)
+    return verdicts[verdicts["strategy"].isin(comparison.source_strategies)]
+
+
+def _open_places(verdicts: pd.DataFrame, comparison) -> dict[str, str]:
+    """The places where source data neither helped nor hurt: equivalent (every strategy is), or undecided."""
+    kinds = verdicts.groupby(["target", "budget"])["verdict"].transform(lambda v: _kind(set(v)))
+    return {kind: _places(verdicts[kinds == kind], comparison) for kind in ("equivalent", "undecided")}
+
+
+def _kind(found: set[str]) -> str:
+    return "decided" if found & {"helped", "hurt"} else "equivalent" if found == {"equivalent"} else "undecided"
+
+
+def _evidence(verdicts: pd.DataFrame, comparison) -> str:
+    """Where, and the clearest difference: the most half-widths of its interval from 0."""
+    best = verdicts.iloc[int(np.argmax(readings.clearness(verdicts)))]
+    one_place = len(verdicts[["target", "budget"]].drop_duplicates()) == 1
+    where = "" if one_place else f", most clearly {best['target']} at {labels([best['budget']])}"
+    value, interval = difference(best["value"], best["low"], best["high"])
+    task = f" on {best['task']}" if len(comparison.tasks) > 1 else ""
+    proof = f"{best['strategy']} {value} {metric_name(best['metric'])}{task} {interval}"
+    return f"{_places(verdicts, comparison)}{where} ({proof})"
+
+
+def _places(verdicts: pd.DataFrame, comparison) -> str:
+    """``tweets at every label budget, movie and nyt at 16 and 64 labels``."""
+    budgets = verdicts.groupby("target")["budget"].agg(frozenset)
+    names = [target for target in comparison.targets if target in budgets]
+    together: dict[frozenset, list[str]] = {}
+    for name in names[:_MOST_PLACES]:
+        together.setdefault(budgets[name], []).append(name)
+    places = [f"{listing(alike)} at {_budgets(found, comparison)}" for found, alike in together.items()]
+    left = len(names) - _MOST_PLACES
+    if left > 0:
+        places.append(f"{left} more target{'s' if left > 1 else ''}")
+    return ", ".join(places)
+
+
+def _budgets(found: frozenset[int], comparison) -> str:
+    every = len(found) > 1 and found == set(comparison.budgets)
+    return "every label budget" if every else labels(found)
+
+
+def _nothing_decided(verdicts: pd.DataFrame, open_: dict[str, str], comparison) -> str:
+    if open_["equivalent"]:
+        rest = f"; undecided: {open_['undecided']}" if open_["undecided"] else ""
+        return f"Source data made no difference that matters on {open_['equivalent']}{rest}."
+    effects = verdicts.dropna(subset="minimum_effect").groupby("metric", sort=False)["minimum_effect"]
+    if not len(effects):
+        return "Undecided: no difference is defined."
+    spans = []
+    for metric, values in effects:
+        low, high = smallest(values.min()), smallest(values.max())
+        spans.append(f"{low if low == high else f'{low} to {high}'} {metric_name(metric)}")
+    return (
+        f"Undecided: with source data no strategy differed from {comparison.baseline} by more than chance, "
+        f"where differences below {listing(spans)} could not have been told from 0."
+    )

@@ -1,0 +1,177 @@
+"""The parts of a report that say whether transfer helped: at a glance, the forest plot, the worth in labels."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from tf_transfer.report import readings, verdict, wording
+from tf_transfer.report.blocks import Cell, Fold, Grid, Group, Notes, Panel, Section, Table, Text
+from tf_transfer.report.intervals import difference_row, forest, grouped, scale_of
+from tf_transfer.report.wording import SYMBOLS, count, difference, labels, listing, metric_name, verdict_word
+
+LEGEND = " · ".join(f"{symbol} {verdict_word(word)}" for word, symbol in SYMBOLS.items())
+
+
+def opening(comparison) -> tuple:
+    """The verdicts of the source strategies as symbols, a panel for each task."""
+    found = readings.verdicts(comparison)
+    found = found[found["strategy"].isin(comparison.source_strategies)]
+    if found.empty:
+        return ()
+    tally = {word: n for word, n in verdict.tally(comparison).items() if n or word != "equivalent"}
+    counts = [f"{SYMBOLS[word]} {n} {verdict_word(word)}" for word, n in tally.items()]
+    facts = f"{len(found)} comparisons of {listing(comparison.source_strategies)} with {comparison.baseline}"
+    facts += ", which sees no source data."
+    if found["q"].notna().any():
+        facts += " Verdicts are corrected for their number (false discovery rate 5 %)."
+    panels = [_glance(comparison, task, part) for task, part in found.groupby("task", sort=False)]
+    return (
+        Text(" · ".join(counts)),
+        Grid(tuple(panels)),
+        Text(facts, quiet=True),
+    )
+
+
+def _glance(comparison, task: str, found: pd.DataFrame) -> Panel:
+    rows = []
+    cells = {(v.target, v.strategy, v.budget): v.verdict for v in found.itertuples()}
+    for target in (t for t in comparison.targets if t in set(found["target"])):
+        rows.append(Group(target))
+        for strategy in comparison.source_strategies:
+            words = [cells.get((target, strategy, budget), "") for budget in comparison.budgets]
+            rows.append((Cell(strategy), *(Cell("" if w else "–", w) for w in words)))
+    head = ("labels", *(count(b) for b in comparison.budgets))
+    metric = metric_name(comparison.metrics[task])
+    return Panel(task, metric, (Table(f"Verdicts on {task}", head, tuple(rows)),))
+
+
+def differences(comparison) -> Section:
+    """The forest plot: every strategy, target, task and budget against the baseline."""
+    found = readings.verdicts(comparison)
+    title = f"Difference to {comparison.baseline}"
+    if found.empty:
+        return Section("differences", title, (Text("There is nothing to compare."),))
+    scales = {task: scale_of(part) for task, part in found.groupby("task")}
+    panels = []
+    for (target, task), part in found.groupby(["target", "task"], sort=False):
+        rows = grouped(part, "budget", lambda b: labels([b]), lambda v: difference_row(v.strategy, v, v.transfer))
+        table = forest(f"Differences in {task} on {target}", "strategy", rows, scales[task])
+        panels.append(Panel(f"{target}: {task}", _facts(comparison, task, part), (table, *_notes(part))))
+    return Section("differences", title, (Text(_INTRODUCTION, quiet=True), Grid(tuple(panels)), _numbers(found)))
+
+
+_INTRODUCTION = (
+    "To the right of 0 is better, for errors and losses too. Lines are 95 % intervals over test rows and seeds; an "
+    f"arrowhead: the interval goes on. {LEGEND}. Strategies without source data or without encoder are better or worse."
+)
+
+
+def _facts(comparison, task: str, found: pd.DataFrame) -> str:
+    rows, seeds = _range(found["rows"]), _range(found["seeds"])
+    return f"{metric_name(comparison.metrics[task])}, {rows} test rows, {seeds} seed{'' if seeds == '1' else 's'}"
+
+
+def _notes(found: pd.DataFrame) -> tuple:
+    """A sentence for each note and strategy, with the budgets it is about."""
+    noted = found[found["note"].fillna("") != ""].groupby(["strategy", "note"], sort=False)["budget"]
+    sentences = [f"{strategy} at {labels(budgets)}: {note}." for (strategy, note), budgets in noted]
+    return (Notes(tuple(sentences)),) if sentences else ()
+
+
+def _numbers(found: pd.DataFrame) -> Fold:
+    """All figures behind the forest plot, and what would settle the undecided."""
+    head = ("strategy", "target", "task", "labels", "difference", "95 % interval", "p", "q", "verdict",
+            "could be told", "rows to settle", "seeds to settle")  # fmt: skip
+    rows = []
+    for v in found.itertuples():
+        value, ends = difference(v.value, v.low, v.high)
+        p, q = (wording.p_value(x).removeprefix("p ").removeprefix("= ") or "–" for x in (v.p, v.q))
+        open_ = v.verdict == "undecided"
+        needed = [count(x) if open_ else "" for x in (v.rows_needed, v.seeds_needed)]
+        least = "–" if pd.isna(v.minimum_effect) else f"±{wording.smallest(v.minimum_effect)}"
+        verdict_cell = Cell(verdict_word(v.verdict, v.transfer), v.verdict)
+        rows.append((v.strategy, v.target, v.task, count(v.budget), value, ends, p, q, verdict_cell, least, *needed))
+    explained = Text(
+        "“Could be told” is about the smallest difference that these rows and seeds can tell from 0. “To settle” is "
+        "how many test rows, or seeds, would tell a difference as large as the one seen; –: not computed. q is p "
+        "corrected for the number of comparisons (false discovery rate).",
+        quiet=True,
+    )
+    return Fold("All figures", (explained, Table("All differences", head, tuple(rows), wide=True)))
+
+
+def worth(comparison) -> Section:
+    """How many labels without source data a strategy's labels are worth."""
+    found = readings.label_worth(comparison)
+    try:
+        gains, notes = readings.curve_gains(comparison), ()
+    except readings.Missing as reason:
+        gains, notes = found[:0], (Text(str(reason), quiet=True),)
+    sentences, panels = [], []
+    for (target, task), part in found.groupby(["target", "task"], sort=False):
+        best = max(part[part["budget"] == part["budget"].min()].itertuples(), key=_rank)
+        sentences += [_worth_sentence(comparison, best)] if best.censored or pd.notna(best.labels) else []
+        tables = [_worth_table(part)]
+        here = gains[(gains["target"] == target) & (gains["task"] == task)]
+        tables += [_gains_table(here)] if len(here) else []
+        panels.append(Panel(f"{target}: {task}", f"labels that {comparison.baseline} needs", tuple(tables)))
+    introduction = (
+        f"How many labels {comparison.baseline} needs to be as good, read off its learning curve, with a 95 % "
+        "interval; beyond the measured budgets only “more than” or “fewer than” is known. The mean gain is the area "
+        "between the curves, over the logarithm of the labels."
+    )
+    blocks = (Notes(tuple(sentences)), Text(introduction, quiet=True), Grid(tuple(panels)), *notes)
+    return Section("worth", "What transfer is worth in labels", blocks)
+
+
+def _rank(found) -> float:
+    """Of a worth in labels, for finding the largest: unknown ones come last."""
+    open_ = {"more": math.inf, "fewe": 0.0}.get(found.censored[:4], found.labels)
+    return -1.0 if pd.isna(open_) else open_
+
+
+def _gains_table(found: pd.DataFrame) -> Table:
+    rows = []
+    for v in found.itertuples():
+        value, ends = difference(v.value, v.low, v.high)
+        gain = Cell(value, v.verdict, quiet=ends)
+        rows.append((Cell(v.strategy), gain, _from(v.hurt_from), "–" if pd.isna(v.crossing) else count(v.crossing)))
+    return Table("Gain over all budgets", ("", "mean gain", "hurts from", "lead gone at"), tuple(rows))
+
+
+def _from(budget: float) -> str:
+    return "–" if pd.isna(budget) else labels([int(budget)])
+
+
+def _worth_sentence(comparison, found) -> str:
+    amount = _worth(found)
+    start = f"{found.target}, {found.task}: {labels([found.budget])} with {found.strategy}"
+    return f"{start} are worth {f'{amount.text} {amount.quiet}'.strip()} with {comparison.baseline}."
+
+
+def _worth_table(found: pd.DataFrame) -> Table:
+    budgets = sorted(found["budget"].unique())
+    cells = {(v.strategy, v.budget): _worth(v) for v in found.itertuples()}
+    strategies = dict.fromkeys(found["strategy"])
+    rows = [(Cell(s), *(cells.get((s, b), Cell("–")) for b in budgets)) for s in strategies]
+    return Table("Worth in labels", ("with labels", *map(count, budgets)), tuple(rows))
+
+
+def _worth(found) -> Cell:
+    """``140`` or ``more than 256``, with the interval as far as it was measured."""
+    if not found.censored and pd.isna(found.labels):
+        return Cell("–")
+    low = 0.0 if pd.isna(found.low) else found.low
+    high = math.inf if pd.isna(found.high) else found.high
+    if math.isinf(high):
+        ends = f"(at least {count(low)})" if low > 0 else "(not bounded)"
+    else:
+        ends = f"[{count(low)}, {count(high)}]" if low > 0 else f"(at most {count(high)})"
+    return Cell(found.censored or count(found.labels), quiet=ends)
+
+
+def _range(values: pd.Series) -> str:
+    low, high = values.min(), values.max()
+    return count(low) if low == high or pd.isna(low) else f"{count(low)} to {count(high)}"
