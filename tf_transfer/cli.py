@@ -197,12 +197,13 @@ def _print_comparison(comparison) -> None:
         for strategy in (s for s in comparison.strategies if s in rows):
             shown.add_row(strategy, *("–" if v != v else f"{v:.3f}" for v in rows[strategy]))
         console.print(shown)
-    marks = {"helped": "▲ helped", "hurt": "▼ hurt", "undecided": "○ undecided", "equivalent": "≈ no difference that matters"}
+    neither = {"undecided": "○ undecided", "equivalent": "≈ no difference that matters"}
+    marks = neither | {"helped": "▲ helped", "hurt": "▼ hurt"}
     console.print(f"\nDifference to {comparison.baseline}, with 95 % interval:")
     for row in comparison.verdicts().itertuples():
         found = f"{row.value:+.3f} [{row.low:+.3f}, {row.high:+.3f}]" if row.value == row.value else "undefined"
         place = f"{row.target}, {row.task}, {row.budget} labels"
-        words = marks if row.transfer else {"helped": "▲ better", "hurt": "▼ worse", "undecided": "○ undecided"}
+        words = marks if row.transfer else neither | {"helped": "▲ better", "hurt": "▼ worse"}
         console.print(f"  {place:32} {row.strategy:14} {found:28} {words[row.verdict]}")
     for problem in comparison.unusable:
         console.print(f"Not used: {problem}", style="yellow")
