@@ -144,27 +144,43 @@ def suite(task, y, scores, where: str = "") -> dict[str, float | np.ndarray]:
 
 
 def resampled(metric: str, kind: str, y, scores, counts) -> np.ndarray:
-    """A metric of many bootstrap resamples: the suite's value on ``np.repeat(rows, counts[i])``.
-
-    Args:
-        metric: one of ``SCALARS[kind]``.
-        kind: kind of the task.
-        y, scores: as for the suite of the kind, ``rows`` long.
-        counts: (resamples, rows) int, how often each row was drawn.
+    """One metric of many bootstrap resamples; see `resampled_suite`.
 
     Returns:
-        (resamples,) float64; NaN where the metric is undefined, without a warning.
+        (resamples,) float64.
+    """
+    return resampled_suite(kind, y, [scores], counts, [metric])[metric][:, 0]
+
+
+def resampled_suite(kind: str, y, scores, counts, names=None) -> dict[str, np.ndarray]:
+    """Metrics of many bootstrap resamples: the suite's values on ``np.repeat(rows, counts[i])``.
+
+    Args:
+        kind: kind of the task.
+        y: labels as for the suite of the kind, ``rows`` long.
+        scores: list of scores of the same rows, for instance of each seed and strategy.
+        counts: (resamples, rows) int, how often each row was drawn.
+        names: some of ``SCALARS[kind]``; None for all.
+
+    Returns:
+        For each metric (resamples, scores) float64; NaN where it is undefined, without a warning.
 
     Raises:
         DataError: an unknown metric, or what the suite raises.
     """
-    check_choice(f"metric of a {kind}", metric, SCALARS[kind])
-    y, scores = _checked(kind, y, scores, "")
-    formula = formulas.weighted(metric, kind, y, scores)
+    names = list(SCALARS[kind] if names is None else names)
+    for metric in names:
+        check_choice(f"metric of a {kind}", metric, SCALARS[kind])
+    formula_of = [formulas.weighted(names, kind, *_checked(kind, y, each, "")) for each in scores]
+    values = {m: np.empty((len(counts), len(formula_of))) for m in names}
     step = max(1, _BLOCK // len(y))
-    blocks = (counts[start : start + step] for start in range(0, len(counts), step))
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.concatenate([formula(np.asarray(block, np.float64)) for block in blocks])
+        for start in range(0, len(counts), step):
+            weights = formulas.Weights(counts[start : start + step])
+            for column, formula in enumerate(formula_of):
+                for metric, found in formula(weights).items():
+                    values[metric][start : start + step, column] = found
+    return values
 
 
 def _suite(kind, y, scores, classes, where) -> dict:
@@ -180,7 +196,7 @@ def _suite(kind, y, scores, classes, where) -> dict:
 
 
 def _from_class_sums(kind, y, scores) -> dict:
-    sums = formulas.class_sums(formulas.class_hits(kind, y, scores), np.ones(len(y)))
+    sums = formulas.class_sums(formulas.class_hits(kind, y, scores).sum(0), float(len(y)))
     values = {m: float(formula(*sums)) for m, formula in formulas.FROM_SUMS.items() if m in SCALARS[kind]}
     return values | dict(zip(BY_CLASS, formulas.by_class(*sums[:3]))) | {"support": sums[2].astype(int)}
 
