@@ -53,6 +53,10 @@ RANGES |= dict.fromkeys(("matthews", "cohen_kappa", "pearson", "spearman", "kend
 RANGES |= dict.fromkeys(("log_loss", "mae", "rmse", "median_absolute_error"), (0.0, np.inf))
 RANGES |= dict.fromkeys(("r2", "explained_variance"), (-np.inf, 1.0)) | {"brier": (0.0, 2.0)}
 
+_MICRO = tuple(f"{name}_micro" for name in BY_CLASS)
+PROPORTIONS = {"classification": ("accuracy", *_MICRO), "multilabel": ("subset_accuracy",)}
+"""Metrics that are the share of rows that are right."""
+
 _BLOCK = 2**22
 """Weights held as float64 at a time: 32 MB."""
 
