@@ -264,6 +264,10 @@ _RANKED: dict[str, Callable] = {
 }
 
 
+ORDERED = ("auroc", "average_precision", *_RANKED)
+"""Metrics that need the rows in order."""
+
+
 def _one_vs_rest(function, kind, y, p) -> float:
     targets = _targets(kind, y, p)
     mixed = [c for c in _ranked_classes(kind, p) if 0 < targets[:, c].sum() < len(targets)]
