@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
@@ -16,14 +16,16 @@ from pathlib import Path
 import pandas as pd
 
 from tf_transfer import __version__, metrics
-from tf_transfer.errors import CheckpointError
+from tf_transfer.errors import CheckpointError, check_choice
 from tf_transfer.experiment import Experiment, load_experiment
+from tf_transfer.metrics import SCALARS
 from tf_transfer.prepared import Prepared, plain_task
 from tf_transfer.runs import Cell, Run, all_cells
-from tf_transfer.statistics import paired_difference
+from tf_transfer.statistics import Difference, Draws, suite_draws
 from tf_transfer.storage import explained, write_text
 from tf_transfer.tables import save_table
 from tf_transfer.tasks import Task
+from tf_transfer.verdicts import verdict_table
 
 
 def compare(
@@ -82,6 +84,8 @@ class Comparison:
         self.unusable: list[str] = []
         self._targets = {t: self.run.read_target(t) for t in self.targets}
         self._cells = self._read_cells()
+        self._drawn: dict[tuple, tuple[Draws | None, dict]] = {}
+        self._verdicts: dict[tuple, pd.DataFrame] = {}
 
     def _read_plan(self, plan: dict) -> None:
         self.name: str = plan["name"]
@@ -137,56 +141,118 @@ class Comparison:
         )
         return means[[s for s in self.strategies if s in means]].reset_index()
 
-    def verdicts(self) -> pd.DataFrame:
+    def verdicts(self, margin: float | None = None, correction: str | None = "fdr") -> pd.DataFrame:
         """Whether each strategy helped against the baseline: a row a target, task, budget and strategy.
 
         ``value`` is the difference in the primary metric, positive when better, with its 95 % interval
         ``low`` to ``high`` over rows and seeds; see `statistics.paired_difference`. ``transfer`` is False
         for strategies without source data or encoder, of which the words say better and worse.
-        """
-        return self._verdicts
 
-    @cached_property
-    def _verdicts(self) -> pd.DataFrame:
+        A run asks whether transfer helped once for every transferring strategy, target, task and budget. So
+        the words of these are by ``q``, the share of false verdicts among those at least as clear: *helped*
+        and *hurt* need an interval that excludes 0 and a q below .05. The other strategies are there to compare
+        with, not to be found better: their words go by the interval, and their q is their p.
+
+        Args:
+            margin: None, or the largest difference that does not matter, in the unit of every primary metric;
+                then ``"equivalent"`` is a verdict too, by two one-sided tests: the 90 % interval lies within
+                ±margin. It comes before the other words and is not corrected.
+            correction: ``"fdr"``, or None for words that go by the intervals alone.
+
+        Raises:
+            DataError: an unknown correction, or a margin that is not above 0.
+        """
+        check_choice("correction", correction, ("fdr", None))
+        if (margin, correction) not in self._verdicts:
+            self._verdicts[margin, correction] = verdict_table(self._differences(margin), correction)
+        return self._verdicts[margin, correction].copy()
+
+    def _differences(self, margin: float | None) -> list[tuple[dict, Difference]]:
+        """Every strategy against the baseline, with its place."""
+        found = []
+        for target, task, budget, draws, positions in self._all_draws(primary=True):
+            metric = self.metrics[task.name]
+            for strategy in (s for s in self.strategies if s != self.baseline):
+                pairs = _common(positions, strategy, self.baseline)
+                if pairs:
+                    place = {"target": target, "task": task.name, "budget": budget, "strategy": strategy}
+                    place["transfer"] = strategy in self.source_strategies
+                    found.append((place, draws.difference(metric, *zip(*pairs), margin=margin)))
+        return found
+
+    def intervals(self, metrics: Iterable[str] | None = None) -> pd.DataFrame:
+        """Every strategy's metrics with their 95 % intervals over rows and seeds.
+
+        Args:
+            metrics: names; None for the whole suite of every task. A task without a metric is left out.
+
+        Returns:
+            A row a target, task, budget, strategy and metric: ``value``, the mean over seeds, ``low``, ``high``
+            and ``note``.
+
+        Raises:
+            DataError: a metric that none of the tasks has.
+        """
+        known = [m for task in self.tasks for m in SCALARS[task.kind]]
+        for metric in metrics or ():
+            check_choice("metric", metric, known)
         records = []
+        for target, task, budget, draws, positions in self._all_draws():
+            for strategy in self.strategies:
+                places = [positions[key] for key in positions if key[0] == strategy]
+                for metric in (m for m in draws.values if places and (metrics is None or m in metrics)):
+                    found = draws.interval(metric, places)
+                    place = (target, task.name, budget, strategy, metric)
+                    records.append((*place, found.value, found.low, found.high, found.note))
+        columns = ["target", "task", "budget", "strategy", "metric", "value", "low", "high", "note"]
+        return pd.DataFrame(records, columns=columns)
+
+    def difference(
+        self, strategy: str, other: str, target: str, task: str, budget: int, metric: str | None = None,
+        margin: float | None = None,
+    ) -> Difference | None:  # fmt: skip
+        """How much better one strategy is than another on the same rows; None without a common seed.
+
+        Args:
+            metric: None for the primary metric of the task.
+            margin: see `statistics.paired_difference`.
+        """
+        primary = metric in (None, self.metrics[task])
+        draws, positions = self._draws(target, task, budget, primary)
+        pairs = _common(positions, strategy, other)
+        return draws.difference(metric or self.metrics[task], *zip(*pairs), margin=margin) if pairs else None
+
+    def _all_draws(self, primary: bool = False) -> Iterator[tuple]:
+        """Of each place with predictions: target, task, budget, draws and positions, as `_draws` gives them."""
         for target in self.targets:
             for task in (t for t in self.tasks if t.name in self._targets[target][0]):
                 for budget in self.budgets:
-                    for strategy in (s for s in self.strategies if s != self.baseline):
-                        found = self.difference(strategy, self.baseline, target, task.name, budget)
-                        if found is not None:
-                            place = {
-                                "target": target,
-                                "task": task.name,
-                                "budget": budget,
-                                "strategy": strategy,
-                            }
-                            more = {"verdict": found.verdict, "minimum_effect": found.minimum_effect}
-                            more |= {"transfer": strategy in self.source_strategies}
-                            records.append(place | dataclasses.asdict(found) | more)
-        columns = ["target", "task", "budget", "strategy", "metric", "value", "low", "high", "p", "verdict"]
-        return pd.DataFrame(records, columns=[*columns, "minimum_effect", "rows", "seeds", "note", "transfer"])
+                    draws, positions = self._draws(target, task.name, budget, primary)
+                    if positions:
+                        yield target, task, budget, draws, positions
 
-    def difference(self, strategy: str, other: str, target: str, task: str, budget: int, metric: str | None = None):
-        """How much better one strategy is than another: a `Difference`; None without a common seed."""
-        truth, groups, _ = self._targets[target]
-        y, present = truth[task]
-        pairs = [[self._cells.get(Cell(target, s, budget, seed)) for s in (strategy, other)] for seed in self.seeds]
-        pairs = [
-            (a[0][task][present], b[0][task][present]) for a, b in pairs if a and b and task in a[0] and task in b[0]
-        ]
-        if not pairs:
-            return None
-        kind = next(t.kind for t in self.tasks if t.name == task)
-        groups = None if groups is None else groups[present]
-        return paired_difference(
-            metric or self.metrics[task],
-            kind,
-            y[present],
-            [a for a, _ in pairs],
-            [b for _, b in pairs],
-            groups=groups,
-        )
+    def _draws(self, target: str, task: str, budget: int, primary: bool) -> tuple[Draws | None, dict]:
+        """The primary metric, or the whole suite, of all cells of a place on the same resamples.
+
+        Returns:
+            The draws, and ``{(strategy, seed): position in the draws}``.
+        """
+        key = target, task, budget, primary
+        if key not in self._drawn:
+            truth, groups, _ = self._targets[target]
+            y, present = truth[task]
+            found = {
+                (strategy, seed): self._cells[cell][0][task][present]
+                for strategy in self.strategies
+                for seed in self.seeds
+                if task in self._cells.get(cell := Cell(target, strategy, budget, seed), ({},))[0]
+            }
+            kind = next(t.kind for t in self.tasks if t.name == task)
+            names = [self.metrics[task]] if primary else None
+            groups = None if groups is None else groups[present]
+            draws = suite_draws(kind, y[present], list(found.values()), groups=groups, names=names) if found else None
+            self._drawn[key] = draws, {place: position for position, place in enumerate(found)}
+        return self._drawn[key]
 
     @property
     def costs(self) -> pd.DataFrame:
@@ -228,6 +294,12 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         return self.summary().to_html(index=False, escape=True, border=0, float_format=lambda v: f"{v:.3f}")
+
+
+def _common(positions: dict, strategy: str, other: str) -> list[tuple[int, int]]:
+    """The positions of two strategies for each seed that both have."""
+    seeds = [seed for name, seed in positions if name == strategy and (other, seed) in positions]
+    return [(positions[strategy, seed], positions[other, seed]) for seed in seeds]
 
 
 def _options(experiment: Experiment) -> dict:

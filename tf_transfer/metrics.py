@@ -101,7 +101,7 @@ def classification_suite(y, probabilities, classes=None, where: str = "") -> dic
         Calibration: Guo et al. 2017, "On Calibration of Modern Neural Networks": 15 equal-width bins of
         the likeliest class's probability.
     """
-    y, p = _checked("classification", y, probabilities, where)
+    y, p = checked("classification", y, probabilities, where)
     suite = _suite("classification", y, p, classes, where)
     suite["confusion_matrix"] = confusion_matrix(y, p.argmax(1), labels=np.arange(p.shape[1]))
     return suite
@@ -123,7 +123,7 @@ def multilabel_suite(y, probabilities, classes=None, where: str = "") -> dict[st
     Raises:
         DataError: shapes that do not fit, no row, or numbers that are no probabilities.
     """
-    y, p = _checked("multilabel", y, probabilities, where)
+    y, p = checked("multilabel", y, probabilities, where)
     return _suite("multilabel", y, p, classes, where)
 
 
@@ -138,7 +138,7 @@ def regression_suite(y, prediction, where: str = "") -> dict[str, float]:
     Raises:
         DataError: shapes that do not fit, no row, or a number that is not finite.
     """
-    return _suite("regression", *_checked("regression", y, prediction, where), None, where)
+    return _suite("regression", *checked("regression", y, prediction, where), None, where)
 
 
 def suite(task, y, scores, where: str = "") -> dict[str, float | np.ndarray]:
@@ -177,11 +177,11 @@ def resampled_suite(kind: str, y, scores, counts, names=None) -> dict[str, np.nd
     names = list(SCALARS[kind] if names is None else names)
     for metric in names:
         check_choice(f"metric of a {kind}", metric, SCALARS[kind])
-    checked = [_checked(kind, y, each, "") for each in scores]
-    values = {m: np.empty((len(counts), len(checked))) for m in names}
+    pairs = [checked(kind, y, each) for each in scores]
+    values = {m: np.empty((len(counts), len(pairs))) for m in names}
     for ordered, block in ((False, _BLOCK), (True, _ORDERED_BLOCK)):
         chosen = [m for m in names if (m in formulas.ORDERED) == ordered]
-        formula_of = [formulas.weighted(chosen, kind, *pair) for pair in checked] if chosen else []
+        formula_of = [formulas.weighted(chosen, kind, *pair) for pair in pairs] if chosen else []
         step = max(1, block // len(y))
         for start in range(0, len(counts) if chosen else 0, step):
             weights = formulas.Weights(counts[start : start + step])
@@ -226,7 +226,7 @@ def _warn_of_absent(support, classes, where) -> None:
         )
 
 
-def _checked(kind, y, scores, where) -> tuple[np.ndarray, np.ndarray]:
+def checked(kind, y, scores, where="") -> tuple[np.ndarray, np.ndarray]:
     """Both as arrays that fit together, scores as float64; rows of class probabilities sum to 1 exactly."""
     y, scores = np.asarray(y), np.asarray(scores, np.float64)
     of = f" of {where}" if where else ""

@@ -128,12 +128,12 @@ def correlated(setting: Setting, levels, rng):
 
 
 SETTINGS = (
-    Setting("accuracy .75, 100 rows, 3 seeds", "accuracy", "classification", 100, 3, 0.75, 0.1, classifier),
+    Setting("accuracy .75, 100 rows, 5 seeds", "accuracy", "classification", 100, 5, 0.75, 0.1, classifier),
     Setting("accuracy .95, 1,000 rows, 5 seeds", "accuracy", "classification", 1000, 5, 0.95, 0.1, classifier),
     Setting("accuracy .75, 5,000 rows, 3 seeds", "accuracy", "classification", 5000, 3, 0.75, 0.1, classifier),
     Setting("macro F1 .80, 500 rows, a class of 10 %, 5 seeds", "f1_macro", "classification", 500, 5, 0.8, 0.1,
             rare_class),
-    Setting("mean absolute error, skewed, 200 rows, 4 seeds", "mae", "regression", 200, 4, 8.0, 0.03, skewed_errors,
+    Setting("mean absolute error, skewed, 200 rows, 3 seeds", "mae", "regression", 200, 3, 8.0, 0.03, skewed_errors,
             strategy_sd=0.3, noise=0.3),
     Setting("Pearson r .60, 2,000 rows, 10 seeds", "pearson", "regression", 2000, 10, 0.6, 0.02, correlated),
 )  # fmt: skip
