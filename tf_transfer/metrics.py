@@ -60,7 +60,7 @@ PROPORTIONS = {"classification": ("accuracy", *_MICRO), "multilabel": ("subset_a
 _BLOCK = 2**18
 """Weights at a time: 2 MB of float64, which stay in the processor's cache."""
 _ORDERED_BLOCK = 2**22
-"""The same for metrics that need order, which walk over the rows once a block: 32 MB."""
+"""The same for metrics that need order, which walk over the rows once a block."""
 
 _UNDEFINED = {
     "balanced_accuracy": "the labels hold a single class",
