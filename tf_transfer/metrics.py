@@ -13,10 +13,13 @@ What is undefined is NaN with an `UndefinedMetricWarning`, never a silent zero:
 
 from __future__ import annotations
 
+import os
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from sklearn.metrics import confusion_matrix
+from threadpoolctl import threadpool_limits
 
 from tf_transfer import formulas
 from tf_transfer.errors import DataError, check_choice, listed
@@ -61,6 +64,9 @@ _BLOCK = 2**18
 """Weights at a time: 2 MB of float64, which stay in the processor's cache."""
 _ORDERED_BLOCK = 2**22
 """The same for metrics that need order, which walk over the rows once a block."""
+
+_THREADS = 8
+"""At most as many blocks at a time, for their memory."""
 
 _UNDEFINED = {
     "balanced_accuracy": "the labels hold a single class",
@@ -179,18 +185,32 @@ def resampled_suite(kind: str, y, scores, counts, names=None) -> dict[str, np.nd
         check_choice(f"metric of a {kind}", metric, SCALARS[kind])
     pairs = [checked(kind, y, each) for each in scores]
     values = {m: np.empty((len(counts), len(pairs))) for m in names}
-    for ordered, block in ((False, _BLOCK), (True, _ORDERED_BLOCK)):
+    for ordered, size in ((False, _BLOCK), (True, _ORDERED_BLOCK)):
         chosen = [m for m in names if (m in formulas.ORDERED) == ordered]
         formula_of = [formulas.weighted(chosen, kind, *pair) for pair in pairs] if chosen else []
-        step = max(1, block // len(y))
-        for start in range(0, len(counts) if chosen else 0, step):
-            weights = formulas.Weights(counts[start : start + step])
-            for column, formula in enumerate(formula_of):
-                with np.errstate(divide="ignore", invalid="ignore"):
-                    found = formula(weights)
-                for metric in chosen:
-                    values[metric][start : start + step, column] = found[metric]
+        _fill(values, formula_of, counts, max(1, size // len(y)))
     return values
+
+
+def _fill(values: dict, formula_of: list, counts, step: int) -> None:
+    """Writes what formulas give for ``step`` resamples at a time, on all processors."""
+
+    def block(start: int) -> None:
+        weights = formulas.Weights(counts[start : start + step])
+        for column, formula in enumerate(formula_of):
+            with np.errstate(divide="ignore", invalid="ignore"):
+                found = formula(weights)
+            for metric, each in found.items():
+                values[metric][start : start + step, column] = each
+
+    starts = range(0, len(counts) if formula_of else 0, step)
+    if len(starts) < 2:
+        for start in starts:
+            block(start)
+        return
+    # Blocks side by side, each in one thread: small matrix products gain nothing from threads of their own.
+    with threadpool_limits(1), ThreadPoolExecutor(min(len(starts), os.cpu_count() or 1, _THREADS)) as pool:
+        list(pool.map(block, starts))
 
 
 def _suite(kind, y, scores, classes, where) -> dict:
