@@ -84,7 +84,7 @@ def sign_flip_p(differences, groups=None, resamples: int = 10_000, seed: int = 0
         Fisher 1935, "The Design of Experiments", section 21.
     """
     differences = np.asarray(differences, np.float64)
-    values = differences.reshape(len(differences), -1)
+    values = differences[:, None] if differences.ndim == 1 else differences
     if not len(values) or not np.isfinite(values).all() or resamples < 100:
         raise DataError(
             "A permutation test needs finite differences of at least one row, and at least 100 resamples.\n"
