@@ -45,7 +45,7 @@ def test_undefined_differences_are_no_members_and_notes_are_kept():
 def test_equivalence_stays():
     place, found = row(0.04)
     equivalent = Difference(0.02, 0.01, 0.03, 0.95, "f1_macro", 100, 3, "", 0.04, margin=0.1, equivalent=True)
-    assert list(verdict_table([(place, equivalent), (place, found), row(0.9)])["verdict"])[0] == "equivalent"
+    assert verdict_table([(place, equivalent), (place, found), row(0.9)])["verdict"][0] == "equivalent"
 
 
 def test_a_true_effect_among_fifty_comparisons_is_found():

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
@@ -20,8 +20,9 @@ from tf_transfer.errors import CheckpointError, check_choice
 from tf_transfer.experiment import Experiment, load_experiment
 from tf_transfer.metrics import SCALARS
 from tf_transfer.prepared import Prepared, plain_task
+from tf_transfer.run_draws import RunDraws
 from tf_transfer.runs import Cell, Run, all_cells
-from tf_transfer.statistics import Difference, Draws, suite_draws
+from tf_transfer.statistics import Difference
 from tf_transfer.storage import explained, write_text
 from tf_transfer.tables import save_table
 from tf_transfer.tasks import Task
@@ -84,7 +85,11 @@ class Comparison:
         self.unusable: list[str] = []
         self._targets = {t: self.run.read_target(t) for t in self.targets}
         self._cells = self._read_cells()
-        self._drawn: dict[tuple, tuple[Draws | None, dict]] = {}
+        self._draws = RunDraws(
+            {cell: scores for cell, (scores, _) in self._cells.items()},
+            {name: (truth, groups) for name, (truth, groups, _) in self._targets.items()},
+            self.tasks, self.strategies, self.budgets, self.seeds, self.metrics,
+        )  # fmt: skip
         self._verdicts: dict[tuple, pd.DataFrame] = {}
 
     def _read_plan(self, plan: dict) -> None:
@@ -170,14 +175,12 @@ class Comparison:
     def _differences(self, margin: float | None) -> list[tuple[dict, Difference]]:
         """Every strategy against the baseline, with its place."""
         found = []
-        for target, task, budget, draws, positions in self._all_draws(primary=True):
-            metric = self.metrics[task.name]
+        for place, task, drawn in self._draws.everywhere(primary=True):
             for strategy in (s for s in self.strategies if s != self.baseline):
-                pairs = _common(positions, strategy, self.baseline)
-                if pairs:
-                    place = {"target": target, "task": task.name, "budget": budget, "strategy": strategy}
-                    place["transfer"] = strategy in self.source_strategies
-                    found.append((place, draws.difference(metric, *zip(*pairs), margin=margin)))
+                difference = drawn.difference(self.metrics[task.name], strategy, self.baseline, margin)
+                if difference is not None:
+                    transfer = strategy in self.source_strategies
+                    found.append((place | {"strategy": strategy, "transfer": transfer}, difference))
         return found
 
     def intervals(self, metrics: Iterable[str] | None = None) -> pd.DataFrame:
@@ -197,13 +200,12 @@ class Comparison:
         for metric in metrics or ():
             check_choice("metric", metric, known)
         records = []
-        for target, task, budget, draws, positions in self._all_draws():
-            for strategy in self.strategies:
-                places = [positions[key] for key in positions if key[0] == strategy]
-                for metric in (m for m in draws.values if places and (metrics is None or m in metrics)):
-                    found = draws.interval(metric, places)
-                    place = (target, task.name, budget, strategy, metric)
-                    records.append((*place, found.value, found.low, found.high, found.note))
+        for place, task, drawn in self._draws.everywhere():
+            for strategy in drawn.strategies:
+                for metric in (m for m in SCALARS[task.kind] if metrics is None or m in metrics):
+                    found = drawn.interval(metric, strategy)
+                    ends = {"value": found.value, "low": found.low, "high": found.high, "note": found.note}
+                    records.append(place | {"strategy": strategy, "metric": metric} | ends)
         columns = ["target", "task", "budget", "strategy", "metric", "value", "low", "high", "note"]
         return pd.DataFrame(records, columns=columns)
 
@@ -218,41 +220,8 @@ class Comparison:
             margin: see `statistics.paired_difference`.
         """
         primary = metric in (None, self.metrics[task])
-        draws, positions = self._draws(target, task, budget, primary)
-        pairs = _common(positions, strategy, other)
-        return draws.difference(metric or self.metrics[task], *zip(*pairs), margin=margin) if pairs else None
-
-    def _all_draws(self, primary: bool = False) -> Iterator[tuple]:
-        """Of each place with predictions: target, task, budget, draws and positions, as `_draws` gives them."""
-        for target in self.targets:
-            for task in (t for t in self.tasks if t.name in self._targets[target][0]):
-                for budget in self.budgets:
-                    draws, positions = self._draws(target, task.name, budget, primary)
-                    if positions:
-                        yield target, task, budget, draws, positions
-
-    def _draws(self, target: str, task: str, budget: int, primary: bool) -> tuple[Draws | None, dict]:
-        """The primary metric, or the whole suite, of all cells of a place on the same resamples.
-
-        Returns:
-            The draws, and ``{(strategy, seed): position in the draws}``.
-        """
-        key = target, task, budget, primary
-        if key not in self._drawn:
-            truth, groups, _ = self._targets[target]
-            y, present = truth[task]
-            found = {
-                (strategy, seed): self._cells[cell][0][task][present]
-                for strategy in self.strategies
-                for seed in self.seeds
-                if task in self._cells.get(cell := Cell(target, strategy, budget, seed), ({},))[0]
-            }
-            kind = next(t.kind for t in self.tasks if t.name == task)
-            names = [self.metrics[task]] if primary else None
-            groups = None if groups is None else groups[present]
-            draws = suite_draws(kind, y[present], list(found.values()), groups=groups, names=names) if found else None
-            self._drawn[key] = draws, {place: position for position, place in enumerate(found)}
-        return self._drawn[key]
+        drawn = self._draws.at(target, task, budget, primary)
+        return drawn.difference(metric or self.metrics[task], strategy, other, margin) if drawn else None
 
     @property
     def costs(self) -> pd.DataFrame:
@@ -294,12 +263,6 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         return self.summary().to_html(index=False, escape=True, border=0, float_format=lambda v: f"{v:.3f}")
-
-
-def _common(positions: dict, strategy: str, other: str) -> list[tuple[int, int]]:
-    """The positions of two strategies for each seed that both have."""
-    seeds = [seed for name, seed in positions if name == strategy and (other, seed) in positions]
-    return [(positions[strategy, seed], positions[other, seed]) for seed in seeds]
 
 
 def _options(experiment: Experiment) -> dict:
