@@ -13,15 +13,12 @@ no tails, and the noise that rows and seeds share is counted up to three times. 
   share that was itself estimated from S seeds for certain: up to 8 % false verdicts for S = 3. Student's
   S - 1 gives 2 %.
 
-Percentiles, not BCa: of paired differences without a true effect, 1,500 simulations each and one seed, the
-95 % interval leaves out the truth (percentiles as above / BCa)
+Percentiles, not BCa: of paired differences without a true effect the 95 % interval leaves out the truth in
+(percentiles as above / BCa; one seed, 1,500 simulations each; `python -m tests.benchmarks.percentiles`)
 
-    heavy tails (t with 3 degrees of freedom), 20, 100, 400 rows     6.3 / 11.0,  5.3 / 8.2,  5.1 / 6.2 %
-    skewed (lognormal), 20, 100, 400 rows                           12.0 / 12.9,  7.7 / 7.8,  6.6 / 7.1 %
+    heavy tails (t with 3 degrees of freedom), 20, 100, 400 rows     6.0 / 11.0,  5.5 / 8.2,  5.1 / 6.2 %
+    skewed (lognormal), 20, 100, 400 rows                           12.5 / 12.9,  7.5 / 7.8,  6.7 / 7.1 %
     2 % against 2 % of 100 rows wrong                                              4.2 / 9.4 %
-
-BCa corrects for a skewness that it must estimate from the same rows, and is the better only for single values
-near the end of their range (AUROC of .95 with 100 rows: 8.1 / 4.0 %).
 
 Reference:
     Hesterberg 2015, "What Teachers Should Know About the Bootstrap", section 5.3.
