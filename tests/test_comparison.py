@@ -16,13 +16,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import pearsonr
+from scipy.stats import false_discovery_control, pearsonr
 from sklearn.metrics import f1_score, mean_absolute_error
 
 from tests.experiments import FAST, make_experiment, make_table
 from tf_transfer import model, statistics, strategies
 from tf_transfer.comparison import Comparison, compare
 from tf_transfer.errors import CheckpointError, DataError, TrainingError
+from tf_transfer.metrics import SCALARS
 from tf_transfer.runs import Cell, all_cells
 from tf_transfer.strategies import classical, fine_tune, scratch, target_only
 
@@ -295,6 +296,53 @@ def test_any_two_strategies_can_be_compared_in_any_metric(done):
     theirs = comparison.difference("majority", "tfidf", "tweets", "stars", 12, metric="mae")
     assert ours.metric == "mae"
     assert ours.value == -theirs.value > 0
+
+
+def test_words_are_corrected_over_the_transferring_strategies_of_the_run(done):
+    comparison, _, _ = done
+    verdicts = comparison.verdicts()
+    family = verdicts[verdicts["transfer"] & verdicts["p"].notna()]
+    np.testing.assert_allclose(family["q"], false_discovery_control(family["p"]))
+    assert (family.loc[family["verdict"] != "undecided", "q"] < 0.05).all()
+    others = verdicts[~verdicts["transfer"]]
+    pd.testing.assert_series_equal(others["q"], others["p"], check_names=False)
+    plain = comparison.verdicts(correction=None)
+    assert list(plain["q"].dropna()) == list(plain["p"].dropna())
+    excluded = (plain["low"] > 0) | (plain["high"] < 0)
+    assert (excluded == plain["verdict"].isin(["helped", "hurt"])).all()
+    with pytest.raises(DataError, match="fdr"):
+        comparison.verdicts(correction="bonferroni")
+
+
+def test_a_margin_makes_verdicts_equivalent_and_leaves_the_others_alone(done):
+    comparison, _, _ = done
+    wide = comparison.verdicts(margin=10.0)
+    assert set(wide["verdict"][wide["value"].notna()]) == {"equivalent"}
+    assert "equivalent" not in set(comparison.verdicts()["verdict"])
+    assert comparison.difference("twin", "target_only", "tweets", "stars", 12, margin=0.01).verdict == "equivalent"
+
+
+def test_verdicts_handed_out_are_copies(done):
+    done[0].verdicts()["verdict"] = "changed"
+    assert "changed" not in set(done[0].verdicts()["verdict"])
+
+
+def test_every_metric_of_the_suite_has_an_interval(done):
+    comparison, _, _ = done
+    found = comparison.intervals()
+    assert list(found.columns) == [
+        *("target", "task", "budget", "strategy", "metric", "value", "low", "high", "note"),
+    ]  # fmt: skip
+    assert len(found) == 2 * 2 * len(ALL) * (len(SCALARS["classification"]) + len(SCALARS["regression"]))
+    keys = ["target", "task", "budget", "strategy", "metric"]
+    means = comparison.results.groupby(keys)["value"].agg(lambda v: v.mean(skipna=False))
+    np.testing.assert_allclose(found["value"], means.loc[pd.MultiIndex.from_frame(found[keys])], atol=1e-12)
+    defined = found.dropna(subset=["low"])
+    assert ((defined["low"] <= defined["value"]) & (defined["value"] <= defined["high"])).all()
+    some = comparison.intervals(["mae"])
+    assert set(some["metric"]) == {"mae"} and set(some["task"]) == {"stars"}
+    with pytest.raises(DataError, match="mae"):
+        comparison.intervals(["mea"])
 
 
 def test_summary_is_the_mean_over_seeds_in_the_order_of_the_plan(done):

@@ -238,6 +238,7 @@ def degenerate(kind, case):
 @pytest.mark.filterwarnings("ignore::tf_transfer.metrics.UndefinedMetricWarning")
 def test_resampled_is_the_suite_of_the_repeated_rows(kind, metric, case, monkeypatch):
     monkeypatch.setattr(metrics, "_BLOCK", 30 * 7)
+    monkeypatch.setattr(metrics, "_ORDERED_BLOCK", 30 * 7)
     y, scores = degenerate(kind, case)
     counts = np.random.default_rng(1).multinomial(30, np.full(30, 1 / 30), size=16)
     counts[0] = np.eye(30, dtype=int)[4] * 30

@@ -5,8 +5,16 @@ import pytest
 from scipy import stats
 
 from tf_transfer import statistics
+from tf_transfer.bootstrap import row_counts
 from tf_transfer.errors import DataError
-from tf_transfer.statistics import Difference, bootstrap_interval, paired_difference, row_counts
+from tf_transfer.metrics import SCALARS
+from tf_transfer.statistics import (
+    Difference,
+    bootstrap_interval,
+    false_discovery_rate,
+    paired_difference,
+    suite_draws,
+)
 
 
 def arms(rows=300, seeds=3, better=0.0, seed_sd=0.0, seed=0):
@@ -50,7 +58,7 @@ def test_rows_and_seeds_combine_as_documented():
     of_rows, of_seeds = rows.var() / 400, offsets.var(ddof=1) / 3
     total = of_rows + of_seeds
     half = stats.t.ppf(0.975, 2 * total / of_seeds) * np.sqrt(total)
-    assert got.minimum_effect == pytest.approx(half, rel=0.02)
+    assert (got.high - got.low) / 2 == pytest.approx(half, rel=0.02)
 
 
 def test_noise_shared_by_rows_and_seeds_is_counted_once():
@@ -59,7 +67,7 @@ def test_noise_shared_by_rows_and_seeds_is_counted_once():
     for seed in range(20):
         y, a, b = arms(rows=200, seeds=10, seed=seed)
         difference = paired_difference("mae", "regression", y, a, b, resamples=500, seed=seed)
-        widths.append(difference.minimum_effect)
+        widths.append((difference.high - difference.low) / 2)
         exact.append(stats.t.ppf(0.975, 9) * 0.3 / np.sqrt(2000))
     assert np.mean(widths) == pytest.approx(np.mean(exact), rel=0.1)
 
@@ -98,9 +106,10 @@ def test_groups_are_drawn_whole_and_widen_the_interval():
     groups = np.repeat(np.arange(40), 10)
     d = rng.normal(size=40)[groups]
     y, a, b = np.zeros(400), [5 - d], [np.full(400, 5.0)]
-    wide = paired_difference("mae", "regression", y, a, b, groups=groups).minimum_effect
-    narrow = paired_difference("mae", "regression", y, a, b).minimum_effect
+    found = [paired_difference("mae", "regression", y, a, b, groups=g) for g in (groups, None)]
+    wide, narrow = (f.high - f.low for f in found)
     assert wide / narrow == pytest.approx(np.sqrt(10), rel=0.1)
+    assert found[0].minimum_effect / found[1].minimum_effect == pytest.approx(np.sqrt(10), rel=0.15)
 
 
 def test_undefined_resamples_are_counted_and_left_out():
@@ -122,7 +131,8 @@ def test_undefined_metric_is_undecided():
 
 def test_one_row_and_ten_rows():
     got = paired_difference("mae", "regression", [1.0], [[1.5]], [[3.0]])
-    assert got.value == 1.5 and "only 1 rows" in got.note
+    assert got.value == 1.5 and "only 1 rows: too few for an interval" in got.note
+    assert np.isnan([got.low, got.high, got.minimum_effect]).all() and (got.p, got.verdict) == (1, "undecided")
     y, a, b = arms(rows=10)
     assert "only 10 rows" in paired_difference("mae", "regression", y, a, b).note
 
@@ -131,9 +141,118 @@ def test_interval_of_one_strategy_stays_within_the_range_of_the_metric():
     y = np.arange(100) % 2
     scores = [np.eye(2)[np.where(np.arange(100) < flips, 1 - y, y)] for flips in (0, 2, 30)]
     got = bootstrap_interval("accuracy", "classification", y, scores)
-    assert got.value == pytest.approx((1 + 0.98 + 0.7) / 3) and got.high == 1 and 0 <= got.low < 0.7
-    one = bootstrap_interval("accuracy", "classification", y, scores[2:], resamples=20_000)
-    assert (one.low, one.high) == pytest.approx((0.61, 0.79), abs=0.011)
+    assert got.value == pytest.approx((1 + 0.98 + 0.7) / 3) and 0 <= got.low < 0.7 and 0.98 < got.high <= 1
+    got = bootstrap_interval("f1_macro", "classification", y, scores)
+    assert got.high == 1 and 0 <= got.low < 0.7
+
+
+def right_in(share, rows=100):
+    """Labels, and certain probabilities that are right in the first rows."""
+    y = np.arange(rows) % 2
+    return y, np.eye(2)[np.where(np.arange(rows) < round(share * rows), y, 1 - y)]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.03, 0.7, 1.0])
+@pytest.mark.parametrize("metric", ["accuracy", "f1_micro"])
+def test_a_proportion_of_one_seed_has_wilsons_interval(share, metric):
+    y, scores = right_in(share)
+    want = stats.binomtest(round(share * 100), 100).proportion_ci(method="wilson")
+    got = bootstrap_interval(metric, "classification", y, [scores])
+    assert (got.low, got.high) == pytest.approx((want.low, want.high), abs=1e-12)
+
+
+def test_a_proportion_of_equal_seeds_is_that_of_one():
+    """Three seeds that agree on every row add no rows: the variance is that of one, with Student's t."""
+    y, scores = right_in(0.7)
+    got = bootstrap_interval("accuracy", "classification", y, [scores] * 3, resamples=20_000)
+    want = stats.binomtest(70, 100).proportion_ci(method="wilson")
+    assert (got.low, got.high) == pytest.approx((want.low, want.high), abs=0.004)
+    assert bootstrap_interval("accuracy", "classification", y, [right_in(1.0)[1]] * 3).low < 0.97
+
+
+def test_a_proportion_of_groups_has_the_rows_that_the_groups_are_worth():
+    """Ten rows of a group are right or wrong together: 1,000 rows are worth 100."""
+    y, scores = right_in(0.7)
+    want = stats.binomtest(70, 100).proportion_ci(method="wilson")
+    ten = np.repeat(np.arange(100), 10)
+    got = bootstrap_interval("accuracy", "classification", y[ten], [scores[ten]], groups=ten, resamples=20_000)
+    assert (got.low, got.high) == pytest.approx((want.low, want.high), abs=0.006)
+
+
+@pytest.mark.parametrize("kind", SCALARS)
+def test_a_suite_of_draws_holds_the_interval_and_difference_of_every_metric(kind):
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=60) if kind == "regression" else rng.integers(3, size=60)
+    scores = list(y + rng.normal(size=(4, 60))) if kind == "regression" else list(rng.dirichlet(np.ones(3), (4, 60)))
+    y = np.eye(3)[y] if kind == "multilabel" else y
+    draws = suite_draws(kind, y, scores, resamples=100)
+    for metric in SCALARS[kind]:
+        got, want = draws.interval(metric, [0, 1]), bootstrap_interval(metric, kind, y, scores[:2], resamples=100)
+        assert (got.low, got.high) == pytest.approx((want.low, want.high), nan_ok=True)
+        got = draws.difference(metric, [0, 1], [2, 3])
+        want = paired_difference(metric, kind, y, scores[:2], scores[2:], resamples=100)
+        assert (got.low, got.high, got.p) == pytest.approx((want.low, want.high, want.p), nan_ok=True)
+        assert got.low <= got.value <= got.high or np.isnan(got.value)
+
+
+@pytest.mark.parametrize("rows", [6, 10, 30])
+def test_few_rows_have_students_t_and_not_the_narrow_percentiles(rows):
+    d = np.random.default_rng(rows).normal(size=rows)
+    got = paired_difference("mae", "regression", np.zeros(rows), [9 - d], [np.full(rows, 9.0)], resamples=20_000)
+    want = stats.t.interval(0.95, rows - 1, d.mean(), stats.sem(d))
+    assert got.high - got.low == pytest.approx(want[1] - want[0], rel=0.07)
+
+
+def test_five_rows_that_all_agree_decide_nothing_and_six_do():
+    """All of one sign have a chance of 2 / 2**5 = 6 % of five rows, and of 3 % of six."""
+    for rows, word in ((5, "undecided"), (6, "helped")):
+        found = paired_difference("mae", "regression", np.zeros(rows), [np.ones(rows)], [np.full(rows, 2.0)])
+        assert (found.value, found.verdict) == (1, word)
+        assert found.p == pytest.approx(2.0 ** (1 - rows), rel=1e-3)
+
+
+def test_constant_predictions_and_all_ties_are_no_difference():
+    y, constant = np.arange(40) % 2, np.full((40, 2), 0.5)
+    for metric in ("accuracy", "log_loss", "auroc"):
+        found = paired_difference(metric, "classification", y, [constant] * 3, [constant] * 3)
+        assert (found.value, found.low, found.high, found.p, found.verdict) == (0, 0, 0, 1, "undecided")
+        assert np.isnan([found.minimum_effect, found.rows_needed, found.seeds_needed]).all()
+    other = np.stack([np.full(40, 0.3), np.full(40, 0.7)], axis=1)
+    assert paired_difference("auroc", "classification", y, [constant], [other]).value == 0
+
+
+def test_p_is_resolved_far_below_one_in_the_number_of_resamples():
+    """And close to that of Student's t, whose tail it has."""
+    y, (a,), (b,) = arms(seeds=1, better=0.085)
+    got = paired_difference("mae", "regression", y, [a], [b])
+    want = stats.ttest_1samp(b - a, 0).pvalue
+    assert want < 1e-5 and np.log10(got.p) == pytest.approx(np.log10(want), abs=0.7)
+
+
+@pytest.mark.parametrize("better, margin, word", [
+    (0.015, 0.02, "equivalent"), (0.015, 0.005, "undecided"), (0.1, 0.2, "equivalent"), (0.1, 0.09, "helped"),
+])  # fmt: skip
+def test_a_margin_tells_no_difference_that_matters_from_undecided(better, margin, word):
+    assert paired_difference("mae", "regression", *arms(better=better), margin=margin).verdict == word
+
+
+def test_equivalence_is_two_one_sided_tests():
+    y, (a,), (b,) = arms(seeds=1, better=0.01, rows=200)
+    for margin in (0.02, 0.03, 0.04, 0.05, 0.06):
+        sides = (
+            stats.ttest_1samp(b - a, -margin, alternative="greater"),
+            stats.ttest_1samp(b - a, margin, alternative="less"),
+        )
+        if abs(max(side.pvalue for side in sides) - 0.05) > 0.02:
+            found = paired_difference("mae", "regression", y, [a], [b], margin=margin, resamples=10_000)
+            assert found.equivalent == all(side.pvalue < 0.05 for side in sides)
+
+
+def test_false_discovery_rate_is_benjamini_and_hochbergs():
+    """Sorted .01, .02, .03, .5: .01 * 4 / 1, .02 * 4 / 2, .03 * 4 / 3 and .5."""
+    got = false_discovery_rate([0.03, np.nan, 0.01, 0.5, 0.02])
+    np.testing.assert_allclose(got, [0.04, np.nan, 0.04, 0.5, 0.04])
+    assert np.isnan(false_discovery_rate([np.nan])).all() and len(false_discovery_rate([])) == 0
 
 
 def test_same_seed_same_result_and_read_only_counts():
@@ -152,7 +271,7 @@ def test_interval_and_p_agree():
 
 
 def test_text_states_the_verdict_and_the_minimum_effect():
-    difference = Difference(0.01, -0.02, 0.04, 0.95, "f1_macro", 100, 3)
+    difference = Difference(0.01, -0.02, 0.04, 0.95, "f1_macro", 100, 3, minimum_effect=0.03)
     assert str(difference) == (
         "f1_macro +0.0100 [-0.0200, +0.0400] undecided (a difference of 0.0300 could have been told)"
     )
@@ -167,6 +286,7 @@ def test_text_states_the_verdict_and_the_minimum_effect():
         ({"confidence": 95}, "confidence=95"),
         ({"metric": "rsme"}, "Did you mean 'rmse'"),
         ({"groups": ["a", None, "b"]}, "of which 1 missing"),
+        ({"margin": 0}, "margin=0"),
     ],
 )
 def test_bad_input_is_named(change, message):

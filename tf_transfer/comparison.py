@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -18,14 +17,17 @@ from tf_transfer import __version__, metrics
 from tf_transfer.comparison_plots import ComparisonPlots
 from tf_transfer.errors import CheckpointError, DataError, check_choice
 from tf_transfer.experiment import Experiment, load_experiment
+from tf_transfer.metrics import SCALARS
 from tf_transfer.prepared import Prepared
 from tf_transfer.provenance import identities, options, provenance
+from tf_transfer.run_draws import RunDraws
 from tf_transfer.runs import Cell, Run, all_cells
-from tf_transfer.statistics import paired_difference
+from tf_transfer.statistics import Difference
 from tf_transfer.storage import explained, write_text
 from tf_transfer.tables import save_table
 from tf_transfer.tasks import Task
-from tf_transfer.usable import seeds_note, usable_cells, usable_targets
+from tf_transfer.usable import usable_cells, usable_targets
+from tf_transfer.verdicts import verdict_table
 
 
 def compare(
@@ -94,6 +96,12 @@ class Comparison(ComparisonPlots):
         planned = all_cells(self.targets, [*self.strategies, *self.variants], self.budgets, self.seeds)
         self._cells, missing = usable_cells(self.run, planned, self.tasks, self._targets)
         self.unusable: list[str] = spoilt + missing
+        self._draws = RunDraws(
+            {cell: scores for cell, (scores, _) in self._cells.items()},
+            {name: (truth, groups) for name, (truth, groups, _) in self._targets.items()},
+            self.tasks, [*self.strategies, *self.variants], self.budgets, self.seeds, self.metrics,
+        )  # fmt: skip
+        self._verdicts: dict[tuple, pd.DataFrame] = {}
 
     def _read_plan(self, plan: dict) -> None:
         self.name: str = plan["name"]
@@ -146,49 +154,82 @@ class Comparison(ComparisonPlots):
         )
         return means[[s for s in self.strategies if s in means]].reset_index()
 
-    def verdicts(self) -> pd.DataFrame:
+    def verdicts(self, margin: float | None = None, correction: str | None = "fdr") -> pd.DataFrame:
         """Whether each strategy helped against the baseline: a row a target, task, budget and strategy.
 
         ``value`` is the difference in the primary metric, positive when better, with its 95 % interval
         ``low`` to ``high`` over rows and seeds; see `statistics.paired_difference`. ``transfer`` is False
         for strategies without source data or encoder, of which the words say better and worse.
+
+        A run asks whether transfer helped once for every transferring strategy, target, task and budget. So
+        the words of these are by ``q``, the share of false verdicts among those at least as clear: *helped*
+        and *hurt* need an interval that excludes 0 and a q below .05. The other strategies are there to compare
+        with, not to be found better: their words go by the interval, and their q is their p.
+
+        Args:
+            margin: None, or the largest difference that does not matter, in the unit of every primary metric;
+                then ``"equivalent"`` is a verdict too, by two one-sided tests: the 90 % interval lies within
+                ±margin. It comes before the other words and is not corrected.
+            correction: ``"fdr"``, or None for words that go by the intervals alone.
+
+        Raises:
+            DataError: an unknown correction, or a margin that is not above 0.
         """
-        return self._verdicts
+        check_choice("correction", correction, ("fdr", None))
+        if (margin, correction) not in self._verdicts:
+            self._verdicts[margin, correction] = verdict_table(self._differences(margin), correction)
+        return self._verdicts[margin, correction].copy()
 
-    @cached_property
-    def _verdicts(self) -> pd.DataFrame:
+    def _differences(self, margin: float | None) -> list[tuple[dict, Difference]]:
+        """Every strategy against the baseline, with its place."""
+        found = []
+        for place, task, drawn in self._draws.everywhere(primary=True):
+            for strategy in (s for s in self.strategies if s != self.baseline):
+                difference = drawn.difference(self.metrics[task.name], strategy, self.baseline, margin)
+                if difference is not None:
+                    transfer = strategy in self.source_strategies
+                    found.append((place | {"strategy": strategy, "transfer": transfer}, difference))
+        return found
+
+    def intervals(self, metrics: Iterable[str] | None = None) -> pd.DataFrame:
+        """Every strategy's metrics with their 95 % intervals over rows and seeds.
+
+        Args:
+            metrics: names; None for the whole suite of every task. A task without a metric is left out.
+
+        Returns:
+            A row a target, task, budget, strategy and metric: ``value``, the mean over seeds, ``low``, ``high``
+            and ``note``.
+
+        Raises:
+            DataError: a metric that none of the tasks has.
+        """
+        known = [m for task in self.tasks for m in SCALARS[task.kind]]
+        for metric in metrics or ():
+            check_choice("metric", metric, known)
         records = []
-        for target in self.targets:
-            for task in (t for t in self.tasks if t.name in self._targets[target][0]):
-                for budget in self.budgets:
-                    for strategy in (s for s in self.strategies if s != self.baseline):
-                        found = self.difference(strategy, self.baseline, target, task.name, budget)
-                        if found is not None:
-                            place = {
-                                "target": target,
-                                "task": task.name,
-                                "budget": budget,
-                                "strategy": strategy,
-                            }
-                            more = {"verdict": found.verdict, "minimum_effect": found.minimum_effect}
-                            more |= {"transfer": strategy in self.source_strategies}
-                            records.append(place | dataclasses.asdict(found) | more)
-        columns = ["target", "task", "budget", "strategy", "metric", "value", "low", "high", "p", "verdict"]
-        return pd.DataFrame(records, columns=[*columns, "minimum_effect", "rows", "seeds", "note", "transfer"])
+        for place, task, drawn in self._draws.everywhere():
+            for strategy in (s for s in drawn.strategies if s not in self.variants):
+                for metric in (m for m in SCALARS[task.kind] if metrics is None or m in metrics):
+                    found = drawn.interval(metric, strategy)
+                    ends = {"value": found.value, "low": found.low, "high": found.high, "note": found.note}
+                    records.append(place | {"strategy": strategy, "metric": metric} | ends)
+        columns = ["target", "task", "budget", "strategy", "metric", "value", "low", "high", "note"]
+        return pd.DataFrame(records, columns=columns)
 
-    def difference(self, strategy: str, other: str, target: str, task: str, budget: int, metric: str | None = None):
-        """How much better one strategy is than another: a `Difference`; None without a common seed."""
-        y, groups = self.truth(target, task)
-        ours, theirs = (self.scores(s, target, task, budget) for s in (strategy, other))
-        common = [seed for seed in ours if seed in theirs]
-        if not common:
-            return None
-        metric, kind = metric or self.metrics[task], self.kind(task)
-        found = paired_difference(
-            metric, kind, y, [ours[s] for s in common], [theirs[s] for s in common], groups=groups
-        )
-        notes = [found.note, seeds_note(self.seeds, common)]
-        return dataclasses.replace(found, note="; ".join(filter(None, notes)))
+    def difference(
+        self, strategy: str, other: str, target: str, task: str, budget: int, metric: str | None = None,
+        margin: float | None = None,
+    ) -> Difference | None:  # fmt: skip
+        """How much better one strategy is than another on the same rows; None without a common seed.
+
+        Args:
+            metric: None for the primary metric of the task.
+            margin: see `statistics.paired_difference`.
+        """
+        primary = metric in (None, self.metrics[task])
+        drawn = self._draws.at(target, task, budget, primary)
+        return drawn.difference(metric or self.metrics[task], strategy, other, margin) if drawn else None
 
     def confusion(self, target: str, task: str, strategy: str, budget: int) -> pd.DataFrame:
         """Numbers of rows, summed over seeds: true classes in rows, predicted classes in columns.

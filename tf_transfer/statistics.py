@@ -1,40 +1,28 @@
-"""How sure we are: intervals and paired differences over test rows and seeds, and the verdict.
+"""How sure we are: intervals of metrics, paired differences, and the verdict.
 
 A result depends on which rows happen to be in the test split and on which seeds happened to be run (a seed
-draws the initial weights, the order of the batches and the sampled labels). Both are drawn from more that
-could have been. Bootstrapping rows and seeds together goes wrong for the three to five seeds that anyone
-runs: resampled seeds vary too little, by (S - 1) / S, their distribution has no tails, and the noise that
-rows and seeds share is counted up to three times. So the two parts are kept apart:
-
-* rows: percentiles of a bootstrap of the rows (or whole groups), the same draw for both strategies and all
-  seeds, of the mean over seeds; less the part in which the seeds differ on the drawn rows;
-* seeds: the variance between seeds, V = s² / S, which holds that part already;
-* a margin is Student's t times the root of the sum, with (S - 1) / share degrees of freedom, where share is
-  that of the seeds in the sum. Satterthwaite's (S - 1) / share² takes a share that was itself estimated
-  from S seeds for certain and gives up to 8 % false verdicts for S = 3; Student's S - 1 gives 2 %.
-
-Simulated false verdicts (*helped* or *hurt* at 95 % without a true difference; 14 settings of seed, row and
-shared noise, skewed and binary outcomes, 200 rows; 1,500 experiments each, so ± 0.6): 3.4 to 6.3 % for 3
-seeds, 3.1 to 5.5 % for 5, 4.2 to 6.0 % for 10. With normal errors of known size: 3.7 to 5.7, 3.9 to 5.0
-and 4.3 to 5.0 %, where the plain two-level bootstrap gives 0.2 to 25 % for 3 seeds.
+draws the initial weights, the order of the batches and the sampled labels). `bootstrap` says how an interval
+covers both, `power` what the smallest effect is that could have been shown, `paired_tests` has the tests that
+speak of the rows alone. How often a verdict is wrong: `python -m tests.benchmarks.calibration`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-import pandas as pd
-from scipy.special import ndtri, stdtrit
+from scipy import stats
+from scipy.special import stdtrit
 
+from tf_transfer import power
+from tf_transfer.bootstrap import Sample, group_codes, row_counts
 from tf_transfer.errors import DataError
-from tf_transfer.metrics import HIGHER_IS_BETTER, RANGES, resampled
+from tf_transfer.metrics import HIGHER_IS_BETTER, PROPORTIONS, RANGES, resampled_suite
 
-Verdict = Literal["helped", "hurt", "undecided"]
-FEW_UNITS = 20
-"""Below as many rows (or groups) the note warns that percentiles of a bootstrap come out too narrow."""
+Verdict = Literal["helped", "hurt", "equivalent", "undecided"]
+CONFIDENCE = 0.95
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +31,7 @@ class Interval:
 
     Args:
         value: the mean over seeds, in the metric's unit; NaN where it is undefined.
-        low, high: ends of the interval; NaN where it is undefined.
+        low, high: ends of the interval; NaN where it is undefined, or the rows are too few for one.
         confidence: coverage aimed at, in (0, 1).
         metric: its name.
         rows: number of test rows.
@@ -69,25 +57,37 @@ class Difference(Interval):
     """How much better one strategy is than another; positive is better, for errors and losses too.
 
     Args:
-        p: two-sided; the smallest ``1 - confidence`` whose interval excludes 0. At least
-            1 / (resamples + 1); NaN where the difference is undefined.
+        p: two-sided; the smallest ``1 - confidence`` whose interval excludes 0. NaN where the difference is
+            undefined.
+        minimum_effect: the true difference that a repetition with other rows and seeds would show with a
+            chance of 80 %; see `power`. NaN where nothing varies.
+        rows_needed: test rows with which the difference found would be the minimum effect; inf where rows
+            alone cannot settle it, NaN where the verdict is decided.
+        seeds_needed: the same of seeds; NaN also with one seed.
+        margin: the largest difference that does not matter, in the metric's unit; None when not asked for.
+        equivalent: both one-sided tests at ``(1 - confidence)`` reject a difference as large as ``margin``.
     """
 
     p: float = np.nan
+    minimum_effect: float = np.nan
+    rows_needed: float = np.nan
+    seeds_needed: float = np.nan
+    margin: float | None = None
+    equivalent: bool = False
 
     @property
     def verdict(self) -> Verdict:
-        """``"helped"`` or ``"hurt"`` when the interval excludes 0, else ``"undecided"``."""
-        return "helped" if self.low > 0 else "hurt" if self.high < 0 else "undecided"
+        """``"helped"`` or ``"hurt"`` when the interval excludes 0, else ``"undecided"``.
 
-    @property
-    def minimum_effect(self) -> float:
-        """Half the interval's width: about the smallest difference that rows and seeds can tell from 0."""
-        return (self.high - self.low) / 2
+        ``"equivalent"`` comes first, where a margin was asked for: no difference that matters.
+        """
+        if self.equivalent:
+            return "equivalent"
+        return "helped" if self.low > 0 else "hurt" if self.high < 0 else "undecided"
 
     def __str__(self) -> str:
         text = f"{self.metric} {self.value:+.4f} [{self.low:+.4f}, {self.high:+.4f}] {self.verdict}"
-        if self.verdict == "undecided":
+        if self.verdict == "undecided" and not np.isnan(self.minimum_effect):
             text += f" (a difference of {self.minimum_effect:.4f} could have been told)"
         return text
 
@@ -98,8 +98,9 @@ def verdict(difference: Difference) -> Verdict:
 
 
 def paired_difference(
-    metric: str, kind: str, y, scores_a, scores_b, *, groups=None, resamples=2000, confidence=0.95, seed=0
-) -> Difference:
+    metric: str, kind: str, y, scores_a, scores_b, *, groups=None, resamples=2000, confidence=CONFIDENCE, seed=0,
+    margin=None,
+) -> Difference:  # fmt: skip
     """How much better strategy A is than B on the same rows, over rows and seeds.
 
     Args:
@@ -112,6 +113,7 @@ def paired_difference(
         resamples: int >= 100.
         confidence: in (0, 1).
         seed: of the row draws; equal seeds share the draws between calls.
+        margin: None, or the largest difference that does not matter, > 0 and in the metric's unit.
 
     Returns:
         The difference; exactly 0 with the interval [0, 0] for identical predictions. NaN and undecided
@@ -119,24 +121,15 @@ def paired_difference(
 
     Raises:
         DataError: lists of different lengths, a missing group, or what `metrics.resampled` raises.
-
-    Reference:
-        Satterthwaite 1946, "An Approximate Distribution of Estimates of Variance Components", with the
-        degrees of freedom made safe for few seeds (see the module).
     """
-    _check(scores_a, scores_b, resamples, confidence)
-    counts = row_counts(len(y), groups, resamples, seed)
-    values_a, draws_a = _over_seeds(metric, kind, y, scores_a, counts)
-    values_b, draws_b = _over_seeds(metric, kind, y, scores_b, counts)
-    sign = 1 if HIGHER_IS_BETTER[metric] else -1
-    sample = _Sample(sign * (values_a - values_b), sign * (draws_a - draws_b))
-    low, high = sample.bounds(1 - confidence)
-    note = sample.note(metric, _units(len(y), groups))
-    return Difference(sample.value, low, high, confidence, metric, len(y), len(scores_a), note, sample.p())
+    draws = suite_draws(kind, y, [*scores_a, *scores_b], groups=groups, resamples=resamples, seed=seed, names=[metric])
+    first = range(len(scores_a))
+    second = range(len(scores_a), len(scores_a) + len(scores_b))
+    return draws.difference(metric, first, second, confidence, margin)
 
 
 def bootstrap_interval(
-    metric: str, kind: str, y, scores, *, groups=None, resamples=2000, confidence=0.95, seed=0
+    metric: str, kind: str, y, scores, *, groups=None, resamples=2000, confidence=CONFIDENCE, seed=0
 ) -> Interval:
     """The interval of one strategy's metric over rows and seeds, within the range of the metric.
 
@@ -146,125 +139,146 @@ def bootstrap_interval(
     Raises:
         DataError: as `paired_difference`.
     """
-    _check(scores, scores, resamples, confidence)
-    counts = row_counts(len(y), groups, resamples, seed)
-    sample = _Sample(*_over_seeds(metric, kind, y, scores, counts))
-    low, high = np.clip(sample.bounds(1 - confidence), *RANGES[metric])
-    note = sample.note(metric, _units(len(y), groups))
-    return Interval(sample.value, float(low), float(high), confidence, metric, len(y), len(scores), note)
+    draws = suite_draws(kind, y, scores, groups=groups, resamples=resamples, seed=seed, names=[metric])
+    return draws.interval(metric, range(len(scores)), confidence)
 
 
-def row_counts(rows: int, groups=None, resamples: int = 2000, seed: int = 0) -> np.ndarray:
-    """How often each row is drawn in each bootstrap resample.
+def suite_draws(kind: str, y, scores, *, groups=None, resamples=2000, seed=0, names=None) -> Draws:
+    """Many metrics of many scores on the same row draws, from which intervals and differences cost little.
 
     Args:
-        rows: number of rows.
-        groups: None, or (rows,) names of groups that are drawn whole.
-
-    Returns:
-        (resamples, rows) uint8, read-only.
+        scores: list of scores of the same rows, of every strategy and seed.
+        names: metrics; None for the suite of the kind. For the rest see `paired_difference`.
 
     Raises:
-        DataError: a missing group, or not one for each row.
+        DataError: a missing group, or what `metrics.resampled` raises.
     """
-    if groups is None:
-        return _unit_counts(rows, resamples, seed)
-    if len(groups) != rows or pd.isna(groups).any():
-        raise DataError(
-            f"groups must name a group for each of the {rows} rows.\n"
-            f"Received {len(groups)} of which {int(pd.isna(groups).sum())} missing."
+    if resamples < 100:
+        raise DataError(f"resamples must be at least 100.\nReceived resamples={resamples!r}.")
+    y = np.asarray(y)
+    if not len(scores):
+        raise DataError("An interval or difference needs scores of at least one seed.\nReceived 0 seeds.")
+    _, units = group_codes(len(y), groups)
+    once = resampled_suite(kind, y, scores, np.ones((1, len(y)), np.uint8), names)
+    found = resampled_suite(kind, y, scores, row_counts(len(y), groups, resamples, seed), names)
+    return Draws(kind, len(y), units, groups is not None, {m: v[0] for m, v in once.items()}, found)
+
+
+@dataclasses.dataclass(frozen=True)
+class Draws:
+    """Metrics of scores on all rows and on the resamples of the rows.
+
+    Args:
+        kind: kind of the task.
+        rows: number of test rows.
+        units: number of rows, or of groups where these are drawn whole.
+        grouped: whether groups are drawn.
+        values: of each metric (scores,).
+        resamples: of each metric (resamples, scores).
+    """
+
+    kind: str
+    rows: int
+    units: int
+    grouped: bool
+    values: dict[str, np.ndarray]
+    resamples: dict[str, np.ndarray]
+
+    def interval(self, metric: str, seeds: Sequence[int], confidence: float = CONFIDENCE) -> Interval:
+        """The interval of the mean over seeds; ``seeds`` are positions in the list of scores.
+
+        A proportion, such as accuracy, has Wilson's; every other metric the bootstrap's.
+        """
+        _check(seeds, seeds, confidence)
+        seeds = list(seeds)
+        sample = Sample(self.values[metric][seeds], self.resamples[metric][:, seeds], self.units)
+        low, high = sample.bounds(1 - confidence)
+        if metric in PROPORTIONS.get(self.kind, ()) and not np.isnan(low):
+            low, high = wilson(sample, 1 - confidence, exact=not self.grouped)
+        low, high = np.clip([low, high], *RANGES[metric])
+        note = self._note(sample, metric, confidence)
+        return Interval(sample.value, float(low), float(high), confidence, metric, self.rows, len(seeds), note)
+
+    def difference(
+        self, metric: str, first: Sequence[int], second: Sequence[int], confidence: float = CONFIDENCE,
+        margin: float | None = None,
+    ) -> Difference:  # fmt: skip
+        """How much better the scores at positions ``first`` are than those at ``second``, seed by seed."""
+        _check(first, second, confidence, margin)
+        first, second, alpha = list(first), list(second), 1 - confidence
+        sign = 1 if HIGHER_IS_BETTER[metric] else -1
+        values, draws = self.values[metric], self.resamples[metric]
+        sample = Sample(
+            sign * (values[first] - values[second]), sign * (draws[:, first] - draws[:, second]), self.units
         )
-    codes, names = pd.factorize(np.asarray(groups))
-    return _unit_counts(len(names), resamples, seed)[:, codes]
+        found = Difference(
+            sample.value, *sample.bounds(alpha), confidence, metric, self.rows, len(first),
+            self._note(sample, metric, confidence), sample.p(), margin=margin,
+            equivalent=margin is not None and _within(sample.bounds(2 * alpha), margin),
+        )  # fmt: skip
+        if not sample.decides(alpha) or not sample.row_variance + sample.seed_variance:
+            return found
+        found = dataclasses.replace(found, minimum_effect=power.minimum_effect(sample, alpha))
+        return found if found.verdict != "undecided" else self._with_needs(found, sample, alpha)
+
+    def _with_needs(self, found: Difference, sample: Sample, alpha: float) -> Difference:
+        rows = np.ceil(power.units_needed(sample, alpha) * self.rows / self.units)
+        return dataclasses.replace(found, rows_needed=float(rows), seeds_needed=power.seeds_needed(sample, alpha))
+
+    def _note(self, sample: Sample, metric: str, confidence: float) -> str:
+        return sample.note(metric, confidence, "groups" if self.grouped else "rows")
 
 
-@functools.lru_cache(maxsize=2)
-def _unit_counts(units: int, resamples: int, seed: int) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    counts = np.empty((resamples, units), np.uint8)
-    for resample in counts:
-        resample[:] = np.bincount(rng.integers(units, size=units), minlength=units)
-    counts.flags.writeable = False
-    return counts
+def wilson(sample: Sample, alpha: float, exact: bool = True) -> tuple[float, float]:
+    """Wilson's score interval of a proportion.
+
+    With one seed and ``exact`` (rows that are drawn one by one) it is that of `scipy.stats.binomtest`. Else the
+    rows are replaced by the number that would give the variance over rows and seeds, and the normal quantile by
+    Student's, as surveys do.
+
+    Reference:
+        Wilson 1927, "Probable Inference, the Law of Succession, and Statistical Inference"; Dean and Pagano
+        2015, "Evaluating Confidence Interval Methods for Binomial Proportions in Clustered Surveys".
+    """
+    share, size = sample.value, float(sample.units)
+    quantile = float(stats.norm.isf(alpha / 2))
+    variance = sample.row_variance + sample.seed_variance
+    if variance and (sample.seeds > 1 or not exact):
+        size = share * (1 - share) / variance
+        quantile = float(-stdtrit(sample.freedom(sample.row_variance), alpha / 2))
+    centre = (share + quantile**2 / (2 * size)) / (1 + quantile**2 / size)
+    half = quantile * np.sqrt(share * (1 - share) / size + quantile**2 / (4 * size**2)) / (1 + quantile**2 / size)
+    return float(centre - half), float(centre + half)
 
 
-def _units(rows: int, groups) -> str:
-    """The units drawn, when they are few; else empty."""
-    units = rows if groups is None else pd.Series(groups).nunique()
-    return f"{units} {'rows' if groups is None else 'groups'}" if units < FEW_UNITS else ""
+def false_discovery_rate(p) -> np.ndarray:
+    """Benjamini and Hochberg's q of each p of a family: the least share of false verdicts at which it is one.
+
+    Args:
+        p: (verdicts,) two-sided p; NaN where there is no verdict, and no q.
+
+    Reference:
+        Benjamini and Hochberg 1995, "Controlling the False Discovery Rate". Differences to one baseline on the
+        same rows are positively dependent, for which it holds too (Benjamini and Yekutieli 2001).
+    """
+    p = np.asarray(p, np.float64)
+    q, known = np.full(p.shape, np.nan), ~np.isnan(p)
+    if known.any():
+        q[known] = stats.false_discovery_control(p[known])
+    return q
 
 
-def _over_seeds(metric, kind, y, scores, counts) -> tuple[np.ndarray, np.ndarray]:
-    """The metric on all rows, (seeds,), and on each resample, (resamples, seeds)."""
-    y, once = np.asarray(y), np.ones((1, len(y)), np.uint8)
-    values = [resampled(metric, kind, y, s, once)[0] for s in scores]
-    return np.array(values), np.stack([resampled(metric, kind, y, s, counts) for s in scores], axis=1)
+def _within(bounds: tuple[float, float], margin: float) -> bool:
+    return bool(-margin < bounds[0] and bounds[1] < margin)
 
 
-class _Sample:
-    """A statistic for each seed, (seeds,), and its row resamples, (resamples, seeds)."""
-
-    def __init__(self, values, draws):
-        self.undefined_seeds = np.flatnonzero(np.isnan(values))
-        self.value = float(values.mean())
-        defined = np.isfinite(draws).all(1)
-        self.undefined, self.seeds = int((~defined).sum()), len(values)
-        self.means = draws[defined].mean(1)
-        self.seed_variance, self.row_share = 0.0, 1.0
-        if self.seeds > 1 and np.ptp(values) > 0 and len(self.means):
-            self.seed_variance = values.var(ddof=1) / self.seeds
-            shared = (draws[defined] - values).var(axis=1, ddof=1).mean() / self.seeds
-            self.row_share = max(0.0, 1 - shared / max(self.means.var(), shared))
-
-    def bounds(self, alpha: float) -> tuple[float, float]:
-        """The ends of the interval with coverage 1 - ``alpha``."""
-        if np.isnan(self.value) or not len(self.means):
-            return np.nan, np.nan
-        low, high = np.quantile(self.means, [alpha / 2, 1 - alpha / 2])
-        below, above = max(self.value - low, 0.0), max(high - self.value, 0.0)
-        return float(self.value - self._margin(below, alpha)), float(self.value + self._margin(above, alpha))
-
-    def _margin(self, of_rows: float, alpha: float) -> float:
-        if self.seed_variance == 0:
-            return of_rows
-        row_variance = self.row_share * (of_rows / ndtri(1 - alpha / 2)) ** 2
-        total = row_variance + self.seed_variance
-        freedom = (self.seeds - 1) * total / self.seed_variance
-        return stdtrit(freedom, 1 - alpha / 2) * np.sqrt(total)
-
-    def p(self) -> float:
-        """The smallest alpha whose interval excludes 0, to 1e-4 or better, by bisection."""
-        if np.isnan(self.value) or not len(self.means):
-            return np.nan
-        included, excluded = 1 / (len(self.means) + 1), 1.0
-        while excluded - included > 1e-4 * excluded:
-            alpha = (included + excluded) / 2
-            low, high = self.bounds(alpha)
-            included, excluded = (alpha, excluded) if low <= 0 <= high else (included, alpha)
-        return excluded
-
-    def note(self, metric: str, few_units: str) -> str:
-        parts = []
-        if len(self.undefined_seeds):
-            parts.append(f"{metric} is undefined for seed number {', '.join(map(str, self.undefined_seeds))}")
-        elif self.undefined:
-            total = self.undefined + len(self.means)
-            parts.append(f"{metric} is undefined in {self.undefined} of {total} resamples, which are left out")
-        if self.seeds == 1:
-            parts.append("one seed: variation between seeds is not covered")
-        if few_units:
-            parts.append(f"only {few_units}: the interval is likely too narrow")
-        return "; ".join(parts)
-
-
-def _check(scores_a, scores_b, resamples, confidence) -> None:
-    if len(scores_a) != len(scores_b) or not len(scores_a):
+def _check(first, second, confidence, margin=None) -> None:
+    if len(first) != len(second) or not len(first):
         raise DataError(
             "A paired difference needs scores of the same seeds, at least one, from both strategies.\n"
-            f"Received {len(scores_a)} and {len(scores_b)} seeds."
+            f"Received {len(first)} and {len(second)} seeds."
         )
-    if resamples < 100 or not 0 < confidence < 1:
-        raise DataError(
-            "resamples must be at least 100 and confidence between 0 and 1.\n"
-            f"Received resamples={resamples!r}, confidence={confidence!r}."
-        )
+    if not 0 < confidence < 1:
+        raise DataError(f"confidence must be between 0 and 1.\nReceived confidence={confidence!r}.")
+    if margin is not None and not margin > 0:
+        raise DataError(f"margin must be above 0, in the unit of the metric, or None.\nReceived margin={margin!r}.")

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
-from tf_transfer.metrics import HIGHER_IS_BETTER, resampled
-from tf_transfer.statistics import FEW_UNITS, row_counts
+from tf_transfer.bootstrap import FEW_UNITS, row_counts
+from tf_transfer.metrics import HIGHER_IS_BETTER, resampled_suite
 
 STEPS = 64
 """Points between two measured budgets at which curves are compared: 2 % more labels each where a budget is
@@ -129,11 +129,9 @@ class Curves:
         if key not in self._known:
             sign = 1 if HIGHER_IS_BETTER[self.metric] else -1
             scores = self.comparison.scores(strategy, self.target, self.task, budget)
-            found = {
-                seed: sign * resampled(self.metric, self.kind, self.y, s[self.rows], self._counts)
-                for seed, s in scores.items()
-            }
-            self._known[key] = {seed: values for seed, values in found.items() if np.isfinite(values[0])}
+            chosen = [s[self.rows] for s in scores.values()]
+            found = sign * resampled_suite(self.kind, self.y, chosen, self._counts, [self.metric])[self.metric]
+            self._known[key] = {seed: each for seed, each in zip(scores, found.T) if np.isfinite(each[0])}
         return self._known[key]
 
     def budgets(self, *strategies: str) -> list[int]:
@@ -164,10 +162,14 @@ class Curves:
 
 
 def each_curves(comparison, resamples: int) -> Iterator[Curves]:
-    """The curves of every target and task."""
+    """The curves of every target and task, kept with the comparison."""
+    kept = comparison.__dict__.setdefault("_curves", {})
     for target in comparison.targets:
         for task in comparison.tasks_of(target):
-            yield Curves(comparison, target, task, resamples)
+            place = target, task, resamples
+            if place not in kept:
+                kept[place] = Curves(comparison, *place)
+            yield kept[place]
 
 
 def dense(budgets: list[int]) -> tuple[np.ndarray, np.ndarray]:
