@@ -10,7 +10,6 @@ from tf_transfer.statistics import Difference, Draws, Interval, suite_draws
 from tf_transfer.tasks import Task
 from tf_transfer.usable import seeds_note
 
-
 OF_VERDICTS, OF_SUITE = 2000, 1000
 """Resamples of the primary metrics, whose tails the corrected verdicts read, and of all the others."""
 
