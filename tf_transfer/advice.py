@@ -83,7 +83,12 @@ class Advice:
         place = {"target": fact.target, "task": fact.task, "budget": fact.budget}
         metric = comparison.metrics[fact.task]
         results = _at(comparison.results, fact)
-        means = results[results["metric"] == metric].groupby("strategy", sort=False)["value"].agg(lambda v: v.mean(skipna=False)).dropna()
+        means = (
+            results[results["metric"] == metric]
+            .groupby("strategy", sort=False)["value"]
+            .agg(lambda v: v.mean(skipna=False))
+            .dropna()
+        )
         advised = self.first(**place)
         if advised not in means.index:
             return None
@@ -112,8 +117,9 @@ class Advice:
     def _closing(self) -> str:
         once = self.rows.groupby("strategy")["once_seconds"].max().max()
         return (
-            f"Times are of one source and target training, from steps timed just now; the first of a run takes up to "
-            f"{_duration(once)} more for tracing.\nTraining of the whole experiment: about {_duration(self.run_seconds)}."
+            "Times are of one source and target training, from steps timed just now; the first of a run takes up to "
+            f"{_duration(once)} more for tracing.\nTraining of the whole experiment takes about "
+            f"{_duration(self.run_seconds)}."
         )
 
     def _repr_html_(self) -> str:
@@ -138,7 +144,13 @@ def _actual_seconds(comparison: Comparison, strategy: str, fact: Facts) -> float
 
 
 def _facts(fact: Facts) -> str:
-    same = "the same labels" if fact.overlap == 1 else "other labels" if not fact.overlap else f"{fact.overlap:.0%} of the labels"
+    same = (
+        "the same labels"
+        if fact.overlap == 1
+        else "other labels"
+        if not fact.overlap
+        else f"{fact.overlap:.0%} of the labels"
+    )
     known = (
         f"{fact.source_rows:,} source rows ({fact.rows_a_label:.0f} a label) with {same}; domain distance "
         f"{fact.distance:.2f} of 2; evidence for the labels: source {fact.source_evidence:+.3f}, target "

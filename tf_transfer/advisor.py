@@ -19,9 +19,7 @@ from tf_transfer.rules import rank
 from tf_transfer.strategies import FineTune
 
 
-def advise(
-    experiment: Experiment | Mapping | str | Path, *, say: Callable[[str], None] | None = None
-) -> Advice:
+def advise(experiment: Experiment | Mapping | str | Path, *, say: Callable[[str], None] | None = None) -> Advice:
     """Ranks the strategies of an experiment for every target, task and label budget, before training.
 
     The facts come from the tables, from the encoder as it is (frozen features), and from the labels that the

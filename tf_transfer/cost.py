@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
+from tf_transfer.backend import tf
 from tf_transfer.strategies import FineTune, LinearProbe, Strategy
 from tf_transfer.strategies.meta import MetaStrategy
 from tf_transfer.tables import join_tables
@@ -19,8 +20,8 @@ ENOUGH = 1.0
 MOST_STEPS = 100
 """The most steps that are run to time one."""
 
-ROWS = 2000
-"""The most source rows whose frozen features are computed to time a strategy that solves or counts."""
+LOOKED_AT = 500
+"""The most batches that are looked at to know the lengths of all."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,8 +60,8 @@ class CostMeter:
     """Predicts training times from timed steps of the real training loop.
 
     Gradient steps are timed on the real rows, in the batches of the real training, so that lengths count. A
-    strategy that solves or counts is run as it is, on at most `ROWS` rows of the sources, and its time taken
-    to grow in proportion.
+    strategy that solves or counts is run as it is, on the sampled rows of the sources, and its time taken to
+    grow in proportion.
 
     Args:
         model: `TransferModel` with the pretrained encoder; it stays as it is but for its heads.
@@ -113,24 +114,37 @@ class CostMeter:
     def _time_step(self, name: str, table: pd.DataFrame, batch_size: int) -> StepTime:
         key = name, batch_size
         if key not in self._steps:
-            first = self._time_steps(table, batch_size, 1)
+            first, warmed = self._warm_up(table, batch_size)
             few = self._time_steps(table, batch_size, 4)
             # More steps until they take long enough to tell their time from the start's.
             many = min(MOST_STEPS, 4 + max(4, math.ceil(4 * ENOUGH / few)))
             long, few = self._time_steps(table, batch_size, many), min(few, self._time_steps(table, batch_size, 4))
             step = max((long - few) / (many - 4), 0.1 * long / many)
             start = max(few - 4 * step, 0.0)
-            self._steps[key] = StepTime(start, step, max(first - start - step, 0.0))
+            self._steps[key] = StepTime(start, step, max(first - start - warmed * step, 0.0))
         return self._steps[key]
 
+    def _warm_up(self, table: pd.DataFrame, batch_size: int) -> tuple[float, int]:
+        """One step of every length that batches have: each is compiled at its first. Seconds and steps."""
+        dataset = self._dataset(table, batch_size, 1)
+        lengths = [int(tf.shape(x["input_ids"])[1]) for x, _, _ in dataset.take(LOOKED_AT)]
+        firsts = tf.constant([lengths.index(length) for length in sorted(set(lengths))], tf.int64)
+        chosen = dataset.enumerate().filter(lambda i, _: tf.reduce_any(i == firsts)).map(lambda _, batch: batch)
+        _, seconds = timed(lambda: self._run_steps(chosen, len(firsts)))
+        return seconds, len(firsts)
+
     def _time_steps(self, table: pd.DataFrame, batch_size: int, steps: int) -> float:
-        """Seconds of ``steps`` steps, as `strategies.base.train` makes them."""
-        start, model = time.perf_counter(), self._copy
-        model.start_run("auto", 0)
+        """Seconds of ``steps`` steps with all that comes before them, as `strategies.base.train` makes them."""
+        _, seconds = timed(lambda: self._run_steps(self._dataset(table, batch_size, steps), steps))
+        return seconds
+
+    def _dataset(self, table: pd.DataFrame, batch_size: int, steps: int):
         epochs = math.ceil(steps * batch_size / len(table))
-        dataset = model.dataset(table, learn_scale=True, shuffle=True, batch_size=batch_size, epochs=epochs)
-        model.fit(dataset, epochs=1, steps_per_epoch=steps, verbose=0)
-        return time.perf_counter() - start
+        return self._copy.dataset(table, learn_scale=True, shuffle=True, batch_size=batch_size, epochs=epochs)
+
+    def _run_steps(self, dataset, steps: int) -> None:
+        self._copy.start_run("auto", 0)
+        self._copy.fit(dataset, epochs=1, steps_per_epoch=steps, verbose=0)
 
     # -- strategies that solve, count, or learn from episodes ---------------------------------------
 

@@ -73,7 +73,9 @@ def sample_sources(sources: dict[str, pd.DataFrame], seed: int = 0) -> dict[str,
     }
 
 
-def gather_facts(model, sources: dict[str, pd.DataFrame], source_rows: int, targets: dict, supports: dict, metrics) -> list[Facts]:
+def gather_facts(
+    model, sources: dict[str, pd.DataFrame], source_rows: int, targets: dict, supports: dict, metrics
+) -> list[Facts]:
     """The facts of every target, task and budget.
 
     Args:
@@ -85,8 +87,13 @@ def gather_facts(model, sources: dict[str, pd.DataFrame], source_rows: int, targ
         metrics: ``{task: primary metric}``.
     """
     source = join_tables(list(sources.values()))
-    trials = {t.name: (try_out(TfIdf(uses_source=False), model, source, t, metrics[t.name]),
-                       try_out(LinearProbe(uses_source=False), model, source, t, metrics[t.name])) for t in model.tasks}
+    trials = {
+        t.name: (
+            try_out(TfIdf(uses_source=False), model, source, t, metrics[t.name]),
+            try_out(LinearProbe(uses_source=False), model, source, t, metrics[t.name]),
+        )
+        for t in model.tasks
+    }
     LinearProbe().fit(model, source)
     source_x = model.encode(source, verbose=0)
     texts = {n: t.sample(min(len(t), SAMPLED), random_state=0).reset_index(drop=True) for n, t in targets.items()}
@@ -116,7 +123,7 @@ def try_out(strategy: Strategy, model, table: pd.DataFrame, task: Task, metric: 
     rows = np.random.default_rng(0).permutation(rows)
     held, learned = (table.iloc[np.sort(part)].reset_index(drop=True) for part in np.split(rows, [len(rows) // 3]))
     adapted = strategy.adapt(strategy.fit(model), learned)
-    y, present = task.encode(held)
+    y, _ = task.encode(held)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UndefinedMetricWarning)
         return float(suite(task, y, adapted.predict(held, verbose=0)[task.name].scores)[metric])

@@ -56,6 +56,55 @@ class Rule:
     source: str
 
 
+RULES = (
+    Rule(
+        "another question",
+        lambda f: f.overlap < 0.5,
+        (TARGET, PROBE, ANCHORED, WORDS, SEQUENTIAL, JOINT),
+        "the source answers another question ({overlap:.0%} of the labels are known to it), and training on it first "
+        "leads the encoder astray",
+        "polarity to questions",
+    ),
+    Rule(
+        "texts are cut",
+        lambda f: f.cut > 1 / 3,
+        (WORDS, ANCHORED, JOINT, SEQUENTIAL, TARGET, PROBE),
+        "{cut:.0%} of the target's tokens lie beyond the encoder's max_length, and only word counts read them",
+        "reviews of media, a few reviews",
+    ),
+    Rule(
+        "words suffice",
+        lambda f: f.words > f.probe + 0.05,
+        (WORDS, ANCHORED, JOINT, SEQUENTIAL, TARGET, PROBE),
+        "on the source's own rows word counts score {words:.2f}, the encoder's frozen features {probe:.2f}",
+        "reviews of media",
+    ),
+    Rule(
+        "little source data",
+        lambda f: f.source_rows < 500,
+        (TARGET, ANCHORED, WORDS, PROBE, SEQUENTIAL, JOINT),
+        "{source_rows:,} source rows are too few to train an encoder on",
+        "a few reviews, but for tfidf",
+    ),
+    Rule(
+        "labels enough",
+        lambda f: f.rows_a_label < 10 and f.gain < 0,
+        (TARGET, JOINT, SEQUENTIAL, ANCHORED, PROBE, WORDS),
+        "the {budget} labels by themselves explain more than the source's heads do ({target_evidence:+.3f} against "
+        "{source_evidence:+.3f} nats a label)",
+        "ratings of films and shops (tweets at 256), reviews of media (kitchen_housewares at 256, but for tfidf)",
+    ),
+    Rule(
+        "related source",
+        lambda f: True,
+        (JOINT, SEQUENTIAL, ANCHORED, WORDS, TARGET, PROBE),
+        "the source answers the same question with {rows_a_label:.0f} rows for each of the target's labels",
+        "ratings of films and shops (tweets at 16 and 64 labels, nyt)",
+    ),
+)
+"""From the top: the first that holds decides."""
+
+
 def rank(strategies: Mapping[str, Strategy], facts: Facts, seconds: Mapping[str, float]) -> list[tuple[str, str, str]]:
     """``(label, rule, reason)`` of every strategy, the one to try first at the front.
 

@@ -73,7 +73,9 @@ def logme(features: np.ndarray, labels: np.ndarray) -> float:
     left, singular, _ = np.linalg.svd(x, full_matrices=False)
     squares = np.square(singular)
     kept = squares > 1e-10 * squares.max(initial=1e-30)
-    found = [_evidence(squares[kept], np.square(left.T @ column)[kept], float(column @ column), len(x)) for column in y.T]
+    found = [
+        _evidence(squares[kept], np.square(left.T @ column)[kept], float(column @ column), len(x)) for column in y.T
+    ]
     return float(np.mean(found)) / len(x) if found else np.nan
 
 

@@ -79,7 +79,9 @@ def always_advised(comparison: Comparison, fared: pd.DataFrame) -> pd.DataFrame:
 def summarise(fared: pd.DataFrame, always: pd.DataFrame, report: Report) -> None:
     cases, at_least = len(fared), SHARE * len(fared)
     report.figure("cases", cases, at_least=12, digits=0)
-    report.figure("advised is the best or within its interval of it", fared["as_good"].sum(), at_least=at_least, digits=0)
+    report.figure(
+        "advised is the best or within its interval of it", fared["as_good"].sum(), at_least=at_least, digits=0
+    )
     within = fared["ratio"].between(0.5, 2)
     detail = f"ratios {fared['ratio'].min():.2f} to {fared['ratio'].max():.2f}, median {fared['ratio'].median():.2f}"
     report.figure("predicted time within a factor of 2", within.sum(), at_least=at_least, digits=0, detail=detail)

@@ -65,7 +65,10 @@ DEVELOPMENT = [
         {d: splits("fdu_mtl", domain=d) for d in ("music", "kitchen_housewares")},
     ),
     experiment(
-        "a few reviews", ["polarity"], reviews("dvd", "music", rows=60), {"electronics": splits("fdu_mtl", domain="electronics")}
+        "a few reviews",
+        ["polarity"],
+        reviews("dvd", "music", rows=60),
+        {"electronics": splits("fdu_mtl", domain="electronics")},
     ),
     experiment(
         "polarity to questions",
@@ -103,10 +106,15 @@ HELD_OUT = [
         {"movie": halves("vader", domain="movie")},
     ),
     experiment(
-        "reviews for children", ["polarity"], reviews("baby", "toys_games"), {"sports": splits("fdu_mtl", domain="sports_outdoors")}
+        "reviews for children",
+        ["polarity"],
+        reviews("baby", "toys_games"),
+        {"sports": splits("fdu_mtl", domain="sports_outdoors")},
     ),
     experiment(
-        "a few reviews of clothes", ["polarity"], reviews("apparel", "baby", rows=75),
+        "a few reviews of clothes",
+        ["polarity"],
+        reviews("apparel", "baby", rows=75),
         {"health": splits("fdu_mtl", domain="health_personal_care")},
     ),
     experiment(
