@@ -51,8 +51,7 @@ def advise(experiment: Experiment | Mapping | str | Path, *, say: Callable[[str]
             say(f"timing {label} on {name}, {budget} labels")
             costs[label, name, budget] = meter.cost(strategy, name, supports[name, budget])
     say("comparing source and target")
-    metrics = {t.name: experiment.primary_metric(t) for t in data.tasks}
-    facts = gather_facts(runner.model, sampled, sum(map(len, data.sources.values())), trains, supports, metrics)
+    facts = gather_facts(runner.model, sampled, sum(map(len, data.sources.values())), trains, supports)
     rows = pd.DataFrame([row for fact in facts for row in _ranked(experiment, fact, costs)])
     identity = data.common | {"encoder": runner.encoder_hash}
     identity |= {f"strategy {k}": [s.name, dataclasses.asdict(s)] for k, s in experiment.strategies.items()}

@@ -76,7 +76,7 @@ class CostMeter:
         self._steps: dict[tuple, StepTime] = {}
         self._fits: dict[Strategy, tuple[object, float, float]] = {}
         self._adaptations: dict[tuple, float] = {}
-        self._outs: dict[type, object] = {}
+        self._outs: dict[tuple, object] = {}
 
     def cost(self, strategy: Strategy, target: str, support: pd.DataFrame) -> Cost:
         """What training on the sources and on ``support`` will take.
@@ -170,7 +170,7 @@ class CostMeter:
     def _adapt_seconds(self, strategy: Strategy, fitted, target: str, support: pd.DataFrame) -> float:
         key = strategy, target, len(support)
         if key not in self._adaptations:
-            kind = type(fitted)
+            kind = type(strategy), type(fitted)
             if kind not in self._outs:  # the first adaptation builds a model and traces it
                 self._outs[kind] = strategy.adapt(fitted, support.iloc[::-1].reset_index(drop=True))
             _, seconds = timed(lambda: strategy.adapt(fitted, support, out=self._outs[kind]))

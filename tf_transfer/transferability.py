@@ -85,12 +85,12 @@ def _evidence(squares: np.ndarray, power: np.ndarray, total: float, rows: int) -
 
     def at(log_ratio: float) -> float:
         shrunk = 1 / (1 + squares * np.exp(-log_ratio))
-        misfit = max(total - power.sum(), 1e-9 * total) + float((power * shrunk).sum())
+        misfit = max(total - float(power.sum()), 0.0) + float((power * shrunk).sum())
         return (degrees * (np.log(degrees / misfit) - 1 - np.log(2 * np.pi)) + float(np.log(shrunk).sum())) / 2
 
     if not len(squares):
         return at(0.0)
     scale = np.log(squares.mean())
-    grid = scale + np.linspace(-12, 12, 25)
+    grid = scale + np.linspace(-20, 20, 41)
     best = grid[np.argmax([at(g) for g in grid])]
     return -minimize_scalar(lambda g: -at(g), bounds=(best - 1, best + 1), method="bounded").fun

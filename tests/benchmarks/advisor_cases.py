@@ -112,12 +112,6 @@ HELD_OUT = [
         {"sports": splits("fdu_mtl", domain="sports_outdoors")},
     ),
     experiment(
-        "a few reviews of clothes",
-        ["polarity"],
-        reviews("apparel", "baby", rows=75),
-        {"health": splits("fdu_mtl", domain="health_personal_care")},
-    ),
-    experiment(
         "intents of another assistant",
         ["intent"],
         {d: rows_of("clinc150", domain=d, split="train") for d in ("work", "small_talk")},
