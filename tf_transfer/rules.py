@@ -63,28 +63,28 @@ RULES = (
         (TARGET, PROBE, ANCHORED, WORDS, SEQUENTIAL, JOINT),
         "the source answers another question ({overlap:.0%} of the labels are known to it), and training on it first "
         "leads the encoder astray",
-        "polarity to questions",
+        "polarity to questions, intents of other domains, similarity to entailment (9 cases of 9)",
     ),
     Rule(
         "texts are cut",
         lambda f: f.cut > 1 / 3,
         (WORDS, ANCHORED, JOINT, SEQUENTIAL, TARGET, PROBE),
         "{cut:.0%} of the target's tokens lie beyond the encoder's max_length, and only word counts read them",
-        "reviews of media, a few reviews",
+        "reviews of media, a few reviews (9 of 9)",
     ),
     Rule(
         "words suffice",
         lambda f: f.words > f.probe + 0.05,
         (WORDS, ANCHORED, JOINT, SEQUENTIAL, TARGET, PROBE),
         "on the source's own rows word counts score {words:.2f}, the encoder's frozen features {probe:.2f}",
-        "reviews of media",
+        "reviews of media, whose texts are cut too (6 of 6)",
     ),
     Rule(
         "little source data",
         lambda f: f.source_rows < 500,
         (TARGET, ANCHORED, WORDS, PROBE, SEQUENTIAL, JOINT),
         "{source_rows:,} source rows are too few to train an encoder on",
-        "a few reviews, but for tfidf",
+        "a few reviews, leaving tfidf out (3 of 3)",
     ),
     Rule(
         "labels enough",
@@ -92,14 +92,14 @@ RULES = (
         (TARGET, JOINT, SEQUENTIAL, ANCHORED, PROBE, WORDS),
         "the {budget} labels by themselves explain more than the source's heads do ({target_evidence:+.3f} against "
         "{source_evidence:+.3f} nats a label)",
-        "ratings of films and shops (tweets at 256), reviews of media (kitchen_housewares at 256, but for tfidf)",
+        "ratings of films and shops (tweets at 256 labels, by .002): 1 case",
     ),
     Rule(
         "related source",
         lambda f: True,
         (JOINT, SEQUENTIAL, ANCHORED, WORDS, TARGET, PROBE),
         "the source answers the same question with {rows_a_label:.0f} rows for each of the target's labels",
-        "ratings of films and shops (tweets at 16 and 64 labels, nyt)",
+        "ratings of films and shops (tweets at 16 and 64 labels, nyt): 5 of 5",
     ),
 )
 """From the top: the first that holds decides."""
