@@ -84,7 +84,7 @@ RULES = (
         lambda f: f.source_rows < 500,
         (TARGET, ANCHORED, WORDS, PROBE, SEQUENTIAL, JOINT),
         "{source_rows:,} source rows are too few to train an encoder on",
-        "a few reviews, leaving tfidf out (3 of 3)",
+        "a few reviews, leaving tfidf out (2 of 3, the third by .01)",
     ),
     Rule(
         "labels enough",
