@@ -17,7 +17,7 @@ from tf_transfer import cli
 from tf_transfer.comparison import Comparison
 
 REVIEWS = Path(__file__).parents[1] / "data" / "reviews.csv"
-COMMANDS = ["fetch", "fit", "evaluate", "predict", "compare", "demo"]
+COMMANDS = ["fetch", "fit", "evaluate", "predict", "advise", "compare", "demo"]
 
 
 @pytest.fixture

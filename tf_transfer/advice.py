@@ -59,7 +59,8 @@ class Advice:
             ``best_value``; ``behind``, how much worse the advised one is, with its 95 % interval ``low`` to
             ``high``; ``as_good``, whether the advised one is the best or the interval includes 0;
             ``predicted_seconds`` and ``actual_seconds`` of one source and target training of the advised one
-            (the median over seeds, so that tracing in the first does not count), and their ``ratio``.
+            (the median over seeds, so that tracing in the first does not count), and their ``ratio``. A place
+            whose cells are not usable has no row.
 
         Raises:
             DataError: the run is of other data, tasks, strategies or budgets.
@@ -94,6 +95,8 @@ class Advice:
             return None
         best = means.idxmax() if HIGHER_IS_BETTER[metric] else means.idxmin()
         behind = comparison.difference(best, advised, **place)
+        if behind is None:  # the two have no seed in common
+            return None
         row = _at(self.rows, fact).iloc[0]
         predicted = row["source_seconds"] + row["target_seconds"]
         actual = _actual_seconds(comparison, advised, fact)

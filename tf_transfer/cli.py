@@ -155,7 +155,8 @@ def advise(
     advice = ask(experiment, say=_note)
     print(advice)
     if comparison is not None:
-        print(f"\nHow it fared in {run}:\n{advice.fared(comparison)}")
+        fared = advice.fared(comparison).to_string(index=False, float_format=lambda v: f"{v:.3f}")
+        print(f"\nHow it fared in {run}:\n{fared}")
     if output is not None:
         save_table(advice.to_frame(), output)
 

@@ -152,7 +152,7 @@ def label_overlap(task: Task, source: pd.DataFrame, labels: np.ndarray) -> float
 def _outputs(model, source: pd.DataFrame, vectors: np.ndarray) -> np.ndarray:
     """(rows, outputs) of all heads that the source has labels for."""
     outputs = model.apply_heads(vectors)
-    trained = [t.name for t in model.tasks if t.encode(source)[1].any()]
+    trained = [t.name for t in model.tasks if t.loss_weight and t.encode(source)[1].any()]
     return np.hstack([np.asarray(outputs[name], np.float64).reshape(len(vectors), -1) for name in trained])
 
 
