@@ -9,6 +9,7 @@ import pytest
 
 from tests.experiments import make_experiment
 from tf_transfer import cost, facts, model
+from tf_transfer.advice import summarise
 from tf_transfer.advisor import advise
 from tf_transfer.comparison import compare
 from tf_transfer.errors import DataError
@@ -136,6 +137,8 @@ def test_fared_finds_bad_advice(advice, comparison):
     bad = dataclasses.replace(advice, rows=rows).fared(comparison).query("task == 'mood'")
     assert (bad["advised"] == "majority").all() and (bad["behind"] > 0).all()
     assert not bad["as_good"].all()
+    assert f"in {bad['as_good'].sum()} of 4 places" in summarise(bad)
+    assert "no usable cells" in summarise(bad.head(0))
 
 
 def test_a_run_of_another_experiment_is_refused(advice, content, tmp_path):
@@ -186,5 +189,5 @@ def test_the_command(encoder_folder, tmp_path, monkeypatch, capsys):
     compare(str(tmp_path / "small.yaml"), tmp_path / "run")
     code, out, _ = run("--run", tmp_path / "run", "-o", tmp_path / "ranks.csv")
     assert code == 0
-    assert "tweets, mood, 12 labels" in out and f"How it fared in {tmp_path / 'run'}" in out
+    assert "tweets, mood, 12 labels" in out and f"How it fared in {tmp_path / 'run'}: The advised" in out
     assert len(pd.read_csv(tmp_path / "ranks.csv")) == 2 * 2 * 2

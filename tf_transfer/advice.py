@@ -63,7 +63,7 @@ class Advice:
             whose cells are not usable has no row.
 
         Raises:
-            DataError: the run is of other data, tasks, strategies or budgets.
+            DataError: the run is of other data or tasks, another encoder, or other strategies.
         """
         self._check(comparison)
         records = [self._fared_at(comparison, fact) for fact in self.facts]
@@ -131,6 +131,17 @@ class Advice:
         return shown.to_html(index=False, escape=True, border=0, float_format=lambda v: f"{v:.1f}")
 
 
+def summarise(fared: pd.DataFrame) -> str:
+    """One sentence on what `Advice.fared` returned."""
+    if not len(fared):
+        return "The run has no usable cells of the advised strategies."
+    good, within = int(fared["as_good"].sum()), int(fared["ratio"].between(0.5, 2).sum())
+    return (
+        f"The advised strategy was the best, or within its interval of it, in {good} of {len(fared)} places; the time "
+        f"was within a factor of 2 of the predicted one in {within}."
+    )
+
+
 def _at(table: pd.DataFrame, fact: Facts) -> pd.DataFrame:
     """The rows of a fact's place."""
     return table[(table["target"] == fact.target) & (table["task"] == fact.task) & (table["budget"] == fact.budget)]
@@ -156,8 +167,8 @@ def _facts(fact: Facts) -> str:
     )
     known = (
         f"{fact.source_rows:,} source rows ({fact.rows_a_label:.0f} a label) with {same}; domain distance "
-        f"{fact.distance:.2f} of 2; evidence for the labels: source {fact.source_evidence:+.3f}, target "
-        f"{fact.target_evidence:+.3f} nats a label"
+        f"{fact.distance:.2f} of 2; evidence for the labels: source {fact.source_evidence:.3f}, target "
+        f"{fact.target_evidence:.3f} nats a label"
     )
     if not np.isnan(fact.words):
         known += f"; on the source's own rows: words {fact.words:.3f}, frozen features {fact.probe:.3f}"

@@ -145,6 +145,7 @@ def advise(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Table for all ranks and facts.")] = None,
 ):
     """Rank an experiment's strategies before training, with a reason and a predicted time for each."""
+    from tf_transfer.advice import summarise
     from tf_transfer.advisor import advise as ask
     from tf_transfer.comparison import Comparison
     from tf_transfer.tables import save_table
@@ -155,8 +156,9 @@ def advise(
     advice = ask(experiment, say=_note)
     print(advice)
     if comparison is not None:
-        fared = advice.fared(comparison).to_string(index=False, float_format=lambda v: f"{v:.3f}")
-        print(f"\nHow it fared in {run}:\n{fared}")
+        fared = advice.fared(comparison)
+        print(f"\nHow it fared in {run}: {summarise(fared)}\n")
+        print(fared.to_string(index=False, float_format=lambda v: f"{v:.3f}"))
     if output is not None:
         save_table(advice.to_frame(), output)
 

@@ -91,8 +91,8 @@ RULES = (
         "labels enough",
         lambda f: f.rows_a_label < 10 and f.gain < 0,
         (TARGET, JOINT, SEQUENTIAL, ANCHORED, PROBE, WORDS),
-        "the {budget} labels by themselves explain more than the source's heads do ({target_evidence:+.3f} against "
-        "{source_evidence:+.3f} nats a label)",
+        "the {budget} labels by themselves explain more than the source's heads do ({target_evidence:.3f} against "
+        "{source_evidence:.3f} nats a label)",
         "ratings of films and shops (tweets at 256 labels, by .002): 1 case",
     ),
     Rule(
