@@ -4,7 +4,7 @@
 
 For each experiment of `advisor_cases.HELD_OUT` the advice is asked for first, its steps being timed right then, and
 the experiment is run after it. A case is a target with a label budget. Beside the advice stands what each strategy
-would have scored had it been advised always. Some twenty minutes on two quiet cores, and needs the data sets of
+would have scored had it been advised always. 44 minutes on two cores under a load of ten; it needs the data sets of
 `advisor_cases` in the cache; what is done stays in FOLDER.
 """
 
