@@ -20,7 +20,7 @@ from tf_transfer.comparison import Comparison, compare
 from tf_transfer.report import headline
 
 REVIEWS = Path(__file__).parents[1] / "data" / "reviews.csv"
-COMMANDS = ["fetch", "fit", "evaluate", "predict", "compare", "report", "demo"]
+COMMANDS = ["fetch", "fit", "evaluate", "predict", "advise", "compare", "report", "demo"]
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ import importlib
 __version__ = "0.1.0"
 
 _MODULES = {
+    "advice": ("Advice",),
+    "advisor": ("advise",),
     "assets": ("fetch",),
     "batches": ("to_dataset",),
     "class_splits": ("check_class_disjoint", "split_classes"),

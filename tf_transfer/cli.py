@@ -137,6 +137,33 @@ def predict(
 
 
 @app.command()
+def advise(
+    experiment: Annotated[Path, typer.Argument(help="Experiment file (YAML).")],
+    run: Annotated[
+        Path | None, typer.Option(help="Folder of the experiment's run: say how the advice fared in it.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Table for all ranks and facts.")] = None,
+):
+    """Rank an experiment's strategies before training, with a reason and a predicted time for each."""
+    from tf_transfer.advice import summarise
+    from tf_transfer.advisor import advise as ask
+    from tf_transfer.comparison import Comparison
+    from tf_transfer.tables import save_table
+
+    if output is not None:
+        _check_output(output)
+    comparison = None if run is None else Comparison(run)
+    advice = ask(experiment, say=_note)
+    print(advice)
+    if comparison is not None:
+        fared = advice.fared(comparison)
+        print(f"\nHow it fared in {run}: {summarise(fared)}\n")
+        print(fared.to_string(index=False, float_format=lambda v: f"{v:.3f}"))
+    if output is not None:
+        save_table(advice.to_frame(), output)
+
+
+@app.command()
 def compare(
     experiment: Annotated[Path, typer.Argument(help="Experiment file (YAML).")],
     output: Output = None,

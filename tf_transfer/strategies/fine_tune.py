@@ -57,13 +57,17 @@ class FineTune(Strategy):
         adapted = model.copy(out=out)
         if self.head_start:
             solve_heads(adapted, support, anchored=self.uses_source)
-        steps_an_epoch = min(math.ceil(len(support) / self.adapt_batch_size), 256 // self.adapt_batch_size)
         train(
-            adapted, support, passes=math.ceil(self.adapt_steps / max(steps_an_epoch, 1)),
+            adapted, support, passes=self.adapt_passes(len(support)),
             batch_size=self.adapt_batch_size, learning_rate=self._adapt_rate(model, len(support)),
             seed=seed, verbose=verbose,
         )  # fmt: skip
         return adapted
+
+    def adapt_passes(self, rows: int) -> int:
+        """How often `adapt` goes over a support of ``rows``."""
+        steps_an_epoch = min(math.ceil(rows / self.adapt_batch_size), 256 // self.adapt_batch_size)
+        return math.ceil(self.adapt_steps / max(steps_an_epoch, 1))
 
     def _adapt_rate(self, model, rows: int) -> float:
         if self.adapt_learning_rate != "auto":
