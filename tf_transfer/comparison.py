@@ -175,7 +175,8 @@ class Comparison(ComparisonPlots):
         Raises:
             DataError: an unknown correction, or a margin that is not above 0.
         """
-        check_choice("correction", correction, ("fdr", None))
+        if correction is not None:
+            check_choice("correction, where it is not None,", correction, ["fdr"])
         if (margin, correction) not in self._verdicts:
             self._verdicts[margin, correction] = verdict_table(self._differences(margin), correction)
         return self._verdicts[margin, correction].copy()
