@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.analysis.folders import make_comparison, noisy
-from tf_transfer.analysis.sampling import Curves, Sample, dense, falls_to_zero
+from tf_transfer.analysis.sampling import Curves, dense, falls_to_zero
 from tf_transfer.statistics import paired_difference
 
 RNG = np.random.default_rng(7)
@@ -39,14 +39,6 @@ def test_losses_have_their_sign_turned(tmp_path):
     comparison = make_comparison(tmp_path, STARS, scores, task="stars", metric="mae")
     sample = Curves(comparison, "tweets", "stars").sample([("fine_tune", 16), ("target_only", 16)])
     assert 0 > sample.mean[0] > sample.mean[1]
-
-
-def test_quantiles_at_shares_of_their_own_are_numpys():
-    draws = np.random.default_rng(0).normal(size=(101, 1, 3))
-    sample = Sample(np.zeros((1, 3)), draws)
-    low, high = sample.bounds(0.9)
-    np.testing.assert_allclose(low, np.quantile(draws[:, 0], 0.05, axis=0))
-    np.testing.assert_allclose(high, np.quantile(draws[:, 0], 0.95, axis=0))
 
 
 def test_identical_predictions_differ_by_nothing(tmp_path):

@@ -72,7 +72,10 @@ def _worth(curves: Curves, strategy: str, budget: int, confidence: float) -> lis
     labels, censored = _read(budgets, sample.mean[1:], sample.mean[0])
     points, weights = dense(budgets)
     ahead = sample.combined(np.concatenate([np.ones((1, len(points))), -weights]))
-    low, high = falls_to_zero(points, *ahead.bounds(confidence))
+    bounds = ahead.bounds(confidence)
+    if np.isnan(bounds).any():
+        return [np.nan, np.nan, np.nan, "", confidence, sample.note or "too few test rows for an interval"]
+    low, high = falls_to_zero(points, *bounds)
     # Where the curve is not monotone, the isotonic one may be read beside the points that the test accepts.
     if censored:
         low, high = (low, np.inf) if censored.startswith("more") else (0.0, high)

@@ -13,18 +13,14 @@ import itertools
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
 
+from tf_transfer import bootstrap
 from tf_transfer.bootstrap import FEW_UNITS, row_counts
 from tf_transfer.metrics import HIGHER_IS_BETTER, resampled_suite
 
 STEPS = 64
 """Points between two measured budgets at which curves are compared: 2 % more labels each where a budget is
 four times the one before."""
-
-
-BISECTIONS = 24
-"""Halvings of [0, 1] in the search for p: to 1e-7."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,16 +30,18 @@ class Sample:
     Args:
         values: (seeds, statistics), on all rows.
         draws: (resamples, seeds, statistics), on the rows of each draw.
+        units: number of rows, or of groups where these are drawn whole.
         note: what a reader must know of the seeds and draws; else empty.
     """
 
     values: np.ndarray
     draws: np.ndarray
+    units: int
     note: str = ""
 
     def combined(self, weights: np.ndarray) -> Sample:
         """Linear combinations of the statistics; ``weights`` is (statistics, combinations)."""
-        return Sample(self.values @ weights, self.draws @ weights, self.note)
+        return Sample(self.values @ weights, self.draws @ weights, self.units, self.note)
 
     @property
     def mean(self) -> np.ndarray:
@@ -51,53 +49,21 @@ class Sample:
         return self.values.mean(0)
 
     def bounds(self, confidence: float) -> tuple[np.ndarray, np.ndarray]:
-        """Ends of the interval of each mean, (statistics,) each, over rows and seeds.
+        """Ends of the interval of each mean, (statistics,) each, over rows and seeds; NaN for too few rows.
 
         They are those of `statistics.paired_difference` where the statistic is a difference of two cells.
         """
-        tails = np.full(self.values.shape[1], (1 - confidence) / 2)
-        return self._bounds(self._parts, tails)
+        low, high = zip(*(each.bounds(1 - confidence) for each in self._each))
+        return np.array(low), np.array(high)
 
     def p(self) -> np.ndarray:
-        """(statistics,): for each, twice the smallest tail whose interval excludes 0, by bisection."""
-        parts = self._parts
-        included, excluded = np.full((2, self.values.shape[1]), [[1 / (len(self.draws) + 1)], [1.0]])
-        for _ in range(BISECTIONS):
-            middle = (included + excluded) / 2
-            low, high = self._bounds(parts, middle / 2)
-            inside = (low <= 0) & (high >= 0)
-            included, excluded = np.where(inside, middle, included), np.where(inside, excluded, middle)
-        return excluded
+        """(statistics,): see `bootstrap.Sample.p`."""
+        return np.array([each.p() for each in self._each])
 
     @functools.cached_property
-    def _parts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Sorted means of the draws; variance of the mean between seeds; share of the draws' that is the rows' own."""
-        means, seeds = self.draws.mean(1), len(self.values)
-        if seeds == 1:
-            return np.sort(means, 0), np.zeros(means.shape[1]), np.ones(means.shape[1])
-        shared = (self.draws - self.values).var(1, ddof=1).mean(0) / seeds
-        total = np.maximum(means.var(0), shared)
-        own = 1 - np.divide(shared, total, out=np.zeros_like(total), where=total > 0)
-        between = np.where(np.ptp(self.values, 0) > 0, self.values.var(0, ddof=1) / seeds, 0)
-        return np.sort(means, 0), between, own
-
-    def _bounds(self, parts, tails) -> tuple[np.ndarray, np.ndarray]:
-        means, between, own = parts
-        low, high = _quantiles(means, tails), _quantiles(means, 1 - tails)
-        margins = np.maximum([self.mean - low, high - self.mean], 0)
-        total = own * (margins / ndtri(1 - tails)) ** 2 + between
-        freedom = (len(self.values) - 1) * total / np.where(between > 0, between, 1)
-        wider = stdtrit(np.maximum(freedom, 1), 1 - tails) * np.sqrt(total)
-        margins = np.where(between > 0, wider, margins)
-        return self.mean - margins[0], self.mean + margins[1]
-
-
-def _quantiles(ordered: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """A quantile of each column of ``ordered``, (n, columns), at its own share, (columns,); linear, as NumPy's."""
-    places = shares * (len(ordered) - 1)
-    below = np.floor(places).astype(int)
-    above, columns = np.minimum(below + 1, len(ordered) - 1), np.arange(ordered.shape[1])
-    return ordered[below, columns] + (places - below) * (ordered[above, columns] - ordered[below, columns])
+    def _each(self) -> list[bootstrap.Sample]:
+        columns = zip(self.values.T, np.moveaxis(self.draws, 2, 0))
+        return [bootstrap.Sample(values, draws, self.units) for values, draws in columns]
 
 
 class Curves:
@@ -119,8 +85,9 @@ class Curves:
         self.y, groups = y[self.rows], None if groups is None else groups[self.rows]
         once = np.ones((1, len(self.y)), np.uint8)
         self._counts = np.concatenate([once, row_counts(len(self.y), groups, resamples)])
-        units = len(self.y) if groups is None else len(np.unique(groups))
-        self._few = f"only {units} {'rows' if groups is None else 'groups'}" if units < FEW_UNITS else ""
+        self._units = len(self.y) if groups is None else len(np.unique(groups))
+        few = self._units < FEW_UNITS
+        self._few = f"only {self._units} {'rows' if groups is None else 'groups'}" if few else ""
         self._known: dict = {}
 
     def cells(self, strategy: str, budget: int) -> dict[int, np.ndarray]:
@@ -148,7 +115,7 @@ class Curves:
         defined = np.isfinite(found).all((1, 2))
         if not defined[1:].any():
             return None
-        return Sample(found[0], found[1:][defined[1:]], self._note(seeds, defined))
+        return Sample(found[0], found[1:][defined[1:]], self._units, self._note(seeds, defined))
 
     def _note(self, seeds: list[int], defined: np.ndarray) -> str:
         missing = [str(s) for s in self.comparison.seeds if s not in seeds]
