@@ -173,3 +173,7 @@ def test_tick(value, text):
 def test_strategies_without_source_data_or_encoder_are_better_or_worse():
     words = [wording.verdict_word(v, transfer) for v in wording.SYMBOLS for transfer in (True, False)]
     assert words == ["helped", "better", "hurt", "worse", *["no difference that matters"] * 2, *["undecided"] * 2]
+
+
+def test_counts():
+    assert [wording.count(x) for x in (1260.4, np.nan, np.inf)] == ["1,260", "–", "∞"]

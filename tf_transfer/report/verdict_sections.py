@@ -94,9 +94,10 @@ def _numbers(found: pd.DataFrame) -> Fold:
         verdict_cell = Cell(verdict_word(v.verdict, v.transfer), v.verdict)
         rows.append((v.strategy, v.target, v.task, count(v.budget), value, ends, p, q, verdict_cell, least, *needed))
     explained = Text(
-        "“Could be told” is about the smallest difference that these rows and seeds can tell from 0. “To settle” is "
-        "how many test rows, or seeds, would tell a difference as large as the one seen; –: not computed. q is p "
-        "corrected for the number of comparisons (false discovery rate).",
+        "“Could be told” is the smallest difference that other rows and seeds, as many as these, would show in four "
+        "of five cases. “To settle” is how many test rows, or seeds, would show a difference as large as the one seen "
+        "as often; ∞: they alone never would; –: not known. q is p corrected for the number of comparisons (false "
+        "discovery rate).",
         quiet=True,
     )
     return Fold("All figures", (explained, Table("All differences", head, tuple(rows), wide=True)))

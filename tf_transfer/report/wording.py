@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+import numpy as np
 import pandas as pd
 
 SYMBOLS = {"helped": "▲", "hurt": "▼", "equivalent": "≈", "undecided": "○"}
@@ -117,8 +118,8 @@ def interval(value: float, low: float, high: float) -> str:
 
 
 def count(number: float) -> str:
-    """``1,260``; ``–`` for NaN."""
-    return "–" if pd.isna(number) else f"{round(number):,}"
+    """``1,260``; ``–`` for NaN, ``∞`` for infinity."""
+    return "–" if pd.isna(number) else "∞" if np.isinf(number) else f"{round(number):,}"
 
 
 def quantity(number: float) -> str:
