@@ -33,7 +33,7 @@ GRID = {
     "reptile": INNER | {"inner_lr": [0.1, 0.3]},
     "proto_net": {"learning_rate": [1e-4, 3e-4, 1e-3]},
     "proto_maml": RATES | {"inner_steps": [3], "inner_lr": [0.01, 0.03]},
-    "fine_tune": {"adapt_steps": [30, 100], "adapt_learning_rate": ["auto", 1e-3]},
+    "fine_tune": {"adapt_steps": [30], "adapt_learning_rate": ["auto", 1e-3]},
     "knn": {"k": [1]},
 }
 CHOSEN = {
@@ -42,7 +42,7 @@ CHOSEN = {
     "reptile": {"inner_steps": 5, "adapt_steps": 10, "inner_lr": 0.1},
     "proto_net": {"learning_rate": 3e-4},
     "proto_maml": {"learning_rate": 3e-4, "inner_steps": 3, "inner_lr": 0.03},
-    "fine_tune": {"adapt_steps": 30, "adapt_learning_rate": "auto"},
+    "fine_tune": {"adapt_steps": 30, "adapt_learning_rate": 1e-3},
     "knn": {"k": 1},
 }
 NOT_META = ("fine_tune", "linear_probe", "knn")
