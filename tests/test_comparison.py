@@ -639,9 +639,9 @@ def test_a_target_without_a_task_is_compared_in_the_other(small, tmp_path):
 
 
 def test_groups_widen_the_interval(small, tmp_path):
-    """Rows of a group are drawn together, so six copies of five rows count as five."""
-    few = make_table(5, seed=4)
-    test = pd.concat([few] * 6, ignore_index=True).assign(author=list("abcde") * 6)
+    """Rows of a group are drawn together, so four copies of eight rows count as eight."""
+    few = make_table(8, seed=4)
+    test = pd.concat([few] * 4, ignore_index=True).assign(author=list("abcdefgh") * 4)
     targets = {"tweets": {"train": make_table(20, seed=3), "test": test}}
     alone = compare(small(targets=targets, seeds=1), tmp_path / "alone")
     targets["tweets"]["group"] = "author"
