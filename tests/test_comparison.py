@@ -24,6 +24,7 @@ from tf_transfer import model, statistics, strategies
 from tf_transfer.comparison import Comparison, compare
 from tf_transfer.errors import CheckpointError, DataError, TrainingError
 from tf_transfer.metrics import SCALARS
+from tf_transfer.paired_tests import row_tests
 from tf_transfer.runs import Cell, all_cells
 from tf_transfer.strategies import classical, fine_tune, scratch, target_only
 
@@ -312,6 +313,19 @@ def test_words_are_corrected_over_the_transferring_strategies_of_the_run(done):
     assert (excluded == plain["verdict"].isin(["helped", "hurt"])).all()
     with pytest.raises(DataError, match="fdr"):
         comparison.verdicts(correction="bonferroni")
+
+
+def test_row_tests_are_those_of_the_predictions(done):
+    comparison, _, _ = done
+    found = comparison.row_tests("tfidf", "target_only", "tweets", "mood", 12)
+    y, groups = comparison.truth("tweets", "mood")
+    a, b = (comparison.scores(s, "tweets", "mood", 12) for s in ("tfidf", "target_only"))
+    expected = row_tests("classification", y, list(a.values()), list(b.values()), groups)
+    pd.testing.assert_frame_equal(found, expected)
+    accuracy = found.set_index(["metric", "test"]).loc[("accuracy", "permutation"), "value"].item()
+    assert accuracy == pytest.approx(np.mean([(a[s].argmax(1) == y).mean() - (b[s].argmax(1) == y).mean() for s in a]))
+    with pytest.raises(DataError, match="strategy must be one of"):
+        comparison.row_tests("tfidf", "nobody", "tweets", "mood", 12)
 
 
 def test_a_margin_makes_verdicts_equivalent_and_leaves_the_others_alone(done):

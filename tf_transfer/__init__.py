@@ -26,6 +26,7 @@ _MODULES = {
     "gradient_check": ("gradcheck",),
     "leakage": ("LeakageReport", "audit_leakage"),
     "model": ("TransferModel", "load_model"),
+    "paired_tests": ("mcnemar", "row_tests", "sign_flip_p"),
     "predictions": ("Prediction", "Predictions"),
     "readers": ("read_dataset",),
     "statistics": ("bootstrap_interval", "paired_difference", "verdict"),

@@ -18,6 +18,7 @@ from tf_transfer.comparison_plots import ComparisonPlots
 from tf_transfer.errors import CheckpointError, DataError, check_choice
 from tf_transfer.experiment import Experiment, load_experiment
 from tf_transfer.metrics import SCALARS
+from tf_transfer.paired_tests import row_tests
 from tf_transfer.prepared import Prepared
 from tf_transfer.provenance import identities, options, provenance
 from tf_transfer.run_draws import RunDraws
@@ -231,6 +232,17 @@ class Comparison(ComparisonPlots):
         primary = metric in (None, self.metrics[task])
         drawn = self._draws.at(target, task, budget, primary)
         return drawn.difference(metric or self.metrics[task], strategy, other, margin) if drawn else None
+
+    def row_tests(self, strategy: str, other: str, target: str, task: str, budget: int) -> pd.DataFrame:
+        """McNemar's and permutation tests of two strategies on the test rows: see `paired_tests.row_tests`.
+
+        Raises:
+            DataError: the two have no seed in common, or the run no such strategy or place.
+        """
+        y, groups = self.truth(target, task)
+        ours, theirs = (self.scores(s, target, task, budget) for s in (strategy, other))
+        common = [seed for seed in ours if seed in theirs]
+        return row_tests(self.kind(task), y, [ours[s] for s in common], [theirs[s] for s in common], groups)
 
     def confusion(self, target: str, task: str, strategy: str, budget: int) -> pd.DataFrame:
         """Numbers of rows, summed over seeds: true classes in rows, predicted classes in columns.
