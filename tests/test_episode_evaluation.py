@@ -104,3 +104,7 @@ def test_bad_input(found, sampler, model):
     rows = EpisodeSampler(sampler.table, None, shot=2, num_query=2)
     with pytest.raises(DataError, match="task=None"):
         evaluate_episodes({"probe": (PROBE, model)}, rows, rows.sample(1))
+
+
+def test_one_strategy_has_no_differences():
+    assert list(made(a=[0.5, 0.7]).differences("a").columns) == ["difference", "low", "high", "episodes"]

@@ -77,10 +77,9 @@ class EpisodeComparison:
                 continue
             gaps = (wide[name] - wide[to]).dropna().to_numpy()
             mean, half = _mean_and_half_width(gaps, confidence)
-            rows.append(
-                {"strategy": name, "difference": mean, "low": mean - half, "high": mean + half, "episodes": len(gaps)}
-            )
-        return pd.DataFrame(rows).set_index("strategy")
+            rows.append((name, mean, mean - half, mean + half, len(gaps)))
+        columns = ["strategy", "difference", "low", "high", "episodes"]
+        return pd.DataFrame(rows, columns=columns).set_index("strategy")
 
     def _check(self, metric: str) -> None:
         known = [c for c in self.values.columns if c not in ("strategy", "episode", "diverged", "seconds")]
