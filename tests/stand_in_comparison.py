@@ -61,6 +61,10 @@ class StandIn:
     baseline: str = "target_only"
     source_strategies: list = dataclasses.field(default_factory=lambda: list(SOURCE_SECONDS))
 
+    @property
+    def lost_cells(self) -> int:
+        return len(self.unusable)
+
     def verdicts(self):
         return self.verdict_table
 

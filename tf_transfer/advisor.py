@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from tf_transfer.advice import Advice
@@ -51,11 +52,17 @@ def advise(experiment: Experiment | Mapping | str | Path, *, say: Callable[[str]
             say(f"timing {label} on {name}, {budget} labels")
             costs[label, name, budget] = meter.cost(strategy, name, supports[name, budget])
     say("comparing source and target")
-    facts = gather_facts(runner.model, sampled, sum(map(len, data.sources.values())), trains, supports)
+    facts = gather_facts(runner.model, sampled, _labelled_rows(data), trains, supports)
     rows = pd.DataFrame([row for fact in facts for row in _ranked(experiment, fact, costs)])
     identity = data.common | {"encoder": runner.encoder_hash}
     identity |= {f"strategy {k}": [s.name, dataclasses.asdict(s)] for k, s in experiment.strategies.items()}
-    return Advice(rows, tuple(facts), json.loads(json.dumps(identity)), _run_seconds(experiment, costs))
+    seconds = _run_seconds(experiment, costs, {name: len(table) for name, table in data.sources.items()})
+    return Advice(rows, tuple(facts), json.loads(json.dumps(identity)), seconds)
+
+
+def _labelled_rows(data: Prepared) -> int:
+    """Source rows with a label of any task."""
+    return sum(int(np.any([t.encode(s)[1] for t in data.tasks], axis=0).sum()) for s in data.sources.values())
 
 
 def _check(experiment: Experiment) -> None:
@@ -85,12 +92,14 @@ def _ranked(experiment: Experiment, fact: Facts, costs: dict[tuple, Cost]) -> li
     ]  # fmt: skip
 
 
-def _run_seconds(experiment: Experiment, costs: dict[tuple, Cost]) -> float:
-    """Training of all cells; strategies that share traced steps pay for them once."""
+def _run_seconds(experiment: Experiment, costs: dict[tuple, Cost], rows: dict[str, int]) -> float:
+    """Training of all cells, also of those without a source; strategies that share traced steps pay for them once."""
     total, shared = 0.0, 0.0
     for label, strategy in experiment.strategies.items():
         mine = [cost for (name, *_), cost in costs.items() if name == label]
-        total += len(experiment.seeds) * (mine[0].source + sum(cost.target for cost in mine))
+        left = [1 - rows[out] / sum(rows.values()) for name, out in experiment.variants.values() if name == label]
+        target = sum(cost.target for cost in mine)
+        total += len(experiment.seeds) * sum(share * mine[0].source + target for share in [1, *left])
         once = max(cost.once for cost in mine)
         if isinstance(strategy, FineTune):
             shared = max(shared, once)

@@ -88,6 +88,14 @@ def _unit_counts(units: int, resamples: int, seed: int) -> np.ndarray:
     return counts
 
 
+def few_units(units: int, drawn: str, alpha: float = 0.05) -> str:
+    """What is wrong with an interval from so few ``drawn``, rows or groups; empty for enough of them."""
+    if units >= FEW_UNITS:
+        return ""
+    fault = "the interval is likely too narrow" if 2.0 ** (1 - units) < alpha else "too few for an interval"
+    return f"only {units} {drawn}: {fault}"
+
+
 class Sample:
     """A statistic of each seed and its row resamples, with the variance of the mean over seeds in parts.
 
@@ -116,7 +124,8 @@ class Sample:
             self.seed_variance = float(values.var(ddof=1)) / self.seeds
             shared = float((draws[defined] - values).var(axis=1, ddof=1).mean()) / self.seeds
             self.shared_variance = min(shared, self.seed_variance)
-            self._row_share = max(0.0, 1 - shared / max(self.means.var(), shared))
+            largest = max(self.means.var(), shared)
+            self._row_share = max(0.0, 1 - shared / largest) if largest else 0.0
         self._widening = units / (units - 1) if units > 1 else np.nan
 
     @property
@@ -182,8 +191,5 @@ class Sample:
             parts.append(f"{metric} is undefined in {self.undefined} of {total} resamples, which are left out")
         if self.seeds == 1:
             parts.append("one seed: variation between seeds is not covered")
-        if self.units < FEW_UNITS:
-            enough = self.decides(1 - confidence) or np.isnan(self.value)
-            fault = "the interval is likely too narrow" if enough else "too few for an interval"
-            parts.append(f"only {self.units} {drawn}: {fault}")
-        return "; ".join(parts)
+        few = few_units(self.units, drawn, 1 - confidence)
+        return "; ".join([*parts, few] if few else parts)

@@ -20,6 +20,10 @@ app = typer.Typer(
 )
 
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder to write to.")]
+Margin = Annotated[
+    float | None,
+    typer.Option(help="The largest difference that does not matter, in the units of the primary metrics."),
+]
 Text = Annotated[str, typer.Option(help="Column of the texts.")]
 Delimiter = Annotated[str | None, typer.Option(help="Between the cells of a text file, such as ';'.")]
 Encoding = Annotated[str, typer.Option(help="Of a text file, such as 'cp1252'.")]
@@ -167,9 +171,10 @@ def advise(
 def compare(
     experiment: Annotated[Path, typer.Argument(help="Experiment file (YAML).")],
     output: Output = None,
+    margin: Margin = None,
 ):
     """Run an experiment and say where transfer helped; a stopped run goes on."""
-    _run(experiment, output or Path("runs") / experiment.stem)
+    _run(experiment, output or Path("runs") / experiment.stem, margin)
 
 
 @app.command()
@@ -182,12 +187,13 @@ def demo(output: Output = None):
 def report(
     run: Annotated[Path, typer.Argument(help="Folder of a run, old or new.")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder for the report; the run's.")] = None,
+    margin: Margin = None,
 ):
     """Write the report of a run again: report.html and report.md. Nothing is trained."""
     from tf_transfer.comparison import Comparison
     from tf_transfer.report import headline, render
 
-    comparison = Comparison(run)
+    comparison = Comparison(run, margin)
     page = render(comparison, output or run)
     print(headline(comparison))
     for problem in comparison.unusable:
@@ -195,15 +201,18 @@ def report(
     print(f"Report: {page}  Markdown: {page.with_suffix('.md')}")
 
 
-def _run(experiment: Path, output: Path) -> None:
+def _run(experiment: Path, output: Path, margin: float | None = None) -> None:
     from tf_transfer.comparison import compare as run
+    from tf_transfer.statistics import check_margin
 
+    check_margin(margin)
     try:
         with _Progress() as say:
             comparison = run(experiment, output, say=say)
     except KeyboardInterrupt:
         _note(f"\ntf-transfer: stopped. The results so far are in {output}: the same command goes on from there.")
         raise typer.Exit(130) from None
+    comparison.margin = margin
     _print_comparison(comparison)
     folder = comparison.save()
     print(

@@ -23,7 +23,7 @@ from tf_transfer.prepared import Prepared
 from tf_transfer.provenance import identities, options, provenance
 from tf_transfer.run_draws import RunDraws
 from tf_transfer.runs import Cell, Run, all_cells
-from tf_transfer.statistics import Difference
+from tf_transfer.statistics import Difference, check_margin
 from tf_transfer.storage import explained, write_text
 from tf_transfer.tables import save_table
 from tf_transfer.tasks import Task
@@ -74,14 +74,18 @@ class Comparison(ComparisonPlots):
 
     Args:
         run: a `Run`, or the folder of one.
+        margin: the largest difference that does not matter, for `verdicts` and the report; see there.
 
     Attributes:
         variants: ``{label: (strategy, source)}`` of the strategies that were also run without a source; only
             `source_gains` and `difference` speak of them.
         unusable: a sentence for each file of the run that could not be used, and why.
+        lost_cells: how many cells these files leave the run without.
     """
 
-    def __init__(self, run: Run | str | Path):
+    def __init__(self, run: Run | str | Path, margin: float | None = None):
+        check_margin(margin)
+        self.margin = margin
         self.run = run if isinstance(run, Run) else Run(run)
         content = self.run.read()
         common = content["common"]
@@ -93,10 +97,12 @@ class Comparison(ComparisonPlots):
             place = self.run.folder / "run.json"
             raise CheckpointError(f"{place} is damaged: its plan lacks {error}.\nRun the experiment again.") from None
         self._targets, spoilt = usable_targets(self.run, self.targets)
-        self.targets = list(self._targets)
+        planned_targets, self.targets = self.targets, list(self._targets)
+        whole = all_cells(planned_targets, [*self.strategies, *self.variants], self.budgets, self.seeds)
         planned = all_cells(self.targets, [*self.strategies, *self.variants], self.budgets, self.seeds)
         self._cells, missing = usable_cells(self.run, planned, self.tasks, self._targets)
         self.unusable: list[str] = spoilt + missing
+        self.lost_cells = len(whole) - len(self._cells)
         self._draws = RunDraws(
             {cell: scores for cell, (scores, _) in self._cells.items()},
             {name: (truth, groups) for name, (truth, groups, _) in self._targets.items()},
@@ -168,7 +174,8 @@ class Comparison(ComparisonPlots):
         with, not to be found better: their words go by the interval, and their q is their p.
 
         Args:
-            margin: None, or the largest difference that does not matter, in the unit of every primary metric;
+            margin: the largest difference that does not matter, in the unit of every primary metric, or None for
+                the comparison's own (without one there is no such verdict);
                 then ``"equivalent"`` is a verdict too, by two one-sided tests: the 90 % interval lies within
                 ±margin. It comes before the other words and is not corrected.
             correction: ``"fdr"``, or None for words that go by the intervals alone.
@@ -178,6 +185,7 @@ class Comparison(ComparisonPlots):
         """
         if correction is not None:
             check_choice("correction, where it is not None,", correction, ["fdr"])
+        margin = self.margin if margin is None else margin
         if (margin, correction) not in self._verdicts:
             self._verdicts[margin, correction] = verdict_table(self._differences(margin), correction)
         return self._verdicts[margin, correction].copy()
@@ -282,6 +290,8 @@ class Comparison(ComparisonPlots):
     def save(self, folder: str | Path | None = None) -> Path:
         """Writes results.csv, verdicts.json, report.html and report.md, beside the cells.
 
+        In verdicts.json what can never be settled by rows or seeds alone has ``"inf"`` of them.
+
         Args:
             folder: where to; a folder other than the run's gets a copy of the run. None: the run's.
         """
@@ -293,6 +303,8 @@ class Comparison(ComparisonPlots):
                 shutil.copytree(self.run.folder, folder, dirs_exist_ok=True)
         save_table(self.results, folder / "results.csv")
         verdicts = self.verdicts()
+        needed = verdicts[["rows_needed", "seeds_needed"]].astype(object)
+        verdicts[needed.columns] = needed.mask(np.isinf(needed.astype(float)), "inf")  # JSON has no infinity
         write_text(folder / "verdicts.json", verdicts.to_json(orient="records", indent=1, double_precision=15))
         render(self, folder)
         return folder

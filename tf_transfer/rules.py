@@ -123,6 +123,8 @@ def rank(strategies: Mapping[str, Strategy], facts: Facts, seconds: Mapping[str,
         name = family(strategies[label])
         parts = [_words(rule.because, facts)] if name == order[0] else []
         parts = [_words(DOES[name], facts), *parts]
+        if label == labels[0] and name != order[0]:
+            parts.append(f"the first of the strategies by the rule “{rule.name}”, which would start with {order[0]}")
         times = seconds[label] / max(seconds[quickest], 1e-3)
         if times >= 3:
             parts.append(f"{times:.0f} times the work of {quickest}")

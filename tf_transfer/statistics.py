@@ -62,7 +62,7 @@ class Difference(Interval):
         minimum_effect: the true difference that a repetition with other rows and seeds would show with a
             chance of 80 %; see `power`. NaN where nothing varies.
         rows_needed: test rows with which the difference found would be the minimum effect; inf where rows
-            alone cannot settle it, NaN where the verdict is decided.
+            alone cannot settle it.
         seeds_needed: the same of seeds; NaN also with one seed.
         margin: the largest difference that does not matter, in the metric's unit; None when not asked for.
         equivalent: both one-sided tests at ``(1 - confidence)`` reject a difference as large as ``margin``.
@@ -218,8 +218,9 @@ class Draws:
         )  # fmt: skip
         if not sample.decides(alpha) or not sample.row_variance + sample.seed_variance:
             return found
-        found = dataclasses.replace(found, minimum_effect=power.minimum_effect(sample, alpha))
-        return found if found.verdict != "undecided" else self._with_needs(found, sample, alpha)
+        return self._with_needs(
+            dataclasses.replace(found, minimum_effect=power.minimum_effect(sample, alpha)), sample, alpha
+        )
 
     def _with_needs(self, found: Difference, sample: Sample, alpha: float) -> Difference:
         rows = np.ceil(power.units_needed(sample, alpha) * self.rows / self.units)
@@ -280,5 +281,12 @@ def _check(first, second, confidence, margin=None) -> None:
         )
     if not 0 < confidence < 1:
         raise DataError(f"confidence must be between 0 and 1.\nReceived confidence={confidence!r}.")
+    check_margin(margin)
+
+
+def check_margin(margin: float | None) -> None:
+    """Raises:
+    DataError: a margin that is not above 0.
+    """
     if margin is not None and not margin > 0:
         raise DataError(f"margin must be above 0, in the unit of the metric, or None.\nReceived margin={margin!r}.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pandas as pd
 
 from tf_transfer.statistics import Difference, false_discovery_rate
@@ -25,6 +26,7 @@ def verdict_table(differences: list[tuple[dict, Difference]], correction: str | 
 
     Returns:
         The `COLUMNS`. A verdict that the correction takes back is ``"undecided"``, and its note says why.
+        ``rows_needed`` and ``seeds_needed`` are of the undecided alone.
     """
     records = [
         place | dataclasses.asdict(found) | {"verdict": found.verdict, "alpha": 1 - found.confidence}
@@ -40,6 +42,7 @@ def verdict_table(differences: list[tuple[dict, Difference]], correction: str | 
         notes = [_taken_back(note, q, known) for note, q in zip(table.loc[unsure, "note"], table.loc[unsure, "q"])]
         table.loc[unsure, "note"] = pd.Series(notes, index=table.index[unsure], dtype=object)
         table.loc[unsure, "verdict"] = "undecided"
+    table.loc[table["verdict"] != "undecided", ["rows_needed", "seeds_needed"]] = np.nan
     return table[list(COLUMNS)]
 
 

@@ -110,7 +110,7 @@ def test_missing_cells_are_noted_and_a_baseline_without_any_is_said(tmp_path):
     assert np.isnan(row["labels"])
     assert in_words(row) == (
         "tweets, mood: 16 labels with fine_tune cannot be compared with target_only: "
-        "target_only has no defined f1_macro for the same seeds."
+        "no seed has a defined f1_macro of both at every budget."
     )
 
 

@@ -113,5 +113,8 @@ def _harm(budgets: list[int], differences: Sample, confidence: float) -> list[fl
     a, b = between.mean[above[-1] : above[-1] + 2]
     x = np.log2(points[above[-1] : above[-1] + 2])
     crossing = float(2 ** (x[0] + (x[1] - x[0]) * a / (a - b)))
-    low, high = falls_to_zero(points, *between.bounds(confidence))
+    bounds = between.bounds(confidence)
+    if np.isnan(bounds).any():
+        return [hurt_from, crossing, np.nan, np.nan]
+    low, high = falls_to_zero(points, *bounds)
     return [hurt_from, crossing, min(low, crossing), max(high, crossing)]

@@ -68,7 +68,8 @@ def _worth(curves: Curves, strategy: str, budget: int, confidence: float) -> lis
     budgets = curves.budgets(baseline)
     sample = curves.sample([(strategy, budget), *((baseline, b) for b in budgets)])
     if not budgets or sample is None:
-        return [np.nan, np.nan, np.nan, "", confidence, f"{baseline} has no defined {curves.metric} for the same seeds"]
+        reason = f"no seed has a defined {curves.metric} of both at every budget"
+        return [np.nan, np.nan, np.nan, "", confidence, reason]
     labels, censored = _read(budgets, sample.mean[1:], sample.mean[0])
     points, weights = dense(budgets)
     ahead = sample.combined(np.concatenate([np.ones((1, len(points))), -weights]))

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tf_transfer import bootstrap
-from tf_transfer.bootstrap import FEW_UNITS, row_counts
+from tf_transfer.bootstrap import row_counts
 from tf_transfer.metrics import HIGHER_IS_BETTER, resampled_suite
 
 STEPS = 64
@@ -86,8 +86,7 @@ class Curves:
         once = np.ones((1, len(self.y)), np.uint8)
         self._counts = np.concatenate([once, row_counts(len(self.y), groups, resamples)])
         self._units = len(self.y) if groups is None else len(np.unique(groups))
-        few = self._units < FEW_UNITS
-        self._few = f"only {self._units} {'rows' if groups is None else 'groups'}" if few else ""
+        self._few = bootstrap.few_units(self._units, "rows" if groups is None else "groups")
         self._known: dict = {}
 
     def cells(self, strategy: str, budget: int) -> dict[int, np.ndarray]:
@@ -123,7 +122,7 @@ class Curves:
             "one seed: variation between seeds is not covered" if len(seeds) == 1 else "",
             f"without seed {', '.join(missing)}, which some cell lacks" if missing else "",
             f"{self.metric} is undefined in {(~defined).sum()} resamples, which are left out" * (not defined.all()),
-            f"{self._few}: the interval is likely too narrow" if self._few else "",
+            self._few,
         ]
         return "; ".join(filter(None, parts))
 

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.isotonic import isotonic_regression
 
+from tf_transfer.errors import DataError
 from tf_transfer.metrics import HIGHER_IS_BETTER
 from tf_transfer.report.bands import bands_of
 from tf_transfer.report.wording import metric_name
@@ -48,6 +49,8 @@ def learning_curves(comparison) -> Figure:
     Args:
         comparison: `Comparison`.
     """
+    if not comparison.targets:
+        raise DataError("A plot needs a target.\nReceived a run without a usable one: see comparison.unusable.")
     bands, _ = bands_of(comparison)
     columns = min(len(comparison.targets), _COLUMNS)
     lines = -(-len(comparison.targets) // columns)
@@ -123,8 +126,8 @@ def _frame(ax: Axes, comparison, bands: pd.DataFrame, task: str) -> None:
     if len(values):
         spread = np.ptp(values) or abs(values.iloc[0]) or 1.0
         # Bands wider than half the spread of the values are cut off, or they would flatten the lines.
-        low = max(bands["low"].min(), values.min() - spread / 2)
-        high = min(bands["high"].max(), values.max() + spread / 2)
+        low = max(np.fmin(bands["low"].min(), values.min()), values.min() - spread / 2)
+        high = min(np.fmax(bands["high"].max(), values.max()), values.max() + spread / 2)
         ax.set_ylim(low - 0.06 * spread, high + 0.06 * spread)
     budgets = sorted(comparison.budgets)
     ax.set_xscale("log")

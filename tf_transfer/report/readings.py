@@ -130,7 +130,7 @@ def clearest(comparison, target: str, task: str) -> Place | None:
     """The source strategy and budget whose difference is the most half-widths of its interval from 0."""
     found = verdicts(comparison)
     found = found[(found["target"] == target) & (found["task"] == task)]
-    found = found[found["strategy"].isin(comparison.source_strategies)].dropna(subset=["value", "minimum_effect"])
+    found = found[found["strategy"].isin(comparison.source_strategies)].dropna(subset=["value", "low", "high"])
     if found.empty:
         return None
     row = found.iloc[int(np.argmax(clearness(found)))]
@@ -140,7 +140,8 @@ def clearest(comparison, target: str, task: str) -> Place | None:
 def clearness(found: pd.DataFrame) -> np.ndarray:
     """How many half-widths of its interval each difference is from 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.nan_to_num(np.abs(found["value"].to_numpy()) / found["minimum_effect"].to_numpy(), posinf=np.inf)
+        half = (found["high"].to_numpy() - found["low"].to_numpy()) / 2
+        return np.nan_to_num(np.abs(found["value"].to_numpy()) / half, posinf=np.inf)
 
 
 def places(comparison, kinds: tuple[str, ...] = ()) -> list[Place]:

@@ -26,7 +26,7 @@ SECTIONS = (
 
 def build(comparison) -> Report:
     """Everything that a report says of a comparison, in no format yet."""
-    left_out = len(comparison.unusable)
+    left_out = comparison.lost_cells
     cells = f"{left_out} cell{'s' if left_out > 1 else ''}"
     return Report(
         title=comparison.name,
