@@ -287,7 +287,7 @@ def test_every_budget_and_strategy_fits_a_narrow_terminal(run, experiment, tmp_p
 
 
 def test_compare_goes_on_and_says_so_when_stopped(run, experiment, tmp_path, monkeypatch):
-    from tf_transfer.runner import Runner
+    from tf_transfer.experiments.runner import Runner
 
     monkeypatch.chdir(tmp_path)
     path, original, calls = experiment(), Runner._compute, []

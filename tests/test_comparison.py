@@ -20,12 +20,13 @@ from scipy.stats import false_discovery_control, pearsonr
 from sklearn.metrics import f1_score, mean_absolute_error
 
 from tests.experiments import FAST, make_experiment, make_table
-from tf_transfer import model, statistics, strategies
+from tf_transfer import model, strategies
 from tf_transfer.comparison import Comparison, compare
 from tf_transfer.errors import CheckpointError, DataError, TrainingError
+from tf_transfer.experiments.runs import Cell, all_cells
 from tf_transfer.metrics import SCALARS
-from tf_transfer.paired_tests import row_tests
-from tf_transfer.runs import Cell, all_cells
+from tf_transfer.statistics import intervals as statistics
+from tf_transfer.statistics.paired_tests import row_tests
 from tf_transfer.strategies import classical, fine_tune, scratch, target_only
 
 TRAINED = [{"target_only": FAST}, {"fine_tune": FAST}]
@@ -133,7 +134,7 @@ def bits(comparison) -> dict:
 @contextlib.contextmanager
 def computed():
     """The cells that are computed in the block."""
-    from tf_transfer.runner import Runner
+    from tf_transfer.experiments.runner import Runner
 
     cells, original = [], Runner._compute
 

@@ -8,7 +8,7 @@ from sklearn.metrics import accuracy_score
 
 from tests import tiny
 from tf_transfer.episode_evaluation import EpisodeComparison, episode_tables, evaluate_episodes
-from tf_transfer.episodes import EpisodeSampler
+from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.errors import DataError
 from tf_transfer.model import TransferModel
 from tf_transfer.strategies import MAML, LinearProbe, ProtoNet

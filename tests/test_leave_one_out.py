@@ -6,8 +6,8 @@ import pytest
 from tests.experiments import FAST, make_experiment
 from tf_transfer.comparison import Comparison, compare
 from tf_transfer.errors import DataError
-from tf_transfer.experiment import load_experiment
-from tf_transfer.runs import Cell
+from tf_transfer.experiments.experiment import load_experiment
+from tf_transfer.experiments.runs import Cell
 from tf_transfer.strategies import fine_tune
 
 SEVERAL = ["majority", "tfidf", {"plain": {"strategy": "tfidf", "uses_source": False}}, "fine_tune"]

@@ -5,8 +5,8 @@ import pytest
 
 from tests.experiments import make_experiment, make_table
 from tests.test_prepared import prepare
-from tf_transfer.experiment import load_experiment
-from tf_transfer.prepared import draw_support
+from tf_transfer.experiments.experiment import load_experiment
+from tf_transfer.experiments.prepared import draw_support
 from tf_transfer.rare_words import rare_word_shares
 
 

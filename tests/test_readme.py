@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tf_transfer.experiment import load_experiment
+from tf_transfer.experiments.experiment import load_experiment
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

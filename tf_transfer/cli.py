@@ -149,8 +149,8 @@ def advise(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Table for all ranks and facts.")] = None,
 ):
     """Rank an experiment's strategies before training, with a reason and a predicted time for each."""
-    from tf_transfer.advice import summarise
-    from tf_transfer.advisor import advise as ask
+    from tf_transfer.advisor.advice import summarise
+    from tf_transfer.advisor.advise import advise as ask
     from tf_transfer.comparison import Comparison
     from tf_transfer.tables import save_table
 
@@ -203,7 +203,7 @@ def report(
 
 def _run(experiment: Path, output: Path, margin: float | None = None) -> None:
     from tf_transfer.comparison import compare as run
-    from tf_transfer.statistics import check_margin
+    from tf_transfer.statistics.intervals import check_margin
 
     check_margin(margin)
     try:

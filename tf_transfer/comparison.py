@@ -16,19 +16,19 @@ from sklearn.metrics import confusion_matrix
 from tf_transfer import __version__, metrics
 from tf_transfer.comparison_plots import ComparisonPlots
 from tf_transfer.errors import CheckpointError, DataError, check_choice
-from tf_transfer.experiment import Experiment, load_experiment
+from tf_transfer.experiments.experiment import Experiment, load_experiment
+from tf_transfer.experiments.prepared import Prepared
+from tf_transfer.experiments.provenance import identities, options, provenance
+from tf_transfer.experiments.run_draws import RunDraws
+from tf_transfer.experiments.runs import Cell, Run, all_cells
+from tf_transfer.experiments.usable import usable_cells, usable_targets
 from tf_transfer.metrics import SCALARS
-from tf_transfer.paired_tests import row_tests
-from tf_transfer.prepared import Prepared
-from tf_transfer.provenance import identities, options, provenance
-from tf_transfer.run_draws import RunDraws
-from tf_transfer.runs import Cell, Run, all_cells
-from tf_transfer.statistics import Difference, check_margin
+from tf_transfer.statistics.intervals import Difference, check_margin
+from tf_transfer.statistics.paired_tests import row_tests
+from tf_transfer.statistics.verdicts import verdict_table
 from tf_transfer.storage import explained, write_text
 from tf_transfer.tables import save_table
 from tf_transfer.tasks import Task
-from tf_transfer.usable import usable_cells, usable_targets
-from tf_transfer.verdicts import verdict_table
 
 
 def compare(
@@ -54,7 +54,7 @@ def compare(
     experiment = load_experiment(experiment)
     data = Prepared.load(experiment)
     run = Run(output if output is not None else Path(tempfile.mkdtemp(prefix="tf_transfer-run-")))
-    from tf_transfer.runner import Runner  # TensorFlow from here on
+    from tf_transfer.experiments.runner import Runner  # TensorFlow from here on
 
     runner = Runner(experiment, data.tasks)
     run.start(

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from tf_transfer.backend import keras, tf, transformers
-from tf_transfer.episode_tensors import EpisodeTensors
-from tf_transfer.episodes import Episode, EpisodeSampler
+from tf_transfer.episodes.sampler import Episode, EpisodeSampler
+from tf_transfer.episodes.tensors import EpisodeTensors
 from tf_transfer.errors import DataError
 from tf_transfer.meta_learner import MetaLearner
 from tf_transfer.model import TransferModel

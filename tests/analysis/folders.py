@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from tf_transfer.comparison import Comparison
+from tf_transfer.experiments.runs import Cell, Run
 from tf_transfer.metrics import PRIMARY
-from tf_transfer.runs import Cell, Run
 
 KINDS = {"mood": "classification", "themes": "multilabel", "stars": "regression"}
 CLASSES = {"mood": ("glad", "sad"), "themes": ("price", "taste", "wait"), "stars": ()}

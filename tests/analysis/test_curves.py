@@ -5,7 +5,7 @@ import pytest
 
 from tests.analysis.folders import make_comparison, noisy, right_in
 from tf_transfer.analysis.curves import harm_in_words
-from tf_transfer.statistics import bootstrap_interval
+from tf_transfer.statistics.intervals import bootstrap_interval
 
 RNG = np.random.default_rng(3)
 Y = RNG.integers(0, 2, 200)

@@ -5,7 +5,7 @@ import pytest
 
 from tests.analysis.folders import make_comparison, noisy
 from tf_transfer.analysis.sampling import Curves, dense, falls_to_zero
-from tf_transfer.statistics import paired_difference
+from tf_transfer.statistics.intervals import paired_difference
 
 RNG = np.random.default_rng(7)
 Y = RNG.integers(0, 2, 90)

@@ -9,7 +9,7 @@ from scipy.stats import false_discovery_control
 from tests.analysis.folders import make_comparison, make_table, noisy, probabilities, write_run
 from tf_transfer.comparison import Comparison
 from tf_transfer.errors import CheckpointError, DataError
-from tf_transfer.statistics import paired_difference
+from tf_transfer.statistics.intervals import paired_difference
 
 RNG = np.random.default_rng(13)
 ROWS = 240

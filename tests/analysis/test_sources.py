@@ -6,7 +6,7 @@ import pytest
 from tests.analysis.folders import make_comparison, noisy
 from tf_transfer.errors import DataError
 from tf_transfer.report import headline
-from tf_transfer.statistics import paired_difference
+from tf_transfer.statistics.intervals import paired_difference
 
 RNG = np.random.default_rng(19)
 Y = RNG.integers(0, 2, 150)

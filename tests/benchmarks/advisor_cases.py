@@ -92,7 +92,7 @@ DEVELOPMENT = [
         text_pair="text_pair",
     ),
 ]
-"""What the rules of `tf_transfer.advisor` were written from."""
+"""What the rules of `tf_transfer.advisor.advise` were written from."""
 
 HELD_OUT = [
     experiment(

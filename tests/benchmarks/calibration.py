@@ -30,9 +30,9 @@ from scipy import optimize, stats  # noqa: E402
 from scipy.special import ndtri  # noqa: E402
 
 from tests.benchmarks.reporting import Report  # noqa: E402
-from tf_transfer.bootstrap import row_counts  # noqa: E402
 from tf_transfer.metrics import HIGHER_IS_BETTER, resampled_suite  # noqa: E402
-from tf_transfer.statistics import paired_difference  # noqa: E402
+from tf_transfer.statistics.bootstrap import row_counts  # noqa: E402
+from tf_transfer.statistics.intervals import paired_difference  # noqa: E402
 
 EXPERIMENTS = 2500
 PROCESSES = 2

@@ -69,7 +69,7 @@ def main() -> int:
 
 def splits() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Meta-training, meta-validation and meta-test rows, of 6, 2 and 2 domains."""
-    from tf_transfer.class_splits import split_classes
+    from tf_transfer.episodes.class_splits import split_classes
     from tf_transfer.readers import read_dataset
 
     table = read_dataset("clinc150")
@@ -126,7 +126,7 @@ class Setting:
     """Samplers of the three splits, and a model for each strategy, of one encoder, way and shot."""
 
     def __init__(self, encoder: str, name: str):
-        from tf_transfer.episodes import EpisodeSampler
+        from tf_transfer.episodes.sampler import EpisodeSampler
         from tf_transfer.tasks import Task
 
         self.encoder, (way, shot) = encoder, SETTINGS[name]

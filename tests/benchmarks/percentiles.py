@@ -15,7 +15,7 @@ from scipy import stats
 from scipy.special import ndtr, ndtri
 
 from tests.benchmarks.reporting import Report
-from tf_transfer.bootstrap import Sample, row_counts
+from tf_transfer.statistics.bootstrap import Sample, row_counts
 
 DRAWS = {
     "heavy tails": lambda rng, rows: rng.standard_t(3, rows),

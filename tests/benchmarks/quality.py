@@ -18,8 +18,8 @@ from sklearn.linear_model import RidgeCV
 
 from tests.benchmarks.reporting import Report
 from tf_transfer.comparison import Comparison, compare
-from tf_transfer.experiment import load_experiment
-from tf_transfer.prepared import Prepared, draw_support
+from tf_transfer.experiments.experiment import load_experiment
+from tf_transfer.experiments.prepared import Prepared, draw_support
 
 RIDGE_ROWS = 1500
 """Rows of each source that the frozen ridge is trained on."""

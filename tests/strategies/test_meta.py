@@ -12,8 +12,8 @@ from sklearn.neighbors import NearestCentroid
 from tests import tiny
 from tf_transfer.backend import tf
 from tf_transfer.checkpoints import load_state, save_state
-from tf_transfer.episode_tensors import EpisodeTensors
-from tf_transfer.episodes import EpisodeSampler
+from tf_transfer.episodes.sampler import EpisodeSampler
+from tf_transfer.episodes.tensors import EpisodeTensors
 from tf_transfer.errors import DataError, TrainingError
 from tf_transfer.gradient_check import gradcheck
 from tf_transfer.meta_learner import BatchLoss, kept_bytes

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tf_transfer.analysis.sampling import Curves, Sample, dense, each_curves, falls_to_zero, span_in_words
-from tf_transfer.statistics import bootstrap_interval
+from tf_transfer.statistics.intervals import bootstrap_interval
 
 CURVES = ["target", "task", "metric", "strategy", "budget", "value", "low", "high", "note"]
 GAINS = [

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tf_transfer import bootstrap
-from tf_transfer.bootstrap import row_counts
 from tf_transfer.metrics import HIGHER_IS_BETTER, resampled_suite
+from tf_transfer.statistics import bootstrap
+from tf_transfer.statistics.bootstrap import row_counts
 
 STEPS = 64
 """Points between two measured budgets at which curves are compared: 2 % more labels each where a budget is

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from tf_transfer.backend import tf
-from tf_transfer.episode_tensors import table_batch
+from tf_transfer.episodes.tensors import table_batch
 from tf_transfer.errors import TrainingError, check_whole
 from tf_transfer.meta_learner import Adapter, first_not_finite
 from tf_transfer.strategies.meta import MetaStrategy

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from tf_transfer.backend import keras, tf
-from tf_transfer.class_splits import check_class_disjoint
-from tf_transfer.episode_tensors import EpisodeTensors, only_classification
-from tf_transfer.episodes import EpisodeSampler
+from tf_transfer.episodes.class_splits import check_class_disjoint
+from tf_transfer.episodes.sampler import EpisodeSampler
+from tf_transfer.episodes.tensors import EpisodeTensors, only_classification
 from tf_transfer.errors import DataError, TrainingError, check_choice, check_whole, listed
 from tf_transfer.meta_learner import MetaLearner, first_not_finite, kept_bytes, machine_bytes, weight_count
 from tf_transfer.strategies.base import Strategy, source_tables

@@ -10,7 +10,7 @@ import dataclasses
 from typing import ClassVar
 
 from tf_transfer.backend import tf
-from tf_transfer.episode_tensors import only_classification
+from tf_transfer.episodes.tensors import only_classification
 from tf_transfer.functional import fast_weights
 from tf_transfer.inner_loop import InnerLoop, meta_gradient
 from tf_transfer.meta_learner import BatchLoss, in_parts, inner_variables

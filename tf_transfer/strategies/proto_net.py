@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from tf_transfer.backend import tf
-from tf_transfer.episode_tensors import only_classification
+from tf_transfer.episodes.tensors import only_classification
 from tf_transfer.functional import fast_weights
 from tf_transfer.strategies.meta import MetaStrategy
 

@@ -1,0 +1,195 @@
+"""Advice on a tiny real experiment: what it reads, what it says, and how it fared."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.experiments import make_experiment
+from tf_transfer import model
+from tf_transfer.advisor import cost, facts
+from tf_transfer.advisor.advice import summarise
+from tf_transfer.advisor.advise import advise
+from tf_transfer.comparison import compare
+from tf_transfer.errors import DataError
+
+STRATEGIES = ["majority", "tfidf", {"words_alone": {"strategy": "tfidf", "uses_source": False}}, "linear_probe"]
+LABELS = ["majority", "tfidf", "words_alone", "linear_probe"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def known_costs():
+    """Measuring is the part of test_cost.py; here a source training takes 7 s, a target's a second for each label."""
+    with pytest.MonkeyPatch.context() as patch:
+        known = lambda self, strategy, target, support: cost.Cost(7.0 * strategy.uses_source, float(len(support)), 3.0)  # noqa: E731
+        patch.setattr(cost.CostMeter, "cost", known)
+        yield
+
+
+@pytest.fixture(scope="module")
+def content(encoder_folder):
+    return make_experiment(encoder={"name": str(encoder_folder), "max_length": 16}, strategies=STRATEGIES)
+
+
+@pytest.fixture(scope="module")
+def advice(content):
+    return advise(content)
+
+
+@pytest.fixture(scope="module")
+def comparison(content, tmp_path_factory):
+    return compare(content, tmp_path_factory.mktemp("runs") / "advised")
+
+
+# -- what it says ---------------------------------------------------------------------------------------
+
+
+def test_every_strategy_is_ranked_everywhere(advice, content):
+    places = advice.rows.groupby(["target", "task", "budget"])
+    assert len(places) == 2 * 2 * 2 == len(advice.facts)
+    for (_, _, budget), rows in places:
+        assert list(rows["rank"]) == [1, 2, 3, 4]
+        assert sorted(rows["strategy"]) == sorted(LABELS)
+        assert rows["strategy"].iloc[-1] == "majority"
+        assert rows["target_seconds"].eq(budget).all()
+    with_source = advice.rows["strategy"].isin(["tfidf", "linear_probe"])
+    assert advice.rows["source_seconds"].eq(7.0 * with_source).all()
+    # Two seeds of: 7 s for each of two sources, and on both targets 6 + 12 labels; 3 s once for each strategy.
+    assert advice.run_seconds == 2 * (2 * 7 + 4 * 2 * 18) + 4 * 3
+    assert advice.first("tweets", "stars", 6) == advice.rows["strategy"].iloc[0]
+    frame = advice.to_frame()
+    assert len(frame) == len(advice.rows) and frame["source_rows"].eq(24).all() and frame["overlap"].eq(1).all()
+
+
+def test_an_unknown_place_is_refused(advice):
+    with pytest.raises(DataError, match="target='twets'"):
+        advice.first("twets", "stars", 6)
+
+
+def test_it_prints_as_text_and_in_a_notebook(advice):
+    text, page = str(advice), advice._repr_html_()
+    assert "tweets, stars, 6 labels" in text and "24 source rows (4 a label) with the same labels" in text
+    assert text.index("1. ") < text.index("2. ") and "Training of the whole experiment" in text
+    assert max(map(len, text.splitlines())) <= 130
+    assert page.count("<tr") == 1 + len(advice.rows)
+    spoilt = dataclasses.replace(advice, rows=advice.rows.assign(strategy="<b>x</b>"))
+    assert "<b>" not in spoilt._repr_html_()
+
+
+# -- what it reads --------------------------------------------------------------------------------------
+
+
+def test_test_labels_change_nothing(advice, content):
+    scrambled = {}
+    for name, target in content["targets"].items():
+        test = target["test"].copy()
+        draws = np.random.default_rng(0)
+        for column in ("stars", "mood"):
+            test[column] = draws.permutation(test[column])
+        assert not test.equals(target["test"])
+        scrambled[name] = target | {"test": test}
+    other = advise(content | {"targets": scrambled})
+    assert other.facts == advice.facts
+    pd.testing.assert_frame_equal(other.rows, advice.rows)
+
+
+def test_only_training_rows_reach_the_encoder_and_only_the_budgets_labels_the_facts(content, monkeypatch):
+    seen, encoded, original = set(), [], model.TransferModel.tokenise
+    monkeypatch.setattr(
+        model.TransferModel, "tokenise", lambda self, table: (seen.update(table["text"]), original(self, table))[1]
+    )
+    gather = facts.gather_facts
+    watched = lambda *args: encoded.append(args[4]) or gather(*args)  # noqa: E731
+    monkeypatch.setattr("tf_transfer.advisor.advise.gather_facts", watched)
+    advise(content)
+    tests = {text for target in content["targets"].values() for text in target["test"]["text"]}
+    assert seen and not seen & tests
+    assert {key: len(table) for key, table in encoded[0].items()} == {
+        (name, budget): budget for name in content["targets"] for budget in content["budgets"]
+    }
+
+
+# -- how it fared ---------------------------------------------------------------------------------------
+
+
+def test_fared_is_the_advised_against_the_best(advice, comparison):
+    fared = advice.fared(comparison)
+    assert len(fared) == 8
+    summary = comparison.summary().set_index(["target", "task", "budget"])
+    for row in fared.itertuples():
+        means = summary.loc[(row.target, row.task, row.budget), list(comparison.strategies)].astype(float)
+        assert row.best_value == pytest.approx(means.max()) == means[row.best]
+        assert row.advised == advice.first(row.target, row.task, row.budget)
+        assert row.behind == pytest.approx(means.max() - means[row.advised])
+        assert row.as_good == (row.advised == row.best or row.low <= 0)
+        cells = comparison.run.folder / "cells" / row.target / row.advised
+        seconds = [
+            json.loads(bytes(np.load(cells / f"budget-{row.budget}-seed-{seed}.npz")["meta"])) for seed in (0, 1)
+        ]
+        actual = np.median([s["source_seconds"] + s["target_seconds"] for s in seconds])
+        assert row.actual_seconds == pytest.approx(actual)
+        assert row.ratio == pytest.approx(row.predicted_seconds / actual)
+
+
+def test_fared_finds_bad_advice(advice, comparison):
+    rows = advice.rows.copy()
+    rows["strategy"] = rows["rank"].map(dict(enumerate(LABELS, start=1)))
+    bad = dataclasses.replace(advice, rows=rows).fared(comparison).query("task == 'mood'")
+    assert (bad["advised"] == "majority").all() and (bad["behind"] > 0).all()
+    assert not bad["as_good"].all()
+    assert f"in {bad['as_good'].sum()} of 4 places" in summarise(bad)
+    assert "no usable cells" in summarise(bad.head(0))
+
+
+def test_a_run_of_another_experiment_is_refused(advice, content, tmp_path):
+    small = {"strategies": ["majority", "tfidf"], "seeds": 1, "tasks": ["mood"]}
+    other = compare(content | small, tmp_path / "other")
+    with pytest.raises(DataError, match="these differ: tasks, strategy words_alone, strategy linear_probe") as refused:
+        advice.fared(other)
+    assert str(tmp_path / "other") in str(refused.value)
+
+
+# -- bad input ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("changes", "expected"), [
+    ({"sources": {}, "strategies": ["target_only", "majority"]}, "Received an experiment without sources"),
+    ({"strategies": ["majority"]}, "Received 'majority' alone"),
+    ({"budgets": [99]}, "Received a budget of 99"),
+])  # fmt: skip
+def test_refusals(content, changes, expected):
+    with pytest.raises(DataError, match=expected):
+        advise(content | changes)
+
+
+def test_the_command(encoder_folder, tmp_path, monkeypatch, capsys):
+    import yaml
+
+    from tf_transfer import cli
+
+    content = make_experiment(encoder={"name": str(encoder_folder), "max_length": 16}, seeds=1)
+    del content["targets"]["letters"]
+    tables = content["sources"] | content["targets"].pop("tweets")
+    for name, table in tables.items():
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+    content |= {"sources": {"films": "films.csv"}, "targets": {"tweets": {"train": "train.csv", "test": "test.csv"}}}
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(content))
+    command = ["tf-transfer", "advise", str(tmp_path / "small.yaml")]
+
+    def run(*more):
+        monkeypatch.setattr("sys.argv", [*command, *map(str, more)])
+        try:
+            cli.main()
+        except SystemExit as done:
+            return done.code or 0, *capsys.readouterr()
+        return 0, *capsys.readouterr()
+
+    code, _, err = run("--run", tmp_path / "gone")
+    assert code == 2 and "gone must be the folder of a run" in err
+    compare(str(tmp_path / "small.yaml"), tmp_path / "run")
+    code, out, _ = run("--run", tmp_path / "run", "-o", tmp_path / "ranks.csv")
+    assert code == 0
+    assert "tweets, mood, 12 labels" in out and f"How it fared in {tmp_path / 'run'}: The advised" in out
+    assert len(pd.read_csv(tmp_path / "ranks.csv")) == 2 * 2 * 2

@@ -1,0 +1,58 @@
+"""The correction of a run's verdicts, by hand."""
+
+import numpy as np
+import pytest
+
+from tf_transfer.statistics.intervals import Difference
+from tf_transfer.statistics.verdicts import COLUMNS, verdict_table
+
+
+def row(p, transfer=True, sign=1, note=""):
+    """A place and its difference, whose interval excludes 0 where p is below .05."""
+    low, high = (0.01, 0.03) if p < 0.05 else (-0.01, 0.03)
+    ends = (low, high) if sign > 0 else (-high, -low)
+    place = {"target": "t", "task": "a", "budget": 4, "strategy": "s", "transfer": transfer}
+    return place, Difference(0.02 * sign, *ends, 0.95, "f1_macro", 100, 3, note, p)
+
+
+def test_words_of_the_family_go_by_q():
+    """Of p .01, .02, .04, .9 the q are .04, .04, .0533 and .9: the third is taken back."""
+    table = verdict_table([row(0.01), row(0.04), row(0.02, sign=-1), row(0.9)])
+    np.testing.assert_allclose(table["q"], [0.04, 0.04 * 4 / 3, 0.04, 0.9])
+    assert list(table["verdict"]) == ["helped", "undecided", "hurt", "undecided"]
+    assert list(table["note"] != "") == [False, True, False, False]
+    assert "excludes 0, but among 4 comparisons" in table["note"][1] and "q = 0.05" in table["note"][1]
+    assert list(table.columns) == list(COLUMNS)
+
+
+def test_other_strategies_and_a_family_of_one_are_left_as_they_are():
+    table = verdict_table([row(0.04), row(0.04, transfer=False), row(0.03, transfer=False), row(0.9, transfer=False)])
+    assert list(table["q"]) == list(table["p"])
+    assert list(table["verdict"]) == ["helped", "helped", "helped", "undecided"]
+
+
+def test_without_a_correction_words_go_by_the_intervals():
+    table = verdict_table([row(0.04), row(0.9), row(0.8)], correction=None)
+    assert list(table["verdict"]) == ["helped", "undecided", "undecided"] and list(table["q"]) == [0.04, 0.9, 0.8]
+
+
+def test_undefined_differences_are_no_members_and_notes_are_kept():
+    table = verdict_table([row(np.nan), row(0.04, note="one seed"), row(0.9)])
+    assert np.isnan(table["q"][0]) and table["q"][1] == pytest.approx(0.08)
+    assert table["note"][1].startswith("one seed; the interval excludes 0, but among 2 comparisons")
+
+
+def test_equivalence_stays():
+    place, found = row(0.04)
+    equivalent = Difference(0.02, 0.01, 0.03, 0.95, "f1_macro", 100, 3, "", 0.04, margin=0.1, equivalent=True)
+    assert verdict_table([(place, equivalent), (place, found), row(0.9)])["verdict"][0] == "equivalent"
+
+
+def test_a_true_effect_among_fifty_comparisons_is_found():
+    """p is resolved below .05 / 50."""
+    table = verdict_table([row(2e-4), *[row(0.5 + i / 100) for i in range(49)]])
+    assert table["verdict"][0] == "helped" and (table["verdict"][1:] == "undecided").all()
+
+
+def test_no_differences_make_an_empty_table():
+    assert list(verdict_table([]).columns) == list(COLUMNS)

@@ -1,0 +1,155 @@
+"""The advisor's rules: in which order to try the strategies, from facts that are known before training.
+
+The first rule whose condition holds decides. Each was written from the cases of `DEVELOPMENT` in
+tests/benchmarks/advisor_cases.py that ``source`` names (BERT-tiny, three seeds), and tried on others by
+`python -m tests.benchmarks.advisor`. They speak of small encoders: that is what they were written from. No rule reads
+the domain distance: among those cases it was large (1.4 to 1.9 of 2) whether the source helped or not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+from tf_transfer.advisor.facts import Facts
+from tf_transfer.strategies import (
+    FineTune,
+    LinearProbe,
+    Majority,
+    MultiTask,
+    Scratch,
+    Strategy,
+    TargetOnly,
+    TfIdf,
+)
+
+JOINT, SEQUENTIAL, TARGET, ANCHORED, PROBE, WORDS, EPISODES, CONTROL = FAMILIES = (
+    "joint training", "sequential training", "training on the target", "a probe with source", "a probe on the target",
+    "word counts", "learning from episodes", "a control",
+)  # fmt: skip
+
+
+def family(strategy: Strategy) -> str:
+    """The one of `FAMILIES` that a strategy belongs to, with its arguments."""
+    if isinstance(strategy, LinearProbe):
+        return ANCHORED if strategy.uses_source else PROBE
+    kinds = {Scratch: CONTROL, Majority: CONTROL, TargetOnly: TARGET, MultiTask: JOINT, FineTune: SEQUENTIAL}
+    kinds |= {TfIdf: WORDS}
+    return next((name for kind, name in kinds.items() if isinstance(strategy, kind)), EPISODES)
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """An order of families and when it holds.
+
+    Args:
+        name: in a few words.
+        holds: whether it holds for facts.
+        order: families, best first; those that are not named come after, as `FAMILIES` has them.
+        because: why the first is first; a format of the facts' fields.
+        source: the benchmark cases behind it.
+    """
+
+    name: str
+    holds: Callable[[Facts], bool]
+    order: tuple[str, ...]
+    because: str
+    source: str
+
+
+RULES = (
+    Rule(
+        "another question",
+        lambda f: f.overlap < 0.5,
+        (TARGET, PROBE, ANCHORED, WORDS, SEQUENTIAL, JOINT),
+        "the source answers another question ({overlap:.0%} of the labels are known to it), and training on it first "
+        "leads the encoder astray",
+        "polarity to questions, intents of other domains, similarity to entailment (9 cases of 9)",
+    ),
+    Rule(
+        "texts are cut",
+        lambda f: f.cut > 1 / 3,
+        (WORDS, ANCHORED, JOINT, SEQUENTIAL, TARGET, PROBE),
+        "{cut:.0%} of the target's tokens lie beyond the encoder's max_length, and only word counts read them",
+        "reviews of media, a few reviews (9 of 9)",
+    ),
+    Rule(
+        "words suffice",
+        lambda f: f.words > f.probe + 0.05,
+        (WORDS, ANCHORED, JOINT, SEQUENTIAL, TARGET, PROBE),
+        "on the source's own rows word counts score {words:.2f}, the encoder's frozen features {probe:.2f}",
+        "reviews of media, whose texts are cut too (6 of 6)",
+    ),
+    Rule(
+        "little source data",
+        lambda f: f.source_rows < 500,
+        (TARGET, ANCHORED, WORDS, PROBE, SEQUENTIAL, JOINT),
+        "{source_rows:,} source rows are too few to train an encoder on",
+        "a few reviews, leaving tfidf out (2 of 3, the third by .01)",
+    ),
+    Rule(
+        "labels enough",
+        lambda f: f.rows_a_label < 10 and f.gain < 0,
+        (TARGET, JOINT, SEQUENTIAL, ANCHORED, PROBE, WORDS),
+        "the {budget} labels by themselves explain more than the source's heads do ({target_evidence:.3f} against "
+        "{source_evidence:.3f} nats a label)",
+        "ratings of films and shops (tweets at 256 labels, by .002): 1 case",
+    ),
+    Rule(
+        "related source",
+        lambda f: True,
+        (JOINT, SEQUENTIAL, ANCHORED, WORDS, TARGET, PROBE),
+        "the source answers the same question with {rows_a_label:.0f} rows for each of the target's labels, in other "
+        "texts (domain distance {distance:.1f} of 2)",
+        "ratings of films and shops (tweets at 16 and 64 labels, nyt): 5 of 5",
+    ),
+)
+"""From the top: the first that holds decides."""
+
+
+def rank(strategies: Mapping[str, Strategy], facts: Facts, seconds: Mapping[str, float]) -> list[tuple[str, str, str]]:
+    """``(label, rule, reason)`` of every strategy, the one to try first at the front.
+
+    Args:
+        strategies: ``{label: strategy}``; of one family, in the order given.
+        facts: of the place.
+        seconds: ``{label: predicted seconds}`` of one source and target training.
+    """
+    rule = decide(facts)
+    order = [*rule.order, *(name for name in FAMILIES if name not in rule.order)]
+    labels = sorted(strategies, key=lambda label: order.index(family(strategies[label])))
+    quickest, found = min(seconds, key=seconds.get), []
+    for label in labels:
+        name = family(strategies[label])
+        parts = [_words(rule.because, facts)] if name == order[0] else []
+        parts = [_words(DOES[name], facts), *parts]
+        if label == labels[0] and name != order[0]:
+            parts.append(f"the first of the strategies by the rule “{rule.name}”, which would start with {order[0]}")
+        times = seconds[label] / max(seconds[quickest], 1e-3)
+        if times >= 3:
+            parts.append(f"{times:.0f} times the work of {quickest}")
+        found.append((label, rule.name, "; ".join(parts)))
+    return found
+
+
+def decide(facts: Facts) -> Rule:
+    """The first rule that holds; the last one always does."""
+    return next(rule for rule in RULES if rule.holds(facts))
+
+
+def _words(template: str, facts: Facts) -> str:
+    fields = dataclasses.asdict(facts) | {"gain": facts.gain, "rows_a_label": facts.rows_a_label}
+    return template.format(**fields)
+
+
+DOES = {
+    JOINT: "learns from all {source_rows:,} source rows mixed, then from the {budget} labels",
+    SEQUENTIAL: "learns from one source after the other, then from the {budget} labels",
+    TARGET: "trains the encoder on the {budget} labels alone",
+    ANCHORED: "solves heads on frozen features, drawn towards the source's",
+    PROBE: "solves heads on frozen features of the {budget} labels alone",
+    WORDS: "counts words of source and target",
+    EPISODES: "learns from small tasks drawn from the source; no case behind these rules measured it",
+    CONTROL: "shows what the others must beat",
+}
+"""What each family does, for the reason of its rank."""

@@ -1,0 +1,1 @@
+"""Small tasks for meta-learning: drawn from labels, kept apart, frozen to files, as tensors."""

@@ -1,0 +1,119 @@
+"""Class-disjoint splits: no class of meta-training is in validation or test, and the code that checks it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from tf_transfer.episodes.sampler import EpisodeSampler, read_domains, resolve_task
+from tf_transfer.errors import DataError, check_whole, is_whole, listed
+from tf_transfer.tasks import Task
+
+
+def split_classes(
+    table: pd.DataFrame,
+    task: Task | str,
+    *,
+    validation: int | float,
+    test: int | float,
+    seed: int = 0,
+    by: str | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Deal out a table's classes at random to meta-training, meta-validation and meta-test.
+
+    Args:
+        task: a classification, or the column of its labels; rows without a label are left out.
+        validation: number of classes, or their share in (0, 1), rounded up.
+        test: likewise.
+        seed: the same seed gives the same split.
+        by: column of groups of classes, each of which goes to one split as a whole;
+            ``validation`` and ``test`` then count groups.
+
+    Returns:
+        train, validation, test: rows in the table's order, each with a new index from 0. No
+        class is in two of them.
+
+    Raises:
+        DataError: no class would be left for a split, a class is in two groups, or a labelled
+            row has no group.
+    """
+    task = resolve_task(table, task, ("classification",))
+    y, present = task.encode(table)
+    units = y.astype(np.int64) if by is None else _group_classes(table, task, y, present, by)
+    check_whole("`seed`", seed, 0)
+    dealt = np.random.default_rng(seed).permutation(np.unique(units[present]))
+    sizes = [_read_share(n, v, len(dealt)) for n, v in (("validation", validation), ("test", test))]
+    if sum(sizes) >= len(dealt):
+        what = "classes" if by is None else f"groups of column {by!r}"
+        raise DataError(
+            f"`validation` + `test` must leave {what} for training.\n"
+            f"Received validation={validation!r}, test={test!r}, together {sum(sizes)} of {len(dealt)} {what}.\n"
+            f"Lower them to at most {len(dealt) - 1} together."
+        )
+    held = dealt[: sizes[0]], dealt[sizes[0] : sum(sizes)]
+    chosen = [present & np.isin(units, part) for part in (dealt[sum(sizes) :], *held)]
+    return tuple(table[rows].reset_index(drop=True) for rows in chosen)
+
+
+def check_class_disjoint(splits: Mapping[str, pd.DataFrame | EpisodeSampler], task: Task | str | None = None) -> None:
+    """Checks that no class is in two splits.
+
+    Args:
+        splits: by name, samplers (the classes that they draw) or tables (the classes that they hold).
+        task: of the tables; samplers bring their own.
+
+    Raises:
+        DataError: two splits share a class; the message names both and the classes.
+    """
+    tables = {name: split for name, split in splits.items() if not isinstance(split, EpisodeSampler)}
+    classes = {name: split.classes for name, split in splits.items() if name not in tables}
+    if tables:
+        if task is None:
+            raise DataError(f"Tables need a task to tell their classes.\nReceived task=None with {listed(tables)}.")
+        task = resolve_task(pd.concat(list(tables.values()), ignore_index=True), task, ("classification",))
+    for name, table in tables.items():
+        y, present = task.encode(table, f"the table {name!r}")
+        classes[name] = [task.classes[i] for i in np.unique(y[present])]
+    for a, b in itertools.combinations(splits, 2):
+        in_b = set(map(str, classes[b]))
+        shared = [c for c in classes[a] if str(c) in in_b]
+        if shared:
+            raise DataError(
+                f"Splits {a!r} and {b!r} must have no class in common.\n"
+                f"Received {len(shared)} in both: {listed(shared)}.\n"
+                "Deal the classes out with split_classes(), or drop these rows from one of them."
+            )
+
+
+def _group_classes(table: pd.DataFrame, task: Task, y: np.ndarray, present: np.ndarray, by: str) -> np.ndarray:
+    numbers, names = read_domains(table, by)
+    alone = np.flatnonzero(present & (numbers < 0))
+    if len(alone):
+        raise DataError(
+            f"Every labelled row must have a group in column {by!r}.\n"
+            f"Received {len(alone)} rows without, first row {alone[0]}.\nFill the group in, or drop these rows."
+        )
+    pairs = np.unique(np.stack([y[present], numbers[present]], 1), axis=0)
+    twice = np.flatnonzero(pairs[1:, 0] == pairs[:-1, 0])
+    if len(twice):
+        label, first = pairs[twice[0]]
+        raise DataError(
+            f"Every class must be in one group of column {by!r}.\n"
+            f"Received class {task.classes[label]!r} in {names[first]!r} and {names[pairs[twice[0] + 1, 1]]!r}.\n"
+            "Mend the groups, or split without by."
+        )
+    return numbers
+
+
+def _read_share(name: str, value, count: int) -> int:
+    if is_whole(value) and value >= 1:
+        return int(value)
+    if isinstance(value, float) and 0 < value < 1:
+        return int(np.ceil(count * value - 1e-9))
+    raise DataError(
+        f"`{name}` must be a number of at least 1, or a share in (0, 1).\nReceived {name}={value!r}.\n"
+        f"Give for instance {name}=0.2."
+    )

@@ -1,0 +1,170 @@
+"""Episodes frozen to a file, so that every strategy, machine and version is tested on the same ones."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tf_transfer import storage
+from tf_transfer.episodes.sampler import Episode, EpisodeSampler, read_domains
+from tf_transfer.errors import DataError, check_columns, listed
+from tf_transfer.tasks import Task
+
+FORMAT = 1
+"""Version of the layout of the files that `freeze_episodes` writes."""
+
+
+def freeze_episodes(sampler: EpisodeSampler, count: int, path: str | os.PathLike, start: int = 0) -> None:
+    """Writes episodes ``start`` to ``start + count - 1`` of a sampler as JSON, with hashes of file and labels.
+
+    NumPy may draw other rows from the same seed in a later version; a frozen episode stays as it is.
+
+    Args:
+        path: file; compressed when it ends in ``.gz``. An existing file is replaced in one step.
+
+    Raises:
+        DataError: ``count`` or ``start`` out of range, or a class or domain that is neither text,
+            number nor bool.
+        CheckpointError: the file cannot be written. Nothing is half-written.
+    """
+    episodes = sampler.sample(count, start)
+    content = {
+        "format": FORMAT,
+        "sampler": {
+            name: getattr(sampler, name)
+            for name in ("way", "shot", "num_query", "seed", "domain", "balanced", "drop_small")
+        },
+        "task": _describe(sampler.task),
+        "table": _fingerprint(sampler.table, sampler.task, sampler.domain),
+        "episodes": [_to_json(episode) for episode in episodes],
+    }
+    _check_names([*(sampler.task.classes if sampler.task else ()), *sampler.domains])
+    document = _text(content | {"sha256": _digest(content)}).encode()
+    if str(path).endswith(".gz"):
+        document = gzip.compress(document, mtime=0)  # the same episodes give the same bytes
+    with storage.whole_file(path) as staging:
+        staging.write_bytes(document)
+
+
+def load_episodes(path: str | os.PathLike, table: pd.DataFrame) -> list[Episode]:
+    """The episodes that `freeze_episodes` wrote.
+
+    Args:
+        table: the rows that they were drawn from. Its labels and domains are checked, and for
+            episodes of rows with any labels (``task=None``) its number of rows.
+
+    Raises:
+        DataError: the file is missing or damaged, or the episodes are of another table.
+    """
+    content = _read(Path(path))
+    described, domain = content["task"], content["sampler"]["domain"]
+    task = described and Task(**described)
+    columns = [column for column in (task and task.label, domain) if column is not None]
+    check_columns(table, columns, f"the table of the episodes in {str(path)!r}")
+    frozen = content["table"]
+    if len(table) != frozen["rows"]:
+        raise _another_table(path, f"a table of {len(table)} rows; the episodes are from {frozen['rows']}")
+    try:
+        received = _fingerprint(table, task, domain)
+    except DataError as error:
+        raise _another_table(path, f"other labels in column {task.label!r}") from error
+    for part, column in (("labels", task and task.label), ("domains", domain)):
+        if received[part] != frozen[part]:
+            raise _another_table(path, f"other values in column {column!r}")
+    return [_from_json(fields) for fields in content["episodes"]]
+
+
+def _another_table(path, difference: str) -> DataError:
+    return DataError(
+        f"Episodes in {str(path)!r} must be replayed on the table that they were drawn from.\n"
+        f"Received {difference}.\nLoad that table, or freeze new episodes from this one."
+    )
+
+
+def _read(path: Path) -> dict:
+    if not path.is_file():
+        raise DataError(f"Frozen episodes are read from a file.\nReceived {str(path)!r}: there is none.")
+    try:
+        document = path.read_bytes()
+        content = json.loads(gzip.decompress(document) if path.name.endswith(".gz") else document)
+        digest = content.pop("sha256")
+        version = content["format"]
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"File {str(path)!r} must hold frozen episodes.\nReceived something else, or a part of them: {error}.\n"
+            "Restore the file, or freeze the episodes again."
+        ) from error
+    if digest != _digest(content):
+        raise DataError(
+            f"File {str(path)!r} must be as it was written, with the sha256 {digest}.\n"
+            f"Received content with {_digest(content)}: it is damaged or was edited.\n"
+            "Restore the file, or freeze the episodes again."
+        )
+    if version != FORMAT:
+        raise DataError(
+            f"Frozen episodes must have format {FORMAT}.\nReceived format {version!r} in {str(path)!r}.\n"
+            "Freeze the episodes again, or read them with the version that wrote them."
+        )
+    return content
+
+
+def _fingerprint(table: pd.DataFrame, task: Task | None, domain: str | None) -> dict:
+    """Number of rows, and sha256 of the labels and of the domains, whatever the types of their columns."""
+    labels = domains = None
+    if task is not None:
+        y, present = task.encode(table)
+        labels = hashlib.sha256(y.astype("<f8").tobytes() + present.tobytes()).hexdigest()
+    if domain is not None:
+        numbers, names = read_domains(table, domain)
+        domains = hashlib.sha256(numbers.astype("<i8").tobytes() + _text([str(n) for n in names]).encode()).hexdigest()
+    return {"rows": len(table), "labels": labels, "domains": domains}
+
+
+def _describe(task: Task | None) -> dict | None:
+    if task is None:
+        return None
+    return {"name": task.name, "label": task.label, "kind": task.kind, "classes": list(task.classes)}
+
+
+def _to_json(episode: Episode) -> dict:
+    return {
+        "index": episode.index,
+        "domain": episode.domain,
+        "classes": list(episode.classes),
+        "support": episode.support.tolist(),
+        "query": episode.query.tolist(),
+    }
+
+
+def _from_json(fields: dict) -> Episode:
+    support, query = (np.array(fields[part], np.int64) for part in ("support", "query"))
+    return Episode(support, query, tuple(fields["classes"]), fields["domain"], fields["index"])
+
+
+def _check_names(names: list) -> None:
+    odd = [name for name in names if not isinstance(name, str | int | float | bool)]
+    if odd:
+        raise DataError(
+            "Classes and domains of frozen episodes must be text, numbers or bools.\n"
+            f"Received {listed(odd)}.\nConvert the column, for instance with astype(str)."
+        )
+
+
+def _digest(content: dict) -> str:
+    return hashlib.sha256(_text(content).encode()).hexdigest()
+
+
+def _text(content) -> str:
+    """JSON with one spelling for one content."""
+
+    def plain(value):
+        return value.item()  # a NumPy integer among the sampler's arguments
+
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=plain)

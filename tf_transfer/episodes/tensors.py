@@ -1,0 +1,101 @@
+"""Episodes as tensors: rows gathered from a table that is tokenised once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from tf_transfer.backend import tf
+from tf_transfer.batches import Tokens, bucket_lengths
+from tf_transfer.episodes.sampler import Episode, EpisodeSampler
+from tf_transfer.errors import DataError, listed
+from tf_transfer.labels import encode_labels
+
+
+class EpisodeTensors:
+    """Turns a sampler's episodes into batches ``(x, y, w)`` with a leading axis of episodes.
+
+    Rows that an episode has fewer of than the largest are filled up with weight 0, so all episodes
+    of a sampler have one shape but for the length of their texts.
+
+    Args:
+        model: a `TransferModel` whose heads fit: one classification of at least ``way`` classes for
+            class episodes, any heads for episodes of rows.
+        sampler: an `EpisodeSampler`.
+
+    Attributes:
+        rows: the most rows of an episode's ``"support"`` and ``"query"``.
+    """
+
+    def __init__(self, model, sampler: EpisodeSampler):
+        self.tokens = model.tokenise(sampler.table)
+        per_class = {"support": sampler.shots[1], "query": sampler.num_query}
+        self.rows = {part: rows * sampler.ways[1] for part, rows in per_class.items()}
+        self._ladder = bucket_lengths(self.tokens.lengths, self.tokens.limit)
+        self.by_class = sampler.task is not None and sampler.task.kind == "classification"
+        if self.by_class:
+            self.name = only_classification(model).name
+            self.labels, _ = sampler.task.encode(sampler.table)
+            self._places = {c: i for i, c in enumerate(sampler.task.classes)}
+        else:
+            self.y, self.w = encode_labels(model.tasks, sampler.table, "the episodes' table")
+            for name, head in model.heads.items():
+                head.learn_scale(self.y[name][self.w[name] > 0])
+
+    def __call__(self, episodes: Sequence[Episode]) -> tuple[tuple, tuple]:
+        """Support and query of several episodes.
+
+        Returns:
+            Two batches ``(x, y, w)``: fields (episodes, rows, length) int32, labels (episodes, rows, …)
+            and weights (episodes, rows) float32 by task.
+        """
+        return self._stack(episodes, "support"), self._stack(episodes, "query")
+
+    def _stack(self, episodes, part: str) -> tuple[dict, dict, dict]:
+        most = self.rows[part]
+        rows = np.full((len(episodes), most), -1, np.int64)
+        for row, episode in zip(rows, episodes):
+            row[: len(getattr(episode, part))] = getattr(episode, part)
+        real = rows >= 0
+        longest = self.tokens.lengths[rows[real]].max()
+        length = int(self._ladder[np.searchsorted(self._ladder, longest)])
+        flat = self.tokens.gather(tf.constant(rows.ravel()), length)
+        x = {field: tf.reshape(v, (*rows.shape, length)) for field, v in flat.items()}
+        kept = np.maximum(rows, 0)
+        if self.by_class:
+            slots = np.stack([self._slots(episode, self.labels[row]) for episode, row in zip(episodes, kept)])
+            return x, {self.name: tf.constant(slots)}, {self.name: tf.constant(real.astype(np.float32))}
+        y = {name: tf.constant(v[kept]) for name, v in self.y.items()}
+        return x, y, {name: tf.constant(np.where(real, v[kept], 0).astype(np.float32)) for name, v in self.w.items()}
+
+    def _slots(self, episode: Episode, labels: np.ndarray) -> np.ndarray:
+        """(rows,) int32: the episode's numbers of the table's classes; 0 for rows that fill up."""
+        slot_of = np.zeros(len(self._places), np.int32)
+        slot_of[[self._places[c] for c in episode.classes]] = np.arange(episode.way)
+        return slot_of[labels]
+
+
+def table_batch(model, table: pd.DataFrame, tokens: Tokens | None = None) -> tuple[dict, dict, dict]:
+    """A whole table as one batch ``(x, y, w)``, padded to its longest row."""
+    y, w = encode_labels(model.tasks, table, "the support table")
+    tokens = model.tokenise(table) if tokens is None else tokens
+    length = int(bucket_lengths(tokens.lengths, tokens.limit)[-1])
+    x = tokens.gather(tf.range(len(table), dtype=tf.int64), length)
+    return x, {k: tf.constant(v) for k, v in y.items()}, {k: tf.constant(v) for k, v in w.items()}
+
+
+def only_classification(model):
+    """The model's one task, which must be a classification.
+
+    Raises:
+        DataError: it has several tasks, or one of another kind.
+    """
+    if len(model.tasks) != 1 or model.tasks[0].kind not in ("auto", "classification"):
+        found = [f"{t.name}: {t.kind}" for t in model.tasks]
+        raise DataError(
+            f"Episodes of classes need a model with one task, a classification.\nReceived {listed(found)}.\n"
+            "Give the model that one Task, or draw episodes of rows with EpisodeSampler(task=None)."
+        )
+    return model.tasks[0]

@@ -1,0 +1,1 @@
+"""An experiment: its file, its data, its cells and the folder that keeps them."""

@@ -1,0 +1,215 @@
+"""What an experiment file says, checked before anything runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import reprlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+import pydantic
+import yaml
+from pydantic import BeforeValidator, Field
+
+from tf_transfer.errors import DataError, listed, nearest
+from tf_transfer.experiments.specs import EncoderSpec, Spec, TableSpec, TargetSpec, TaskSpec, build_strategies, named
+from tf_transfer.tasks import Task
+
+UNFIT = '/\\:*?"<>|'
+"""Characters that a file name cannot have on every system."""
+
+
+def _as_list(value):
+    return list(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _as_names(value):
+    return [value] if isinstance(value, str) else value
+
+
+class Experiment(Spec):
+    """Strategies x targets x label budgets x seeds.
+
+    Args:
+        encoder: asset name, folder or hub id, or an `EncoderSpec`.
+        tasks: what is predicted.
+        sources: ``{name: table}`` of source data.
+        targets: ``{name: table}`` or ``{name: {data, test_size, group}}`` or ``{name: {train, test}}``.
+        strategies: names, or ``{name: {argument: value}}``; labels of two of the same kind must
+            differ: ``{label: {strategy: name, argument: value}}``.
+        budgets: numbers of target rows whose labels may be used.
+        seeds: a number of seeds, or a list of them.
+        baseline: the strategy that the others are compared with.
+        leave_one_out: run strategies also without each source, to see which one carried the gain: True
+            for all that learn from source data, or a list of their labels.
+        drop_leaks: leave rows that are known from a target's test, exactly or nearly, out of training.
+        folder: what relative paths start from: for a file, its own folder.
+    """
+
+    name: str = "experiment"
+    encoder: EncoderSpec
+    text: str = "text"
+    text_pair: str | None = None
+    tasks: list[TaskSpec] = Field(min_length=1)
+    sources: dict[str, TableSpec] = Field(default_factory=dict)
+    targets: dict[str, TargetSpec] = Field(min_length=1)
+    strategies: Annotated[dict[str, Any], BeforeValidator(build_strategies)]
+    budgets: list[Annotated[int, Field(ge=1)]] = Field(min_length=1)
+    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], BeforeValidator(_as_list)] = Field(
+        default_factory=lambda: [0, 1, 2], min_length=1
+    )
+    baseline: str = "target_only"
+    leave_one_out: bool | Annotated[list[str], BeforeValidator(_as_names)] = False
+    drop_leaks: bool = True
+    folder: Path = Path(".")
+
+    @pydantic.model_validator(mode="after")
+    def _consistent(self):
+        if self.baseline not in self.strategies:
+            raise ValueError(
+                f"baseline {self.baseline!r} must be one of the strategies {listed(self.strategies)}."
+                f"{nearest(self.baseline, self.strategies)}"
+            )
+        names = [t.name for t in self.tasks]
+        for what, values in (("seeds", self.seeds), ("budgets", self.budgets), ("tasks", names)):
+            if len(set(values)) != len(values):
+                raise ValueError(f"{what} must differ; received {values}")
+        needing = [label for label, s in self.strategies.items() if s.uses_source]
+        if needing and not self.sources:
+            raise ValueError(f"strategies {listed(needing)} learn from source data; received no sources")
+        for name in [*self.sources, *self.targets, *self.strategies]:
+            if not name.strip() or name.startswith(".") or set(name) & set(UNFIT) or not name.isprintable():
+                raise ValueError(f"the name {name!r} is used for files: leave out {' '.join(UNFIT)} and a leading dot")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _can_leave_out(self):
+        if not self.leave_one_out:
+            return self
+        known = [label for label, s in self.strategies.items() if s.uses_source]
+        chosen = known if self.leave_one_out is True else self.leave_one_out
+        for label in chosen:
+            if label not in known:
+                raise ValueError(
+                    f"leave_one_out must name strategies that learn from source data: {listed(known)}; "
+                    f"received {label!r}.{nearest(label, known)}"
+                )
+        if not chosen or len(self.sources) < 2:
+            raise ValueError(
+                "leave_one_out needs at least two sources and a strategy that learns from them; received the sources "
+                f"{listed(self.sources)} and the strategies {listed(chosen)}. Without its only source a strategy is "
+                "target_only: compare it with that"
+            )
+        taken = [label for label in self.variants if label in self.strategies]
+        if taken:
+            raise ValueError(f"leave_one_out makes the label {taken[0]!r}; call that strategy by another name")
+        return self
+
+    @property
+    def variants(self) -> dict[str, tuple[str, str]]:
+        """``{label: (strategy, source)}`` of the strategies that are also run without a source."""
+        sources = [label for label, s in self.strategies.items() if s.uses_source]
+        chosen = [label for label in sources if self.leave_one_out is True or label in (self.leave_one_out or ())]
+        return {f"{label} without {source}": (label, source) for label in chosen for source in self.sources}
+
+    @property
+    def trained(self) -> dict[str, tuple[Any, list[str]]]:
+        """``{label: (strategy, names of its sources)}`` of all that is trained, variants last."""
+        whole = {label: (strategy, list(self.sources)) for label, strategy in self.strategies.items()}
+        return whole | {
+            label: (self.strategies[strategy], [s for s in self.sources if s != source])
+            for label, (strategy, source) in self.variants.items()
+        }
+
+    def primary_metric(self, task: Task) -> str:
+        """The metric that the verdict on a resolved task is about.
+
+        Raises:
+            DataError: the metric does not fit the task's kind.
+        """
+        return next(t for t in self.tasks if t.name == task.name).metric_for(task.kind)
+
+    def load_sources(self) -> dict[str, pd.DataFrame]:
+        """The source tables, cleaned."""
+        sources = {}
+        for name, spec in self.sources.items():
+            with named(f"source {name!r}"):
+                sources[name] = spec.load(self.folder, self.text, self.text_pair)
+        return sources
+
+    def load_target(self, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """The target's train and test tables, cleaned."""
+        with named(f"target {name!r}"):
+            return self.targets[name].load(self.folder, self.text, self.text_pair)
+
+    def to_plain(self) -> dict:
+        """The experiment as plain types for YAML or JSON, without defaults; a DataFrame is only named."""
+        plain = self.model_dump(mode="json", exclude={"strategies", "folder"}, exclude_defaults=True, exclude_none=True)
+        plain["drop_leaks"] = self.drop_leaks  # what a reader asks about, default or not
+        plain["strategies"] = {
+            label: {"strategy": s.name} | {k: v for k, v in dataclasses.asdict(s).items() if v != getattr(type(s), k)}
+            for label, s in self.strategies.items()
+        }
+        return plain
+
+
+def load_experiment(source: str | Path | Mapping | Experiment) -> Experiment:
+    """An experiment from a YAML file, a mapping, or an `Experiment`.
+
+    Raises:
+        DataError: the file is missing or no YAML, a key is unknown (with the nearest valid one),
+            missing, or has a wrong value; the message names file and key.
+    """
+    if isinstance(source, Experiment):
+        return source
+    where, defaults = "the experiment", {}
+    if not isinstance(source, Mapping):
+        where, defaults = str(source), {"folder": Path(source).parent}
+        source = _read_yaml(Path(source))
+    try:
+        return Experiment.model_validate({**defaults, **source})
+    except pydantic.ValidationError as error:
+        raise DataError(_explain(error, where)) from None
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML's own loader keeps the last of two equal keys, so that a strategy or table would go missing."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for i, key in enumerate(keys):
+            if key.value in [k.value for k in keys[:i]]:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} occurs twice", key.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def _read_yaml(path: Path) -> dict:
+    if not path.is_file():
+        near = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+        raise DataError(f"There is no experiment file {path}.{nearest(path.name, near)}")
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise DataError(f"{path} is no valid YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise DataError(f"{path} must hold keys and values.\nReceived {type(content).__name__}.")
+    return content
+
+
+def _explain(error: pydantic.ValidationError, where: str) -> str:
+    lines = [f"{where} is not a valid experiment:"]
+    for problem in error.errors():
+        place = ".".join(str(p) for p in problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "missing":
+            message = "this key is missing."
+        elif problem["type"] == "literal_error":
+            choices = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
+            message += f"; received {reprlib.repr(problem['input'])}.{nearest(problem['input'], choices)}"
+        elif problem["type"] != "value_error":
+            message += f"; received {reprlib.repr(problem['input'])}"
+        lines.append(f"  {place}: {message}" if place else f"  {message}")
+    return "\n".join(lines)

@@ -1,0 +1,161 @@
+"""The tables of an experiment: loaded, audited for leakage, and checked, before anything is trained."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+
+import numpy as np
+import pandas as pd
+
+from tf_transfer.errors import DataError, listed
+from tf_transfer.experiments.experiment import Experiment
+from tf_transfer.leakage import audit_leakage
+from tf_transfer.rare_words import rare_word_shares
+from tf_transfer.tasks import Task
+
+
+@dataclasses.dataclass(frozen=True)
+class PreparedTarget:
+    """A target's tables, its test labels ``{task: (y, present)}``, groups (rows,) int, and audit."""
+
+    train: pd.DataFrame
+    test: pd.DataFrame
+    truth: dict
+    groups: np.ndarray | None
+    leakage: dict
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """The tables of an experiment.
+
+    Args:
+        sources: ``{name: table}``.
+        targets: ``{name: PreparedTarget}``.
+        tasks: resolved on all training rows.
+        common: hashes of the tables and the tasks: what cells must share to be compared.
+    """
+
+    sources: dict[str, pd.DataFrame]
+    targets: dict[str, PreparedTarget]
+    tasks: list[Task]
+    common: dict
+
+    @classmethod
+    def load(cls, experiment: Experiment) -> Prepared:
+        """Loads, audits and checks.
+
+        Raises:
+            DataError: a table cannot be read or does not fit the tasks, a class occurs only in a
+                test split, or a budget exceeds a target's rows.
+        """
+        sources = experiment.load_sources()
+        tables = {name: experiment.load_target(name) for name in experiment.targets}
+        audits = {}
+        for name, (train, test) in tables.items():
+            audits[name] = audit_leakage(
+                train, test, source=sources, text=experiment.text, text_pair=experiment.text_pair
+            )
+        if experiment.drop_leaks:
+            tables = {n: (audits[n].drop(train), test) for n, (train, test) in tables.items()}
+            sources = {n: _drop_all(table, n, audits.values()) for n, table in sources.items()}
+        learned = pd.concat([*sources.values(), *(train for train, _ in tables.values())], ignore_index=True)
+        tasks = [spec.task().resolve(learned) for spec in experiment.tasks]
+        for name, table in sources.items():
+            _labelled(tasks, table, f"source {name!r}")
+        targets = {}
+        for name, (train, test) in tables.items():
+            train = _labelled(tasks, train, f"the training rows of target {name!r}")
+            _check_budgets(experiment.budgets, train, name)
+            groups = _groups(test, experiment.targets[name].group)
+            targets[name] = PreparedTarget(train, test, _truth(tasks, test, name), groups, audits[name].to_dict())
+        hashes = {f"source {n}": _hash(t) for n, t in sources.items()}
+        for name, target in targets.items():
+            hashes |= {
+                f"target {name} (train)": _hash(target.train),
+                f"target {name} (test)": _hash(target.test),
+            }
+        common = hashes | {"order of sources": list(sources), "tasks": [plain_task(t) for t in tasks]}
+        return cls(sources, targets, tasks, common)
+
+    def rare_words(self, experiment: Experiment, name: str) -> dict[int, np.ndarray]:
+        """``{budget: shares}`` of a target's test rows, (rows,) each: see `rare_words.rare_word_shares`."""
+        target, columns = self.targets[name], [c for c in (experiment.text, experiment.text_pair) if c is not None]
+
+        def texts(table: pd.DataFrame) -> list[str]:
+            return list(map(" ".join, zip(*(table[c].fillna("").astype(str) for c in columns))))
+
+        tests, known = texts(target.test), [text for table in self.sources.values() for text in texts(table)]
+        shares = {}
+        for budget in experiment.budgets:
+            supports = (texts(draw_support(target.train, name, budget, seed)) for seed in experiment.seeds)
+            shares[budget] = rare_word_shares(tests, known, supports)
+        return shares
+
+
+def _drop_all(table: pd.DataFrame, name: str, audits) -> pd.DataFrame:
+    leaked = {row for audit in audits for row in audit.overlaps[name].leaked["row"]}
+    return table.drop(index=sorted(leaked)).reset_index(drop=True)
+
+
+def _labelled(tasks: list[Task], table: pd.DataFrame, where: str) -> pd.DataFrame:
+    """The rows with a label for any task: only they teach something, or can be bought with a budget."""
+    if not len(table):
+        raise DataError(
+            f"{where[0].upper() + where[1:]} must have rows that no test has.\n"
+            "Received only rows of a target's test, which were dropped.\nGive other rows, or set drop_leaks: false."
+        )
+    labelled = np.any([task.encode(table, where)[1] for task in tasks], axis=0)
+    if not labelled.any():
+        raise DataError(
+            f"{where[0].upper() + where[1:]} must have labels in one of the columns {listed([t.label for t in tasks])}."
+            f"\nReceived none in {len(table)} rows with the columns {listed(list(table.columns), 20)}."
+        )
+    return table[labelled].reset_index(drop=True)
+
+
+def _check_budgets(budgets: list[int], train: pd.DataFrame, name: str) -> None:
+    if max(budgets) > len(train):
+        raise DataError(
+            f"A label budget must not exceed the target's labelled training rows.\n"
+            f"Received a budget of {max(budgets)}; target {name!r} has {len(train)} such rows.\n"
+            "Lower the budget, or the target's test_size."
+        )
+
+
+def _groups(test: pd.DataFrame, column: str | None) -> np.ndarray | None:
+    """(rows,) int; a row without a group is one of its own."""
+    if column is None:
+        return None
+    groups = pd.factorize(test[column])[0]
+    return np.where(groups < 0, len(test) + np.arange(len(test)), groups)
+
+
+def _truth(tasks: list[Task], test: pd.DataFrame, name: str) -> dict:
+    encoded = {}
+    for task in tasks:
+        y, present = task.encode(test, f"the test rows of target {name!r}")
+        if present.any():
+            encoded[task.name] = (y, present)
+    if not encoded:
+        raise DataError(f"The test rows of target {name!r} must have labels.\nReceived none for any task.")
+    return encoded
+
+
+def _hash(table: pd.DataFrame) -> str:
+    text = table.astype(str).to_csv(index=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def draw_support(train: pd.DataFrame, target: str, budget: int, seed: int) -> pd.DataFrame:
+    """The target rows whose labels a budget buys: the first of a random order of the seed."""
+    entropy = int(hashlib.sha256(target.encode()).hexdigest()[:8], 16)
+    order = np.random.default_rng([entropy, seed]).permutation(len(train))
+    return train.iloc[order[:budget]].reset_index(drop=True)
+
+
+def plain_task(task: Task) -> dict:
+    """A task's fields as plain types for JSON."""
+    fields = dataclasses.asdict(task)
+    return fields | {"classes": list(task.classes)}

@@ -1,0 +1,134 @@
+"""Trains and predicts the cells of a run that are still missing."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from tf_transfer.checkpoints import load_state, save_state
+from tf_transfer.encoders import load_encoder
+from tf_transfer.errors import CheckpointError, TrainingError
+from tf_transfer.experiments.prepared import Prepared, PreparedTarget, draw_support
+from tf_transfer.experiments.runs import Cell, Run, all_cells
+from tf_transfer.model import TransferModel
+
+
+class Runner:
+    """One model that every strategy starts from, and one that every adaptation is written into.
+
+    Args:
+        experiment: a checked `Experiment`.
+        tasks: its resolved tasks.
+    """
+
+    def __init__(self, experiment, tasks):
+        self.experiment = experiment
+        spec = experiment.encoder
+        encoder = load_encoder(spec.locate(experiment.folder), revision=spec.revision, pooling=spec.pooling)
+        self.model = TransferModel(
+            encoder, tasks, text=experiment.text, text_pair=experiment.text_pair,
+            max_length=spec.max_length, freeze=spec.freeze,
+        )  # fmt: skip
+        self.encoder_hash = _hash(self.model)
+        self._pretrained = [v.numpy() for v in self.model.state]
+        self._adapted = None
+
+    def run(self, run: Run, data: Prepared, say: Callable[[str, int, int], None]) -> None:
+        """Computes the missing cells of ``run``; ``say`` is called before each, see `compare`."""
+        e = self.experiment
+        cells = all_cells(e.targets, e.trained, e.budgets, e.seeds)
+        missing = [c for c in cells if not run.has(c)]
+        done = len(cells) - len(missing)
+        for label, (strategy, names) in e.trained.items():
+            sources = {name: data.sources[name] for name in names} if strategy.uses_source else {}
+            taught = {t.name for t in self.model.tasks if any(t.encode(s)[1].any() for s in sources.values())}
+            for seed in e.seeds:
+                todo = [c for c in missing if (c.strategy, c.seed) == (label, seed)]
+                if not todo:
+                    continue
+                if sources:
+                    say(f"{label}, seed {seed}: source training", done, len(cells))
+                fitted, seconds = self._fit(run, label, strategy, seed, {n: data.sources[n] for n in names})
+                for cell in todo:
+                    say(str(cell), done, len(cells))
+                    self._compute(run, cell, strategy, fitted, seconds, data.targets[cell.target], taught)
+                    done += 1
+                run.fitted_path(label, seed).unlink(missing_ok=True)
+        say("done", done, len(cells))
+
+    def _fit(self, run: Run, label: str, strategy, seed: int, sources: dict):
+        """What `adapt` starts from, and the seconds of source training; kept until its cells are done."""
+        for variable, value in zip(self.model.state, self._pretrained):
+            variable.assign(value)
+        self.model.restart(seed)
+        path = run.fitted_path(label, seed)
+        try:
+            note, learned = load_state(self.model, path)
+            return strategy.restored(self.model, learned), float(note["seconds"])
+        except CheckpointError:
+            pass  # not there, or cut short: train again
+        start = time.perf_counter()
+        try:
+            fitted = strategy.fit(self.model, sources, seed=seed)
+        except TrainingError as error:
+            remedy = f"Give {label} a lower learning_rate; finished cells are kept."
+            raise TrainingError(f"{label}, seed {seed}, source training: {error}\n{remedy}") from error
+        seconds = time.perf_counter() - start
+        learned = strategy.learned(fitted)
+        if learned is not None and strategy.uses_source:
+            save_state(self.model, path, {"seconds": str(seconds)}, learned)
+        return fitted, seconds
+
+    def _compute(
+        self, run: Run, cell: Cell, strategy, fitted, source_seconds: float, target: PreparedTarget, taught: set
+    ) -> None:  # fmt: skip
+        start = time.perf_counter()
+        is_model = strategy.learned(fitted) is not None
+        try:
+            support = draw_support(target.train, cell.target, cell.budget, cell.seed)
+            adapted = strategy.adapt(fitted, support, seed=cell.seed, out=self._adapted if is_model else None)
+        except TrainingError as error:
+            remedy = f"Give {cell.strategy} a lower adapt_learning_rate; finished cells are kept."
+            raise TrainingError(f"{cell}: {error}\n{remedy}") from error
+        seconds = time.perf_counter() - start
+        if is_model:
+            self._adapted = adapted
+        predictions = adapted.predict(target.test, verbose=0)
+        # A head that neither the source nor a label has trained has nothing to say.
+        learned = {t.name for t in self.model.tasks if t.name in taught or t.encode(support)[1].any()}
+        scores = {name: p.scores for name, p in predictions.items() if name in learned}
+        cost = {"source_seconds": source_seconds, "target_seconds": seconds, "peak_gb": _peak_gb()}
+        run.write_cell(cell, scores, cost | {"parameters": _changed(fitted, adapted)})
+
+
+def _changed(before, after) -> int | None:
+    """How many weights the variables hold in which two models differ; None for what is no `TransferModel`."""
+    before = getattr(before, "model", before)  # MetaSGD's comes with its rates
+    if not (isinstance(before, TransferModel) and isinstance(after, TransferModel)):
+        return None
+    pairs = [(a.numpy(), b.numpy()) for a, b in zip(before.state, after.state) if a.dtype.is_floating]
+    return sum(int(b.size) for a, b in pairs if not np.array_equal(a, b))
+
+
+def _peak_gb() -> float | None:
+    """The most memory that this process has held so far, in 10⁹ bytes; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+
+
+def _hash(model: TransferModel) -> str:
+    """Of everything that the encoder's vectors depend on: weights, configuration and tokenizer."""
+    parts = [
+        model.encoder_fingerprint(),
+        model.encoder.config.to_json_string().encode(),
+        model.encoder.tokenizer.backend_tokenizer.to_str().encode(),
+    ]
+    return hashlib.sha256(b"".join(parts)).hexdigest()

@@ -1,0 +1,84 @@
+"""Which files of a run folder can be used, and why the others cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+import numpy as np
+
+from tf_transfer.errors import CheckpointError
+from tf_transfer.experiments.runs import Cell, Run
+from tf_transfer.tasks import Task
+
+
+def usable_targets(run: Run, names: Iterable[str]) -> tuple[dict[str, tuple], list[str]]:
+    """What `Run.read_target` gives for each target, and a sentence for each that cannot be read."""
+    targets, problems = {}, []
+    for name in names:
+        try:
+            targets[name] = run.read_target(name)
+        except CheckpointError as error:
+            problems.append(f"target {name}, with all its cells: {error}")
+    return targets, problems
+
+
+def usable_cells(
+    run: Run, cells: Iterable[Cell], tasks: Sequence[Task], targets: dict[str, tuple]
+) -> tuple[dict[Cell, tuple[dict, dict]], list[str]]:
+    """What `Run.read_cell` gives for each cell, and a sentence for each that cannot be read or does not fit.
+
+    Args:
+        tasks: resolved.
+        targets: as `usable_targets` gives them; scores must be of the same rows.
+    """
+    found, problems = {}, []
+    for cell in cells:
+        try:
+            content = run.read_cell(cell)
+        except CheckpointError as error:
+            problems.append(f"{cell}: {error}")
+            continue
+        misfit = _misfit(content[0], tasks, targets[cell.target][0])
+        if misfit:
+            problems.append(f"{cell}: {run.path(cell)} {misfit}")
+        else:
+            found[cell] = content
+    return found, problems
+
+
+def seeds_note(planned: Sequence[int], used: Collection[int]) -> str:
+    """Which seeds a comparison had to leave out; empty when none."""
+    missing = [str(seed) for seed in planned if seed not in used]
+    return f"without seed {', '.join(missing)}, which one of the two lacks" if missing else ""
+
+
+def _misfit(scores: dict[str, np.ndarray], tasks: Sequence[Task], truth: dict) -> str:
+    """What is wrong with a cell's scores; empty when nothing is."""
+    for task in (t for t in tasks if t.name in scores and t.name in truth):
+        rows = len(truth[task.name][0])
+        expected = (rows,) if task.kind == "regression" else (rows, task.outputs)
+        given = scores[task.name]
+        if given.shape != expected or given.dtype.kind != "f":
+            return (
+                f"must hold scores of {task.name} of shape {expected} for the {rows} test rows.\n"
+                f"Received {given.dtype} of shape {given.shape}.\nDelete the file and run the experiment again."
+            )
+        bad = np.flatnonzero(~np.isfinite(given.reshape(rows, -1)).all(1))
+        if len(bad):
+            return (
+                f"must hold finite scores of {task.name}.\nReceived {given[bad[0]]} in row {bad[0]} ({len(bad)} such "
+                "rows): the model has diverged.\nDelete the file, and run the experiment again with a lower learning "
+                "rate."
+            )
+        if task.kind != "regression" and not _probable(given, task.kind):
+            return (
+                f"must hold probabilities of {task.name}.\nReceived scores from {given.min():.4g} to {given.max():.4g}."
+                "\nDelete the file and run the experiment again."
+            )
+    return ""
+
+
+def _probable(scores: np.ndarray, kind: str) -> bool:
+    # Softmax in bfloat16 sums to 1 within 1 %.
+    within = scores.min() >= 0 and scores.max() <= 1.01
+    return bool(within and (kind == "multilabel" or np.abs(scores.sum(1, dtype=np.float64) - 1).max() <= 0.01))

@@ -1,0 +1,1 @@
+"""How sure we are: intervals, paired differences, power and tests. No TensorFlow."""

@@ -1,0 +1,292 @@
+"""How sure we are: intervals of metrics, paired differences, and the verdict.
+
+A result depends on which rows happen to be in the test split and on which seeds happened to be run (a seed
+draws the initial weights, the order of the batches and the sampled labels). `bootstrap` says how an interval
+covers both, `power` what the smallest effect is that could have been shown, `paired_tests` has the tests that
+speak of the rows alone. How often a verdict is wrong: `python -m tests.benchmarks.calibration`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+from scipy.special import stdtrit
+
+from tf_transfer.errors import DataError
+from tf_transfer.metrics import HIGHER_IS_BETTER, PROPORTIONS, RANGES, resampled_suite
+from tf_transfer.statistics import power
+from tf_transfer.statistics.bootstrap import Sample, group_codes, row_counts
+
+Verdict = Literal["helped", "hurt", "equivalent", "undecided"]
+CONFIDENCE = 0.95
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """A metric with its confidence interval.
+
+    Args:
+        value: the mean over seeds, in the metric's unit; NaN where it is undefined.
+        low, high: ends of the interval; NaN where it is undefined, or the rows are too few for one.
+        confidence: coverage aimed at, in (0, 1).
+        metric: its name.
+        rows: number of test rows.
+        seeds: number of seeds.
+        note: what the interval does not cover, or how many resamples were undefined; else empty.
+    """
+
+    value: float
+    low: float
+    high: float
+    confidence: float
+    metric: str
+    rows: int
+    seeds: int
+    note: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.metric} {self.value:.4f} [{self.low:.4f}, {self.high:.4f}]"
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference(Interval):
+    """How much better one strategy is than another; positive is better, for errors and losses too.
+
+    Args:
+        p: two-sided; the smallest ``1 - confidence`` whose interval excludes 0. NaN where the difference is
+            undefined.
+        minimum_effect: the true difference that a repetition with other rows and seeds would show with a
+            chance of 80 %; see `power`. NaN where nothing varies.
+        rows_needed: test rows with which the difference found would be the minimum effect; inf where rows
+            alone cannot settle it.
+        seeds_needed: the same of seeds; NaN also with one seed.
+        margin: the largest difference that does not matter, in the metric's unit; None when not asked for.
+        equivalent: both one-sided tests at ``(1 - confidence)`` reject a difference as large as ``margin``.
+    """
+
+    p: float = np.nan
+    minimum_effect: float = np.nan
+    rows_needed: float = np.nan
+    seeds_needed: float = np.nan
+    margin: float | None = None
+    equivalent: bool = False
+
+    @property
+    def verdict(self) -> Verdict:
+        """``"helped"`` or ``"hurt"`` when the interval excludes 0, else ``"undecided"``.
+
+        ``"equivalent"`` comes first, where a margin was asked for: no difference that matters.
+        """
+        if self.equivalent:
+            return "equivalent"
+        return "helped" if self.low > 0 else "hurt" if self.high < 0 else "undecided"
+
+    def __str__(self) -> str:
+        text = f"{self.metric} {self.value:+.4f} [{self.low:+.4f}, {self.high:+.4f}] {self.verdict}"
+        if self.verdict == "undecided" and not np.isnan(self.minimum_effect):
+            text += f" (a difference of {self.minimum_effect:.4f} could have been told)"
+        return text
+
+
+def verdict(difference: Difference) -> Verdict:
+    """See `Difference.verdict`."""
+    return difference.verdict
+
+
+def paired_difference(
+    metric: str, kind: str, y, scores_a, scores_b, *, groups=None, resamples=2000, confidence=CONFIDENCE, seed=0,
+    margin=None,
+) -> Difference:  # fmt: skip
+    """How much better strategy A is than B on the same rows, over rows and seeds.
+
+    Args:
+        metric: one of ``metrics.SCALARS[kind]``.
+        kind: kind of the task.
+        y: labels of the test rows, as `Task.encode` gives them.
+        scores_a, scores_b: an array of scores for each seed, as `Prediction.scores` has them; seed s
+            of A is paired with seed s of B.
+        groups: (rows,) names of groups that are drawn whole, such as the documents of sentences.
+        resamples: int >= 100.
+        confidence: in (0, 1).
+        seed: of the row draws; equal seeds share the draws between calls.
+        margin: None, or the largest difference that does not matter, > 0 and in the metric's unit.
+
+    Returns:
+        The difference; exactly 0 with the interval [0, 0] for identical predictions. NaN and undecided
+        when the metric is undefined for one of the seeds, for instance a correlation with constants.
+
+    Raises:
+        DataError: lists of different lengths, a missing group, or what `metrics.resampled` raises.
+    """
+    draws = suite_draws(kind, y, [*scores_a, *scores_b], groups=groups, resamples=resamples, seed=seed, names=[metric])
+    first = range(len(scores_a))
+    second = range(len(scores_a), len(scores_a) + len(scores_b))
+    return draws.difference(metric, first, second, confidence, margin)
+
+
+def bootstrap_interval(
+    metric: str, kind: str, y, scores, *, groups=None, resamples=2000, confidence=CONFIDENCE, seed=0
+) -> Interval:
+    """The interval of one strategy's metric over rows and seeds, within the range of the metric.
+
+    Args:
+        scores: an array of scores for each seed; for the rest see `paired_difference`.
+
+    Raises:
+        DataError: as `paired_difference`.
+    """
+    draws = suite_draws(kind, y, scores, groups=groups, resamples=resamples, seed=seed, names=[metric])
+    return draws.interval(metric, range(len(scores)), confidence)
+
+
+def suite_draws(kind: str, y, scores, *, groups=None, resamples=2000, seed=0, names=None) -> Draws:
+    """Many metrics of many scores on the same row draws, from which intervals and differences cost little.
+
+    Args:
+        scores: list of scores of the same rows, of every strategy and seed.
+        names: metrics; None for the suite of the kind. For the rest see `paired_difference`.
+
+    Raises:
+        DataError: a missing group, or what `metrics.resampled` raises.
+    """
+    if resamples < 100:
+        raise DataError(f"resamples must be at least 100.\nReceived resamples={resamples!r}.")
+    y = np.asarray(y)
+    if not len(scores):
+        raise DataError("An interval or difference needs scores of at least one seed.\nReceived 0 seeds.")
+    _, units = group_codes(len(y), groups)
+    once = resampled_suite(kind, y, scores, np.ones((1, len(y)), np.uint8), names)
+    found = resampled_suite(kind, y, scores, row_counts(len(y), groups, resamples, seed), names)
+    return Draws(kind, len(y), units, groups is not None, {m: v[0] for m, v in once.items()}, found)
+
+
+@dataclasses.dataclass(frozen=True)
+class Draws:
+    """Metrics of scores on all rows and on the resamples of the rows.
+
+    Args:
+        kind: kind of the task.
+        rows: number of test rows.
+        units: number of rows, or of groups where these are drawn whole.
+        grouped: whether groups are drawn.
+        values: of each metric (scores,).
+        resamples: of each metric (resamples, scores).
+    """
+
+    kind: str
+    rows: int
+    units: int
+    grouped: bool
+    values: dict[str, np.ndarray]
+    resamples: dict[str, np.ndarray]
+
+    def interval(self, metric: str, seeds: Sequence[int], confidence: float = CONFIDENCE) -> Interval:
+        """The interval of the mean over seeds; ``seeds`` are positions in the list of scores.
+
+        A proportion, such as accuracy, has Wilson's; every other metric the bootstrap's.
+        """
+        _check(seeds, seeds, confidence)
+        seeds = list(seeds)
+        sample = Sample(self.values[metric][seeds], self.resamples[metric][:, seeds], self.units)
+        low, high = sample.bounds(1 - confidence)
+        if metric in PROPORTIONS.get(self.kind, ()) and not np.isnan(low):
+            low, high = wilson(sample, 1 - confidence, exact=not self.grouped)
+        low, high = np.clip([low, high], *RANGES[metric])
+        note = self._note(sample, metric, confidence)
+        return Interval(sample.value, float(low), float(high), confidence, metric, self.rows, len(seeds), note)
+
+    def difference(
+        self, metric: str, first: Sequence[int], second: Sequence[int], confidence: float = CONFIDENCE,
+        margin: float | None = None,
+    ) -> Difference:  # fmt: skip
+        """How much better the scores at positions ``first`` are than those at ``second``, seed by seed."""
+        _check(first, second, confidence, margin)
+        first, second, alpha = list(first), list(second), 1 - confidence
+        sign = 1 if HIGHER_IS_BETTER[metric] else -1
+        values, draws = self.values[metric], self.resamples[metric]
+        sample = Sample(
+            sign * (values[first] - values[second]), sign * (draws[:, first] - draws[:, second]), self.units
+        )
+        found = Difference(
+            sample.value, *sample.bounds(alpha), confidence, metric, self.rows, len(first),
+            self._note(sample, metric, confidence), sample.p(), margin=margin,
+            equivalent=margin is not None and _within(sample.bounds(2 * alpha), margin),
+        )  # fmt: skip
+        if not sample.decides(alpha) or not sample.row_variance + sample.seed_variance:
+            return found
+        return self._with_needs(
+            dataclasses.replace(found, minimum_effect=power.minimum_effect(sample, alpha)), sample, alpha
+        )
+
+    def _with_needs(self, found: Difference, sample: Sample, alpha: float) -> Difference:
+        rows = np.ceil(power.units_needed(sample, alpha) * self.rows / self.units)
+        return dataclasses.replace(found, rows_needed=float(rows), seeds_needed=power.seeds_needed(sample, alpha))
+
+    def _note(self, sample: Sample, metric: str, confidence: float) -> str:
+        return sample.note(metric, confidence, "groups" if self.grouped else "rows")
+
+
+def wilson(sample: Sample, alpha: float, exact: bool = True) -> tuple[float, float]:
+    """Wilson's score interval of a proportion.
+
+    With one seed and ``exact`` (rows that are drawn one by one) it is that of `scipy.stats.binomtest`. Else the
+    rows are replaced by the number that would give the variance over rows and seeds, and the normal quantile by
+    Student's, as surveys do.
+
+    Reference:
+        Wilson 1927, "Probable Inference, the Law of Succession, and Statistical Inference"; Dean and Pagano
+        2015, "Evaluating Confidence Interval Methods for Binomial Proportions in Clustered Surveys".
+    """
+    share, size = sample.value, float(sample.units)
+    quantile = float(stats.norm.isf(alpha / 2))
+    variance = sample.row_variance + sample.seed_variance
+    if variance and (sample.seeds > 1 or not exact):
+        size = share * (1 - share) / variance
+        quantile = float(-stdtrit(sample.freedom(sample.row_variance), alpha / 2))
+    centre = (share + quantile**2 / (2 * size)) / (1 + quantile**2 / size)
+    half = quantile * np.sqrt(share * (1 - share) / size + quantile**2 / (4 * size**2)) / (1 + quantile**2 / size)
+    return float(centre - half), float(centre + half)
+
+
+def false_discovery_rate(p) -> np.ndarray:
+    """Benjamini and Hochberg's q of each p of a family: the least share of false verdicts at which it is one.
+
+    Args:
+        p: (verdicts,) two-sided p; NaN where there is no verdict, and no q.
+
+    Reference:
+        Benjamini and Hochberg 1995, "Controlling the False Discovery Rate". Differences to one baseline on the
+        same rows are positively dependent, for which it holds too (Benjamini and Yekutieli 2001).
+    """
+    p = np.asarray(p, np.float64)
+    q, known = np.full(p.shape, np.nan), ~np.isnan(p)
+    if known.any():
+        q[known] = stats.false_discovery_control(p[known])
+    return q
+
+
+def _within(bounds: tuple[float, float], margin: float) -> bool:
+    return bool(-margin < bounds[0] and bounds[1] < margin)
+
+
+def _check(first, second, confidence, margin=None) -> None:
+    if len(first) != len(second) or not len(first):
+        raise DataError(
+            "A paired difference needs scores of the same seeds, at least one, from both strategies.\n"
+            f"Received {len(first)} and {len(second)} seeds."
+        )
+    if not 0 < confidence < 1:
+        raise DataError(f"confidence must be between 0 and 1.\nReceived confidence={confidence!r}.")
+    check_margin(margin)
+
+
+def check_margin(margin: float | None) -> None:
+    """Raises:
+    DataError: a margin that is not above 0.
+    """
+    if margin is not None and not margin > 0:
+        raise DataError(f"margin must be above 0, in the unit of the metric, or None.\nReceived margin={margin!r}.")
