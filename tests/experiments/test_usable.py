@@ -124,6 +124,7 @@ def test_a_target_that_cannot_be_read_is_left_out_with_its_cells(tmp_path, damag
     assert problem.startswith("target letters, with all its cells: ")
     assert said[damage] in problem
     assert comparison.targets == ["tweets"]
+    assert comparison.lost_cells == 6  # two strategies, one budget, three seeds
     assert set(comparison.verdicts()["target"]) == {"tweets"}
 
 
