@@ -13,12 +13,15 @@ from tf_transfer.errors import DataError, listed, nearest
 from tf_transfer.experiments.problems import explain
 from tf_transfer.experiments.specs import Spec
 
-ORACLES = {
-    "random": (),
-    "bayesian": ("num_initial_points", "alpha", "beta"),
-    "hyperband": ("max_epochs", "factor", "hyperband_iterations"),
+ORACLES: dict[str, dict[str, int | float | None]] = {
+    "random": {},
+    "bayesian": {"num_initial_points": None, "alpha": 1e-4, "beta": 2.6},
+    "hyperband": {"max_epochs": 4, "factor": 2, "hyperband_iterations": 1},
 }
-"""keras-tuner's oracles, and the arguments of each that ``oracle_options`` may set."""
+"""keras-tuner's oracles, with the arguments of each that ``oracle_options`` may set and what they are without it.
+
+None: a third of the trials, at least 3 and at most keras-tuner's own three for each dimension, which would leave
+nothing to the model in a search of ordinary length."""
 
 
 class Range(Spec):
@@ -120,9 +123,14 @@ class TuneSpec(Spec):
         for key in self.oracle_options:
             if key not in known:
                 raise ValueError(
-                    f"oracle {self.oracle!r} has no option {key!r}; it has {listed(known)}.{nearest(key, known)}"
+                    f"oracle {self.oracle!r} has no option {key!r}; it has {listed(list(known))}.{nearest(key, known)}"
                 )
         return self
+
+    @property
+    def options(self) -> dict[str, int | float | None]:
+        """The oracle's arguments."""
+        return ORACLES[self.oracle] | self.oracle_options
 
     def changed(self, options: Mapping[str, Any]) -> TuneSpec:
         """With other values for some keys.
