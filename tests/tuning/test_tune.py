@@ -8,10 +8,13 @@ import yaml
 
 from tests.experiments import make_experiment, make_table
 from tf_transfer.comparison import compare
+from tf_transfer.encoders import load_encoder
 from tf_transfer.errors import CheckpointError, DataError
 from tf_transfer.experiments.experiment import load_experiment
-from tf_transfer.strategies import LinearProbe, TfIdf
+from tf_transfer.model import TransferModel
+from tf_transfer.strategies import STRATEGIES, LinearProbe, TfIdf
 from tf_transfer.tuning.bench import Bench
+from tf_transfer.tuning.plan import Plan
 from tf_transfer.tuning.scores import cannot_reach
 from tf_transfer.tuning.tune import tune
 
@@ -63,7 +66,22 @@ def test_every_trial_is_in_the_table(searched):
     assert searched.said[-1] == ("done", 6, 6)
 
 
+def measured_alone(result, outcome, index: int) -> float:
+    """The objective in one measurement of a trial, from a model that has done nothing else."""
+    plan = Plan.of(result.experiment)
+    measurement, spec = plan.measurements[index], result.experiment.encoder
+    model = TransferModel(load_encoder(spec.name), plan.tasks, max_length=spec.max_length)
+    model.restart(measurement.seed)
+    strategy = STRATEGIES[outcome.label](**outcome.arguments)
+    fitted = strategy.fit(model, plan.sources, seed=measurement.seed)
+    adapted = strategy.adapt(fitted, measurement.support, seed=measurement.seed)
+    return adapted.evaluate({"held out": measurement.validation})["held out", "stars", "pearson"]
+
+
 def test_a_score_is_the_mean_of_its_measurements(searched):
+    for label in ("linear_probe", "tfidf"):
+        outcome = next(o for o in searched.outcomes if o.label == label)
+        assert outcome.measured[2] == pytest.approx(measured_alone(searched, outcome, 2), rel=1e-6)
     best = searched.best_trial
     assert best.score == pytest.approx(np.mean(best.measured))
     assert best.score == searched.trials.query("status == 'completed'")["score"].max()
@@ -197,6 +215,8 @@ def test_training_a_network_is_repeatable_and_can_be_killed(experiment, tmp_path
         patch.setattr(Bench, "measure", measuring)
         tune(experiment(), tmp_path / "killed", **options)
     assert table_of(tune(experiment(), tmp_path / "killed", **options)) == table_of(once)
+    last = once.outcomes[-1]
+    assert last.measured[2] == pytest.approx(measured_alone(once, last, 2), rel=1e-4)  # of the second repeat
 
 
 # -- bad input -----------------------------------------------------------------------------------------

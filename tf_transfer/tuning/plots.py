@@ -96,6 +96,9 @@ def _draw_argument(ax, result, table: pd.DataFrame, argument: str, look: dict) -
         ax.set_xlim(-0.5, len(names) - 0.5)
     elif values.min() > 0 and values.max() / values.min() > 8:
         ax.set_xscale("log")
+    else:
+        ax.xaxis.set_major_locator(MaxNLocator(3))
+        ax.xaxis.set_major_formatter("{x:.3g}")
     done = table["status"] == "completed"
     ax.plot(places[done], table["score"][done], linestyle="", **look)
     ax.plot(places[~done], table["expected"][~done], linestyle="", fillstyle="none", **look)
