@@ -58,21 +58,22 @@ def plot_trials(result) -> Figure:
 
 
 def plot_arguments(result, strategy: str) -> Figure:
-    """The scores of a strategy's trials against each argument that varied: a panel each.
+    """The scores of a strategy's trials against each argument that varied, or all where none did: a panel each.
 
     Args:
         result: `TuneResult`.
         strategy: its label in the search.
 
     Raises:
-        DataError: an unknown label, or nothing varied between its trials with a score.
+        DataError: an unknown label, or one without a trial with a score.
     """
     check_choice("strategy", strategy, list(dict.fromkeys(result.trials["strategy"])))
     table = _scored(result)
     table = table[table["strategy"] == strategy]
-    arguments = [a for a in result.arguments(strategy) if table[a].astype(str).nunique() > 1]
+    known = result.arguments(strategy) if len(table) else []
+    arguments = [a for a in known if table[a].astype(str).nunique() > 1] or known
     if not arguments:
-        raise DataError(f"A plot needs an argument that varied between the trials of {strategy!r}.\nReceived none.")
+        raise DataError(f"A plot needs a trial of {strategy!r} with a score and an argument.\nReceived none.")
     columns = min(len(arguments), _COLUMNS)
     lines = -(-len(arguments) // columns)
     figure = NotebookFigure(figsize=(_PANEL[0] * columns, _PANEL[1] * lines), layout="constrained")
