@@ -1,0 +1,128 @@
+"""Writes `reference/`: a page for each question, with every name of ``tf_transfer.__all__`` on one of them.
+
+A name whose module belongs to no group gets a page of its module, so that nothing public is left out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+from pathlib import Path
+
+import tf_transfer
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """A page of the reference.
+
+    Args:
+        title: of the page.
+        modules: top-level modules and packages whose public names it shows.
+        beside: full names of what public functions return or take, which `__all__` does not hold.
+    """
+
+    title: str
+    modules: tuple[str, ...]
+    beside: tuple[str, ...] = ()
+
+
+GROUPS = {
+    "data": Group(
+        "Tables, data sets and leaks",
+        ("tables", "cleaning", "readers", "assets", "leakage"),
+        ("leakage.Overlap",),
+    ),
+    "model": Group(
+        "Tasks, encoders and the Keras model",
+        ("tasks", "encoders", "tiny", "model", "batches", "predictions"),
+    ),
+    "strategies": Group("Strategies", ("strategies",)),
+    "meta-learning": Group(
+        "Episodes and meta-learning",
+        ("episodes", "episode_evaluation", "gradient_check", "functional"),
+        ("gradient_check.GradientCheck",),
+    ),
+    "evaluation": Group(
+        "Scores",
+        ("evaluation",),
+        ("metrics.classification_suite", "metrics.multilabel_suite", "metrics.regression_suite"),
+    ),
+    "comparison": Group("Experiments and verdicts", ("comparison", "experiments")),
+    "statistics": Group(
+        "How sure: intervals and tests",
+        ("statistics",),
+        ("statistics.intervals.Interval", "statistics.intervals.Difference", "statistics.paired_tests.McNemar"),
+    ),
+    "advisor": Group("Advice before training", ("advisor",), ("advisor.facts.Facts",)),
+    "errors": Group("Errors", ("errors",)),
+}
+
+
+def grouped() -> dict[str, tuple[str, list[str]]]:
+    """``{page: (title, full names)}``, every public name once."""
+    pages = {page: (group.title, []) for page, group in GROUPS.items()}
+    page_of = {module: page for page, group in GROUPS.items() for module in group.modules}
+    for name in tf_transfer.__all__:
+        value = getattr(tf_transfer, name)
+        if not callable(value):
+            continue
+        module = value.__module__.split(".")[1]
+        page = page_of.get(module, module)
+        pages.setdefault(page, (_title(module), []))[1].append(f"tf_transfer.{name}")
+    for page, group in GROUPS.items():
+        pages[page][1].extend(f"tf_transfer.{name}" for name in group.beside)
+    return pages
+
+
+def _title(module: str) -> str:
+    summary = inspect.getdoc(importlib.import_module(f"tf_transfer.{module}")) or module
+    return summary.splitlines()[0].rstrip(".")
+
+
+def _find(name: str):
+    module, _, last = name.rpartition(".")
+    return getattr(importlib.import_module(module), last)
+
+
+def _entry(name: str) -> str:
+    value = _find(name)
+    if inspect.isclass(value) and issubclass(value, Exception):
+        return f".. autoexception:: {name}\n"
+    if inspect.isclass(value):
+        return f".. autoclass:: {name}\n   :members:\n   :inherited-members:\n"
+    return f".. autofunction:: {name}\n"
+
+
+def _heading(title: str) -> str:
+    return f"{title}\n{'=' * len(title)}\n\n"
+
+
+def _write(app) -> None:
+    folder = Path(app.srcdir) / "reference"
+    folder.mkdir(exist_ok=True)
+    pages = grouped()
+    for old in folder.glob("*.rst"):
+        if old.stem not in {*pages, "index"}:
+            old.unlink()
+    index = _heading("Reference") + "Every public name, from its docstring.\n\n.. toctree::\n   :maxdepth: 2\n\n"
+    contents = {"index": index + "".join(f"   {page}\n" for page in pages)}
+    contents |= {p: _heading(title) + "\n".join(map(_entry, names)) for p, (title, names) in pages.items()}
+    for page, content in contents.items():
+        path = folder / f"{page}.rst"
+        if not path.exists() or path.read_text(encoding="utf-8") != content:
+            path.write_text(content, encoding="utf-8")
+
+
+def _skip(app, what, name, value, skip, options):
+    """Members that Keras, pydantic or Python bring are documented there."""
+    function = value.fget if isinstance(value, property) else getattr(value, "func", value)
+    origin = getattr(inspect.unwrap(function) if callable(function) else function, "__module__", None)
+    return True if origin and not origin.startswith("tf_transfer") else None
+
+
+def setup(app):
+    app.connect("builder-inited", _write)
+    app.connect("autodoc-skip-member", _skip)
+    return {"parallel_read_safe": True}
