@@ -334,6 +334,23 @@ def test_report_renders_a_run_again_without_tensorflow(old):
     assert all(p.read_bytes() == content for p, content in before.items())
 
 
+def test_a_margin_makes_differences_equivalent(run, refusal, old):
+    assert (Comparison(old).verdicts()["verdict"] != "equivalent").all()
+    code, out, _ = run("report", old, "--margin", "100")
+    assert code == 0
+    assert "no difference that matters" in out
+    written = (old / "report.md").read_text(encoding="utf-8")
+    assert "equivalent" in written
+    message = refusal("report", old, "--margin", "-1")
+    assert "margin must be above 0" in message and "margin=-1.0" in message
+    assert (old / "report.md").read_text(encoding="utf-8") == written
+
+
+def test_a_bad_margin_is_told_before_anything_is_trained(refusal, experiment, tmp_path):
+    assert "margin must be above 0" in refusal("compare", experiment(), "-o", tmp_path / "run", "--margin", "0")
+    assert not (tmp_path / "run").exists()
+
+
 def test_report_of_an_older_run_says_what_it_lacks(run, old, tmp_path):
     comparison = Comparison(old)
     for cell, (scores, meta) in comparison._cells.items():

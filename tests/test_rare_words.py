@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.experiments import make_experiment, make_table
-from tests.test_prepared import prepare
+from tests.experiments.test_prepared import prepare
 from tf_transfer.experiments.experiment import load_experiment
 from tf_transfer.experiments.prepared import draw_support
 from tf_transfer.rare_words import rare_word_shares

@@ -411,3 +411,11 @@ def test_old_reports_survive_a_failure(tmp_path, comparison, monkeypatch):
 
 def test_the_same_comparison_gives_the_same_bytes(page, comparison, tmp_path):
     assert report.render(comparison, tmp_path).read_text(encoding="utf-8") == page
+
+
+def test_a_difference_without_a_spread_is_the_clearest_of_all():
+    rows = [verdict("a", "rating", 16, "fine_tune", "pearson", 0.3, half=0.01),
+            verdict("a", "rating", 64, "multi_task", "pearson", 0.1, half=0.0)]  # fmt: skip
+    table = pd.DataFrame(rows).assign(minimum_effect=[0.02, np.nan])
+    c = dataclasses.replace(stand_in(), verdict_table=table, targets=["a"])
+    assert readings.places(c) == [readings.Place("a", "rating", "multi_task", 64)]

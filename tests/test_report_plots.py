@@ -141,3 +141,16 @@ def test_classes_without_a_row_leave_their_line_blank(plotted):
     plotted.confusion = lambda *place: pd.DataFrame([[0, 0], [3, 1]], ["a", "b"], ["a", "b"])
     shares = plotted.plot_confusion("tweets", "polarity", "fine_tune", 16).axes[0].images[0].get_array()
     np.testing.assert_array_equal(np.ma.filled(shares.astype(float), np.nan)[0], [np.nan, np.nan])
+
+
+def test_undefined_bands_leave_the_axis_to_the_values(plotted):
+    bare = stand_in(Plotted)
+    bare.curves = lambda: plotted.curves().assign(low=np.nan, high=np.nan)
+    drawn = bare.curves().query("target == 'tweets' and task == 'rating'")["value"].dropna()
+    low, high = plots.learning_curve(bare, "tweets", "rating").axes[0].get_ylim()
+    assert low < drawn.min() and drawn.max() < high < drawn.max() + np.ptp(drawn)
+
+
+def test_a_plot_of_no_target_says_why(plotted):
+    with pytest.raises(DataError, match=r"see comparison\.unusable"):
+        plots.learning_curves(dataclasses.replace(plotted, targets=[]))

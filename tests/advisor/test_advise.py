@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.experiments import make_experiment
+from tests.experiments import make_experiment, make_table
 from tf_transfer import model
 from tf_transfer.advisor import cost, facts
 from tf_transfer.advisor.advice import summarise
@@ -193,3 +193,16 @@ def test_the_command(encoder_folder, tmp_path, monkeypatch, capsys):
     assert code == 0
     assert "tweets, mood, 12 labels" in out and f"How it fared in {tmp_path / 'run'}: The advised" in out
     assert len(pd.read_csv(tmp_path / "ranks.csv")) == 2 * 2 * 2
+
+
+def test_strategies_run_again_without_a_source_cost_the_share_that_is_left(content):
+    advice = advise(content | {"leave_one_out": ["tfidf"]})
+    # As above, and tfidf once without films (10 of 24 rows left) and once without shop (14).
+    assert advice.run_seconds == pytest.approx(2 * (2 * 7 + 4 * 2 * 18) + 4 * 3 + 2 * (7 + 2 * 36))
+
+
+def test_source_rows_without_any_label_are_not_counted(content):
+    blank = make_table(6, seed=9).assign(stars=np.nan, mood=None)
+    films = pd.concat([content["sources"]["films"], blank], ignore_index=True)
+    advice = advise(content | {"sources": content["sources"] | {"films": films}})
+    assert {fact.source_rows for fact in advice.facts} == {24}

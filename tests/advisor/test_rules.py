@@ -89,3 +89,11 @@ def test_the_cases_behind_the_rules_are_apart_from_those_they_are_tried_on():
     assert sum(len(e["targets"]) * len(e["budgets"]) for e in HELD_OUT) >= 12
     named = " ".join(rule.source for rule in rules.RULES)
     assert not any(e["name"] in named for e in HELD_OUT)
+
+
+def test_the_first_of_the_rest_is_explained_where_the_rules_own_choice_is_missing():
+    pair = {"fine_tune": ALL["fine_tune"], "tfidf": ALL["tfidf"]}
+    labels, rule, reasons = ranked(RELATED, pair)
+    assert labels[0] == "fine_tune"
+    assert f"by the rule “{rule}”, which would start with multi_task" in reasons["fine_tune"]
+    assert "would start with" not in reasons["tfidf"]

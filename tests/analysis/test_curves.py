@@ -90,3 +90,19 @@ def test_an_undefined_metric_is_nan_and_leaves_no_gain(tmp_path):
     comparison = make_comparison(tmp_path, stars, scores, task="stars")
     assert np.isnan(comparison.curves()["value"].iloc[0])
     assert len(comparison.curve_gains()) == 0
+
+
+def test_too_few_rows_for_an_interval_leave_the_ends_of_the_crossing_open(tmp_path):
+    y = np.array([0, 1, 0, 1])
+    scores = {s: {b: [right_in(y, share)] for b, share in curve.items()}
+              for s, curve in (("target_only", {16: 0.25, 64: 0.75}), ("fine_tune", {16: 0.75, 64: 0.25}))}  # fmt: skip
+    found = make_comparison(tmp_path, y, scores, metric="accuracy").curve_gains().iloc[0]
+    assert found[["low", "high", "crossing_low", "crossing_high"]].isna().all()
+
+
+def test_few_rows_are_said_as_by_the_intervals(tmp_path):
+    y = np.array([0, 1, 0, 1])
+    scores = {s: {16: [right_in(y, share)]} for s, share in (("target_only", 0.25), ("fine_tune", 0.75))}
+    comparison = make_comparison(tmp_path, y, scores, metric="accuracy")
+    assert "only 4 rows: too few for an interval" in comparison.curves()["note"].iloc[0]
+    assert "only 4 rows: too few for an interval" in comparison.label_worth()["note"].iloc[0]

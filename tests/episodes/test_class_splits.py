@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.test_episodes import WHOLE, make_table
+from tests.episodes.test_sampler import WHOLE, make_table
 from tf_transfer.episodes.class_splits import check_class_disjoint, split_classes
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.errors import DataError

@@ -248,11 +248,15 @@ def test_equivalence_is_two_one_sided_tests():
             assert found.equivalent == all(side.pvalue < 0.05 for side in sides)
 
 
-def test_false_discovery_rate_is_benjamini_and_hochbergs():
-    """Sorted .01, .02, .03, .5: .01 * 4 / 1, .02 * 4 / 2, .03 * 4 / 3 and .5."""
-    got = false_discovery_rate([0.03, np.nan, 0.01, 0.5, 0.02])
-    np.testing.assert_allclose(got, [0.04, np.nan, 0.04, 0.5, 0.04])
+def test_false_discovery_rate_has_two_stages():
+    """Sorted .03, .04, .6, .9: one-stage .08, .08, .8 and .9, none below .05 / 1.05, so that all stays. With .001 and
+    .002 before them, .006, .006, .06, .06, .72 and .9: four of six are left, which makes 1.05 * 4 / 6 of them."""
+    got = false_discovery_rate([0.6, np.nan, 0.03, 0.9, 0.04])
+    np.testing.assert_allclose(got, [0.8, np.nan, 0.08, 0.9, 0.08])
+    got = false_discovery_rate([0.6, 0.001, 0.03, 0.9, 0.002, 0.04])
+    np.testing.assert_allclose(got, [0.6, 0.0042, 0.042, 0.9, 0.0042, 0.042])
     assert np.isnan(false_discovery_rate([np.nan])).all() and len(false_discovery_rate([])) == 0
+    assert false_discovery_rate([0.049])[0] == 0.049
 
 
 def test_same_seed_same_result_and_read_only_counts():
@@ -300,3 +304,10 @@ def test_bad_input_is_named(change, message):
     }
     with pytest.raises(DataError, match=message):
         paired_difference(**arguments | change)
+
+
+@pytest.mark.filterwarnings("error")
+def test_predictions_that_are_equal_in_all_seeds_and_rows_warn_of_nothing():
+    y = np.zeros(40)
+    found = paired_difference("mae", "regression", y, [np.ones(40)] * 3, [np.ones(40)] * 3)
+    assert (found.value, found.low, found.high) == (0, 0, 0)

@@ -1,5 +1,7 @@
 """The correction of a run's verdicts, by hand."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -16,13 +18,22 @@ def row(p, transfer=True, sign=1, note=""):
 
 
 def test_words_of_the_family_go_by_q():
-    """Of p .01, .02, .04, .9 the q are .04, .04, .0533 and .9: the third is taken back."""
-    table = verdict_table([row(0.01), row(0.04), row(0.02, sign=-1), row(0.9)])
-    np.testing.assert_allclose(table["q"], [0.04, 0.04 * 4 / 3, 0.04, 0.9])
-    assert list(table["verdict"]) == ["helped", "undecided", "hurt", "undecided"]
-    assert list(table["note"] != "") == [False, True, False, False]
-    assert "excludes 0, but among 4 comparisons" in table["note"][1] and "q = 0.05" in table["note"][1]
+    """Of p .01, .02, .045, .5, .9 Benjamini and Hochberg's q are .05, .05, .075, .625, .9: none is below .05 / 1.05, so
+    all may be no effect, and these are q."""
+    table = verdict_table([row(0.01), row(0.045), row(0.02, sign=-1), row(0.5), row(0.9)])
+    np.testing.assert_allclose(table["q"], [0.05, 0.075, 0.05, 0.625, 0.9])
+    assert list(table["verdict"]) == ["undecided"] * 5
+    assert list(table["note"] != "") == [True, True, True, False, False]
+    assert "excludes 0, but among 5 comparisons" in table["note"][1] and "q = 0.07" in table["note"][1]
     assert list(table.columns) == list(COLUMNS)
+
+
+def test_the_second_stage_corrects_for_those_that_may_be_no_effect():
+    """Of p .01, .02, .04, .9 Benjamini and Hochberg's are .04, .04, .0533, .9: two of four are left, so q is 1.05 / 2
+    of them, and not below p."""
+    table = verdict_table([row(0.01), row(0.04), row(0.02, sign=-1), row(0.9)])
+    np.testing.assert_allclose(table["q"], [0.021, 0.04, 0.021, 0.9])
+    assert list(table["verdict"]) == ["helped", "helped", "hurt", "undecided"]
 
 
 def test_other_strategies_and_a_family_of_one_are_left_as_they_are():
@@ -56,3 +67,12 @@ def test_a_true_effect_among_fifty_comparisons_is_found():
 
 def test_no_differences_make_an_empty_table():
     assert list(verdict_table([]).columns) == list(COLUMNS)
+
+
+def test_needs_are_of_the_undecided_alone_also_of_those_taken_back():
+    rows = [row(0.01), row(0.04), row(0.9)]
+    rows = [(place, dataclasses.replace(found, rows_needed=250.0, seeds_needed=4.0)) for place, found in rows]
+    table = verdict_table(rows)
+    assert list(table["verdict"]) == ["helped", "undecided", "undecided"]
+    for column, needed in (("rows_needed", 250), ("seeds_needed", 4)):
+        np.testing.assert_array_equal(table[column], [np.nan, needed, needed])

@@ -36,7 +36,7 @@ def verdict_table(differences: list[tuple[dict, Difference]], correction: str | 
     table["q"] = table["p"].astype(float)
     family = table["transfer"].astype(bool)
     if correction is not None and family.sum() > 1:
-        table.loc[family, "q"] = false_discovery_rate(table.loc[family, "p"])
+        table.loc[family, "q"] = false_discovery_rate(table.loc[family, "p"], table.loc[family, "alpha"].iloc[0])
         unsure = family & table["verdict"].isin(["helped", "hurt"]) & (table["q"] >= table["alpha"])
         known = int(table.loc[family, "p"].notna().sum())
         notes = [_taken_back(note, q, known) for note, q in zip(table.loc[unsure, "note"], table.loc[unsure, "q"])]
