@@ -11,7 +11,8 @@ project = "tf_transfer"
 author = "The tf_transfer authors"
 release = tf_transfer.__version__
 extensions = [
-    "myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "mathml_renderer", "public_names", "strategy_options",
+    "myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "docstring_dialect", "mathml_renderer",
+    "public_names", "strategy_options",
 ]  # fmt: skip
 exclude_patterns = ["_build", "_ext"]
 

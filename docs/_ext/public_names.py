@@ -36,7 +36,7 @@ GROUPS = {
     ),
     "model": Group(
         "Tasks, encoders and the Keras model",
-        ("tasks", "encoders", "tiny", "model", "batches", "predictions"),
+        ("tasks", "encoders", "freezing", "tiny", "model", "batches", "predictions"),
     ),
     "strategies": Group("Strategies", ("strategies",)),
     "meta-learning": Group(
