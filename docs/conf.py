@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parent / "_ext"), str(Path(__file__).parents[1])]
-
 import tf_transfer
+
+sys.path.append(str(Path(__file__).parent / "_ext"))
 
 project = "tf_transfer"
 author = "The tf_transfer authors"
@@ -17,9 +17,12 @@ extensions = [
 exclude_patterns = ["_build", "_ext"]
 
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["formulas.css"]
 html_title = f"tf_transfer {release}"
 html_copy_source = False
 html_show_sphinx = False
+html_show_copyright = False
 html_math_renderer = "mathml"
 
 myst_enable_extensions = ["dollarmath", "colon_fence"]

@@ -64,16 +64,19 @@ def grouped() -> dict[str, tuple[str, list[str]]]:
     """``{page: (title, full names)}``, every public name once."""
     pages = {page: (group.title, []) for page, group in GROUPS.items()}
     page_of = {module: page for page, group in GROUPS.items() for module in group.modules}
-    for name in tf_transfer.__all__:
-        value = getattr(tf_transfer, name)
-        if not callable(value):
-            continue
-        module = value.__module__.split(".")[1]
+    module_of = {name: _module(name) for name in tf_transfer.__all__ if callable(getattr(tf_transfer, name))}
+    places = list(page_of)
+    for name, module in sorted(module_of.items(), key=lambda item: places.index(item[1]) if item[1] in page_of else 0):
         page = page_of.get(module, module)
         pages.setdefault(page, (_title(module), []))[1].append(f"tf_transfer.{name}")
     for page, group in GROUPS.items():
         pages[page][1].extend(f"tf_transfer.{name}" for name in group.beside)
     return pages
+
+
+def _module(name: str) -> str:
+    """The top-level module or package of a public name."""
+    return getattr(tf_transfer, name).__module__.split(".")[1]
 
 
 def _title(module: str) -> str:
@@ -90,6 +93,8 @@ def _entry(name: str) -> str:
     value = _find(name)
     if inspect.isclass(value) and issubclass(value, Exception):
         return f".. autoexception:: {name}\n"
+    if inspect.isclass(value) and issubclass(value, tf_transfer.Strategy) and hasattr(value, "name"):
+        return f".. autoclass:: {name}\n   :members: fit, adapt\n\n   .. seealso:: :doc:`/strategies/{value.name}`\n"
     if inspect.isclass(value):
         return f".. autoclass:: {name}\n   :members:\n   :inherited-members:\n"
     return f".. autofunction:: {name}\n"

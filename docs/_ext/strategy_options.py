@@ -1,5 +1,7 @@
 """The directive `strategy-options NAME`: a table of a strategy's fields, from its code."""
 
+from typing import ClassVar
+
 from docstrings import options
 from sphinx.util.docutils import SphinxDirective
 
@@ -10,7 +12,7 @@ class StrategyOptions(SphinxDirective):
     """Fields, types, defaults and descriptions; ``:unread:`` names inherited fields that change nothing here."""
 
     required_arguments = 1
-    option_spec = {"unread": str.split}
+    option_spec: ClassVar = {"unread": str.split}
 
     def run(self):
         strategy = getattr(tf_transfer, self.arguments[0])
