@@ -34,9 +34,9 @@ def blocks(page: Path, *languages: str) -> list[tuple[str, str]]:
 
 def commands(page: Path) -> Iterator[str]:
     """The command lines of a page, in fenced blocks and in running text."""
-    for _, content in blocks(page, "", "shell"):
+    for language, content in blocks(page, "", "shell"):
         for line in content.splitlines():
-            if line and not line.startswith(("#", " ")) and re.match(r"[a-z]", line):
+            if re.match(r"[a-z]" if language else r"(tf-transfer|pip|python|pytest)\b", line):
                 yield from re.split(r"\s+(?:&&|\|\|)\s+", line)
     for command in _INLINE.findall(page.read_text(encoding="utf-8")):
         yield from re.split(r"\s+(?:&&|\|\|)\s+", command)
