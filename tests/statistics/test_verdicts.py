@@ -18,8 +18,8 @@ def row(p, transfer=True, sign=1, note=""):
 
 
 def test_words_of_the_family_go_by_q():
-    """Of p .011, .022, .045, .5, .9 Benjamini and Hochberg's q are .055, .055, .075, .625, .9: none is below .05 / 1.05,
-    so all may be no effect, and these are q."""
+    """Of p .011, .022, .045, .5, .9 Benjamini and Hochberg's q are .055, .055, .075, .625, .9: none is below
+    .05 / 1.05, so all may be no effect, and these are q."""
     table = verdict_table([row(0.011), row(0.045), row(0.022, sign=-1), row(0.5), row(0.9)])
     np.testing.assert_allclose(table["q"], [0.055, 0.075, 0.055, 0.625, 0.9])
     assert list(table["verdict"]) == ["undecided"] * 5
