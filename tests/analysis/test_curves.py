@@ -84,12 +84,17 @@ def test_a_loss_that_falls_is_a_gain(tmp_path):
     assert found["area"] == pytest.approx((0.8 + 0.3) / 2)
 
 
-def test_an_undefined_metric_is_nan_and_leaves_no_gain(tmp_path):
+def test_an_undefined_metric_is_nan_and_its_gain_says_why(tmp_path):
     stars = RNG.normal(size=40)
     scores = {"target_only": {16: [np.ones(40)] * 2}, "fine_tune": {16: [stars + RNG.normal(size=40)] * 2}}
     comparison = make_comparison(tmp_path, stars, scores, task="stars")
     assert np.isnan(comparison.curves()["value"].iloc[0])
-    assert len(comparison.curve_gains()) == 0
+    (found,) = comparison.curve_gains().itertuples()
+    assert np.isnan([found.area, found.low, found.high, found.hurt_from, found.crossing]).all()
+    assert found.verdict == "undecided"
+    assert harm_in_words(found) == (
+        "tweets, stars: fine_tune cannot be judged: no seed has a defined pearson of both at every budget."
+    )
 
 
 def test_too_few_rows_for_an_interval_leave_the_ends_of_the_crossing_open(tmp_path):
