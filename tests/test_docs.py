@@ -1,5 +1,6 @@
 """The pages of `docs/`: every snippet runs, every strategy has its page and options, every figure is the README's."""
 
+import dataclasses
 import importlib.util
 import inspect
 import re
@@ -23,6 +24,7 @@ TRACED = set(STRATEGIES) - {"linear_probe", "tfidf", "majority"}
 sys.path.append(str(DOCS / "_ext"))
 
 from docstrings import arguments, options  # noqa: E402
+from public_names import grouped, is_documented  # noqa: E402
 
 
 def each(pages):
@@ -30,7 +32,7 @@ def each(pages):
 
 
 def is_slow(page):
-    return page.stem in (TRACED if page.parent == OVERVIEW.parent else {"advisor", "checkpoints", "index"})
+    return page.stem in (TRACED if page.parent == OVERVIEW.parent else {"advisor", "checkpoints", "index", "your_data"})
 
 
 def snippet_pages():
@@ -126,6 +128,39 @@ def test_every_option_is_described(name):
     assert [option.name for option in options(STRATEGIES[name]) if not option.text] == []
 
 
+def reads(strategy, name, seen):
+    """The attributes of ``self`` that a method reads, and those that it calls."""
+    for cls in strategy.__mro__:
+        method = cls.__dict__.get(name)
+        if inspect.isfunction(method) and method not in seen:
+            seen.add(method)
+            source = inspect.getsource(method)
+            for found in re.findall(r"\bself\.(\w+)", source):
+                reads(strategy, found, seen)
+            if "super()" not in source:
+                return
+        elif method is not None:
+            return
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_options_that_change_nothing_are_marked(name):
+    """From the source of all that `fit` and `adapt` call; an estimate of memory changes nothing."""
+    strategy, seen = STRATEGIES[name], set()
+    for verb in ("fit", "adapt"):
+        reads(strategy, verb, seen)
+    found = {
+        attribute
+        for method in seen
+        if method.__name__ not in ("_say_memory", "memory_estimate")
+        for attribute in re.findall(r"\bself\.(\w+)", inspect.getsource(method))
+    }
+    page = (OVERVIEW.parent / f"{name}.md").read_text(encoding="utf-8")
+    marked = re.findall(r"^:unread: (.*)", page, flags=re.MULTILINE)
+    unread = {field.name for field in dataclasses.fields(strategy)} - found
+    assert unread == set(marked[0].split() if marked else ())
+
+
 def test_arguments_of_a_docstring():
     found = arguments("""What it does.
 
@@ -162,11 +197,28 @@ def built(tmp_path_factory):
     return folder / "html"
 
 
+def test_every_public_name_is_on_one_page_of_the_reference():
+    names = [name for _, found in grouped().values() for name in found]
+    assert len(set(names)) == len(names)
+    assert {f"tf_transfer.{name}" for name in tf_transfer.__all__ if is_documented(name)} <= set(names)
+
+
+def test_a_new_module_gets_a_page(monkeypatch):
+    monkeypatch.setattr(tf_transfer, "__all__", [*tf_transfer.__all__, "auto_learning_rate", "rare_words"])
+    from tf_transfer import optimization, rare_words
+
+    monkeypatch.setattr(tf_transfer, "auto_learning_rate", optimization.auto_learning_rate, raising=False)
+    monkeypatch.setattr(tf_transfer, "rare_words", rare_words, raising=False)
+    found = grouped()
+    assert found["optimization"][1] == ["tf_transfer.auto_learning_rate"]
+    assert found["rare_words"][1] == ["tf_transfer.rare_words"]
+
+
 @pytest.mark.slow
 def test_the_reference_holds_every_public_name_once(built):
     pages = [page.read_text(encoding="utf-8") for page in (built / "reference").glob("*.html")]
     for name in tf_transfer.__all__:
-        if callable(getattr(tf_transfer, name)):
+        if is_documented(name):
             assert sum(page.count(f'id="tf_transfer.{name}"') for page in pages) == 1, name
 
 

@@ -64,7 +64,7 @@ def grouped() -> dict[str, tuple[str, list[str]]]:
     """``{page: (title, full names)}``, every public name once."""
     pages = {page: (group.title, []) for page, group in GROUPS.items()}
     page_of = {module: page for page, group in GROUPS.items() for module in group.modules}
-    module_of = {name: _module(name) for name in tf_transfer.__all__ if callable(getattr(tf_transfer, name))}
+    module_of = {name: _module(name) for name in tf_transfer.__all__ if is_documented(name)}
     places = list(page_of)
     for name, module in sorted(module_of.items(), key=lambda item: places.index(item[1]) if item[1] in page_of else 0):
         page = page_of.get(module, module)
@@ -74,9 +74,16 @@ def grouped() -> dict[str, tuple[str, list[str]]]:
     return pages
 
 
+def is_documented(name: str) -> bool:
+    """Whether a public name is a function, class or module, not the version."""
+    value = getattr(tf_transfer, name)
+    return callable(value) or inspect.ismodule(value)
+
+
 def _module(name: str) -> str:
     """The top-level module or package of a public name."""
-    return getattr(tf_transfer, name).__module__.split(".")[1]
+    value = getattr(tf_transfer, name)
+    return (value.__name__ if inspect.ismodule(value) else value.__module__).split(".")[1]
 
 
 def _title(module: str) -> str:
@@ -91,6 +98,8 @@ def _find(name: str):
 
 def _entry(name: str) -> str:
     value = _find(name)
+    if inspect.ismodule(value):
+        return f".. automodule:: {name}\n   :members:\n"
     if inspect.isclass(value) and issubclass(value, Exception):
         return f".. autoexception:: {name}\n"
     if inspect.isclass(value) and issubclass(value, tf_transfer.Strategy) and hasattr(value, "name"):
@@ -104,6 +113,14 @@ def _heading(title: str) -> str:
     return f"{title}\n{'=' * len(title)}\n\n"
 
 
+def _index(pages: dict[str, tuple[str, list[str]]]) -> str:
+    text = _heading("Reference") + "Every public name, from its docstring.\n\n"
+    for page, (_, names) in pages.items():
+        links = ", ".join(f"`{name.removeprefix('tf_transfer.')} <{name}>`" for name in names)
+        text += f":doc:`{page}`\n   {links}\n\n"
+    return text + ".. toctree::\n   :hidden:\n\n" + "".join(f"   {page}\n" for page in pages)
+
+
 def _write(app) -> None:
     folder = Path(app.srcdir) / "reference"
     folder.mkdir(exist_ok=True)
@@ -111,8 +128,7 @@ def _write(app) -> None:
     for old in folder.glob("*.rst"):
         if old.stem not in {*pages, "index"}:
             old.unlink()
-    index = _heading("Reference") + "Every public name, from its docstring.\n\n.. toctree::\n   :maxdepth: 2\n\n"
-    contents = {"index": index + "".join(f"   {page}\n" for page in pages)}
+    contents = {"index": _index(pages)}
     contents |= {p: _heading(title) + "\n".join(map(_entry, names)) for p, (title, names) in pages.items()}
     for page, content in contents.items():
         path = folder / f"{page}.rst"
