@@ -18,7 +18,7 @@ exclude_patterns = ["_build", "_ext"]
 
 html_theme = "furo"
 html_static_path = ["_static"]
-html_css_files = ["formulas.css"]
+html_css_files = ["site.css"]
 html_title = f"tf_transfer {release}"
 html_copy_source = False
 html_show_sphinx = False
