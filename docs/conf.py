@@ -12,7 +12,7 @@ author = "The tf_transfer authors"
 release = tf_transfer.__version__
 extensions = [
     "myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "docstring_dialect", "mathml_renderer",
-    "public_names", "strategy_options",
+    "public_names", "strategy_options", "command_line",
 ]  # fmt: skip
 exclude_patterns = ["_build", "_ext"]
 
@@ -31,6 +31,7 @@ suppress_warnings = ["myst.xref_ambiguous"]
 
 # Docstrings write `name` for a name of the package and for what is none; only the first becomes a link.
 default_role = "py:obj"
+smartquotes = False
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True

@@ -8,11 +8,12 @@ import subprocess
 import sys
 
 import pytest
+import typer
 
 import tf_transfer
 from tests import snippets
 from tests.snippets import ROOT
-from tf_transfer import registry
+from tf_transfer import cli, registry
 from tf_transfer.strategies import STRATEGIES
 
 DOCS = ROOT / "docs"
@@ -237,6 +238,14 @@ def test_the_page_of_a_strategy_shows_its_options(built, name):
     assert "<math" in page
     for option in options(STRATEGIES[name]):
         assert f'<span class="pre">{option.name}</span>' in page, option.name
+
+
+@pytest.mark.slow
+def test_every_command_is_described(built):
+    page = (built / "guide" / "command_line.html").read_text(encoding="utf-8")
+    for name, command in typer.main.get_command(cli.app).commands.items():
+        assert f"<h2>{name}<" in page
+        assert all(f'<span class="pre">{p.opts[-1]}' in page for p in command.params if p.param_type_name == "option")
 
 
 @pytest.mark.slow
