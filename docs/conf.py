@@ -25,9 +25,8 @@ html_show_sphinx = False
 html_show_copyright = False
 html_math_renderer = "mathml"
 
-myst_enable_extensions = ["dollarmath", "colon_fence"]
+myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
-suppress_warnings = ["myst.xref_ambiguous"]
 
 # Docstrings write `name` for a name of the package and for what is none; only the first becomes a link.
 default_role = "py:obj"

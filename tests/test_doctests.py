@@ -18,11 +18,12 @@ MODULES = sorted(
 SHOWN = (
     "load_table", "clean_table", "split_table", "clean_text", "audit_leakage", "Task", "infer_tasks", "EpisodeSampler",
     "split_classes", "check_class_disjoint", "load_experiment", "paired_difference", "bootstrap_interval", "mcnemar",
-    "sign_flip_p", "row_tests", "Predictions", "FineTune", "tiny_encoder", "freeze", "fast_weights",
+    "sign_flip_p", "row_tests", "Predictions", "Evaluation", "FineTune", "LinearProbe", "TfIdf", "tiny_encoder", "freeze", "fast_weights",
 )  # fmt: skip
 """Public names that a reader should see in use."""
 
 
+@pytest.mark.filterwarnings("ignore::tf_transfer.metrics.UndefinedMetricWarning")
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_of_a_module(name):
     module = importlib.import_module(name)
