@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from tf_transfer.analysis.sampling import Curves, Sample, dense, each_curves, falls_to_zero, span_in_words
+from tf_transfer.analysis.sampling import Curves, Sample, dense, each_curves, falls_to_zero
 from tf_transfer.statistics.intervals import bootstrap_interval
 
 CURVES = ["target", "task", "metric", "strategy", "budget", "value", "low", "high", "note"]
@@ -65,19 +65,6 @@ def curve_gains(comparison, *, resamples: int = 2000, confidence: float = 0.95) 
         for strategy in comparison.source_strategies:
             rows.append([found.target, found.task, found.metric, strategy, *_gain(found, strategy, confidence)])
     return pd.DataFrame(rows, columns=GAINS)
-
-
-def harm_in_words(row) -> str:
-    """From where a strategy hurts, as a sentence; ``row`` is of `curve_gains`."""
-    start = f"{row.target}, {row.task}: {row.strategy} "
-    if np.isnan(row.area):
-        return f"{start}cannot be judged: {row.note}."
-    start += "hurts "
-    start += "at none of the measured budgets" if np.isnan(row.hurt_from) else f"from {row.hurt_from:.0f} labels on"
-    if np.isnan(row.crossing):
-        return f"{start}."
-    span = span_in_words(row.crossing_low, row.crossing_high)
-    return f"{start}; its lead is gone at about {row.crossing:.0f} (interval: {span})."
 
 
 def _gain(found: Curves, strategy: str, confidence: float) -> list:
