@@ -102,7 +102,7 @@ def check_command(command: str) -> None:
 def _check_arguments(words: list[str]) -> None:
     """As the command line's own parser reads them; a bare name, as in running text, has only to exist."""
     root = typer.main.get_command(cli.app)
-    if words and words[0] in ("--version", "--help"):
+    if words and (words[0] in ("--version", "--help") or words[0].isupper()):
         return
     assert words and words[0] in root.commands, f"tf-transfer has no command {words[:1]}"
     command = root.commands[words[0]]

@@ -18,7 +18,8 @@ MODULES = sorted(
 SHOWN = (
     "load_table", "clean_table", "split_table", "clean_text", "audit_leakage", "Task", "infer_tasks", "EpisodeSampler",
     "split_classes", "check_class_disjoint", "load_experiment", "paired_difference", "bootstrap_interval", "mcnemar",
-    "sign_flip_p", "row_tests", "Predictions", "Evaluation", "FineTune", "LinearProbe", "TfIdf", "tiny_encoder", "freeze", "fast_weights",
+    "sign_flip_p", "row_tests", "Predictions", "Evaluation", "FineTune",
+    "LinearProbe", "TfIdf", "tiny_encoder", "freeze", "fast_weights",
 )  # fmt: skip
 """Public names that a reader should see in use."""
 
