@@ -190,6 +190,8 @@ def test_figures_are_those_of_the_readme(page):
     in_readme = " ".join(re.findall(FIGURE, README))
     for together in [*rows, *intervals, *set(re.findall(FIGURE, text)) - CHOICES]:
         assert " ".join(re.findall(FIGURE, together)) in in_readme, together
+    for number in re.findall(r"(?<![\w.])(\d*\.?\d+) (?:s|ms|GB|%)(?!\w)", text):
+        assert re.search(rf"(?<![\w.]){re.escape(number)}(?!\w)", README), number
 
 
 @pytest.fixture(scope="module")
