@@ -20,7 +20,7 @@ from tf_transfer.comparison import Comparison, compare
 from tf_transfer.report import headline
 
 REVIEWS = Path(__file__).parents[1] / "data" / "reviews.csv"
-COMMANDS = ["fetch", "fit", "evaluate", "predict", "advise", "compare", "report", "demo"]
+COMMANDS = ["fetch", "fit", "evaluate", "predict", "advise", "tune", "compare", "report", "demo"]
 
 
 @pytest.fixture
@@ -420,6 +420,45 @@ def test_demo_is_compare_on_the_experiment_of_the_package(run, monkeypatch):
         ("experiment.yaml", True, str(Path("runs/demo"))),
         ("experiment.yaml", True, "elsewhere"),
     ]
+
+
+# -- tune -------------------------------------------------------------------------------------------------------
+
+
+def test_tune_prints_and_writes_and_goes_on_when_stopped(run, experiment, tmp_path, monkeypatch):
+    from tf_transfer.tuning.bench import Bench
+
+    monkeypatch.chdir(tmp_path)
+    path, original, calls = (
+        experiment(tune={"strategies": ["tfidf"], "folds": 2, "oracle": "random"}),
+        Bench.measure,
+        [],
+    )
+
+    def stop(self, *args):
+        calls.append(1)
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        return original(self, *args)
+
+    monkeypatch.setattr(Bench, "measure", stop)
+    arguments = ("tune", path, "--trials", "2", "--target", "tweets", "--objective", "stars/mae", "--seed", "1")
+    code, _, err = run(*arguments)
+    assert code == 130 and f"The results so far are in {Path('runs') / 'small-tune'}" in err
+    code, out, _ = run(*arguments)
+    assert code == 0 and "2 trials on tweets, 12 labels" in out and "strategy: tfidf" in out
+    folder = tmp_path / "runs" / "small-tune"
+    assert {"trials.csv", "best.yaml", "trials.png"} <= {p.name for p in folder.iterdir()}
+
+
+@pytest.mark.parametrize(("changes", "arguments", "expected"), [
+    ({}, ["--oracle", "bayesain"], "Did you mean 'bayesian'"), ({}, ["--objective", "starz"], "Did you mean 'stars'"),
+    ({"tune": {"strategies": {"tfidf": {"penaltee": 1}}}}, [], "Did you mean 'penalty'"),
+    ({"tune": {"strategy": "tfidf"}}, [], "Did you mean 'strategies'"),
+])  # fmt: skip
+def test_tune_refuses(refusal, experiment, tmp_path, changes, arguments, expected):
+    assert expected in refusal("tune", experiment(**changes), "-o", tmp_path / "s", *arguments)
+    assert not (tmp_path / "s").exists()
 
 
 # -- fetch ------------------------------------------------------------------------------------------------------

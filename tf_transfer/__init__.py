@@ -34,6 +34,8 @@ _MODULES = {
         "ANIL", "MAML", "FineTune", "LinearProbe", "Majority", "MetaSGD", "MultiTask", "ProtoMAML", "ProtoNet",
         "Reptile", "Scratch", "Strategy", "TargetOnly", "TfIdf",
     ),
+    "tuning.result": ("TuneResult",),
+    "tuning.tune": ("tune",),
     "tables": ("clean_table", "load_table", "save_table", "split_table"),
     "tiny": ("tiny_encoder",),
     "tasks": ("Task", "infer_tasks"),

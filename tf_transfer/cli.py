@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -168,6 +169,33 @@ def advise(
 
 
 @app.command()
+def tune(
+    experiment: Annotated[Path, typer.Argument(help="Experiment file (YAML); its 'tune:' says how to search.")],
+    output: Output = None,
+    oracle: Annotated[str | None, typer.Option(help="'random', 'bayesian' or 'hyperband'.")] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="At most.")] = None,
+    objective: Annotated[str | None, typer.Option(help="TASK/METRIC: any metric of the suite.")] = None,
+    target: Annotated[str | None, typer.Option(help="Whose labelled rows trials learn from.")] = None,
+    budget: Annotated[int | None, typer.Option(min=1, help="How many of them.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of the trials, the folds and the training.")] = None,
+):
+    """Search for better arguments of an experiment's strategies; a stopped search goes on."""
+    from tf_transfer.storage import whole_file
+    from tf_transfer.tuning.tune import tune as search
+
+    asked = {"oracle": oracle, "trials": trials, "objective": objective}
+    asked |= {"target": target, "budget": budget, "seed": seed}
+    folder = output or Path("runs") / f"{experiment.stem}-tune"
+    with _resumable(folder), _Progress() as say:
+        result = search(experiment, folder, say=say, **{k: v for k, v in asked.items() if v is not None})
+    print(result)
+    plot = folder / "trials.png"
+    with whole_file(plot) as staging:
+        result.plot().savefig(staging, format="png", dpi=150)
+    print(f"Trials: {folder / 'trials.csv'}  Plot: {plot}  Best: {folder / 'best.yaml'}")
+
+
+@app.command()
 def compare(
     experiment: Annotated[Path, typer.Argument(help="Experiment file (YAML).")],
     output: Output = None,
@@ -206,18 +234,24 @@ def _run(experiment: Path, output: Path, margin: float | None = None) -> None:
     from tf_transfer.statistics.intervals import check_margin
 
     check_margin(margin)
-    try:
-        with _Progress() as say:
-            comparison = run(experiment, output, say=say)
-    except KeyboardInterrupt:
-        _note(f"\ntf-transfer: stopped. The results so far are in {output}: the same command goes on from there.")
-        raise typer.Exit(130) from None
+    with _resumable(output), _Progress() as say:
+        comparison = run(experiment, output, say=say)
     comparison.margin = margin
     _print_comparison(comparison)
     folder = comparison.save()
     print(
         f"\nReport: {folder / 'report.html'}  Results: {folder / 'results.csv'}  Verdicts: {folder / 'verdicts.json'}"
     )
+
+
+@contextlib.contextmanager
+def _resumable(folder: Path):
+    """Says after Ctrl-C how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        _note(f"\ntf-transfer: stopped. The results so far are in {folder}: the same command goes on from there.")
+        raise typer.Exit(130) from None
 
 
 def _print_comparison(comparison) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
-import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +13,9 @@ import yaml
 from pydantic import BeforeValidator, Field
 
 from tf_transfer.errors import DataError, listed, nearest
+from tf_transfer.experiments.problems import explain
 from tf_transfer.experiments.specs import EncoderSpec, Spec, TableSpec, TargetSpec, TaskSpec, build_strategies, named
+from tf_transfer.experiments.tune_spec import TuneSpec
 from tf_transfer.tasks import Task
 
 UNFIT = '/\\:*?"<>|'
@@ -45,6 +45,7 @@ class Experiment(Spec):
         baseline: the strategy that the others are compared with.
         leave_one_out: run strategies also without each source, to see which one carried the gain: True
             for all that learn from source data, or a list of their labels.
+        tune: how `tune` searches for better arguments of the strategies; see `TuneSpec`.
         drop_leaks: leave rows that are known from a target's test, exactly or nearly, out of training.
         folder: what relative paths start from: for a file, its own folder.
     """
@@ -63,6 +64,7 @@ class Experiment(Spec):
     )
     baseline: str = "target_only"
     leave_one_out: bool | Annotated[list[str], BeforeValidator(_as_names)] = False
+    tune: TuneSpec = Field(default_factory=TuneSpec)
     drop_leaks: bool = True
     folder: Path = Path(".")
 
@@ -181,7 +183,7 @@ def load_experiment(source: str | Path | Mapping | Experiment) -> Experiment:
     try:
         return Experiment.model_validate({**defaults, **source})
     except pydantic.ValidationError as error:
-        raise DataError(_explain(error, where)) from None
+        raise DataError(explain(error, f"{where} is not a valid experiment")) from None
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -206,19 +208,3 @@ def _read_yaml(path: Path) -> dict:
     if not isinstance(content, dict):
         raise DataError(f"{path} must hold keys and values.\nReceived {type(content).__name__}.")
     return content
-
-
-def _explain(error: pydantic.ValidationError, where: str) -> str:
-    lines = [f"{where} is not a valid experiment:"]
-    for problem in error.errors():
-        place = ".".join(str(p) for p in problem["loc"])
-        message = problem["msg"].removeprefix("Value error, ")
-        if problem["type"] == "missing":
-            message = "this key is missing."
-        elif problem["type"] == "literal_error":
-            choices = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
-            message += f"; received {reprlib.repr(problem['input'])}.{nearest(problem['input'], choices)}"
-        elif problem["type"] != "value_error":
-            message += f"; received {reprlib.repr(problem['input'])}"
-        lines.append(f"  {place}: {message}" if place else f"  {message}")
-    return "\n".join(lines)

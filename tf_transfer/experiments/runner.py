@@ -60,11 +60,15 @@ class Runner:
                 run.fitted_path(label, seed).unlink(missing_ok=True)
         say("done", done, len(cells))
 
-    def _fit(self, run: Run, label: str, strategy, seed: int, sources: dict):
-        """What `adapt` starts from, and the seconds of source training; kept until its cells are done."""
+    def reset(self, seed: int) -> None:
+        """The model as it was before any training, with heads and dropout masks of ``seed``."""
         for variable, value in zip(self.model.state, self._pretrained):
             variable.assign(value)
         self.model.restart(seed)
+
+    def _fit(self, run: Run, label: str, strategy, seed: int, sources: dict):
+        """What `adapt` starts from, and the seconds of source training; kept until its cells are done."""
+        self.reset(seed)
         path = run.fitted_path(label, seed)
         try:
             note, learned = load_state(self.model, path)

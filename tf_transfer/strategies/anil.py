@@ -7,6 +7,7 @@ Raghu et al. 2020, "Rapid Learning or Feature Reuse? Towards Understanding the E
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import ClassVar
 
 from tf_transfer.backend import tf
@@ -27,6 +28,7 @@ class ANIL(GradientStrategy):
     """
 
     name: ClassVar[str] = "anil"
+    search_space: ClassVar[Mapping[str, object]] = GradientStrategy.search_space | {"inner_steps": [5, 10, 20]}
 
     inner_steps: int = 10
     inner_lr: float = 0.01

@@ -27,6 +27,10 @@ class Strategy:
     name: ClassVar[str]
     uses_source: ClassVar[bool] = True
     uses_encoder: ClassVar[bool] = True
+    search_space: ClassVar[Mapping[str, object]] = {}
+    """Where `tune` looks for each argument unless told otherwise, in the form of an experiment file."""
+    effort: ClassVar[str | None] = None
+    """The argument that Hyperband's epochs stand for; None: the training has no length to choose."""
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -61,6 +65,10 @@ class Strategy:
             The adapted copy.
         """
         raise NotImplementedError
+
+    def auto_rate(self, field: str, model, rows: int) -> float:
+        """What ``"auto"`` stands for in a learning rate, with ``rows`` labelled target rows."""
+        return model.auto_learning_rate
 
     def learned(self, fitted) -> list[np.ndarray] | None:
         """What `fit` learned beside the model's weights; None where its result is no model to be kept in a file."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -113,6 +114,11 @@ class TfIdf(Strategy):
 
     name: ClassVar[str] = "tfidf"
     uses_encoder: ClassVar[bool] = False
+    search_space: ClassVar[Mapping[str, object]] = {
+        "uses_source": [True, False],
+        "stop_words": [False, True],
+        "penalty": {"min": 0.01, "max": 100.0, "sampling": "log"},
+    }
 
     uses_source: bool = True
     stop_words: bool = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from tf_transfer.strategies.base import Strategy, source_tables, train
@@ -41,6 +42,15 @@ class FineTune(Strategy):
     """
 
     name: ClassVar[str] = "fine_tune"
+    effort: ClassVar[str | None] = "epochs"
+    search_space: ClassVar[Mapping[str, object]] = {
+        "epochs": [1, 2, 3],
+        "batch_size": [16, 32],
+        "learning_rate": {"min": 0.25, "max": 4.0, "sampling": "log", "unit": "auto"},
+        "adapt_steps": [30, 60, 120],
+        "adapt_learning_rate": {"min": 0.25, "max": 4.0, "sampling": "log", "unit": "auto"},
+        "head_start": [False, True],
+    }
 
     epochs: int = 2
     batch_size: int = 32
@@ -79,4 +89,9 @@ class FineTune(Strategy):
     def _adapt_rate(self, model, rows: int) -> float:
         if self.adapt_learning_rate != "auto":
             return self.adapt_learning_rate
+        return self.auto_rate("adapt_learning_rate", model, rows)
+
+    def auto_rate(self, field, model, rows):
+        if field != "adapt_learning_rate":
+            return super().auto_rate(field, model, rows)
         return model.auto_learning_rate / 2 * min(1.0, math.sqrt(rows / 256))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import ClassVar
 
 from tf_transfer.backend import tf
 from tf_transfer.episodes.tensors import table_batch
@@ -22,6 +24,11 @@ class GradientStrategy(MetaStrategy):
         inner_freeze: depth to which the inner loop leaves the encoder alone, as in `encoders.freeze`.
         inner_dropout: dropout in the inner loop; off by default, since masks differ between support and query.
     """
+
+    search_space: ClassVar[Mapping[str, object]] = MetaStrategy.search_space | {
+        "inner_steps": [1, 3, 5],
+        "inner_lr": {"min": 0.003, "max": 0.3, "sampling": "log"},
+    }
 
     inner_steps: int = 5
     inner_lr: float = 0.01

@@ -8,6 +8,7 @@ data, the target's head is drawn towards the source's: the penalty is the square
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -48,6 +49,7 @@ class LinearProbe(Strategy):
     """
 
     name: ClassVar[str] = "linear_probe"
+    search_space: ClassVar[Mapping[str, object]] = {"uses_source": [True, False]}
 
     uses_source: bool = True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import warnings
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -40,6 +41,13 @@ class MetaStrategy(Strategy):
         rows_a_part: the most rows computed at once; more are added up part by part, in less memory.
         patience: validations without a better query loss before the outer loop stops; see `fit`.
     """
+
+    effort: ClassVar[str | None] = "steps"
+    search_space: ClassVar[Mapping[str, object]] = {
+        "steps": [100, 250, 500],
+        "meta_batch": [2, 4, 8],
+        "learning_rate": {"min": 0.25, "max": 2.0, "sampling": "log", "unit": "auto"},
+    }
 
     steps: int = 500
     meta_batch: int = 4

@@ -7,6 +7,7 @@ layer: Antoniou et al. 2019, "How to train your MAML" (LSLR).
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from tf_transfer.backend import tf
@@ -27,6 +28,7 @@ class MetaSGD(MAML):
     """
 
     name: ClassVar[str] = "meta_sgd"
+    search_space: ClassVar[Mapping[str, object]] = MAML.search_space | {"rates": ["layer", "weight"]}
 
     rates: Literal["layer", "weight"] = "layer"
 

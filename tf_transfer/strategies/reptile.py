@@ -6,6 +6,7 @@ Nichol et al. 2018, "On First-Order Meta-Learning Algorithms", Algorithm 2 (batc
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import ClassVar
 
 from tf_transfer.backend import keras, tf
@@ -27,6 +28,9 @@ class Reptile(GradientStrategy):
     """
 
     name: ClassVar[str] = "reptile"
+    search_space: ClassVar[Mapping[str, object]] = GradientStrategy.search_space | {
+        "learning_rate": {"min": 0.1, "max": 1.0}
+    }
 
     inner_steps: int = 5
     inner_lr: float = 0.01
@@ -41,8 +45,12 @@ class Reptile(GradientStrategy):
         return descent.losses[-1], [a - b for a, b in zip(start, descent.end)], descent.losses
 
     def _optimizer(self, model):
+        rate = self.auto_rate("learning_rate", model, 0) if self.learning_rate == "auto" else self.learning_rate
         with model.distribute_strategy.scope():
-            return keras.optimizers.SGD(0.5 if self.learning_rate == "auto" else self.learning_rate)
+            return keras.optimizers.SGD(rate)
+
+    def auto_rate(self, field, model, rows):
+        return 0.5
 
 
 def _stacked(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import ClassVar
 
 from tf_transfer.strategies.target_only import TargetOnly
@@ -13,6 +14,9 @@ class Scratch(TargetOnly):
     """Train on the target from random weights. For the arguments see `FineTune`."""
 
     name: ClassVar[str] = "scratch"
+    search_space: ClassVar[Mapping[str, object]] = {
+        field: space for field, space in TargetOnly.search_space.items() if field != "head_start"
+    }
 
     head_start: bool = False
 

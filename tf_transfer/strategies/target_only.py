@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import ClassVar
 
 from tf_transfer.strategies.fine_tune import FineTune
@@ -21,6 +22,13 @@ class TargetOnly(FineTune):
 
     name: ClassVar[str] = "target_only"
     uses_source: ClassVar[bool] = False
+    effort: ClassVar[str | None] = "adapt_steps"
+    search_space: ClassVar[Mapping[str, object]] = {
+        "adapt_steps": [50, 100, 200],
+        "adapt_batch_size": [8, 16, 32],
+        "adapt_learning_rate": {"min": 0.25, "max": 4.0, "sampling": "log", "unit": "auto"},
+        "head_start": [False, True],
+    }
 
     adapt_steps: int = 100
     head_start: bool = True

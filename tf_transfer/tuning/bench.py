@@ -1,0 +1,100 @@
+"""Where candidates are trained and scored: one model for all trials, and its traced steps."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Mapping
+
+from tf_transfer import metrics
+from tf_transfer.evaluation import encode_split, score_split
+from tf_transfer.experiments.experiment import Experiment
+from tf_transfer.experiments.runner import Runner
+from tf_transfer.tuning.plan import Plan
+from tf_transfer.tuning.space import Candidate
+from tf_transfer.tuning.validation import Measurement
+
+
+class Bench:
+    """Trains as `compare` does, from the same pretrained weights for every measurement.
+
+    Args:
+        experiment: with the encoder that candidates without settings have.
+        plan: of the search.
+    """
+
+    def __init__(self, experiment: Experiment, plan: Plan):
+        self.experiment, self.plan = experiment, plan
+        self._runners: dict[tuple, Runner] = {}
+        self._adapted: dict[tuple, object] = {}
+        self._fitted: tuple[str, object] = ("", None)
+        self._tried = ""
+
+    @property
+    def encoder_hash(self) -> str:
+        """Of the encoder's weights, configuration and tokenizer."""
+        return self._runner({})[1].encoder_hash
+
+    def auto(self, strategy, field: str) -> float:
+        """What ``"auto"`` stands for in a learning rate of a strategy, with all labels of the budget."""
+        return strategy.auto_rate(field, self._runner({})[1].model, self.plan.budget)
+
+    def measure(self, candidate: Candidate, measurement: Measurement) -> dict:
+        """One training of a candidate.
+
+        Returns:
+            ``{"seconds": float, "scores": {task: {metric: value}}}`` of the validation rows, for the tasks that the
+            support has labels of; an undefined metric is None.
+
+        Raises:
+            TransferError: the candidate cannot learn from these tables, or diverges.
+        """
+        start = time.perf_counter()
+        place, runner = self._runner(candidate.settings)
+        self._fit(candidate, measurement, runner)
+        strategy, fitted = candidate.strategy, self._fitted[1]
+        is_model = strategy.learned(fitted) is not None
+        out = self._adapted.get(place) if is_model else None
+        if out is not None:
+            out.options["max_length"] = runner.model.options["max_length"]
+        adapted = strategy.adapt(fitted, measurement.support, seed=measurement.seed, out=out)
+        if is_model:
+            self._adapted[place] = adapted
+        predictions = adapted.predict(measurement.validation, verbose=0)
+        truths = encode_split(self.plan.tasks, measurement.validation, measurement.name)
+        taught = [t for t in self.plan.tasks if t.name in predictions and t.encode(measurement.support)[1].any()]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", metrics.UndefinedMetricWarning)
+            suites = score_split(taught, predictions, truths, measurement.name)
+        kinds = {t.name: t.kind for t in taught}
+        scores = {name: _scalars(suite, kinds[name]) for name, suite in suites.items()}
+        return {"seconds": time.perf_counter() - start, "scores": scores}
+
+    def _fit(self, candidate: Candidate, measurement: Measurement, runner: Runner) -> None:
+        """Source training, unless the last measurement's is the one."""
+        stage = f"{candidate.key} {measurement.stage}"
+        if self._fitted[0] == stage:
+            return
+        if self._tried != candidate.key:
+            for model in (runner.model, *self._adapted.values()):
+                model.__dict__.pop("_learners", None)  # traced for the arguments of the last candidate
+            self._tried = candidate.key
+        self._fitted = ("", None)
+        runner.reset(measurement.seed)
+        runner.model.options["max_length"] = candidate.settings.get("max_length", self.experiment.encoder.max_length)
+        sources = {name: self.plan.sources[name] for name in measurement.sources}
+        self._fitted = (stage, candidate.strategy.fit(runner.model, sources, seed=measurement.seed))
+
+    def _runner(self, settings: Mapping) -> tuple[tuple, Runner]:
+        """The model of a depth of freezing and a pooling, made when first asked for."""
+        spec = self.experiment.encoder
+        changed = {k: settings.get(k, getattr(spec, k)) for k in ("freeze", "pooling")}
+        place = tuple(changed.values())
+        if place not in self._runners:
+            encoder = spec.model_copy(update=changed)
+            self._runners[place] = Runner(self.experiment.model_copy(update={"encoder": encoder}), self.plan.tasks)
+        return place, self._runners[place]
+
+
+def _scalars(suite: Mapping, kind: str) -> dict[str, float | None]:
+    return {m: None if suite[m] != suite[m] else float(suite[m]) for m in metrics.SCALARS[kind]}
