@@ -38,7 +38,7 @@ class GradientStrategy(MetaStrategy):
         if self.adapt_steps is not None:
             check_whole(f"adapt_steps of {self.name}", self.adapt_steps)
 
-    def adapt(self, model, support, *, seed=0, out=None, verbose=0):
+    def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
         adapted = self.target_model(model, support, out)
         self._descend(adapted, support, model)
         return adapted
