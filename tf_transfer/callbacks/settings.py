@@ -51,7 +51,7 @@ def weights_hash(variables) -> str:
 def table_hash(table: pd.DataFrame, columns) -> str:
     """A hash of a table's rows in those of ``columns`` that it has; no text is tokenised."""
     names = [c for c in dict.fromkeys(columns) if c is not None and c in table.columns]
-    return _hash(*names, *("\x1f".join(table[name].astype(str)) for name in names))
+    return _hash(*names, *("\x1f".join(map(str, table[name])) for name in names))
 
 
 def data_columns(model) -> list:
