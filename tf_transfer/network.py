@@ -122,6 +122,19 @@ class Network(keras.Model):
         self._task_losses = {t.name: keras.metrics.Mean(name=f"{t.name}_loss") for t in self.tasks}
         self._gradient_norm = keras.metrics.Mean(name="gradient_norm")
 
+    def build_metrics(self) -> None:
+        """Makes the Keras metrics of `compile`, which otherwise come into being in the first step."""
+        if self.compiled_metrics is not None and not self.compiled_metrics.built:
+            outputs = self.apply_heads(tf.zeros((1, self.encoder.width)))
+            scores = {name: self.heads[name].scores(output) for name, output in outputs.items()}
+            shapes = {t.name: (1, t.outputs) if t.kind == "multilabel" else (1,) for t in self.tasks}
+            y = {
+                t.name: tf.zeros(shapes[t.name], tf.int32 if t.kind == "classification" else tf.float32)
+                for t in self.tasks
+            }
+            self.compiled_metrics.update_state(y, scores, sample_weight={name: tf.ones((1,)) for name in scores})
+            self.compiled_metrics.reset_state()
+
     def start_run(self, learning_rate: float | str = "auto", seed: int | None = None) -> None:
         """Forgets the optimizer's state, as a new `compile` would, but keeps the traced step."""
         peak = self.auto_learning_rate if learning_rate == "auto" else learning_rate

@@ -58,6 +58,7 @@ class Run:
         model, optimizer = self._model, self._model.optimizer
         with model.distribute_strategy.scope():
             optimizer_variables = optimizer_state(optimizer, model.trained_variables)
+            model.build_metrics()
         settings = model_settings(model) | {
             "data": _data_settings(model, data, batch_size), "initial_epoch": initial_epoch, "epochs": epochs,
             "steps_per_epoch": steps,

@@ -59,7 +59,8 @@ class Strategy:
             model: what `fit` returned; it stays as it is.
             support: the target's labelled rows.
             out: an earlier result of `adapt` to overwrite, which saves building and tracing a model.
-            callbacks: as for `fit`.
+            callbacks: as for `fit`. Of an inner loop, which is one traced function, they hear step by step
+                when it has ended.
 
         Returns:
             The adapted copy.

@@ -64,7 +64,7 @@ class MetaSGD(MAML):
 
     def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
         adapted = self.target_model(model.model, support, out)
-        self._descend(adapted, support, model)
+        self._descend(adapted, support, model, callbacks)
         return adapted
 
 

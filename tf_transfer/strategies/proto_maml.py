@@ -63,5 +63,5 @@ class ProtoMAML(MAML):
         only_classification(model)
         adapted = self.target_model(model, support, out)
         set_prototypes(adapted, support)
-        self._descend(adapted, support, model)
+        self._descend(adapted, support, model, callbacks)
         return adapted
