@@ -178,7 +178,7 @@ class Network(keras.Model):
 
         Returns:
             The logs: means of the epoch so far of the losses, Keras metrics and ``gradient_norm`` (of all trained
-            weights, before clipping), and the ``learning_rate`` of this step.
+            weights, before clipping and counted as clipping counts it), and the ``learning_rate`` of this step.
         """
         x, y, w = data
         variables = self.trained_variables

@@ -66,6 +66,7 @@ def test_every_hook_is_called_with_logs(everything):
     assert {"loss", "mood_loss", "gradient_norm", "learning_rate"} <= set(heard[0][2])
 
 
+@pytest.mark.filterwarnings("ignore::tf_transfer.metrics.UndefinedMetricWarning")
 def test_the_suite_is_in_the_logs_under_its_names(everything, shared):
     _, _, history = everything
     names = {n for n in history if n.startswith("val_")}
@@ -97,6 +98,7 @@ def test_tensorboard_has_losses_rates_norms_and_the_suite(everything):
     assert np.ptp(found["train", "batch_learning_rate"]) > 0
 
 
+@pytest.mark.filterwarnings("ignore::tf_transfer.metrics.UndefinedMetricWarning")
 def test_model_checkpoint_saves_the_best_of_a_metric_of_the_suite(everything):
     folder, _, history = everything
     found = load_model(folder / "best").evaluate({"v": runs.VALIDATION}, verbose=0)["v", "mood", "f1_macro"]
@@ -118,7 +120,8 @@ def test_the_logged_norm_and_rate_are_those_of_the_step(model):
     data = next(iter(model.dataset(runs.TABLE, batch_size=8, shuffle=True, seed=3, learn_scale=True)))
     with tf.GradientTape() as tape:
         loss, _, _ = model.compute_losses(data[1], model(data[0], training=True), data[2])
-    gradients = [tf.convert_to_tensor(g).numpy() for g in tape.gradient(loss, model.trained_variables)]
+    # As in clipping, rows of an embedding that occur more than once count one by one.
+    gradients = [getattr(g, "values", g).numpy() for g in tape.gradient(loss, model.trained_variables)]
     expected = np.sqrt(sum(np.square(g.astype(np.float64)).sum() for g in gradients))
     logs = model.fit(runs.TABLE, batch_size=8, steps_per_epoch=1, verbose=0).history
     assert logs["gradient_norm"][0] == pytest.approx(expected, rel=1e-4)

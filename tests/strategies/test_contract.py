@@ -170,7 +170,7 @@ def test_a_killed_adaptation_goes_on_with_the_same_bits(case, tmp_path):
         pytest.skip("adapts in one go")
     fitted = fit(case.strategy, case.base)
     run = lambda *more: case.strategy.adapt(  # noqa: E731
-        fitted, SUPPORT, seed=7, callbacks=[*more, Resume(tmp_path, save_freq=1)]
+        fitted, SUPPORT, seed=7, out=case.base.spare, callbacks=[*more, Resume(tmp_path, save_freq=1)]
     )
     with pytest.raises(KeyboardInterrupt):
         run(Kill(1))
