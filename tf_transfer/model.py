@@ -112,7 +112,7 @@ class TransferModel(Network):
                     "The 'auto' learning rate falls over a known number of steps.\n"
                     "Received a data set of unknown length.\nGive steps_per_epoch, or another optimizer."
                 )
-            plan_rate(self.optimizer, int(self.optimizer.iterations) - initial_epoch * steps, epochs * steps)
+            plan_rate(self.optimizer, int(self.optimizer.iterations.numpy()) - initial_epoch * steps, epochs * steps)
         run = Run(self, callbacks, validation_data is not None)
         place = run.open(x if table is None else table, initial_epoch, epochs, steps, batch_size)
         done = place.epoch * (steps or 0) + place.batch
