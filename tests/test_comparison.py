@@ -22,6 +22,8 @@ from sklearn.metrics import f1_score, mean_absolute_error
 from tests.analysis.folders import make_comparison, right_in
 from tests.experiments import FAST, make_experiment, make_table
 from tf_transfer import model, strategies
+from tf_transfer.callbacks.backup import FILE
+from tf_transfer.callbacks.resume import Resume
 from tf_transfer.comparison import Comparison, compare
 from tf_transfer.errors import CheckpointError, DataError, TrainingError
 from tf_transfer.experiments.runs import Cell, all_cells
@@ -544,6 +546,28 @@ def test_a_run_stopped_within_a_cell_goes_on_to_the_same_bits(done, content, tmp
     assert is_part_of(comparison, done[0])
     assert list((tmp_path / "run" / "fitted").iterdir()) == []
     assert comparison.costs["seconds"].iloc[2] > 0
+
+
+def test_a_run_stopped_within_source_training_goes_on_within_it(done, content, tmp_path, monkeypatch):
+    original, batches = Resume.on_train_begin, []
+
+    def stop(self, logs=None):
+        if self.backup_dir.name == "part-2":
+            raise KeyboardInterrupt
+        return original(self, logs)
+
+    monkeypatch.setattr(Resume, "on_train_begin", stop)
+    with pytest.raises(KeyboardInterrupt):
+        compare(part(content), tmp_path / "run")
+    monkeypatch.undo()
+    backup = tmp_path / "run" / "fitted" / "fine_tune-seed-1.backup"
+    assert [str(p.relative_to(backup)) for p in sorted(backup.rglob("*.*"))] == [f"part-1/{FILE}"]
+
+    monkeypatch.setattr(Resume, "on_epoch_begin", lambda self, epoch, logs=None: batches.append(self.backup_dir.name))
+    comparison = compare(part(content), tmp_path / "run")
+    assert set(batches) == {"part-2"}
+    assert is_part_of(comparison, done[0])
+    assert list((tmp_path / "run" / "fitted").iterdir()) == []
 
 
 def test_a_killed_process_goes_on_to_the_same_bits(done, content, encoder_folder, tmp_path):

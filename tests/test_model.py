@@ -180,7 +180,7 @@ def test_history_has_losses_and_metrics_of_whole_epochs(trained):
         for prefix in ("", "val_")
         for name in ("loss", "mood_loss", "themes_loss", "stars_loss", "mood_accuracy", "stars_mae",
                      "themes_binary_accuracy")
-    }  # fmt: skip
+    } | {"gradient_norm", "learning_rate"}  # fmt: skip
     assert all(len(values) == 2 for values in history.values())
     assert history["loss"][1] < history["loss"][0]
 

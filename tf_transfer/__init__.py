@@ -12,6 +12,8 @@ _MODULES = {
     "advisor.advise": ("advise",),
     "assets": ("fetch",),
     "batches": ("to_dataset",),
+    "callbacks.resume": ("Resume",),
+    "callbacks.suite": ("EvaluateSuite",),
     "episodes.class_splits": ("check_class_disjoint", "split_classes"),
     "cleaning": ("clean_text",),
     "comparison": ("Comparison", "compare"),

@@ -96,7 +96,7 @@ def tokenise(
 
 def to_dataset(
     tokens: Tokens, y: dict | None = None, w: dict | None = None, *, batch_size: int = 32,
-    shuffle: bool = False, seed: int = 0, epochs: int = 1, first_epoch: int = 0,
+    shuffle: bool = False, seed: int = 0, epochs: int = 1, first_epoch: int = 0, skip: int = 0,
 ) -> tf.data.Dataset:  # fmt: skip
     """Batches of rows of similar length, padded to the smallest of a few lengths.
 
@@ -109,12 +109,13 @@ def to_dataset(
         y, w: labels and weights by task (rows, …), of `encode_labels`; None for inputs alone.
         epochs: how many passes the data set holds, one after the other.
         first_epoch: number of the first of them.
+        skip: batches of the first epoch that are left out.
 
     Returns:
-        ``x``, or ``(x, y, w)``, of ``epochs * ceil(rows / batch_size)`` batches.
+        ``x``, or ``(x, y, w)``, of ``epochs * ceil(rows / batch_size) - skip`` batches.
     """
     rows, batch_size = len(tokens), min(batch_size, len(tokens))
-    steps = -(-rows // batch_size)
+    steps = steps_of(rows, batch_size)
     lengths = tf.constant(bucket_lengths(tokens.lengths, tokens.limit))
 
     def load(batch):
@@ -136,9 +137,16 @@ def to_dataset(
     else:
         plan = tf.data.Dataset.range(rows).batch(batch_size).repeat(epochs)
     plan = plan.apply(tf.data.experimental.assert_cardinality(epochs * steps))
+    if skip:
+        plan = plan.skip(skip)
     options = tf.data.Options()
     options.deterministic = True
     return plan.map(load, num_parallel_calls=2).prefetch(2).with_options(options)
+
+
+def steps_of(rows: int, batch_size: int) -> int:
+    """Batches that a pass over the rows takes."""
+    return -(-rows // min(batch_size, rows))
 
 
 def plan_by_length(tokens: Tokens, budget: int) -> list[tuple[np.ndarray, int]]:

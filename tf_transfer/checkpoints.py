@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import safetensors
-import safetensors.numpy
 
 from tf_transfer import __version__, encoders
 from tf_transfer.errors import CheckpointError, listed
 from tf_transfer.network import Network
 from tf_transfer.storage import check_writable, whole_file, whole_folder
 from tf_transfer.tasks import Task
+from tf_transfer.tensor_files import read_tensors, write_tensors
 
 FORMAT = "tf_transfer/1"
 LEARNED = "learned_"
@@ -109,14 +107,7 @@ def load_state(model: Network, path: str | Path) -> tuple[dict[str, str], list[n
         CheckpointError: the file is missing, damaged, or of another architecture; ``model`` is
             then as it was.
     """
-    try:
-        with safetensors.safe_open(path, framework="np") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
-            note = file.metadata() or {}
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} is missing or damaged: {error}\nSave the model again, or copy the whole folder."
-        ) from error
+    tensors, note, intact = read_tensors(path, "Save the model again, or copy the whole folder.")
     expected = {_key(i): tuple(v.shape) for i, v in enumerate(model.state)}
     wrong = [k for k in expected if k not in tensors or tensors[k].shape != expected[k]]
     learned = [k for k in sorted(tensors) if k.startswith(LEARNED)]
@@ -126,7 +117,7 @@ def load_state(model: Network, path: str | Path) -> tuple[dict[str, str], list[n
             f"Expected {len(expected)} weights; received {len(tensors)}; missing or of another shape are "
             f"{listed(wrong)}.\nThe file comes from another model: save the model again."
         )
-    if note.pop("sha256", None) != _digest(tensors):
+    if not intact:
         raise CheckpointError(
             f"{path} is damaged: its content is not what was written.\nSave the model again, or copy the whole folder."
         )
@@ -138,16 +129,7 @@ def load_state(model: Network, path: str | Path) -> tuple[dict[str, str], list[n
 def _write_tensors(model: Network, path: Path, note: dict[str, str], learned: Sequence[np.ndarray] = ()) -> None:
     tensors = {_key(i): np.ascontiguousarray(v.numpy()) for i, v in enumerate(model.state)}
     tensors |= {f"{LEARNED}{i:04d}": np.asarray(v, order="C") for i, v in enumerate(learned)}
-    # Not save_file: its files can be read by their owner alone, and its errors hide a full disk.
-    path.write_bytes(safetensors.numpy.save(tensors, metadata=note | {"sha256": _digest(tensors)}))
-
-
-def _digest(tensors: dict[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
-    for key in sorted(tensors):
-        digest.update(key.encode())
-        digest.update(np.ascontiguousarray(tensors[key]))
-    return digest.hexdigest()
+    write_tensors(path, tensors, note)
 
 
 def _task_to_json(task: Task) -> dict:

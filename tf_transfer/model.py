@@ -10,11 +10,11 @@ import pandas as pd
 
 from tf_transfer import batches, checkpoints, encoders, evaluation
 from tf_transfer.backend import tf
-from tf_transfer.callbacks import StopOnNaN
+from tf_transfer.callbacks.run import Run
 from tf_transfer.errors import DataError
 from tf_transfer.labels import encode_labels
 from tf_transfer.network import Network
-from tf_transfer.optimization import WarmupDecay
+from tf_transfer.optimization import WarmupDecay, plan_rate
 from tf_transfer.predictions import Predictions
 from tf_transfer.tables import is_tables, join_tables
 from tf_transfer.tasks import Task
@@ -82,40 +82,56 @@ class TransferModel(Network):
     ):  # fmt: skip
         """Trains on a table, several tables (all rows mixed), or `tf.data` of ``(x, y, w)``.
 
+        Args:
+            steps_per_epoch: batches an epoch; of a table, which is passed over again and again, one pass by default.
+            callbacks: any of Keras', in any order; see `EvaluateSuite` and `Resume`.
+
         Returns:
             Keras' `History`.
 
         Raises:
-            DataError: the table does not fit the tasks.
+            DataError: the table does not fit the tasks, or a callback monitors what the logs never have.
             TrainingError: the loss became NaN; the weights are those of the last whole epoch.
+            CheckpointError: the backup of `Resume` is damaged, or of another training.
         """
         if not self.compiled_once:
             self.compile()
-        if is_tables(x):
-            table = join_tables(x)
+        self._training_state = None  # of a Resume that was interrupted
+        table = join_tables(x) if is_tables(x) else None
+        if table is not None:
             self.resolve(table)
-            steps = -(-len(table) // min(batch_size, len(table)))
-            options = {"batch_size": batch_size, "shuffle": True, "first_epoch": initial_epoch}
-            x = self.dataset(table, learn_scale=True, epochs=epochs - initial_epoch, **options)
-            kwargs["steps_per_epoch"] = steps
+            kwargs["steps_per_epoch"] = kwargs.get("steps_per_epoch") or batches.steps_of(len(table), batch_size)
         self._require_heads()
         if is_tables(validation_data):
             validation = join_tables(validation_data)
             validation_data = self.dataset(validation, where="the validation table", batch_size=batch_size)
         steps = kwargs.get("steps_per_epoch") or _cardinality(x)
-        schedule = getattr(self.optimizer, "_learning_rate", None)
-        if isinstance(schedule, WarmupDecay):
+        if isinstance(getattr(self.optimizer, "_learning_rate", None), WarmupDecay):
             if not steps:
                 raise DataError(
                     "The 'auto' learning rate falls over a known number of steps.\n"
                     "Received a data set of unknown length.\nGive steps_per_epoch, or another optimizer."
                 )
-            schedule.plan(int(self.optimizer.iterations) - initial_epoch * steps, epochs * steps)
-        guard = StopOnNaN(self.state)
+            plan_rate(self.optimizer, int(self.optimizer.iterations.numpy()) - initial_epoch * steps, epochs * steps)
+        run = Run(self, callbacks, validation_data is not None)
+        place = run.open(x if table is None else table, initial_epoch, epochs, steps, batch_size)
+        done = place.epoch * (steps or 0) + place.batch
+        x = (
+            run.skip(x, place, initial_epoch, steps)
+            if table is None
+            else self._passes(table, done, epochs * steps, batch_size)
+        )
         return super().fit(
             x, y, epochs=epochs, initial_epoch=initial_epoch, validation_data=validation_data,
-            callbacks=[guard, *_as_list(callbacks)], verbose=verbose, **kwargs,
+            callbacks=run.callbacks, verbose=verbose, **kwargs,
         )  # fmt: skip
+
+    def _passes(self, table: pd.DataFrame, first: int, end: int, batch_size: int) -> tf.data.Dataset:
+        """Batches ``first`` to ``end`` of the endless sequence of shuffled passes over a table."""
+        steps = batches.steps_of(len(table), batch_size)
+        passes = max(-(-end // steps) - first // steps, 1)
+        options = {"first_epoch": first // steps, "skip": first % steps, "epochs": passes}
+        return self.dataset(table, learn_scale=True, shuffle=True, batch_size=batch_size, **options)
 
     def predict(self, x, batch_size: int = 32, verbose="auto", **kwargs) -> Predictions:
         """Probabilities and decoded labels of every task, in the order of the rows.
@@ -229,9 +245,3 @@ def load_model(folder: str | Path) -> TransferModel:
 def _cardinality(x) -> int | None:
     found = int(x.cardinality()) if isinstance(x, tf.data.Dataset) else 0
     return found if found > 0 else None
-
-
-def _as_list(callbacks) -> list:
-    if callbacks is None:
-        return []
-    return list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]

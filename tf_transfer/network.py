@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tf_transfer.backend import keras, tf
 from tf_transfer.errors import DataError, listed
 from tf_transfer.heads import make_head
-from tf_transfer.optimization import AdamW, WarmupDecay, auto_learning_rate, auto_optimizer
+from tf_transfer.optimization import AdamW, WarmupDecay, auto_learning_rate, auto_optimizer, current_rate, plan_rate
 from tf_transfer.tasks import Task
 
 
@@ -120,6 +120,20 @@ class Network(keras.Model):
         super().compile(optimizer=optimizer, weighted_metrics=metrics or [], **kwargs)
         self._loss = keras.metrics.Mean(name="loss")
         self._task_losses = {t.name: keras.metrics.Mean(name=f"{t.name}_loss") for t in self.tasks}
+        self._gradient_norm = keras.metrics.Mean(name="gradient_norm")
+
+    def build_metrics(self) -> None:
+        """Makes the Keras metrics of `compile`, which otherwise come into being in the first step."""
+        if self.compiled_metrics is not None and not self.compiled_metrics.built:
+            outputs = self.apply_heads(tf.zeros((1, self.encoder.width)))
+            scores = {name: self.heads[name].scores(output) for name, output in outputs.items()}
+            shapes = {t.name: (1, t.outputs) if t.kind == "multilabel" else (1,) for t in self.tasks}
+            y = {
+                t.name: tf.zeros(shapes[t.name], tf.int32 if t.kind == "classification" else tf.float32)
+                for t in self.tasks
+            }
+            self.compiled_metrics.update_state(y, scores, sample_weight={name: tf.ones((1,)) for name in scores})
+            self.compiled_metrics.reset_state()
 
     def start_run(self, learning_rate: float | str = "auto", seed: int | None = None) -> None:
         """Forgets the optimizer's state, as a new `compile` would, but keeps the traced step."""
@@ -128,7 +142,7 @@ class Network(keras.Model):
         schedule = getattr(optimizer, "_learning_rate", None)
         if isinstance(optimizer, AdamW) and isinstance(schedule, WarmupDecay):
             optimizer.reset()
-            schedule.plan(0, 0, peak)
+            plan_rate(optimizer, 0, 0, peak)
         else:
             self.compile(learning_rate=peak)
         if seed is not None:
@@ -137,7 +151,7 @@ class Network(keras.Model):
 
     @property
     def metrics(self):
-        own = [self._loss, *self._task_losses.values()] if hasattr(self, "_task_losses") else []
+        own = [self._loss, *self._task_losses.values(), self._gradient_norm] if hasattr(self, "_gradient_norm") else []
         return own + [m for m in super().metrics if m not in own]
 
     def compute_losses(self, y: dict, outputs: dict, w: dict) -> tuple[tf.Tensor, dict, tf.Tensor]:
@@ -160,7 +174,12 @@ class Network(keras.Model):
         return [*self.encoder.trainable_variables, *(v for h in heads for v in h.trainable_variables)]
 
     def train_step(self, data):
-        """One gradient step on a batch ``(x, y, w)``."""
+        """One gradient step on a batch ``(x, y, w)``.
+
+        Returns:
+            The logs: means of the epoch so far of the losses, Keras metrics and ``gradient_norm`` (of all trained
+            weights, before clipping and counted as clipping counts it), and the ``learning_rate`` of this step.
+        """
         x, y, w = data
         variables = self.trained_variables
         with tf.GradientTape() as tape:
@@ -172,7 +191,10 @@ class Network(keras.Model):
             gradients = self.optimizer.get_unscaled_gradients(gradients)
         self.optimizer.apply_gradients(zip(gradients, variables))
         self.encoder.next_dropout()
-        return self._logs(y, w, outputs, loss, parts, count)
+        norm = getattr(self.optimizer, "gradient_norm", None)
+        self._gradient_norm.update_state(tf.linalg.global_norm(gradients) if norm is None else norm)
+        logs = self._logs(y, w, outputs, loss, parts, count)
+        return logs | {"gradient_norm": self._gradient_norm.result(), "learning_rate": current_rate(self.optimizer)}
 
     def test_step(self, data):
         """Losses and Keras metrics of a batch ``(x, y, w)``."""
@@ -186,7 +208,7 @@ class Network(keras.Model):
             self._task_losses[name].update_state(mean, sample_weight=labels)
         scores = {name: self.heads[name].scores(output) for name, output in outputs.items()}
         self.compiled_metrics.update_state(y, scores, sample_weight=w)
-        return {m.name: m.result() for m in self.metrics}
+        return {m.name: m.result() for m in self.metrics if m is not self._gradient_norm}
 
     @property
     def compiled_once(self) -> bool:

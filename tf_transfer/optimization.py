@@ -13,13 +13,27 @@ class AdamW(keras.optimizers.AdamW):
     the results agree to rounding; about fifteen passes over each variable become five. A sparse
     gradient (embeddings) is added to the moments at its rows alone; as the formula asks, the other
     rows still decay and still move with their momentum.
+
+    Attributes:
+        gradient_norm: of the step that is being traced, before clipping; None unless it clips to a global norm.
     """
 
+    gradient_norm = None
+
+    def _compute_current_learning_rate(self):
+        """A rate that a callback has set since the last step takes the place of a `WarmupDecay`'s plan."""
+        plan = self._learning_rate
+        if isinstance(plan, WarmupDecay):
+            plan.hold_if_set(self._current_learning_rate)
+        super()._compute_current_learning_rate()
+        if isinstance(plan, WarmupDecay):
+            plan.given.assign(self._current_learning_rate)
+
     def _clip_gradients(self, grads):
-        self._scale = 1.0
+        self._scale, self.gradient_norm = 1.0, None
         if not self.global_clipnorm or self.clipnorm:
             return super()._clip_gradients(grads)
-        norm = tf.linalg.global_norm(grads)
+        norm = self.gradient_norm = tf.linalg.global_norm(grads)
         # A norm that is not finite makes every gradient NaN, as `tf.clip_by_global_norm` does.
         self._scale = self.global_clipnorm / tf.maximum(norm, self.global_clipnorm) + 0 * norm
         return grads
@@ -67,10 +81,20 @@ def _adamw(variable, m, v, gradient, scale, decayed, rate, beta_1, beta_2, epsil
     tf.raw_ops.AssignVariableOp(resource=v, value=new_v)
 
 
+NOT_SET = -1.0
+"""Stands for no rate."""
+
+
+def _number(value: float, name: str) -> tf.Variable:
+    first = tf.VariableAggregation.ONLY_FIRST_REPLICA
+    return tf.Variable(value, trainable=False, dtype=tf.float32, name=name, aggregation=first)
+
+
 class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
     """A linear rise to ``peak`` over the first tenth of the steps, then a linear fall to zero.
 
-    The numbers of steps are variables, so that one traced training step serves runs of any length.
+    The numbers of steps are variables, so that one traced training step serves runs of any length. With `AdamW`, a
+    rate that a callback sets (`LearningRateScheduler`, `ReduceLROnPlateau`) holds from then on, until the next plan.
 
     Args:
         peak: the highest learning rate.
@@ -79,16 +103,27 @@ class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
 
     def __init__(self, peak: float, warmup: float = 0.1):
         self.warmup = warmup
-        self._peak = tf.Variable(peak, trainable=False, dtype=tf.float32, name="peak")
-        self._start = tf.Variable(0.0, trainable=False, dtype=tf.float32, name="start")
-        self._steps = tf.Variable(0.0, trainable=False, dtype=tf.float32, name="steps")
+        self._peak, self._start = _number(peak, "peak"), _number(0.0, "start")
+        self._steps, self._held = _number(0.0, "steps"), _number(NOT_SET, "held")
+        self.given = _number(NOT_SET, "given")
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """All that the rate depends on beside the step."""
+        return [self._peak, self._start, self._steps, self._held, self.given]
 
     def plan(self, start: int, steps: int, peak: float | None = None) -> None:
         """Sets the span of one run: from step ``start``, ``steps`` steps."""
         self._start.assign(start)
         self._steps.assign(steps)
+        self._held.assign(NOT_SET)
         if peak is not None:
             self._peak.assign(peak)
+
+    def hold_if_set(self, current: tf.Variable) -> None:
+        """Keeps to ``current`` from now on if it is not the rate that was given last."""
+        changed = tf.logical_and(tf.not_equal(self.given, NOT_SET), tf.not_equal(current, self.given))
+        self._held.assign(tf.where(changed, tf.cast(current, tf.float32), self._held))
 
     def __call__(self, step):
         done = tf.cast(step, tf.float32) - self._start
@@ -96,10 +131,47 @@ class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
         falling = tf.maximum(self._steps - rising, 1.0)
         factor = tf.minimum((done + 1.0) / rising, (self._steps - done) / falling)
         # Without a plan (a hand-written loop), the rate stays at its peak.
-        return self._peak * tf.where(self._steps > 0, tf.clip_by_value(factor, 0.0, 1.0), 1.0)
+        planned = self._peak * tf.where(self._steps > 0, tf.clip_by_value(factor, 0.0, 1.0), 1.0)
+        return tf.where(tf.equal(self._held, NOT_SET), planned, self._held)
 
     def get_config(self) -> dict:
         return {"peak": float(self._peak.numpy()), "warmup": self.warmup}
+
+
+def plan_rate(optimizer, start: int, steps: int, peak: float | None = None) -> None:
+    """Plans an optimizer's `WarmupDecay`; see `WarmupDecay.plan`."""
+    schedule = optimizer._learning_rate
+    schedule.plan(start, steps, peak)
+    current = getattr(optimizer, "_current_learning_rate", None)
+    if current is not None:  # a rate that a callback set at the end of the last run is not for this one
+        current.assign(schedule(optimizer.iterations))
+        schedule.given.assign(current)
+
+
+def current_rate(optimizer) -> tf.Tensor:
+    """() float32: the learning rate of the last step."""
+    rate = optimizer.learning_rate
+    if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):  # Keras' legacy optimizers
+        rate = rate(optimizer.iterations)
+    return tf.cast(rate, tf.float32)
+
+
+def optimizer_state(optimizer, trained: list[tf.Variable]) -> list[tf.Variable]:
+    """All variables of an optimizer for the variables that it trains."""
+    if hasattr(optimizer, "build") and not getattr(optimizer, "_built", False):
+        optimizer.build(trained)
+    elif hasattr(optimizer, "_create_all_weights"):  # Keras' legacy optimizers
+        optimizer._create_all_weights(trained)
+    found = list(optimizer.variables())
+    scale = getattr(optimizer, "_loss_scale", None)
+    found += [v for v in (getattr(scale, "current_loss_scale", None), getattr(scale, "counter", None)) if v is not None]
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    schedule = getattr(inner, "_learning_rate", None)
+    if isinstance(schedule, WarmupDecay):
+        found += schedule.variables
+    if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
+        found.append(inner._current_learning_rate)
+    return found
 
 
 def auto_learning_rate(width: int) -> float:

@@ -1,5 +1,7 @@
 """What every strategy does, whatever it is: a new one enters by its row in `STRATEGIES`."""
 
+import collections
+import contextlib
 import dataclasses
 import types
 
@@ -7,9 +9,11 @@ import numpy as np
 import pytest
 
 from tests import tiny
+from tf_transfer.backend import keras
+from tf_transfer.callbacks.resume import Resume
 from tf_transfer.errors import DataError
 from tf_transfer.model import TransferModel
-from tf_transfer.strategies import STRATEGIES
+from tf_transfer.strategies import STRATEGIES, FineTune
 
 FAST = {
     "epochs": 1, "batch_size": 8, "adapt_steps": 2, "adapt_batch_size": 8,
@@ -117,6 +121,62 @@ def test_a_target_may_lack_labels(case):
     found = adapted.predict(TEST, verbose=0)
     assert all(np.isfinite(p.scores).all() for p in found.values())
     assert {"mood", "stars"} & {t.name for t in case.base.tasks} <= set(found)
+
+
+class Kill(keras.callbacks.Callback):
+    """Raises in the second batch of the last of several runs."""
+
+    def __init__(self, runs: int):
+        super().__init__()
+        self.left, self.seen = {"runs": runs}, collections.Counter()
+
+    def on_train_begin(self, logs=None):
+        self.left["runs"] -= 1
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen["batches"] += 1
+        if batch == 1 and not self.left["runs"]:
+            raise KeyboardInterrupt
+
+
+TRAINED = ["fine_tune", "multi_task", "maml", "anil", "meta_sgd", "reptile", "proto_net", "proto_maml"]
+
+
+def test_a_killed_fit_goes_on_with_the_same_bits(case, tmp_path):
+    """Of several sources the first is not trained on again."""
+    strategy, base = case.strategy, case.base
+
+    def run(*callbacks):
+        tiny.restore(base, base.first)
+        base.restart(5)
+        base.__dict__.pop("_starts_of_runs", None)
+        source = SOURCE if strategy.uses_source else None
+        fitted = strategy.fit(base, source, seed=6, callbacks=[*callbacks, Resume(tmp_path / "backup", save_freq=1)])
+        return state_of(fitted) + list(strategy.learned(fitted) or [])
+
+    trains = strategy.name in TRAINED
+    with pytest.raises(KeyboardInterrupt) if trains else contextlib.nullcontext():
+        run(Kill(2 if strategy.name == "fine_tune" else 1))
+    assert trains == (tmp_path / "backup").exists()
+    again = Kill(0)
+    found = run(again)
+    assert again.seen["batches"] == {"multi_task": 2}.get(strategy.name, 1) * trains
+    assert tiny.same(found, case.before + list(strategy.learned(case.fitted) or []))
+    assert not (tmp_path / "backup").exists()
+
+
+def test_a_killed_adaptation_goes_on_with_the_same_bits(case, tmp_path):
+    if not isinstance(case.strategy, FineTune):
+        pytest.skip("adapts in one go")
+    fitted = fit(case.strategy, case.base)
+    run = lambda *more: case.strategy.adapt(  # noqa: E731
+        fitted, SUPPORT, seed=7, out=case.base.spare, callbacks=[*more, Resume(tmp_path, save_freq=1)]
+    )
+    with pytest.raises(KeyboardInterrupt):
+        run(Kill(1))
+    again = Kill(0)
+    assert tiny.same(case.predictions, run(again).predict(TEST, verbose=0))
+    assert again.seen["batches"] == 1
 
 
 @pytest.mark.parametrize("name", STRATEGIES)

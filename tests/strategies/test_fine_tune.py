@@ -47,7 +47,7 @@ def test_multi_task_with_one_task_and_one_source_is_fine_tuning(model):
 def test_sources_come_in_turn_or_mixed(model, runs):
     FineTune(epochs=5, batch_size=4, learning_rate=1e-3).fit(model, {"one": ONE, "two": TWO}, seed=3)
     assert [len(table) for table, _ in runs] == [12, 9]
-    expected = {"epochs": 5, "batch_size": 4, "learning_rate": 1e-3, "seed": 3, "verbose": 0}
+    expected = {"epochs": 5, "batch_size": 4, "learning_rate": 1e-3, "seed": 3, "verbose": 0, "callbacks": []}
     assert all(options == expected for _, options in runs)
     runs.clear()
     MultiTask(epochs=5).fit(model, {"one": ONE, "two": TWO})

@@ -10,11 +10,12 @@ import pytest
 from sklearn.neighbors import NearestCentroid
 
 from tests import tiny
-from tf_transfer.backend import tf
+from tf_transfer.backend import keras, tf
+from tf_transfer.callbacks.resume import Resume
 from tf_transfer.checkpoints import load_state, save_state
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.episodes.tensors import EpisodeTensors
-from tf_transfer.errors import DataError, TrainingError
+from tf_transfer.errors import CheckpointError, DataError, TrainingError
 from tf_transfer.gradient_check import gradcheck
 from tf_transfer.meta_learner import BatchLoss, kept_bytes
 from tf_transfer.model import TransferModel
@@ -245,6 +246,42 @@ def test_validation_keeps_the_best_weights_and_stops(fresh):
     tiny.restore(fresh, fresh.first)
     strategy.fit(fresh, train, steps=1)
     assert kept <= gradients_of(strategy, fresh, check, check.sample(4))[0].mean() + 1e-6
+
+
+def test_a_killed_outer_loop_remembers_its_validations(fresh, tmp_path):
+    train = EpisodeSampler(make_intents()[lambda t: t["intent"] < "c4"], "intent", way=3, shot=2, num_query=2)
+    check = EpisodeSampler(make_intents()[lambda t: t["intent"] >= "c4"], "intent", way=3, shot=2, num_query=2)
+    strategy = MAML(steps=20, inner_steps=1, learning_rate=5.0, outer_optimizer="sgd", clip_norm=100.0, patience=2)
+
+    def run(*callbacks, steps=6):
+        tiny.restore(fresh, fresh.first)
+        fresh.__dict__.pop("_starts_of_runs", None)
+        history = keras.callbacks.History()
+        options = {"validation": check, "validate_every": 1, "validation_episodes": 4, "steps": steps}
+        strategy.fit(fresh, train, callbacks=[history, *callbacks], **options)
+        return tiny.snapshot(fresh), history.history
+
+    def kill(batch, logs):
+        heard.append(logs)
+        if len(heard) == 3:
+            raise KeyboardInterrupt
+
+    heard, (expected, history) = [], run()
+    assert len(history["val_loss"]) >= 3
+    with pytest.raises(KeyboardInterrupt):
+        run(keras.callbacks.LambdaCallback(on_train_batch_end=kill), Resume(tmp_path))
+    with pytest.raises(CheckpointError, match=r"outer steps \(6 in the backup, 7 now\)"):
+        run(Resume(tmp_path), steps=7)
+    found, again = run(Resume(tmp_path))
+    assert tiny.same(expected, found) and history == again
+
+
+def test_callbacks_hear_the_steps_of_an_inner_loop(fresh, sampler):
+    heard = []
+    hooks = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: heard.append((batch, logs["loss"])))
+    support = make_intents(24).replace({"intent": {c: i % 3 for i, c in enumerate(WORDS)}})
+    MAML(inner_steps=2, inner_lr=1e-3).adapt(fresh, support, callbacks=[hooks])
+    assert [batch for batch, _ in heard] == [0, 1] and heard[1][1] < heard[0][1]
 
 
 def test_the_memory_estimate_is_told_and_grows_with_what_is_kept(fresh, monkeypatch, capsys):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tf_transfer.callbacks.resume import Resume
 from tf_transfer.checkpoints import load_state, save_state
 from tf_transfer.encoders import load_encoder
 from tf_transfer.errors import CheckpointError, TrainingError
@@ -75,13 +76,13 @@ class Runner:
             return strategy.restored(self.model, learned), float(note["seconds"])
         except CheckpointError:
             pass  # not there, or cut short: train again
-        start = time.perf_counter()
+        start, backup = time.perf_counter(), Resume(run.backup_path(label, seed))
         try:
-            fitted = strategy.fit(self.model, sources, seed=seed)
+            fitted = strategy.fit(self.model, sources, seed=seed, callbacks=[backup])
         except TrainingError as error:
             remedy = f"Give {label} a lower learning_rate; finished cells are kept."
             raise TrainingError(f"{label}, seed {seed}, source training: {error}\n{remedy}") from error
-        seconds = time.perf_counter() - start
+        seconds = backup.seconds_before + time.perf_counter() - start
         learned = strategy.learned(fitted)
         if learned is not None and strategy.uses_source:
             save_state(self.model, path, {"seconds": str(seconds)}, learned)

@@ -4,6 +4,7 @@ run.json                                        what the cells have in common, a
 targets/TARGET.npz                              labels of the test rows, groups, leakage audit, rare words
 targets/TARGET.jsonl                            the test rows themselves: texts and all other columns
 cells/TARGET/STRATEGY/budget-16-seed-0.npz      scores of every task, and what the cell cost
+fitted/STRATEGY-seed-0.backup/                  of source training, until it is done
 fitted/STRATEGY-seed-0.safetensors              after source training, until its cells are done
 """
 
@@ -216,6 +217,10 @@ class Run:
     def fitted_path(self, strategy: str, seed: int) -> Path:
         """Where the weights after source training wait for the cells that start from them."""
         return self.folder / "fitted" / f"{strategy}-seed-{seed}.safetensors"
+
+    def backup_path(self, strategy: str, seed: int) -> Path:
+        """The folder of the backup from which source training goes on after a kill."""
+        return self.folder / "fitted" / f"{strategy}-seed-{seed}.backup"
 
 
 def _json_lines(table: pd.DataFrame) -> str:

@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
+from tf_transfer.batches import steps_of
 from tf_transfer.errors import DataError
 
 
@@ -39,7 +40,7 @@ class Strategy:
                 continue
             raise DataError(f"{field.name} of {self.name} must be a number above 0.\nReceived {value!r}.")
 
-    def fit(self, model, source, *, seed: int = 0, verbose=0):
+    def fit(self, model, source, *, seed: int = 0, verbose=0, callbacks=None):
         """Learns from the source.
 
         Args:
@@ -47,19 +48,23 @@ class Strategy:
             source: a table, or ``{name: table}``; a strategy that does not use sources ignores it.
             seed: of the order of batches and of dropout.
             verbose: as in Keras.
+            callbacks: of Keras, for strategies that train step by step; `Resume` makes a training that
+                was killed go on. A strategy that trains several times in turn runs them in each.
 
         Returns:
             The model to hand to `adapt`.
         """
         raise NotImplementedError
 
-    def adapt(self, model, support: pd.DataFrame, *, seed: int = 0, out=None, verbose=0):
+    def adapt(self, model, support: pd.DataFrame, *, seed: int = 0, out=None, verbose=0, callbacks=None):
         """Learns from the target's labelled rows.
 
         Args:
             model: what `fit` returned; it stays as it is.
             support: the target's labelled rows.
             out: an earlier result of `adapt` to overwrite, which saves building and tracing a model.
+            callbacks: as for `fit`. Of an inner loop, which is one traced function, they hear step by step
+                when it has ended.
 
         Returns:
             The adapted copy.
@@ -97,7 +102,7 @@ def source_tables(source) -> dict[str, pd.DataFrame]:
 
 def train(
     model, table: pd.DataFrame, *, epochs: int = 1, passes: int = 1, learning_rate: float | str, batch_size: int,
-    seed: int, verbose,
+    seed: int, verbose, callbacks=None,
 ) -> None:  # fmt: skip
     """One run of the model's own `fit` with a fresh optimizer: the loop that strategies share.
 
@@ -108,5 +113,6 @@ def train(
     """
     model.resolve(table)
     model.start_run(learning_rate, seed)
-    dataset = model.dataset(table, learn_scale=True, shuffle=True, batch_size=batch_size, epochs=epochs * passes)
-    model.fit(dataset, epochs=epochs, steps_per_epoch=int(dataset.cardinality()) // epochs, verbose=verbose)
+    steps = passes * steps_of(len(table), batch_size)
+    options = {"epochs": epochs, "steps_per_epoch": steps, "batch_size": batch_size}
+    model.fit(table, verbose=verbose, callbacks=callbacks, **options)

@@ -124,13 +124,13 @@ class TfIdf(Strategy):
     stop_words: bool = False
     penalty: float = 1.0
 
-    def fit(self, model, source=None, *, seed=0, verbose=0):
+    def fit(self, model, source=None, *, seed=0, verbose=0, callbacks=None):
         table = join_tables(list(source_tables(source).values())) if self.uses_source else None
         if table is not None:
             model.resolve(table)
         return TextModel(model.tasks, model.options["text"], model.options["text_pair"], table)
 
-    def adapt(self, model, support, *, seed=0, out=None, verbose=0):
+    def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
         return model.learn(support, self._estimator, self._words)
 
     def _words(self) -> TfidfVectorizer:
@@ -160,10 +160,10 @@ class Majority(Strategy):
     uses_encoder: ClassVar[bool] = False
     uses_source: ClassVar[bool] = False
 
-    def fit(self, model, source=None, *, seed=0, verbose=0):
+    def fit(self, model, source=None, *, seed=0, verbose=0, callbacks=None):
         return TextModel(model.tasks, model.options["text"], model.options["text_pair"], None)
 
-    def adapt(self, model, support, *, seed=0, out=None, verbose=0):
+    def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
         return model.learn(support, self._estimator)
 
     def _estimator(self, task: Task, y: np.ndarray):

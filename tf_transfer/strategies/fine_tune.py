@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
+from tf_transfer.callbacks.arrange import in_parts
 from tf_transfer.strategies.base import Strategy, source_tables, train
 from tf_transfer.strategies.linear_probe import solve_heads
 
@@ -60,16 +61,18 @@ class FineTune(Strategy):
     adapt_learning_rate: float | Literal["auto"] = "auto"
     head_start: bool = False
 
-    def fit(self, model, source, *, seed=0, verbose=0):
-        for table in source_tables(source).values():
-            self._train_on_source(model, table, seed, verbose)
+    def fit(self, model, source, *, seed=0, verbose=0, callbacks=None):
+        tables = list(source_tables(source).values())
+        with in_parts(callbacks, len(tables)) as parts:
+            for table, part in zip(tables, parts):
+                self._train_on_source(model, table, seed, verbose, part)
         return model
 
-    def _train_on_source(self, model, table, seed, verbose):
+    def _train_on_source(self, model, table, seed, verbose, callbacks):
         options = {"epochs": self.epochs, "batch_size": self.batch_size, "learning_rate": self.learning_rate}
-        train(model, table, seed=seed, verbose=verbose, **options)
+        train(model, table, seed=seed, verbose=verbose, callbacks=callbacks, **options)
 
-    def adapt(self, model, support, *, seed=0, out=None, verbose=0):
+    def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
         model.resolve(support)
         adapted = model.copy(out=out)
         if self.head_start:
@@ -77,7 +80,7 @@ class FineTune(Strategy):
         train(
             adapted, support, passes=self.adapt_passes(len(support)),
             batch_size=self.adapt_batch_size, learning_rate=self._adapt_rate(model, len(support)),
-            seed=seed, verbose=verbose,
+            seed=seed, verbose=verbose, callbacks=callbacks,
         )  # fmt: skip
         return adapted
 

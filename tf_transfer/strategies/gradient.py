@@ -45,12 +45,12 @@ class GradientStrategy(MetaStrategy):
         if self.adapt_steps is not None:
             check_whole(f"adapt_steps of {self.name}", self.adapt_steps)
 
-    def adapt(self, model, support, *, seed=0, out=None, verbose=0):
+    def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
         adapted = self.target_model(model, support, out)
-        self._descend(adapted, support, model)
+        self._descend(adapted, support, model, callbacks)
         return adapted
 
-    def _descend(self, adapted, support, model) -> None:
+    def _descend(self, adapted, support, model, callbacks) -> None:
         """Gradient descent on the support, from the weights of ``adapted`` into them."""
         _learn_scales(adapted, support)
         adapter = self._adapter(adapted)
@@ -67,6 +67,10 @@ class GradientStrategy(MetaStrategy):
             )
         for i in adapter.changed:
             adapter.variables[i].assign(end[i])
+        if callbacks:
+            from tf_transfer.strategies.outer_loop import tell
+
+            tell(adapted, losses.numpy(), callbacks)
 
     def rates_of(self, model, weights: list[tf.Tensor]) -> list[tf.Tensor]:
         """The inner rate of each changed weight."""

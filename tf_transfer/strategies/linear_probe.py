@@ -53,7 +53,7 @@ class LinearProbe(Strategy):
 
     uses_source: bool = True
 
-    def fit(self, model, source=None, *, seed=0, verbose=0):
+    def fit(self, model, source=None, *, seed=0, verbose=0, callbacks=None):
         if not self.uses_source:
             return model
         table = join_tables(list(source_tables(source).values()))
@@ -61,7 +61,7 @@ class LinearProbe(Strategy):
         solve_heads(model, table)
         return model
 
-    def adapt(self, model, support, *, seed=0, out=None, verbose=0):
+    def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
         model.resolve(support)
         adapted = model.copy(out=out)
         adapted.share_vectors(model)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import warnings
 from collections.abc import Mapping
 from typing import ClassVar, Literal
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tf_transfer.backend import keras, tf
+from tf_transfer.callbacks.settings import data_columns, episode_settings
 from tf_transfer.episodes.class_splits import check_class_disjoint
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.episodes.tensors import EpisodeTensors, only_classification
@@ -73,14 +73,17 @@ class MetaStrategy(Strategy):
     # -- the outer loop ---------------------------------------------------------------------------
 
     def fit(
-        self, model, source, *, seed=0, verbose=0, steps: int | None = None, validation: EpisodeSampler | None = None,
-        validate_every: int = 50, validation_episodes: int = 50,
+        self, model, source, *, seed=0, verbose=0, callbacks=None, steps: int | None = None,
+        validation: EpisodeSampler | None = None, validate_every: int = 50, validation_episodes: int = 50,
     ):  # fmt: skip
         """Learns from episodes of the source.
 
         Args:
             model: `TransferModel`; its weights are changed.
             source: an `EpisodeSampler`; or a table, or ``{name: table}``.
+            callbacks: of Keras: an outer step is a batch to them, ``validate_every`` steps are an epoch; the logs
+                have ``loss`` (mean query loss), ``gradient_norm``, ``learning_rate`` and, validating, ``val_loss``.
+                Their model has the outer loop's optimizer.
             steps: outer steps instead of the strategy's own.
             validation: sampler of episodes to stop by, of classes that no other split has. The weights of
                 the best validation are kept.
@@ -91,6 +94,9 @@ class MetaStrategy(Strategy):
             DataError: the episodes do not fit the model or the strategy.
             TrainingError: a loss was not finite; the weights are those before that outer step.
         """
+        from tf_transfer.strategies.outer_loop import OuterLoop  # its callbacks need TensorFlow at once
+
+        check_whole("validate_every", validate_every)
         sampler = self._sampler(model, source, seed)
         model.encoder.reseed(seed)
         tensors, learner = EpisodeTensors(model, sampler), self._learner(model)
@@ -103,33 +109,33 @@ class MetaStrategy(Strategy):
             )
         check = None if validation is None else self._validation(model, validation, sampler, validation_episodes)
         optimizer, total = self._optimizer(model), self.steps if steps is None else steps
-        bar = keras.utils.Progbar(total, verbose=int(verbose == "auto" or verbose)) if verbose else None
-        best, waited, kept = math.inf, 0, None
-        for step in range(total):
-            losses = self._outer_step(learner, optimizer, tensors, sampler, step)
-            if bar:
-                bar.update(step + 1, [("query_loss", float(losses.mean()))])
-            if check is not None and (step + 1) % validate_every == 0:
-                found = self._query_loss(learner, *check)
-                if found < best:
-                    best, waited, kept = found, 0, [v.numpy() for v in learner.parameters]
-                else:
-                    waited += 1
-                if waited >= self.patience:
-                    break
-        if kept is not None:
-            for variable, value in zip(learner.parameters, kept):
-                variable.assign(value)
+        loop = OuterLoop(
+            learner, optimizer, steps=total, epoch_steps=validate_every, callbacks=callbacks, patience=self.patience,
+            validates=check is not None,
+        )  # fmt: skip
+        loop.run(
+            lambda step: self._outer_step(learner, optimizer, tensors, sampler, step),
+            lambda: {"val_loss": self._query_loss(learner, *check)},
+            self._settings(model, sampler, validation) | {"outer steps": total, "seed": seed, "epoch": validate_every},
+            verbose,
+        )
         return self._fitted(model, learner)
 
-    def _outer_step(self, learner, optimizer, tensors, sampler, step: int) -> np.ndarray:
-        """One step on ``meta_batch`` new episodes; their query losses."""
+    def _settings(self, model, sampler, validation) -> dict:
+        """What two runs of the outer loop must share for one to go on where the other stopped."""
+        columns = data_columns(model)
+        parts = {"episodes": sampler, "episodes of the validation": validation}
+        described = {name: episode_settings(part, columns) for name, part in parts.items() if part is not None}
+        return {"strategy": {"name": self.name, **dataclasses.asdict(self)}, **described}
+
+    def _outer_step(self, learner, optimizer, tensors, sampler, step: int) -> dict[str, float]:
+        """One step on ``meta_batch`` new episodes; its logs."""
         episodes = sampler.sample(self.meta_batch, start=step * self.meta_batch)
         losses, gradients, inner = learner.meta_gradients(*tensors(episodes))
         self._check_finite(losses.numpy(), inner.numpy(), episodes, step)
         learner.apply_gradients(optimizer, gradients)
         learner.model.encoder.next_dropout()
-        return losses.numpy()
+        return {"loss": losses.numpy().mean(), "gradient_norm": tf.linalg.global_norm(gradients).numpy()}
 
     def _check_finite(self, losses, inner, episodes, step: int) -> None:
         for episode, loss, steps in zip(episodes, losses, inner):

@@ -65,9 +65,9 @@ class MetaSGD(MAML):
     def restored(self, model, learned):
         return Rated(model, [tf.convert_to_tensor(rate) for rate in learned])
 
-    def adapt(self, model, support, *, seed=0, out=None, verbose=0):
+    def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
         adapted = self.target_model(model.model, support, out)
-        self._descend(adapted, support, model)
+        self._descend(adapted, support, model, callbacks)
         return adapted
 
 

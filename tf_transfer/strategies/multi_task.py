@@ -25,6 +25,7 @@ class MultiTask(FineTune):
 
     name: ClassVar[str] = "multi_task"
 
-    def fit(self, model, source, *, seed=0, verbose=0):
-        self._train_on_source(model, join_tables(list(source_tables(source).values())), seed, verbose)
+    def fit(self, model, source, *, seed=0, verbose=0, callbacks=None):
+        table = join_tables(list(source_tables(source).values()))
+        self._train_on_source(model, table, seed, verbose, callbacks)
         return model

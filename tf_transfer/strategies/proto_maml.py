@@ -59,9 +59,9 @@ class ProtoMAML(MAML):
         total = [tf.convert_to_tensor(t) + (0 if i in places else g) for i, (t, g) in enumerate(zip(through, gradient))]
         return query_loss, total, losses
 
-    def adapt(self, model, support, *, seed=0, out=None, verbose=0):
+    def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
         only_classification(model)
         adapted = self.target_model(model, support, out)
         set_prototypes(adapted, support)
-        self._descend(adapted, support, model)
+        self._descend(adapted, support, model, callbacks)
         return adapted

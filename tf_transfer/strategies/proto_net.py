@@ -46,7 +46,7 @@ class ProtoNet(MetaStrategy):
         gradients = tape.gradient(loss, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return loss, [tf.convert_to_tensor(g) for g in gradients], tf.zeros((0,))
 
-    def adapt(self, model, support, *, seed=0, out=None, verbose=0):
+    def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
         only_classification(model)
         adapted = self.target_model(model, support, out)
         if out is None:

@@ -20,7 +20,7 @@ class Scratch(TargetOnly):
 
     head_start: bool = False
 
-    def fit(self, model, source=None, *, seed=0, verbose=0):
+    def fit(self, model, source=None, *, seed=0, verbose=0, callbacks=None):
         from tf_transfer.backend import keras
 
         keras.utils.set_random_seed(seed)

@@ -33,7 +33,7 @@ class TargetOnly(FineTune):
     adapt_steps: int = 100
     head_start: bool = True
 
-    def fit(self, model, source=None, *, seed=0, verbose=0):
+    def fit(self, model, source=None, *, seed=0, verbose=0, callbacks=None):
         return model
 
     def _adapt_rate(self, model, rows):

@@ -1,4 +1,4 @@
-"""Keras callbacks that every training run has."""
+"""Ends a run whose loss is no number."""
 
 from __future__ import annotations
 

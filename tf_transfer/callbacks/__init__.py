@@ -1,0 +1,1 @@
+"""Keras callbacks of this toolkit, and how they and the user's are arranged in a run."""

@@ -1,0 +1,117 @@
+"""One run of `TransferModel.fit`: its callbacks, and the place where it begins."""
+
+from __future__ import annotations
+
+from tf_transfer.backend import keras, tf
+from tf_transfer.callbacks.arrange import arranged, resume_of
+from tf_transfer.callbacks.backup import Place
+from tf_transfer.callbacks.monitors import CheckMonitors, set_directions
+from tf_transfer.callbacks.settings import data_columns, model_settings, start_settings, table_hash
+from tf_transfer.callbacks.stop_on_nan import StopOnNaN
+from tf_transfer.errors import DataError
+from tf_transfer.optimization import optimizer_state
+
+
+class Run:
+    """The callbacks of a run of `TransferModel.fit`.
+
+    Args:
+        model: the compiled `TransferModel`.
+        given: the user's callbacks.
+        validates: whether Keras evaluates a validation set.
+
+    Attributes:
+        callbacks: for Keras: the guard against NaN, the user's, the `History`, and `Resume` last.
+    """
+
+    def __init__(self, model, given, validates: bool):
+        given = arranged(given)
+        self._model, self._resume = model, resume_of(given)
+        own = [c for c in given if c is not self._resume]
+        watch = watched(own, model, [m.name for m in model.metrics] + ["learning_rate", "lr"], validates)
+        kinds = {type(c) for c in own}
+        guard = [] if keras.callbacks.TerminateOnNaN in kinds else [StopOnNaN(model.state)]
+        history = [] if any(isinstance(c, keras.callbacks.History) for c in own) else [keras.callbacks.History()]
+        end = [] if self._resume is None else [self._resume]
+        self.callbacks = [*guard, *own, watch, *history, *end]
+
+    def open(self, data, initial_epoch: int, epochs: int, steps: int | None, batch_size: int) -> Place:
+        """Where the run begins: at ``initial_epoch``, or where a backup stopped.
+
+        Args:
+            data: the table, or `tf.data`.
+            steps: batches an epoch.
+
+        Raises:
+            CheckpointError, DataError: see `Resume`.
+        """
+        if self._resume is None:
+            return Place(initial_epoch)
+        from tf_transfer.callbacks.resume import Training
+
+        if self._resume.save_freq != "epoch" and _starts_anew(data, steps):
+            raise DataError(
+                "A backup within an epoch needs a place to go on from in the data.\n"
+                f"Received save_freq={self._resume.save_freq} and a data set that starts anew each epoch.\n"
+                "Give a table, or dataset.repeat() with steps_per_epoch, or save_freq='epoch'."
+            )
+        model, optimizer = self._model, self._model.optimizer
+        with model.distribute_strategy.scope():
+            optimizer_variables = optimizer_state(optimizer, model.trained_variables)
+            model.build_metrics()
+        settings = model_settings(model) | {
+            "data": _data_settings(model, data, batch_size), "initial_epoch": initial_epoch, "epochs": epochs,
+            "steps_per_epoch": steps,
+        }  # fmt: skip
+        training = Training(
+            model,
+            {
+                "weights": model.state, "optimizer": optimizer_variables,
+                "metrics": [v for m in model.metrics for v in m.variables], "counter": [model._train_counter],
+            },
+            settings, lambda: start_settings(model, optimizer), self.callbacks, epochs, steps,
+        )  # fmt: skip
+        place = self._resume.open(training)
+        self._resume.prepare()
+        return Place(max(place.epoch, initial_epoch), place.batch)
+
+    def skip(self, data, place: Place, initial_epoch: int, steps: int | None):
+        """`tf.data` from a place on."""
+        if (place.epoch, place.batch) == (initial_epoch, 0):
+            return data
+        if not _starts_anew(data, steps):
+            return data.skip((place.epoch - initial_epoch) * steps + place.batch)
+        for _ in range(place.epoch - initial_epoch):  # a shuffle of the next epoch follows from those before it
+            for _ in data:
+                pass
+        return data
+
+
+def watched(callbacks, model, names, validates: bool) -> CheckMonitors:
+    """Checks what callbacks monitor, and sets their direction where the suite knows it."""
+    suites = {}
+    for callback in callbacks:
+        if getattr(callback, "adds_to_logs", False):
+            suites |= callback.names(model.tasks)
+    set_directions(callbacks, suites)
+    known = {*names, *(f"val_{name}" for name in names if validates), *suites}
+    own = (keras.callbacks.Callback.__module__, CheckMonitors.__module__.rpartition(".")[0])
+    ours = all(type(c).__module__.startswith(own) for c in callbacks)
+    compiled = getattr(model, "compiled_metrics", None)
+    # Keras names the metrics of `compile` in the first step, and a user's callback may log what it likes.
+    return CheckMonitors(callbacks, known, sure=ours and not getattr(compiled, "_user_weighted_metrics", None))
+
+
+def _starts_anew(data, steps: int | None) -> bool:
+    """Whether Keras draws a new iterator for each epoch."""
+    return isinstance(data, tf.data.Dataset) and (steps is None or int(data.cardinality()) == steps)
+
+
+def _data_settings(model, data, batch_size: int) -> dict:
+    if isinstance(data, tf.data.Dataset):
+        return {"kind": "tf.data", "elements": str(data.element_spec), "batches": int(data.cardinality())}
+    if not hasattr(data, "columns"):
+        raise DataError(
+            f"A backup needs a table or tf.data.\nReceived {type(data).__name__}.\nGive one of them, or no backup."
+        )
+    return {"kind": "table", "rows": len(data), "hash": table_hash(data, data_columns(model)), "batch_size": batch_size}

@@ -1,0 +1,102 @@
+"""What two runs must share for one to go on where the other stopped, as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+
+import numpy as np
+import pandas as pd
+
+from tf_transfer.errors import CheckpointError
+
+
+def plain_json(content) -> dict:
+    """``content`` as it comes back from a JSON file; what JSON does not know becomes text."""
+    return json.loads(json.dumps(content, default=str))
+
+
+def model_settings(model) -> dict:
+    """What a `TransferModel` is, but for its weights."""
+    encoder = model.encoder
+    config = {k: v for k, v in encoder.config.to_dict().items() if k not in ("_name_or_path", "transformers_version")}
+    return {
+        "tasks": [dataclasses.asdict(t) for t in model.tasks],
+        "freeze": encoder.frozen,
+        "encoder": _hash(json.dumps(config, sort_keys=True, default=str), encoder.pooling),
+        "tokenizer": _tokenizer_hash(encoder.tokenizer),
+        "shapes of the weights": _hash(*(f"{v.shape} {v.dtype}" for v in model.state)),
+        **model.options,
+    }
+
+
+def _tokenizer_hash(tokenizer) -> str:
+    """Of what it is, without what its last call asked of it."""
+    content = json.loads(tokenizer.backend_tokenizer.to_str())
+    return _hash(json.dumps({k: v for k, v in content.items() if k not in ("truncation", "padding")}, sort_keys=True))
+
+
+def start_settings(model, optimizer) -> dict:
+    """Where a run starts from: the weights, and an optimizer that has not made a step."""
+    config = optimizer.get_config()
+    return {
+        "first weights": weights_hash(model.state),
+        "optimizer": {"class": type(optimizer).__name__, **config},
+    }
+
+
+def weights_hash(variables) -> str:
+    """A hash of the variables' values."""
+    found = hashlib.sha256()
+    for variable in variables:
+        found.update(np.ascontiguousarray(variable.numpy()))
+    return found.hexdigest()
+
+
+def table_hash(table: pd.DataFrame, columns) -> str:
+    """A hash of a table's rows in those of ``columns`` that it has; no text is tokenised."""
+    names = [c for c in dict.fromkeys(columns) if c is not None and c in table.columns]
+    return _hash(*names, *("\x1f".join(map(str, table[name])) for name in names))
+
+
+def data_columns(model) -> list:
+    """The columns that a model reads."""
+    return [model.options["text"], model.options["text_pair"], *(t.label for t in model.tasks)]
+
+
+def episode_settings(sampler, columns) -> dict:
+    """What decides the episodes of an `EpisodeSampler`."""
+    label = None if sampler.task is None else sampler.task.label
+    names = ("way", "shot", "num_query", "seed", "domain", "balanced", "drop_small", "classes")
+    hashed = table_hash(sampler.table, [*columns, label, sampler.domain])
+    return {"rows": len(sampler.table), "hash": hashed, "label": label} | {n: getattr(sampler, n) for n in names}
+
+
+def check_same(path, kept: dict, now: dict) -> None:
+    """Raises:
+    CheckpointError: two settings differ; the message names those that do.
+    """
+    names = [n for n in dict.fromkeys([*kept, *now]) if kept.get(n) != now.get(n)]
+    if names:
+        raise CheckpointError(
+            f"{path} is the backup of another training; nothing was changed.\n"
+            f"These differ: {'; '.join(_difference(n, kept.get(n), now.get(n)) for n in names)}.\n"
+            "Start as that training was started to go on with it; to train anew, give another backup_dir or delete "
+            "this one."
+        )
+
+
+def _difference(name: str, kept, now) -> str:
+    if isinstance(kept, dict) and isinstance(now, dict):
+        inner = [k for k in dict.fromkeys([*kept, *now]) if kept.get(k) != now.get(k)]
+        return ", ".join(_difference(f"{name}: {k}", kept.get(k), now.get(k)) for k in inner)
+    shown = [json.dumps(v) for v in (kept, now)]
+    hashes = any(isinstance(v, str) and len(v) == 64 for v in (kept, now))
+    if hashes or max(map(len, shown)) > 60:
+        return name
+    return f"{name} ({shown[0]} in the backup, {shown[1]} now)"
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256("\x1e".join(parts).encode()).hexdigest()
