@@ -7,12 +7,35 @@ new shape of batch.
 
 from __future__ import annotations
 
+import contextlib
+import functools
+from collections.abc import Iterator
+from contextvars import ContextVar
+
 from tf_transfer.backend import keras, tf
+
+_PORTABLE = ContextVar("portable", default=False)
 
 
 def compiled(function):
     """``function`` as one compiled kernel; it works in any graph, eagerly, and under differentiation."""
-    return tf.function(function, jit_compile=True, autograph=False)
+    kernel = tf.function(function, jit_compile=True, autograph=False)
+
+    @functools.wraps(function)
+    def run(*args):
+        return function(*args) if _PORTABLE.get() else kernel(*args)
+
+    return run
+
+
+@contextlib.contextmanager
+def portable() -> Iterator[None]:
+    """Traces the kernels as plain operations: a graph for others, whose TensorFlow may have no XLA."""
+    token = _PORTABLE.set(True)
+    try:
+        yield
+    finally:
+        _PORTABLE.reset(token)
 
 
 def install(transformer, state: tf.Variable, gelu) -> None:
