@@ -81,8 +81,8 @@ def _texts_table(x, text: str, text_pair: str | None) -> pd.DataFrame:
     if wrong is not None or not cells:
         found = f"{type(cells[wrong]).__name__} {cells[wrong]!r} in row {wrong}" if cells else "none"
         raise DataError(
-            f"x must hold texts: a table, a list, array or Series of str, a datasets.Dataset, tf.data, or a dict with "
-            "input_ids and attention_mask.\nReceived {found}."
+            "x must hold texts: a table, a list, array or Series of str, a datasets.Dataset, tf.data, or a dict with "
+            f"input_ids and attention_mask.\nReceived {found}."
         )
     return pd.DataFrame({text: pd.Series(cells, dtype=object)})
 

@@ -184,8 +184,8 @@ class TransferModel(Network):
         found: dict = {t.name: [] for t in self.tasks}
         for x, y, w in dataset:
             outputs = self.predict_on_batch(x)
-            for name, batches_of in found.items():
-                batches_of.append((y[name].numpy(), w[name].numpy() > 0, outputs[name]))
+            for name, parts in found.items():
+                parts.append((y[name].numpy(), w[name].numpy() > 0, outputs[name]))
         truths, predicted = {}, Predictions()
         for name, parts in found.items():
             y, present, outputs = map(np.concatenate, zip(*parts))
