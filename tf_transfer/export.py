@@ -78,7 +78,7 @@ def _serving_function(model):
             scores[name] = found[:, 0] if model.heads[name].task.kind == "regression" else found
         return scores
 
-    return tf.function(serve, autograph=False)
+    return tf.function(serve)
 
 
 def _serving_tokenizer(model, fields: list[str]):
