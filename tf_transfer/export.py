@@ -55,8 +55,7 @@ def export_model(model, folder: str | Path) -> None:
                 name: module.serve.get_concrete_function({f: tf.TensorSpec((None, None), dtype, f) for f in fields})
                 for name, dtype in (("serving_default", tf.int32), ("serving_int64", tf.int64))
             }
-            options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-            tf.saved_model.save(module, str(staging), signatures=signatures, options=options)
+            tf.saved_model.save(module, str(staging), signatures=signatures)
         _serving_tokenizer(model, fields).save_pretrained(staging / TOKENIZER)
         (staging / TASKS).write_text(json.dumps(_describe(model, fields), indent=1, default=str), encoding="utf-8")
         check_strangers(folder, staging)

@@ -30,7 +30,10 @@ def compiled(function):
 
 @contextlib.contextmanager
 def portable() -> Iterator[None]:
-    """Traces the kernels as plain operations: a graph for others, whose TensorFlow may have no XLA."""
+    """Traces the kernels as plain operations: a graph for others, whose TensorFlow may have no XLA.
+
+    Gradients of such a graph are those of its operations.
+    """
     token = _PORTABLE.set(True)
     try:
         yield
@@ -138,6 +141,8 @@ def layer_norm(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float) 
         x: (..., width) float32 or float64.
         gamma, beta: (width,).
     """
+    if _PORTABLE.get():
+        return _layer_norm(x, gamma, beta, epsilon)
 
     @tf.custom_gradient
     def normalised(x, gamma, beta):
@@ -183,12 +188,16 @@ def _gelu_gradient(x, upstream):
     return upstream * (cdf + x * pdf)
 
 
-@tf.custom_gradient
 def fused_gelu(x):
     """x Φ(x), Φ the normal distribution function, compiled to one pass forward and one back.
 
     Only ``x`` is kept for the way back. The gradient is made of differentiable operations, so
     second derivatives are exact too. Hendrycks & Gimpel 2016.
     """
+    return _gelu(tf.convert_to_tensor(x)) if _PORTABLE.get() else _gelu_with_gradient(x)
+
+
+@tf.custom_gradient
+def _gelu_with_gradient(x):
     x = tf.convert_to_tensor(x)
     return _gelu(x), lambda upstream: _gelu_gradient(x, upstream)
