@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from tf_transfer import __version__
@@ -50,7 +52,7 @@ def export_model(model, folder: str | Path) -> None:
     module.weights = [*model.encoder.transformer.weights, *model.state]  # a pooler is traced, too
     module.serve = _serving_function(model)
     with whole_folder(folder) as staging:
-        with portable():
+        with portable(), _quiet():
             signatures = {
                 name: module.serve.get_concrete_function({f: tf.TensorSpec((None, None), dtype, f) for f in fields})
                 for name, dtype in (("serving_default", tf.int32), ("serving_int64", tf.int64))
@@ -59,6 +61,18 @@ def export_model(model, folder: str | Path) -> None:
         _serving_tokenizer(model, fields).save_pretrained(staging / TOKENIZER)
         (staging / TASKS).write_text(json.dumps(_describe(model, fields), indent=1, default=str), encoding="utf-8")
         check_strangers(folder, staging)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without TensorFlow's note on the temporary folder that it writes to."""
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("WARNING")
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def served_fields(model) -> list[str]:
