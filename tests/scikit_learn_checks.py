@@ -78,4 +78,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from tests import scikit_learn_checks
+
+    scikit_learn_checks.main()  # by its name: pickled classes are found there again

@@ -64,14 +64,8 @@ def test_checks_that_need_no_input(kind, name):
     getattr(checks, name)(kind.__name__, kind())
 
 
-@pytest.mark.skipif("legacy" not in inspect.signature(checks.check_estimator).parameters, reason="scikit-learn < 1.6")
-def test_api_checks_with_an_encoder():
-    classifier, _ = scikit_learn_checks.estimators("linear_probe")
-    found = scikit_learn_checks.count(classifier, legacy=False)
-    assert set(found) == {"passed"} and len(found["passed"]) >= 14
-
-
 @pytest.mark.slow
+@pytest.mark.skipif("legacy" not in inspect.signature(checks.check_estimator).parameters, reason="scikit-learn < 1.6")
 @pytest.mark.parametrize("place", [0, 1])
 def test_all_checks_with_an_encoder(place):
     found = scikit_learn_checks.count(
