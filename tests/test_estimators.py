@@ -129,8 +129,9 @@ def test_it_is_the_strategy_on_the_model(encoder, probe):
 
 def test_fit_leaves_the_encoder_and_repeats_itself(encoder):
     before = [v.numpy() for v in encoder.state]
-    made = [TransferRegressor(encoder, epochs=2, batch_size=8, random_state=3).fit(TEXTS, STARS) for _ in range(2)]
-    assert all(np.array_equal(a, b) for a, b in zip(before, encoder.state))
+    options = {"epochs": 2, "batch_size": 8, "freeze": "embeddings", "random_state": 3}
+    made = [TransferRegressor(encoder, **options).fit(TEXTS, STARS) for _ in range(2)]
+    assert all(np.array_equal(a, b) for a, b in zip(before, encoder.state)) and encoder.frozen == "none"
     assert np.array_equal(made[0].predict(TEXTS), made[1].predict(TEXTS))
     assert int(made[0].model_.optimizer.iterations) == 2 * 3
 
