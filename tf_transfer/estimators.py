@@ -10,7 +10,6 @@ import copy
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,20 +19,12 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 
 from tf_transfer.encoders import Encoder, load_encoder
-from tf_transfer.errors import DataError, check_choice, check_columns, check_whole, listed
+from tf_transfer.errors import DataError, check_choice, check_whole, listed
+from tf_transfer.estimator_sources import LABEL, TEXT, Labelled, check_as_many, read_sources
 from tf_transfer.inputs import rows_of
 from tf_transfer.model import TransferModel
 from tf_transfer.strategies import STRATEGIES, FineTune, Strategy
 from tf_transfer.tasks import Task
-
-TEXT, LABEL = "text", "label"
-
-
-class Labelled(NamedTuple):
-    """Texts (rows,) and their labels (rows,)."""
-
-    texts: list[str]
-    labels: np.ndarray
 
 
 class _TransferEstimator(BaseEstimator):
@@ -86,7 +77,7 @@ class _TransferEstimator(BaseEstimator):
 
         Args:
             encode: turns labels (rows,) into what the task's column holds.
-            sources: of `_read_sources`.
+            sources: of `read_sources`.
         """
         table = pd.DataFrame({TEXT: X, LABEL: encode(y)})
         tables = {n: pd.DataFrame({TEXT: s.texts, LABEL: encode(s.labels)}) for n, s in sources.items()}
@@ -149,33 +140,6 @@ class _TransferEstimator(BaseEstimator):
             strategy = dataclasses.replace(strategy, adapt_steps=given["epochs"] * steps)
         return strategy
 
-    def _read_sources(self) -> dict[str, Labelled]:
-        """The sources by name.
-
-        Raises:
-            DataError: they are not what the constructor takes.
-        """
-        sources = self.sources
-        if sources is None:
-            return {}
-        if not isinstance(sources, Mapping):
-            several = sources if isinstance(sources, list) else [sources]
-            sources = {f"source {i}": s for i, s in enumerate(several, 1)}
-        return {name: self._read_source(name, source) for name, source in sources.items()}
-
-    def _read_source(self, name: str, source) -> Labelled:
-        if isinstance(source, pd.DataFrame):
-            check_columns(source, [TEXT, LABEL], f"source {name!r}")
-            source = source[TEXT], source[LABEL]
-        if not isinstance(source, tuple) or len(source) != 2:
-            raise DataError(
-                f"A source is a pair (texts, labels), or a table with the columns {TEXT!r} and {LABEL!r}.\n"
-                f"Received a {type(source).__name__} for {name!r}."
-            )
-        read = Labelled(self._read(source[0]), np.asarray(source[1]))
-        _check_as_many(read.texts, read.labels, f"source {name!r}")
-        return read
-
     def _scores(self, X) -> np.ndarray:
         check_is_fitted(self)
         table = pd.DataFrame({TEXT: self._read(X)})
@@ -227,8 +191,8 @@ class TransferClassifier(ClassifierMixin, _TransferEstimator):
         texts = self._read(X)
         y = _one_column(self, y)
         check_classification_targets(y)
-        _check_as_many(texts, y)
-        sources = self._read_sources()
+        check_as_many(texts, y)
+        sources = read_sources(self.sources, self._read)
         classes = np.unique(y)
         if len(classes) < 2:
             raise DataError(
@@ -279,8 +243,8 @@ class TransferRegressor(RegressorMixin, _TransferEstimator):
         """Trains on texts (rows,) and numbers (rows,)."""
         texts = self._read(X)
         y = _numbers(_one_column(self, y))
-        _check_as_many(texts, y)
-        self._fit(texts, y, Task(LABEL, kind="regression"), _numbers, self._read_sources())
+        check_as_many(texts, y)
+        self._fit(texts, y, Task(LABEL, kind="regression"), _numbers, read_sources(self.sources, self._read))
         return self
 
     def predict(self, X) -> np.ndarray:
@@ -310,10 +274,3 @@ def _one_column(estimator, y) -> np.ndarray:
 
 def _numbers(y) -> np.ndarray:
     return check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
-
-
-def _check_as_many(texts, labels, where: str = "X and y") -> None:
-    if len(texts) != len(labels):
-        raise DataError(
-            f"Every text must have a label ({where}).\nReceived {len(texts)} texts and {len(labels)} labels."
-        )
