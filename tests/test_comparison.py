@@ -497,7 +497,7 @@ def test_what_can_never_be_settled_is_written_as_infinite(tmp_path):
     assert np.isinf(comparison.verdicts()["rows_needed"]).all()
     comparison.save()
     (written,) = json.loads((tmp_path / "verdicts.json").read_text())
-    assert written["rows_needed"] == "inf" and written["seeds_needed"] > 3
+    assert written["rows_needed"] == "inf"
 
 
 def test_saving_where_nothing_can_be_written_is_told(done, tmp_path):

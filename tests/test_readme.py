@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests import snippets
 from tf_transfer.experiments.experiment import load_experiment
 
 ROOT = Path(__file__).parents[1]
@@ -15,7 +16,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+    return [content for _, content in snippets.blocks(ROOT / "README.md", language)]
 
 
 def test_python_runs(tmp_path):
@@ -33,6 +34,11 @@ def test_experiment_is_valid():
     (snippet,) = blocks("yaml")
     experiment = load_experiment(yaml.safe_load(snippet))
     assert experiment.strategies["fine_tune"].epochs == 3 and experiment.seeds == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("command", sorted(set(snippets.commands(ROOT / "README.md"))))
+def test_commands_are_valid(command):
+    snippets.check_command(command)
 
 
 def test_ci_finds_the_test_command():

@@ -64,6 +64,12 @@ def clean_text(
 
     Raises:
         DataError: an unknown value of ``urls``, ``unicode`` or ``stop_words``.
+
+    Example:
+        >>> clean_text("Great   <b>film</b> &amp; cast!")
+        'Great film & cast!'
+        >>> clean_text("See https://example.org today.", urls="replace")
+        'See http today.'
     """
     check_choice("urls", urls, ("keep", "remove", "replace"))
     if html:

@@ -32,7 +32,12 @@ class VersionError(TransferError, ImportError):
 
 
 def nearest(name: object, choices: Iterable[str]) -> str:
-    """The sentence ``Did you mean '...'?``, or an empty string when nothing is near."""
+    """The sentence ``Did you mean '...'?``, or an empty string when nothing is near.
+
+    Example:
+        >>> nearest("fine_tun", ["fine_tune", "multi_task"])
+        " Did you mean 'fine_tune'?"
+    """
     found = difflib.get_close_matches(str(name), [str(c) for c in choices], n=1)
     return f" Did you mean {found[0]!r}?" if found else ""
 

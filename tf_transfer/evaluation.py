@@ -27,6 +27,15 @@ class Evaluation(Mapping):
         results: ``{split: {task: suite}}``, suites as `metrics.suite` returns them.
         tasks: the resolved tasks.
         rows: ``{split: {task: number of labelled rows}}``.
+
+    Example:
+        >>> mood = Task("mood", kind="classification", classes=("glad", "sad"))
+        >>> said = Predictions(mood=Prediction(mood, np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])))
+        >>> scores = score([mood], {"test": said}, {"test": {"mood": (np.array([0, 1, 1]), np.ones(3, bool))}})
+        >>> round(float(scores["test", "mood", "accuracy"]), 3), scores.rows
+        (0.667, {'test': {'mood': 3}})
+        >>> scores.confusion("test", "mood").loc["sad", "glad"].item()  # a sad one was taken for glad
+        1
     """
 
     def __init__(self, results: Mapping, tasks: Iterable[Task], rows: Mapping):

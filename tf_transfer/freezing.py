@@ -26,6 +26,13 @@ def freeze(encoder, depth: str | int = "none") -> None:
     Raises:
         DataError: another depth, more blocks than the encoder has, or a family whose blocks share
             their weights.
+
+    Example:
+        >>> from tf_transfer.tiny import tiny_encoder
+        >>> encoder = tiny_encoder(layers=2)
+        >>> freeze(encoder, 1)  # the embeddings and the lower block
+        >>> sum("layer_._1" in v.name for v in encoder.trainable_variables) == len(encoder.trainable_variables)
+        True
     """
     transformer = encoder.transformer
     number = _number_of_blocks(encoder, depth)

@@ -31,6 +31,16 @@ def fast_weights(model: keras.Model, variables: Sequence[tf.Variable], tensors: 
     Raises:
         DataError: a variable that no layer of the model holds as an attribute, or another shape.
         TrainingError: a variable was assigned to inside; see `assignments`.
+
+    Example:
+        >>> from tf_transfer.backend import keras
+        >>> layer = keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")
+        >>> layer.build((None, 2))
+        >>> with fast_weights(layer, layer.trainable_variables, [tf.constant([[2.0], [3.0]])]):
+        ...     print(float(layer(tf.ones((1, 2)))[0, 0]))
+        5.0
+        >>> float(layer(tf.ones((1, 2)))[0, 0])
+        2.0
     """
     slots = _find_slots(model, variables)
     for variable, tensor in zip(variables, tensors, strict=True):

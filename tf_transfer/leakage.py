@@ -168,6 +168,12 @@ def audit_leakage(
     Raises:
         DataError: a column is missing, there are no test rows, ``near`` is out of range, or a
             source is called "train".
+
+    Example:
+        >>> train, test = pd.DataFrame({"text": ["It's fine!", "Too small"]}), pd.DataFrame({"text": ["it 's fine"]})
+        >>> report = audit_leakage(train, test)
+        >>> report.found, report.drop(train)["text"].tolist()
+        (True, ['Too small'])
     """
     if near is not None and not 0 < near <= 1:
         raise DataError(f"near must be a similarity in (0, 1], or None.\nReceived {near!r}.")

@@ -106,6 +106,13 @@ def classification_suite(y, probabilities, classes=None, where: str = "") -> dic
     Reference:
         Calibration: Guo et al. 2017, "On Calibration of Modern Neural Networks": 15 equal-width bins of
         the likeliest class's probability.
+
+    Example:
+        >>> suite = classification_suite([0, 1, 1, 1], [[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.7, 0.3]])
+        >>> suite["accuracy"], round(float(suite["f1_macro"]), 3)
+        (0.75, 0.733)
+        >>> suite["confusion_matrix"].tolist()
+        [[1, 0], [1, 2]]
     """
     y, p = checked("classification", y, probabilities, where)
     suite = _suite("classification", y, p, classes, where)
@@ -128,6 +135,11 @@ def multilabel_suite(y, probabilities, classes=None, where: str = "") -> dict[st
 
     Raises:
         DataError: shapes that do not fit, no row, or numbers that are no probabilities.
+
+    Example:
+        >>> suite = multilabel_suite([[1, 0], [1, 1]], [[0.9, 0.2], [0.8, 0.4]])
+        >>> suite["subset_accuracy"], suite["hamming_loss"]
+        (0.5, 0.25)
     """
     y, p = checked("multilabel", y, probabilities, where)
     return _suite("multilabel", y, p, classes, where)
@@ -143,6 +155,11 @@ def regression_suite(y, prediction, where: str = "") -> dict[str, float]:
 
     Raises:
         DataError: shapes that do not fit, no row, or a number that is not finite.
+
+    Example:
+        >>> suite = regression_suite([1.0, 2.0, 3.0], [1.5, 2.5, 3.5])
+        >>> suite["mae"], round(float(suite["pearson"]), 6)
+        (0.5, 1.0)
     """
     return _suite("regression", *checked("regression", y, prediction, where), None, where)
 

@@ -43,7 +43,16 @@ class Prediction:
 
 
 class Predictions(dict):
-    """``{task name: Prediction}``, all for the same rows."""
+    """``{task name: Prediction}``, all for the same rows.
+
+    Example:
+        >>> mood = Task("mood", kind="classification", classes=("glad", "sad"))
+        >>> said = Predictions(mood=Prediction(mood, np.array([[0.9, 0.1], [0.2, 0.8]])))
+        >>> print(said.to_frame())
+           mood  mood:glad  mood:sad
+        0  glad        0.9       0.1
+        1   sad        0.2       0.8
+    """
 
     def to_frame(self, index=None) -> pd.DataFrame:
         """A column of decoded labels for each task, and ``task:class`` columns of probabilities."""

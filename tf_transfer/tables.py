@@ -53,6 +53,11 @@ def load_table(
     Raises:
         DataError: the file is missing or malformed, a column is missing or occurs twice, a text
             is empty or no string, there are no rows. The message names file, line, row or column.
+
+    Example:
+        >>> rows = pd.DataFrame({"text": ["fine", " ", "awful"], "stars": [4, 3, 1]})
+        >>> load_table(rows, drop_empty=True)["stars"].tolist()
+        [4, 1]
     """
     columns = [text] if text_pair is None else [text, text_pair]
     if isinstance(source, pd.DataFrame):
@@ -114,6 +119,10 @@ def clean_table(
 
     Raises:
         DataError: a column is missing, or no text remains in a row.
+
+    Example:
+        >>> clean_table(pd.DataFrame({"text": ["so <i>good</i>"], "stars": [5]}))["text"].tolist()
+        ['so good']
     """
     columns = [text] if text_pair is None else [text, text_pair]
     if options.get("stop_words") is not None:
@@ -173,6 +182,12 @@ def split_table(
 
     Raises:
         DataError: a side would be empty, a value of ``stratify`` occurs once, or there is one group.
+
+    Example:
+        >>> rows = pd.DataFrame({"text": list("abcdef"), "author": [1, 1, 2, 2, 3, 3]})
+        >>> train, test = split_table(rows, test_size=2, group="author")
+        >>> len(train), len(test), set(train["author"]) & set(test["author"])
+        (4, 2, set())
     """
     from sklearn.model_selection import train_test_split
 

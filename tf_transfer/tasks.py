@@ -37,6 +37,18 @@ class Task:
         class_weight: factor of each class in the training loss: a mapping from class name
             to float, or ``"balanced"`` for N / (classes * count), as in scikit-learn.
             Not for regression.
+
+    Example:
+        >>> stars = Task("stars", kind="regression", loss_weight=0.5)
+        >>> stars.label, stars.outputs
+        ('stars', 1)
+        >>> table = pd.DataFrame({"mood": ["glad", None, "sad"]})
+        >>> mood = Task("mood").resolve(table)
+        >>> mood.kind, mood.classes
+        ('classification', ('glad', 'sad'))
+        >>> y, present = mood.encode(table)
+        >>> y.tolist(), present.tolist()
+        ([0, 0, 1], [True, False, True])
     """
 
     name: str
@@ -244,6 +256,10 @@ def infer_kind(values: pd.Series) -> Kind:
     Lists, or text with ``|`` between labels: multilabel. Numbers with a fraction, or integers
     of more than 20 distinct values, or an infinite number (which `Task.encode` then reports):
     regression. Everything else: classification.
+
+    Example:
+        >>> [infer_kind(pd.Series(v)) for v in (["a", "b"], [1, 2], [1.5, 2.0], ["sports|news", "news"])]
+        ['classification', 'classification', 'regression', 'multilabel']
     """
     values = values[_present(values)]
     if any(isinstance(v, _LISTS) for v in values) or any(isinstance(v, str) and SEPARATOR in v for v in values):
@@ -260,6 +276,11 @@ def infer_tasks(table: pd.DataFrame, text: str = "text", text_pair: str | None =
 
     Raises:
         DataError: there is no such column.
+
+    Example:
+        >>> table = pd.DataFrame({"text": ["a", "b"], "mood": ["glad", "sad"], "stars": [4.5, 1.0]})
+        >>> [(task.name, task.kind) for task in infer_tasks(table)]
+        [('mood', 'classification'), ('stars', 'regression')]
     """
     columns = [c for c in table.columns if c not in (text, text_pair)]
     if not columns:

@@ -31,6 +31,11 @@ def tiny_encoder(
         layers: number of blocks.
         seed: of the weights; as `keras.utils.set_random_seed`, it seeds the whole process.
         dropout: rate; the family's default when None.
+
+    Example:
+        >>> encoder = tiny_encoder(texts=["a lovely lamp"], width=16)
+        >>> encoder.width, encoder.tokenizer.tokenize("lovely lamp")
+        (16, ['lovely', 'lamp'])
     """
     check_choice("family", family, TINY_FAMILIES)
     tokenizer = _tiny_tokenizer(texts, family)

@@ -95,5 +95,5 @@ def test_the_first_of_the_rest_is_explained_where_the_rules_own_choice_is_missin
     pair = {"fine_tune": ALL["fine_tune"], "tfidf": ALL["tfidf"]}
     labels, rule, reasons = ranked(RELATED, pair)
     assert labels[0] == "fine_tune"
-    assert f"by the rule “{rule}”, which would start with multi_task" in reasons["fine_tune"]
+    assert f"by the rule “{rule}”, which would start with joint training" in reasons["fine_tune"]
     assert "would start with" not in reasons["tfidf"]

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from tests.analysis.folders import make_comparison, noisy, right_in
-from tf_transfer.analysis.curves import harm_in_words
 from tf_transfer.statistics.intervals import bootstrap_interval
 
 RNG = np.random.default_rng(3)
@@ -58,20 +57,17 @@ def test_the_crossing_is_read_in_the_logarithm(tmp_path):
     assert found["crossing"] == pytest.approx(64 * 2 ** (2 * 0.35))  # +.07 at 64, -.13 two doublings later
     assert 64 < found["crossing_low"] < 104 < found["crossing_high"] < 256
     assert found["hurt_from"] == 256
-    assert "hurts from 256 labels on; its lead is gone at about 104" in harm_in_words(found)
 
 
 def test_what_never_hurts_has_no_crossing(tmp_path):
     found = gain(tmp_path, target_only={16: 0.5, 64: 0.6}, fine_tune={16: 0.8, 64: 0.8})
     assert found[["hurt_from", "crossing", "crossing_low", "crossing_high"]].isna().all()
-    assert harm_in_words(found) == "tweets, mood: fine_tune hurts at none of the measured budgets."
 
 
 def test_what_hurts_from_the_start_has_no_crossing_but_a_budget(tmp_path):
     found = gain(tmp_path, target_only={16: 0.8, 64: 0.9}, fine_tune={16: 0.5, 64: 0.5})
     assert found["hurt_from"] == 16
     assert np.isnan(found["crossing"])
-    assert harm_in_words(found) == "tweets, mood: fine_tune hurts from 16 labels on."
 
 
 def test_a_loss_that_falls_is_a_gain(tmp_path):
@@ -84,12 +80,15 @@ def test_a_loss_that_falls_is_a_gain(tmp_path):
     assert found["area"] == pytest.approx((0.8 + 0.3) / 2)
 
 
-def test_an_undefined_metric_is_nan_and_leaves_no_gain(tmp_path):
+def test_an_undefined_metric_is_nan_and_its_gain_says_why(tmp_path):
     stars = RNG.normal(size=40)
     scores = {"target_only": {16: [np.ones(40)] * 2}, "fine_tune": {16: [stars + RNG.normal(size=40)] * 2}}
     comparison = make_comparison(tmp_path, stars, scores, task="stars")
     assert np.isnan(comparison.curves()["value"].iloc[0])
-    assert len(comparison.curve_gains()) == 0
+    (found,) = comparison.curve_gains().itertuples()
+    assert np.isnan([found.area, found.low, found.high, found.hurt_from, found.crossing]).all()
+    assert found.verdict == "undecided"
+    assert found.note == "no seed has a defined pearson of both at every budget"
 
 
 def test_too_few_rows_for_an_interval_leave_the_ends_of_the_crossing_open(tmp_path):

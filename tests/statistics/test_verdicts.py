@@ -18,10 +18,10 @@ def row(p, transfer=True, sign=1, note=""):
 
 
 def test_words_of_the_family_go_by_q():
-    """Of p .01, .02, .045, .5, .9 Benjamini and Hochberg's q are .05, .05, .075, .625, .9: none is below .05 / 1.05, so
-    all may be no effect, and these are q."""
-    table = verdict_table([row(0.01), row(0.045), row(0.02, sign=-1), row(0.5), row(0.9)])
-    np.testing.assert_allclose(table["q"], [0.05, 0.075, 0.05, 0.625, 0.9])
+    """Of p .011, .022, .045, .5, .9 Benjamini and Hochberg's q are .055, .055, .075, .625, .9: none is below
+    .05 / 1.05, so all may be no effect, and these are q."""
+    table = verdict_table([row(0.011), row(0.045), row(0.022, sign=-1), row(0.5), row(0.9)])
+    np.testing.assert_allclose(table["q"], [0.055, 0.075, 0.055, 0.625, 0.9])
     assert list(table["verdict"]) == ["undecided"] * 5
     assert list(table["note"] != "") == [True, True, True, False, False]
     assert "excludes 0, but among 5 comparisons" in table["note"][1] and "q = 0.07" in table["note"][1]
@@ -70,9 +70,9 @@ def test_no_differences_make_an_empty_table():
 
 
 def test_needs_are_of_the_undecided_alone_also_of_those_taken_back():
-    rows = [row(0.01), row(0.04), row(0.9)]
+    rows = [row(0.001), row(0.045), row(0.6), row(0.9)]
     rows = [(place, dataclasses.replace(found, rows_needed=250.0, seeds_needed=4.0)) for place, found in rows]
     table = verdict_table(rows)
-    assert list(table["verdict"]) == ["helped", "undecided", "undecided"]
+    assert list(table["verdict"]) == ["helped", "undecided", "undecided", "undecided"]
     for column, needed in (("rows_needed", 250), ("seeds_needed", 4)):
-        np.testing.assert_array_equal(table[column], [np.nan, needed, needed])
+        np.testing.assert_array_equal(table[column], [np.nan, needed, needed, needed])

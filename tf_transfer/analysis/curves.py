@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from tf_transfer.analysis.sampling import Curves, Sample, dense, each_curves, falls_to_zero, span_in_words
+from tf_transfer.analysis.sampling import Curves, Sample, dense, each_curves, falls_to_zero
 from tf_transfer.statistics.intervals import bootstrap_interval
 
 CURVES = ["target", "task", "metric", "strategy", "budget", "value", "low", "high", "note"]
@@ -57,33 +57,23 @@ def curve_gains(comparison, *, resamples: int = 2000, confidence: float = 0.95) 
         budget, the difference there. ``hurt_from`` is the first measured budget whose difference is below 0
         throughout its interval; NaN for none. ``crossing`` is the number of labels at which the mean difference falls
         below 0 for good; NaN where it does not, or is below from the first budget on. Its interval has
-        ``crossing_low`` 0 and ``crossing_high`` infinite where the measured budgets do not bound it.
+        ``crossing_low`` 0 and ``crossing_high`` infinite where the measured budgets do not bound it. Where no seed has
+        a defined metric of both at every budget, all is NaN and ``note`` says so.
     """
     rows = []
     for found in each_curves(comparison, resamples):
         for strategy in comparison.source_strategies:
-            row = _gain(found, strategy, confidence)
-            if row is not None:
-                rows.append([found.target, found.task, found.metric, strategy, *row])
+            rows.append([found.target, found.task, found.metric, strategy, *_gain(found, strategy, confidence)])
     return pd.DataFrame(rows, columns=GAINS)
 
 
-def harm_in_words(row) -> str:
-    """From where a strategy hurts, as a sentence; ``row`` is of `curve_gains`."""
-    start = f"{row.target}, {row.task}: {row.strategy} hurts "
-    start += "at none of the measured budgets" if np.isnan(row.hurt_from) else f"from {row.hurt_from:.0f} labels on"
-    if np.isnan(row.crossing):
-        return f"{start}."
-    span = span_in_words(row.crossing_low, row.crossing_high)
-    return f"{start}; its lead is gone at about {row.crossing:.0f} (interval: {span})."
-
-
-def _gain(found: Curves, strategy: str, confidence: float) -> list | None:
+def _gain(found: Curves, strategy: str, confidence: float) -> list:
     baseline = found.comparison.baseline
     budgets = found.budgets(strategy, baseline)
     sample = found.sample([(s, b) for s in (strategy, baseline) for b in budgets])
     if sample is None:
-        return None
+        reason = f"no seed has a defined {found.metric} of both at every budget"
+        return [np.nan, np.nan, np.nan, "undecided", *[np.nan] * 4, reason]
     each = np.eye(len(budgets))
     differences = sample.combined(np.concatenate([each, -each]))
     area = differences.combined(_area_weights(budgets)[:, None])

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import isotonic_regression
 
-from tf_transfer.analysis.sampling import Curves, dense, each_curves, falls_to_zero, span_in_words
+from tf_transfer.analysis.sampling import Curves, dense, each_curves, falls_to_zero
 
 COLUMNS = ["target", "task", "metric", "strategy", "budget", "labels", "low", "high", "censored", "confidence", "note"]
 
@@ -41,26 +41,6 @@ def label_worth(comparison, *, resamples: int = 2000, confidence: float = 0.95) 
                 place = [curves.target, curves.task, curves.metric, strategy, budget]
                 rows.append(place + _worth(curves, strategy, budget, confidence))
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def in_words(row, baseline: str = "target_only") -> str:
-    """A row of `label_worth` as a sentence.
-
-    Args:
-        row: of `label_worth`, as `itertuples` or `iterrows` gives it.
-        baseline: name of the strategy without source data.
-    """
-    start = f"{row.target}, {row.task}: {row.budget} labels with {row.strategy}"
-    if np.isnan(row.low):
-        return f"{start} cannot be compared with {baseline}: {row.note}."
-    return f"{start} are worth {row.censored or f'{row.labels:.0f}'} with {baseline}{_interval(row)}."
-
-
-def _interval(row) -> str:
-    """The interval as far as it was measured; empty where it says no more than ``censored``."""
-    if row.censored in (f"more than {row.low:.0f}", f"fewer than {row.high:.0f}"):
-        return ""
-    return f" ({row.confidence * 100:g} % interval: {span_in_words(row.low, row.high)})"
 
 
 def _worth(curves: Curves, strategy: str, budget: int, confidence: float) -> list:

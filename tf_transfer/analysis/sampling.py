@@ -166,10 +166,3 @@ def falls_to_zero(labels, low, high) -> tuple[float, float]:
     first = labels[-1] if not len(reached) else 0.0 if reached[0] == 0 else labels[reached[0]]
     last = labels[0] if not len(left) else np.inf if left[-1] == len(labels) - 1 else labels[left[-1]]
     return float(min(first, last)), float(max(first, last))
-
-
-def span_in_words(low: float, high: float) -> str:
-    """An interval of numbers of labels, as far as it was measured; see `falls_to_zero`."""
-    ends = [f"from {low:.0f}"] if low > 0 else []
-    ends += [f"up to {high:.0f}"] if np.isfinite(high) else []
-    return " ".join(ends) or "all measured budgets"

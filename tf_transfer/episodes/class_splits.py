@@ -39,6 +39,12 @@ def split_classes(
     Raises:
         DataError: no class would be left for a split, a class is in two groups, or a labelled
             row has no group.
+
+    Example:
+        >>> table = pd.DataFrame({"text": list("tuvwxyz"), "intent": list("aabbccd")})
+        >>> train, validation, test = split_classes(table, "intent", validation=1, test=1)
+        >>> [part["intent"].nunique() for part in (train, validation, test)]
+        [2, 1, 1]
     """
     task = resolve_task(table, task, ("classification",))
     y, present = task.encode(table)
@@ -67,6 +73,12 @@ def check_class_disjoint(splits: Mapping[str, pd.DataFrame | EpisodeSampler], ta
 
     Raises:
         DataError: two splits share a class; the message names both and the classes.
+
+    Example:
+        >>> table = pd.DataFrame({"text": ["x", "y"], "intent": ["a", "b"]})
+        >>> check_class_disjoint({"train": table, "test": table.tail(1)}, "intent")
+        Traceback (most recent call last):
+        tf_transfer.errors.DataError: Splits 'train' and 'test' must have no class in common.
     """
     tables = {name: split for name, split in splits.items() if not isinstance(split, EpisodeSampler)}
     classes = {name: split.classes for name, split in splits.items() if name not in tables}

@@ -117,6 +117,15 @@ class EpisodeSampler:
     Raises:
         DataError: a class, a domain or the table is too small, a column is missing, or an
             argument is out of its range. The message names the class and the remedy.
+
+    Example:
+        >>> table = pd.DataFrame({"text": [f"text {i}" for i in range(12)], "intent": list("abc") * 4})
+        >>> sampler = EpisodeSampler(table, "intent", way=2, shot=1, num_query=2, seed=0)
+        >>> episode = sampler.episode(0)
+        >>> len(episode.support), len(episode.query), set(episode.support) & set(episode.query)
+        (2, 4, set())
+        >>> episode.encode(table["intent"].iloc[episode.support]).tolist()
+        [0, 1]
     """
 
     def __init__(

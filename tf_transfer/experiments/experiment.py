@@ -162,6 +162,15 @@ def load_experiment(source: str | Path | Mapping | Experiment) -> Experiment:
     Raises:
         DataError: the file is missing or no YAML, a key is unknown (with the nearest valid one),
             missing, or has a wrong value; the message names file and key.
+
+    Example:
+        >>> texts = pd.DataFrame({"text": ["a", "b"], "mood": ["glad", "sad"]})
+        >>> experiment = load_experiment({
+        ...     "encoder": "bert-tiny", "tasks": ["mood"], "sources": {"films": texts}, "targets": {"shops": texts},
+        ...     "strategies": ["target_only", {"fine_tune": {"epochs": 1}}], "budgets": [16], "seeds": 2,
+        ... })
+        >>> experiment.seeds, experiment.strategies["fine_tune"].epochs
+        ([0, 1], 1)
     """
     if isinstance(source, Experiment):
         return source

@@ -121,6 +121,16 @@ def paired_difference(
 
     Raises:
         DataError: lists of different lengths, a missing group, or what `metrics.resampled` raises.
+
+    Example:
+        >>> y, rows = np.tile([0, 1], 100), np.arange(200)
+        >>> better = np.eye(2)[np.where(rows % 10 < 9, y, 1 - y)]  # right in 9 rows of 10
+        >>> worse = np.eye(2)[np.where(rows % 10 < 7, y, 1 - y)]  # right in 7, and where the better one is
+        >>> found = paired_difference("accuracy", "classification", y, [better], [worse])
+        >>> round(found.value, 6), found.verdict
+        (0.2, 'helped')
+        >>> paired_difference("accuracy", "classification", y, [better], [better]).verdict
+        'undecided'
     """
     draws = suite_draws(kind, y, [*scores_a, *scores_b], groups=groups, resamples=resamples, seed=seed, names=[metric])
     first = range(len(scores_a))
@@ -138,6 +148,11 @@ def bootstrap_interval(
 
     Raises:
         DataError: as `paired_difference`.
+
+    Example:
+        >>> right = np.eye(2)[[0] * 8 + [1] * 2]  # predictions for ten rows of class 0
+        >>> print(bootstrap_interval("accuracy", "classification", np.zeros(10, int), [right]))
+        accuracy 0.8000 [0.4902, 0.9433]
     """
     draws = suite_draws(kind, y, scores, groups=groups, resamples=resamples, seed=seed, names=[metric])
     return draws.interval(metric, range(len(scores)), confidence)
@@ -268,6 +283,10 @@ def false_discovery_rate(p, alpha: float = 0.05) -> np.ndarray:
         Benjamini, Krieger and Yekutieli 2006, "Adaptive linear step-up procedures that control the false discovery
         rate", Definition 6. Differences to one baseline on the same rows are positively dependent;
         ``tests/benchmarks/false_discovery.py`` shows the rate held there too.
+
+    Example:
+        >>> false_discovery_rate([0.03, 0.6, 0.9]).round(2).tolist()  # one clear effect among three is not so clear
+        [0.09, 0.9, 0.9]
     """
     p = np.asarray(p, np.float64)
     q, known = np.full(p.shape, np.nan), ~np.isnan(p)

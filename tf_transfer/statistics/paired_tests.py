@@ -50,6 +50,10 @@ def mcnemar(right_a, right_b) -> McNemar:
     Reference:
         McNemar 1947, "Note on the Sampling Error of the Difference Between Correlated Proportions"; exact,
         by the binomial distribution of the rows that tell A and B apart.
+
+    Example:
+        >>> mcnemar([1, 1, 1, 1, 1, 1, 0], [0, 0, 0, 0, 0, 0, 1])
+        McNemar(only_a=6, only_b=1, p=0.125)
     """
     a, b = np.asarray(right_a, bool), np.asarray(right_b, bool)
     if a.shape != b.shape or a.ndim != 1 or not len(a):
@@ -82,6 +86,10 @@ def sign_flip_p(differences, groups=None, resamples: int = 10_000, seed: int = 0
 
     Reference:
         Fisher 1935, "The Design of Experiments", section 21.
+
+    Example:
+        >>> sign_flip_p([0.2, 0.1, 0.4, 0.3, 0.2, 0.1])  # only all plus and all minus are as large: 2 of 2**6
+        0.03125
     """
     differences = np.asarray(differences, np.float64)
     values = differences[:, None] if differences.ndim == 1 else differences
@@ -139,6 +147,12 @@ def row_tests(kind: str, y, scores_a, scores_b, groups=None, resamples: int = 10
 
     Raises:
         DataError: lists of different lengths, or what the tests and the suite raise.
+
+    Example:
+        >>> ours, theirs = np.eye(2)[[0, 0, 0, 0, 0, 0]], np.eye(2)[[1, 1, 1, 1, 1, 1]]
+        >>> found = row_tests("classification", [0] * 6, [ours], [theirs])
+        >>> found.query("metric == 'accuracy'")[["test", "value", "p"]].values.tolist()
+        [['permutation', 1.0, 0.03125], ['mcnemar', 1.0, 0.03125]]
     """
     if len(scores_a) != len(scores_b) or not len(scores_a):
         raise DataError(

@@ -31,6 +31,13 @@ class FineTune(Strategy):
             and less, with their square root, for fewer: a trained model is easily led astray by few.
         head_start: solve the heads on the target's frozen features before training on it. It helps
             heads that no source has trained, and takes away from those that one has.
+
+    Example:
+        >>> strategy = FineTune(adapt_steps=60)
+        >>> [strategy.adapt_passes(rows) for rows in (16, 64, 256)]  # over the target's rows
+        [60, 15, 4]
+        >>> dataclasses.asdict(FineTune(epochs=1))["epochs"]
+        1
     """
 
     name: ClassVar[str] = "fine_tune"

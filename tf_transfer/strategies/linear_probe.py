@@ -37,6 +37,14 @@ class LinearProbe(Strategy):
 
     Args:
         uses_source: solve the heads on the source first; False shows the probe on the target alone.
+
+    Example:
+        >>> from tf_transfer import Task, TransferModel, tiny_encoder
+        >>> table = pd.DataFrame({"text": ["warm light", "cold rain"] * 4, "mood": ["glad", "sad"] * 4})
+        >>> model = TransferModel(tiny_encoder(texts=table["text"]), Task("mood"), max_length=8)
+        >>> adapted = LinearProbe(uses_source=False).adapt(model, table)
+        >>> adapted.predict(table.head(2), verbose=0)["mood"].labels.tolist()
+        ['glad', 'sad']
     """
 
     name: ClassVar[str] = "linear_probe"

@@ -22,6 +22,7 @@ class MetaSGD(MAML):
     ``fit`` returns the model with its rates as a `Rated`.
 
     Args:
+        inner_lr: what every rate starts from.
         rates: ``"layer"``: one for each variable; ``"weight"``: one for each number in it.
     """
 

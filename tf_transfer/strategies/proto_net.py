@@ -68,6 +68,13 @@ def prototype_head(vectors: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, wa
 
     Returns:
         kernel (width, way), bias (way,).
+
+    Example:
+        >>> vectors = tf.constant([[0.0, 0.0], [0.0, 2.0], [4.0, 1.0]])
+        >>> kernel, bias = prototype_head(vectors, tf.constant([0, 0, 1]), tf.ones(3), way=2)
+        >>> logits = tf.constant([[1.0, 1.0]]) @ kernel + bias  # means (0, 1) and (4, 1): squared distances 1 and 9
+        >>> float(logits[0, 0] - logits[0, 1])
+        8.0
     """
     members = tf.one_hot(labels, way, dtype=vectors.dtype) * tf.cast(weights, vectors.dtype)[:, None]
     counts = tf.reduce_sum(members, 0)

@@ -14,6 +14,9 @@ class TargetOnly(FineTune):
 
     Of `FineTune`'s arguments those of the target count. Without source training to keep, the target
     gets more steps at the full rate.
+
+    Args:
+        adapt_learning_rate: peak on the target; ``"auto"`` follows the encoder's width.
     """
 
     name: ClassVar[str] = "target_only"
