@@ -190,7 +190,8 @@ def encoder_from_config(folder: str | Path) -> Encoder:
     with _quiet():
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False, use_fast=True)
-        return Encoder(build(model_class(config), config), tokenizer, _noted_pooling(folder))
+        pooling = json.loads((folder / pretrained.POOLING).read_text())["pooling"]
+        return Encoder(build(model_class(config), config), tokenizer, pooling)
 
 
 def save_config(encoder: Encoder, folder: str | Path) -> None:
