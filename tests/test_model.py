@@ -1,5 +1,6 @@
 """The Keras contract and the meaning of the loss."""
 
+import pickle
 import re
 
 import numpy as np
@@ -490,3 +491,21 @@ def test_a_resumed_run_follows_the_learning_rates_of_the_whole_run():
     model.compile(run_eagerly=True)
     model.fit(table, epochs=2, initial_epoch=1, **options)
     assert len(whole) == 6 and rates.found == pytest.approx(whole[3:])
+
+
+# -- pickling ---------------------------------------------------------------------------------------
+
+
+def test_a_pickled_model_predicts_the_same_bits(trained):
+    table = tiny.make_table(4)
+    read = pickle.loads(pickle.dumps(trained))
+    assert tiny.same(read.predict(table, verbose=0), trained.predict(table, verbose=0))
+    assert tiny.same(tiny.snapshot(read), tiny.snapshot(trained)) and not read.compiled_once
+    assert read.tasks == list(trained.tasks) and read.options == trained.options
+
+
+def test_a_model_with_open_tasks_can_be_pickled():
+    model = tiny.make_model(Task("mood"), freeze="embeddings")
+    read = pickle.loads(pickle.dumps(model))
+    assert read.tasks == [Task("mood")] and not read.heads and read.encoder.frozen == "embeddings"
+    assert tiny.same([v.numpy() for v in read.encoder.state], [v.numpy() for v in model.encoder.state])

@@ -14,10 +14,13 @@ SMALL = {
     "02_meta_learning": f"SINE_STEPS, META_STEPS, EPISODES, INNER, INTENTS = 20, 2, 2, [0, 2], {INTENTS!r}",
     "03_did_transfer_help": "SOURCE_ROWS, BUDGETS, SEEDS = 64, [8, 16], 2",
     "04_tune": "SOURCE_ROWS, TRIALS, FOLDS, REPEATS, SEEDS = 32, 2, 2, 1, 1",
+    "06_your_own_data": "CSV, TEXT, LABEL, GROUP, EPOCHS, BUDGETS, SEEDS = "
+    f"{INTENTS!r}, 'text', 'domain', 'intent', 1, [12], 1",
 }
 SHOWN = {
     "01_quickstart": ("target_only", "f1_macro", "image/png"),
     "02_meta_learning": ("proto_net", "diverged", "image/png"),
+    "06_your_own_data": ("f1_macro", "gain in macro F1", "saved_model.pb", "says the same: True", "image/png"),
     "03_did_transfer_help": ("minimum_effect", "censored", "rare words", "report.md", "image/png"),
     "04_tune": ("completed", "learning_rate", "tuned", "image/png"),
 }
@@ -28,11 +31,14 @@ def test_every_notebook_has_small_settings():
     assert {path.stem for path in NOTEBOOKS.glob("*.ipynb")} == set(SMALL)
 
 
-def test_the_walk_to_the_verdict_is_stored_with_its_outputs():
-    notebook = nbformat.read(NOTEBOOKS / "03_did_transfer_help.ipynb", as_version=4)
+@pytest.mark.parametrize(
+    ("name", "said"), [("03_did_transfer_help", "Source data"), ("06_your_own_data", "test rows are known")]
+)
+def test_a_walk_is_stored_with_its_outputs(name, said):
+    notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
     cells = [c for c in notebook.cells if c.cell_type == "code"]
     shown = "".join(str(output) for cell in cells for output in cell.outputs)
-    assert all(text in shown for text in ("Source data", *SHOWN["03_did_transfer_help"]))
+    assert all(text in shown for text in (said, *SHOWN[name]))
     assert all(cell.execution_count == number for number, cell in enumerate(cells, 1))
     assert len(shown) < 300_000 and "stderr" not in shown
 

@@ -22,6 +22,7 @@ _MODULES = {
     "episodes.files": ("freeze_episodes", "load_episodes"),
     "episodes.sampler": ("Episode", "EpisodeSampler"),
     "errors": ("AssetError", "CheckpointError", "DataError", "TrainingError", "TransferError", "VersionError"),
+    "estimators": ("TransferClassifier", "TransferRegressor"),
     "evaluation": ("Evaluation", "evaluate"),
     "experiments.experiment": ("Experiment", "load_experiment"),
     "functional": ("fast_weights",),

@@ -6,7 +6,7 @@ import contextlib
 import json
 from pathlib import Path
 
-from tf_transfer import kernels, registry
+from tf_transfer import kernels, pretrained, registry
 from tf_transfer.assets import fetch
 from tf_transfer.backend import keras, tf, transformers
 from tf_transfer.errors import DataError, check_choice, listed, nearest
@@ -117,6 +117,23 @@ class Encoder(keras.layers.Layer):
         freeze(twin, self.frozen)
         return twin
 
+    def save_pretrained(self, save_directory: str | Path) -> None:
+        """Writes it for Hugging Face's `TFAutoModel` and `AutoModel`; see `pretrained.save_pretrained`."""
+        pretrained.save_pretrained(self, save_directory)
+
+    def __reduce__(self):
+        weights = [v.numpy() for v in [*self.state, self.dropout_state]]
+        return _revive, (type(self.transformer), self.config, self.tokenizer, self.pooling, self.frozen, weights)
+
+
+def _revive(kind, config, tokenizer, pooling: str, frozen: str | int, weights: list) -> Encoder:
+    """The encoder that was pickled."""
+    encoder = Encoder(build(kind, config), tokenizer, pooling)
+    freeze(encoder, frozen)
+    for variable, value in zip([*encoder.state, encoder.dropout_state], weights, strict=True):
+        variable.assign(value)
+    return encoder
+
 
 def load_encoder(
     name: str | Path, *, revision: str | None = None, pooling: str = "auto", from_scratch: bool = False
@@ -130,7 +147,7 @@ def load_encoder(
         name: an asset (``"bert-tiny"``, ``"minilm"``; fetched when it is not in the cache), a local
             folder, or the id of a model on the Hugging Face hub.
         revision: commit, tag or branch; needed for a hub id, so that a result can be repeated.
-        pooling: see `Encoder`.
+        pooling: see `Encoder`; ``"auto"`` is also what a folder of `save_pretrained` notes.
         from_scratch: random weights instead of the pretrained ones.
 
     Raises:
@@ -158,7 +175,13 @@ def load_encoder(
         _check_complete(name, report)
     if not getattr(tokenizer, "is_fast", False):
         raise DataError(f"{name!r} has no fast tokenizer.\nAdd its tokenizer.json, for instance by converting it.")
-    return Encoder(transformer, tokenizer, pooling)
+    return Encoder(transformer, tokenizer, _noted_pooling(folder) if pooling == "auto" else pooling)
+
+
+def _noted_pooling(folder: str) -> str:
+    """What `save_pretrained` or `save_config` wrote beside the weights."""
+    note = Path(folder) / pretrained.POOLING
+    return json.loads(note.read_text())["pooling"] if note.is_file() else "auto"
 
 
 def encoder_from_config(folder: str | Path) -> Encoder:
@@ -167,7 +190,7 @@ def encoder_from_config(folder: str | Path) -> Encoder:
     with _quiet():
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False, use_fast=True)
-        pooling = json.loads((folder / "pooling.json").read_text())["pooling"]
+        pooling = json.loads((folder / pretrained.POOLING).read_text())["pooling"]
         return Encoder(build(model_class(config), config), tokenizer, pooling)
 
 
@@ -175,7 +198,7 @@ def save_config(encoder: Encoder, folder: str | Path) -> None:
     """Writes the encoder's configuration and tokenizer, not its weights."""
     encoder.config.save_pretrained(folder)
     encoder.tokenizer.save_pretrained(folder)
-    (Path(folder) / "pooling.json").write_text(json.dumps({"pooling": encoder.pooling}))
+    (Path(folder) / pretrained.POOLING).write_text(json.dumps({"pooling": encoder.pooling}))
 
 
 def _locate(name: str, revision: str | None) -> tuple[str, dict]:

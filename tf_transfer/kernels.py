@@ -7,12 +7,38 @@ new shape of batch.
 
 from __future__ import annotations
 
+import contextlib
+import functools
+from collections.abc import Iterator
+from contextvars import ContextVar
+
 from tf_transfer.backend import keras, tf
+
+_PORTABLE = ContextVar("portable", default=False)
 
 
 def compiled(function):
     """``function`` as one compiled kernel; it works in any graph, eagerly, and under differentiation."""
-    return tf.function(function, jit_compile=True, autograph=False)
+    kernel = tf.function(function, jit_compile=True, autograph=False)
+
+    @functools.wraps(function)
+    def run(*args):
+        return function(*args) if _PORTABLE.get() else kernel(*args)
+
+    return run
+
+
+@contextlib.contextmanager
+def portable() -> Iterator[None]:
+    """Traces the kernels as plain operations: a graph for others, whose TensorFlow may have no XLA.
+
+    Gradients of such a graph are those of its operations.
+    """
+    token = _PORTABLE.set(True)
+    try:
+        yield
+    finally:
+        _PORTABLE.reset(token)
 
 
 def install(transformer, state: tf.Variable, gelu) -> None:
@@ -115,6 +141,8 @@ def layer_norm(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float) 
         x: (..., width) float32 or float64.
         gamma, beta: (width,).
     """
+    if _PORTABLE.get():
+        return _layer_norm(x, gamma, beta, epsilon)
 
     @tf.custom_gradient
     def normalised(x, gamma, beta):
@@ -160,12 +188,16 @@ def _gelu_gradient(x, upstream):
     return upstream * (cdf + x * pdf)
 
 
-@tf.custom_gradient
 def fused_gelu(x):
     """x Φ(x), Φ the normal distribution function, compiled to one pass forward and one back.
 
     Only ``x`` is kept for the way back. The gradient is made of differentiable operations, so
     second derivatives are exact too. Hendrycks & Gimpel 2016.
     """
+    return _gelu(tf.convert_to_tensor(x)) if _PORTABLE.get() else _gelu_with_gradient(x)
+
+
+@tf.custom_gradient
+def _gelu_with_gradient(x):
     x = tf.convert_to_tensor(x)
     return _gelu(x), lambda upstream: _gelu_gradient(x, upstream)

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from tf_transfer import batches, checkpoints, encoders, evaluation
+from tf_transfer import batches, checkpoints, encoders, evaluation, export, pretrained
 from tf_transfer.backend import tf
 from tf_transfer.callbacks.run import Run
 from tf_transfer.errors import DataError
+from tf_transfer.inputs import Rows, rows_of
 from tf_transfer.labels import encode_labels
 from tf_transfer.network import Network
 from tf_transfer.optimization import WarmupDecay, plan_rate
 from tf_transfer.predictions import Predictions
-from tf_transfer.tables import is_tables, join_tables
 from tf_transfer.tasks import Task
+from tf_transfer.token_inputs import batches_of
 from tf_transfer.vectors import Vectoriser
 
 
 class TransferModel(Network):
     """A pretrained encoder shared by one head for each task.
 
-    ``fit``, ``evaluate`` and ``predict`` take tables (DataFrames) as well as `tf.data` of batches
-    ``(x, y, w)``. Its call maps ``x`` to ``{task: logits}``. For the training loss see `Network`.
+    ``fit``, ``evaluate`` and ``predict`` take texts: tables (DataFrames), a Hugging Face
+    `datasets.Dataset`, arrays, lists or Series of texts with ``y``, and `tf.data` of texts or of
+    ``(texts, labels)``. They take token ids, too: what a tokenizer returns, with ``y``, and `tf.data` of
+    batches ``(x, y, w)``. See `inputs` and `token_inputs`. The model's call maps ``x`` to
+    ``{task: logits}``. For the training loss see `Network`.
 
     Args:
         encoder: of `load_encoder`; it becomes part of the model.
@@ -74,15 +79,26 @@ class TransferModel(Network):
                 variable.assign(tf.cast(value, variable.dtype))
         return out
 
+    def __reduce__(self):
+        weights = [v.numpy() for t in self.tasks if self.heads for v in self.heads[t.name].weights]
+        return _revive, (self.encoder, list(self.tasks), dict(self.options), weights)
+
+    def __deepcopy__(self, memo):
+        revive, parts = self.__reduce__()
+        return revive(*copy.deepcopy(parts, memo))
+
     # -- the four verbs -------------------------------------------------------------------------
 
     def fit(
         self, x=None, y=None, *, validation_data=None, epochs: int = 1, batch_size: int = 32,
-        initial_epoch: int = 0, callbacks=None, verbose="auto", **kwargs,
+        initial_epoch: int = 0, callbacks=None, sample_weight=None, verbose="auto", **kwargs,
     ):  # fmt: skip
-        """Trains on a table, several tables (all rows mixed), or `tf.data` of ``(x, y, w)``.
+        """Trains on a table, several tables (all rows mixed), texts and labels, or `tf.data` of ``(x, y, w)``.
 
         Args:
+            x, y: see `inputs.rows_of` and `token_inputs.batches_of`.
+            validation_data: one of these, or ``(x, y)``.
+            sample_weight: (rows,) factors of the rows' losses; class weights belong to a `Task`.
             steps_per_epoch: batches an epoch; of a table, which is passed over again and again, one pass by default.
             callbacks: any of Keras', in any order; see `EvaluateSuite` and `Resume`.
 
@@ -97,14 +113,16 @@ class TransferModel(Network):
         if not self.compiled_once:
             self.compile()
         self._training_state = None  # of a Resume that was interrupted
-        table = join_tables(x) if is_tables(x) else None
-        if table is not None:
-            self.resolve(table)
-            kwargs["steps_per_epoch"] = kwargs.get("steps_per_epoch") or batches.steps_of(len(table), batch_size)
+        rows = self._rows(x, y, sample_weight)
+        if rows is None:
+            x = batches_of(self, x, y, sample_weight, batch_size=batch_size, shuffle=True)
+        else:
+            self.resolve(rows.table)
+            steps = batches.steps_of(len(rows.table), batch_size)
+            kwargs["steps_per_epoch"] = kwargs.get("steps_per_epoch") or steps
         self._require_heads()
-        if is_tables(validation_data):
-            validation = join_tables(validation_data)
-            validation_data = self.dataset(validation, where="the validation table", batch_size=batch_size)
+        if validation_data is not None:
+            validation_data = self._validation(validation_data, batch_size)
         steps = kwargs.get("steps_per_epoch") or _cardinality(x)
         if isinstance(getattr(self.optimizer, "_learning_rate", None), WarmupDecay):
             if not steps:
@@ -114,60 +132,63 @@ class TransferModel(Network):
                 )
             plan_rate(self.optimizer, int(self.optimizer.iterations.numpy()) - initial_epoch * steps, epochs * steps)
         run = Run(self, callbacks, validation_data is not None)
-        place = run.open(x if table is None else table, initial_epoch, epochs, steps, batch_size)
-        done = place.epoch * (steps or 0) + place.batch
-        x = (
-            run.skip(x, place, initial_epoch, steps)
-            if table is None
-            else self._passes(table, done, epochs * steps, batch_size)
-        )
+        place = run.open(x if rows is None else rows, initial_epoch, epochs, steps, batch_size)
+        if rows is None:
+            x = run.skip(x, place, initial_epoch, steps)
+        else:
+            x = self._passes(rows, place.epoch * steps + place.batch, epochs * steps, batch_size)
         return super().fit(
-            x, y, epochs=epochs, initial_epoch=initial_epoch, validation_data=validation_data,
+            x, epochs=epochs, initial_epoch=initial_epoch, validation_data=validation_data,
             callbacks=run.callbacks, verbose=verbose, **kwargs,
         )  # fmt: skip
 
-    def _passes(self, table: pd.DataFrame, first: int, end: int, batch_size: int) -> tf.data.Dataset:
+    def _passes(self, rows: Rows, first: int, end: int, batch_size: int) -> tf.data.Dataset:
         """Batches ``first`` to ``end`` of the endless sequence of shuffled passes over a table."""
-        steps = batches.steps_of(len(table), batch_size)
+        steps = batches.steps_of(len(rows.table), batch_size)
         passes = max(-(-end // steps) - first // steps, 1)
-        options = {"first_epoch": first // steps, "skip": first % steps, "epochs": passes}
-        return self.dataset(table, learn_scale=True, shuffle=True, batch_size=batch_size, **options)
+        options = {"first_epoch": first // steps, "skip": first % steps, "epochs": passes, "weights": rows.weights}
+        return self.dataset(rows.table, learn_scale=True, shuffle=True, batch_size=batch_size, **options)
 
     def predict(self, x, batch_size: int = 32, verbose="auto", **kwargs) -> Predictions:
         """Probabilities and decoded labels of every task, in the order of the rows.
 
         Args:
-            x: a table, several tables, or `tf.data` of ``x`` or ``(x, y, w)``.
+            x: a table, several tables, texts, token ids, or `tf.data` of ``x`` or ``(x, y, w)``; labels are not read.
         """
         self._require_heads()
-        if is_tables(x):
-            vectors = self.encode(join_tables(x), batch_size=batch_size, verbose=verbose)
+        rows = self._rows(x)
+        if rows is not None:
+            vectors = self.encode(rows.table, batch_size=batch_size, verbose=verbose)
             outputs = {n: o.numpy() for n, o in self.apply_heads(tf.constant(vectors)).items()}
         else:
-            outputs = super().predict(x, verbose=verbose, **kwargs)
+            outputs = super().predict(batches_of(self, x, batch_size=batch_size), verbose=verbose, **kwargs)
         return Predictions({t.name: self.heads[t.name].decode(outputs[t.name]) for t in self.tasks})
 
     def evaluate(self, x=None, y=None, *, batch_size: int = 32, verbose="auto", **kwargs):
         """The full metric suite of every task on every split, over whole splits.
 
         Args:
-            x: ``{split: table or tf.data}``, or one of them (the split is then called ``"test"``).
+            x: ``{split: data}`` or one of them (the split is then called ``"test"``); data is a table, a
+                `datasets.Dataset`, `tf.data`, or ``(x, y)`` of texts or token ids.
+            y: labels, when ``x`` are texts or token ids.
 
         Returns:
             `Evaluation`; with ``return_dict=True`` and `tf.data`, Keras' own dict of loss and metrics.
         """
-        if not is_tables(x) and not isinstance(x, Mapping) and ("return_dict" in kwargs or y is not None):
-            return super().evaluate(x, y, verbose=verbose, **kwargs)
+        if isinstance(x, tf.data.Dataset) and "return_dict" in kwargs:
+            return super().evaluate(batches_of(self, x), verbose=verbose, **kwargs)
         self._require_heads()
-        splits = x if isinstance(x, Mapping) else {"test": x}
+        splits = x if isinstance(x, Mapping) and y is None else {"test": x if y is None else (x, y)}
         predicted, truths = {}, {}
         for name, split in splits.items():
-            if is_tables(split):
-                table = join_tables(split)
-                truths[name] = evaluation.encode_split(self.tasks, table, name)
-                predicted[name] = self.predict(table, batch_size=batch_size, verbose=verbose)
+            data, labels = split if isinstance(split, tuple) and len(split) == 2 else (split, None)
+            rows = self._rows(data, labels)
+            if rows is not None:
+                truths[name] = evaluation.encode_split(self.tasks, rows.table, name)
+                predicted[name] = self.predict(rows.table, batch_size=batch_size, verbose=verbose)
             else:
-                truths[name], predicted[name] = self._predict_labelled(split)
+                batched = batches_of(self, data, labels, batch_size=batch_size)
+                truths[name], predicted[name] = self._predict_labelled(batched)
         return evaluation.score(self.tasks, predicted, truths)
 
     def _predict_labelled(self, dataset) -> tuple[dict, Predictions]:
@@ -175,8 +196,8 @@ class TransferModel(Network):
         found: dict = {t.name: [] for t in self.tasks}
         for x, y, w in dataset:
             outputs = self.predict_on_batch(x)
-            for name, batches_of in found.items():
-                batches_of.append((y[name].numpy(), w[name].numpy() > 0, outputs[name]))
+            for name, parts in found.items():
+                parts.append((y[name].numpy(), w[name].numpy() > 0, outputs[name]))
         truths, predicted = {}, Predictions()
         for name, parts in found.items():
             y, present, outputs = map(np.concatenate, zip(*parts))
@@ -195,19 +216,41 @@ class TransferModel(Network):
         )
 
     def dataset(
-        self, table: pd.DataFrame, *, where: str = "the training table", learn_scale: bool = False, **options
-    ) -> tf.data.Dataset:
+        self, table: pd.DataFrame, *, where: str = "the training table", learn_scale: bool = False, weights=None,
+        **options,
+    ) -> tf.data.Dataset:  # fmt: skip
         """The table as `tf.data` of ``(x, y, w)``; ``options`` are those of `batches.to_dataset`.
 
         Args:
             learn_scale: let the heads of regressions take their scale from these labels.
+            weights: (rows,) float32 factors of the rows' losses, or None.
         """
         self.resolve(table)
+        y, w = self.encode_labels(table, where, learn_scale)
+        if weights is not None:
+            w = {name: factors * weights for name, factors in w.items()}
+        return batches.to_dataset(self.tokenise(table), y, w, **{"seed": self.options["seed"]} | options)
+
+    def encode_labels(self, table: pd.DataFrame, where: str = "the table", learn_scale: bool = False) -> tuple:
+        """``y`` and ``w`` of every task; see `labels.encode_labels`, and `dataset` for ``learn_scale``."""
         y, w = encode_labels(self.tasks, table, where)
         if learn_scale:
             for name, head in self.heads.items():
                 head.learn_scale(y[name][w[name] > 0])
-        return batches.to_dataset(self.tokenise(table), y, w, **{"seed": self.options["seed"]} | options)
+        return y, w
+
+    def _rows(self, x, y=None, weights=None) -> Rows | None:
+        columns = {name: self.options[name] for name in ("text", "text_pair")}
+        return rows_of(x, y, weights, tasks=self.tasks, **columns)
+
+    def _validation(self, data, batch_size: int):
+        """Validation data as `tf.data`, which Keras iterates."""
+        data = data if isinstance(data, tuple) else (data,)
+        rows = self._rows(*data)
+        if rows is None:
+            return batches_of(self, *data, batch_size=batch_size)
+        where = "the validation table"
+        return self.dataset(rows.table, where=where, weights=rows.weights, batch_size=batch_size)
 
     def encode(self, table: pd.DataFrame, batch_size: int = 32, verbose="auto") -> np.ndarray:
         """(rows, width) float32: the texts' vectors, kept until the encoder's weights change."""
@@ -227,6 +270,17 @@ class TransferModel(Network):
         """Writes a folder of config.json, model.safetensors and the tokenizer; see `checkpoints`."""
         checkpoints.save_model(self, filepath, overwrite=overwrite)
 
+    def export(self, filepath: str | Path) -> None:
+        """Writes a SavedModel for serving, with the tokenizer and the tasks beside it; see `export.export_model`."""
+        export.export_model(self, filepath)
+
+    def save_pretrained(self, save_directory: str | Path) -> None:
+        """Writes the encoder for Hugging Face's `TFAutoModel` and `AutoModel`; see `pretrained.save_pretrained`.
+
+        The heads are not in it: `save` keeps everything.
+        """
+        pretrained.save_pretrained(self.encoder, save_directory)
+
     @staticmethod
     def load(filepath: str | Path) -> TransferModel:
         """The model that `save` wrote; it predicts the same bits."""
@@ -240,6 +294,17 @@ def load_model(folder: str | Path) -> TransferModel:
         CheckpointError: no such folder, a file is missing, damaged, or not of this toolkit.
     """
     return checkpoints.read_model(folder, TransferModel)
+
+
+def _revive(encoder, tasks, options: dict, weights: list) -> TransferModel:
+    """The model that was pickled, not compiled."""
+    dropout_state = encoder.dropout_state.numpy()
+    model = TransferModel(encoder, tasks, **options)
+    encoder.dropout_state.assign(dropout_state)
+    heads = [v for t in model.tasks if model.heads for v in model.heads[t.name].weights]
+    for variable, value in zip(heads, weights, strict=True):
+        variable.assign(value)
+    return model
 
 
 def _cardinality(x) -> int | None:

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tf_transfer.errors import CheckpointError
+from tf_transfer.errors import CheckpointError, listed
 
 
 @contextlib.contextmanager
@@ -45,6 +45,22 @@ def whole_folder(folder: str | Path, overwrite: bool = True) -> Iterator[Path]:
             shutil.rmtree(retired, ignore_errors=True)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+
+
+def check_strangers(folder: str | Path, staging: str | Path) -> None:
+    """Whether ``staging`` may take the place of ``folder``; called inside `whole_folder`.
+
+    Raises:
+        CheckpointError: ``folder`` has files of names that ``staging`` has not: it is something else.
+    """
+    folder = Path(folder)
+    names = {p.name for p in folder.iterdir()} if folder.is_dir() else set()
+    strangers = sorted(names - {p.name for p in Path(staging).iterdir()})
+    if strangers:
+        raise CheckpointError(
+            f"{folder} holds something else; it is kept as it is.\nReceived a folder with {listed(strangers)}.\n"
+            "Give another name."
+        )
 
 
 @contextlib.contextmanager

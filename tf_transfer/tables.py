@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tf_transfer import formats
+from tf_transfer import formats, hugging_face
 from tf_transfer.cleaning import clean_text, find_stop_words
 from tf_transfer.errors import DataError, check_columns, listed
 
@@ -22,7 +22,7 @@ MOST_FOLDS = 20
 
 
 def load_table(
-    source: str | os.PathLike | pd.DataFrame,
+    source,
     text: str = "text",
     text_pair: str | None = None,
     *,
@@ -39,7 +39,7 @@ def load_table(
 
     Args:
         source: file (``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson``, each also with ``.gz``;
-            ``.parquet``), or a DataFrame, which is copied.
+            ``.parquet``), a DataFrame, which is copied, or a Hugging Face `datasets.Dataset`.
         text: column of texts.
         text_pair: column of second texts, for tasks on pairs.
         encoding: of a text file; a UTF-8 byte order mark is dropped.
@@ -62,12 +62,16 @@ def load_table(
     columns = [text] if text_pair is None else [text, text_pair]
     if isinstance(source, pd.DataFrame):
         table, where = source, "the table"
+    elif hugging_face.is_dataset(source) or hugging_face.is_dataset_dict(source):
+        table, where = hugging_face.from_dataset(source), "the dataset"
     elif isinstance(source, str | os.PathLike):
         path = Path(source)
         table = formats.read(path, strings=columns, encoding=encoding, delimiter=delimiter, quote=quote)
         where = f"file {str(path)!r}"
     else:
-        raise DataError(f"A table is a file's path or a DataFrame.\nReceived a {type(source).__name__}.")
+        raise DataError(
+            f"A table is a file's path, a DataFrame or a datasets.Dataset.\nReceived a {type(source).__name__}."
+        )
     check_columns(table, columns, where)
     table = _check_texts(table.reset_index(drop=True), columns, where, drop_empty)
     if not len(table):

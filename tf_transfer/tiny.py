@@ -61,6 +61,7 @@ def tiny_encoder(
         sizes |= {"num_attention_heads": 2, "max_position_embeddings": 130}
         sizes |= {"embedding_size": width // 2} if family in ("electra", "albert") else {}
         sizes |= _RELATIVE_POSITIONS if family.startswith("deberta") else {}
+        sizes |= {"share_att_key": True} if family == "deberta-v2" else {}
         rates = ("hidden_dropout_prob", "attention_probs_dropout_prob")
     sizes |= dict.fromkeys(rates, dropout) if dropout is not None else {}
     config = transformers.AutoConfig.for_model(family, **sizes)
@@ -75,7 +76,10 @@ def _tiny_tokenizer(texts: Sequence[str], family: str):
     split = pre_tokenizers.BertPreTokenizer()
     normalizer = normalizers.BertNormalizer(lowercase=True)
     words = {w for t in texts for w, _ in split.pre_tokenize_str(normalizer.normalize_str(str(t)))}
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *letters, *("##" + c for c in letters)]
+    first = ["[PAD]", "[UNK]"]
+    if family in ("roberta", "xlm-roberta", "mpnet"):  # their padding id is 1
+        first.reverse()
+    pieces = [*first, "[CLS]", "[SEP]", *letters, *("##" + c for c in letters)]
     vocabulary = {piece: i for i, piece in enumerate(dict.fromkeys(pieces + sorted(words)))}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, split

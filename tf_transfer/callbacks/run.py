@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from tf_transfer.backend import keras, tf
 from tf_transfer.callbacks.arrange import arranged, resume_of
 from tf_transfer.callbacks.backup import Place
@@ -9,6 +11,7 @@ from tf_transfer.callbacks.monitors import CheckMonitors, set_directions
 from tf_transfer.callbacks.settings import data_columns, model_settings, start_settings, table_hash
 from tf_transfer.callbacks.stop_on_nan import StopOnNaN
 from tf_transfer.errors import DataError
+from tf_transfer.inputs import Rows
 from tf_transfer.optimization import optimizer_state
 
 
@@ -39,7 +42,7 @@ class Run:
         """Where the run begins: at ``initial_epoch``, or where a backup stopped.
 
         Args:
-            data: the table, or `tf.data`.
+            data: `Rows`, or `tf.data`.
             steps: batches an epoch.
 
         Raises:
@@ -110,8 +113,12 @@ def _starts_anew(data, steps: int | None) -> bool:
 def _data_settings(model, data, batch_size: int) -> dict:
     if isinstance(data, tf.data.Dataset):
         return {"kind": "tf.data", "elements": str(data.element_spec), "batches": int(data.cardinality())}
-    if not hasattr(data, "columns"):
+    if not isinstance(data, Rows):
         raise DataError(
             f"A backup needs a table or tf.data.\nReceived {type(data).__name__}.\nGive one of them, or no backup."
         )
-    return {"kind": "table", "rows": len(data), "hash": table_hash(data, data_columns(model)), "batch_size": batch_size}
+    table, weights = data
+    found = {"kind": "table", "rows": len(table), "hash": table_hash(table, data_columns(model))}
+    if weights is not None:
+        found["weights"] = hashlib.sha256(weights.tobytes()).hexdigest()
+    return found | {"batch_size": batch_size}
