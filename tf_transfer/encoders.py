@@ -109,7 +109,7 @@ class Encoder(keras.layers.Layer):
 
     def next_dropout(self) -> None:
         """Moves to the next dropout mask; a training step calls it."""
-        self.dropout_state.assign_add([0, 1])
+        self.dropout_state.assign_add(tf.constant([0, 1]))
 
     def blank_copy(self) -> Encoder:
         """The same architecture with random weights, frozen to the same depth."""

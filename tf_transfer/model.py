@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tf_transfer import batches, checkpoints, encoders, evaluation
+from tf_transfer import batches, checkpoints, distribution, encoders, evaluation
 from tf_transfer.backend import tf
 from tf_transfer.callbacks import StopOnNaN
 from tf_transfer.errors import DataError
@@ -67,7 +67,8 @@ class TransferModel(Network):
         """
         self._require_heads()
         if out is None:
-            out = TransferModel(self.encoder.blank_copy(), tasks or self.tasks, **self.options)
+            with self.distribute_strategy.scope():
+                out = TransferModel(self.encoder.blank_copy(), tasks or self.tasks, **self.options)
         out.options["seed"] = self.options["seed"]
         for variable, value in zip(out.state, self.state, strict=True):
             if variable.shape == value.shape:
@@ -101,7 +102,8 @@ class TransferModel(Network):
         self._require_heads()
         if is_tables(validation_data):
             validation = join_tables(validation_data)
-            validation_data = self.dataset(validation, where="the validation table", batch_size=batch_size)
+            options = {"batch_size": batch_size, **self._shapes(batch_size)}
+            validation_data = self.dataset(validation, where="the validation table", **options)
         steps = kwargs.get("steps_per_epoch") or _cardinality(x)
         schedule = getattr(self.optimizer, "_learning_rate", None)
         if isinstance(schedule, WarmupDecay):
@@ -110,7 +112,7 @@ class TransferModel(Network):
                     "The 'auto' learning rate falls over a known number of steps.\n"
                     "Received a data set of unknown length.\nGive steps_per_epoch, or another optimizer."
                 )
-            schedule.plan(int(self.optimizer.iterations) - initial_epoch * steps, epochs * steps)
+            schedule.plan(int(self.optimizer.iterations.numpy()) - initial_epoch * steps, epochs * steps)
         guard = StopOnNaN(self.state)
         return super().fit(
             x, y, epochs=epochs, initial_epoch=initial_epoch, validation_data=validation_data,
@@ -191,7 +193,16 @@ class TransferModel(Network):
         if learn_scale:
             for name, head in self.heads.items():
                 head.learn_scale(y[name][w[name] > 0])
+        if options.get("shuffle"):
+            options = self._shapes(options.get("batch_size", 32)) | options
         return batches.to_dataset(self.tokenise(table), y, w, **{"seed": self.options["seed"]} | options)
+
+    def _shapes(self, batch_size: int) -> dict:
+        """What `batches.to_dataset` must know of the devices: equal shares, and one shape on a TPU."""
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        if not distribution.is_tpu(self.distribute_strategy):
+            return {"multiple": replicas}
+        return {"multiple": batch_size + -batch_size % replicas, "length": self.options["max_length"]}
 
     def encode(self, table: pd.DataFrame, batch_size: int = 32, verbose="auto") -> np.ndarray:
         """(rows, width) float32: the texts' vectors, kept until the encoder's weights change."""
