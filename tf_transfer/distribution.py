@@ -93,10 +93,22 @@ def run_shares(distribution: tf.distribute.Strategy, function: Callable, batch):
 
     def share():
         number = tf.distribute.get_replica_context().replica_id_in_sync_group
-        size = tf.shape(tf.nest.flatten(batch)[0])[0] // replicas
-        return function(tf.nest.map_structure(lambda t: t[number * size : (number + 1) * size], batch))
+        return function(part_of(batch, number, replicas))
 
     return distribution.run(share)
+
+
+def part_of(batch, number, parts: int):
+    """The rows of part ``number`` (an int or a tensor) of ``parts`` equal ones, of tensors in any nest.
+
+    A slice from a place that only the running program knows would have no static shape, which XLA asks for.
+    """
+
+    def part(t):
+        shape = tf.shape(t)
+        return tf.reshape(t, tf.concat([[parts, shape[0] // parts], shape[1:]], 0))[number]
+
+    return tf.nest.map_structure(part, batch)
 
 
 def in_order(distribution: tf.distribute.Strategy, values) -> tf.Tensor:

@@ -33,8 +33,7 @@ class BatchLoss:
         """The share of ``part`` in the loss at ``weights``; the shares add up to the loss."""
         x, y, w = self.batch
         if self.parts > 1:
-            rows = tf.shape(next(iter(w.values())))[0] // self.parts
-            x, y, w = tf.nest.map_structure(lambda t: t[part * rows : (part + 1) * rows], (x, y, w))
+            x, y, w = distribution.part_of(self.batch, part, self.parts)
         with fast_weights(self.model, self.variables, weights):
             outputs = self.model(x, training=self.dropout)
             loss, _, count = self.model.compute_losses(y, outputs, w)
