@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tf_transfer import batches, checkpoints, distribution, encoders, evaluation
+from tf_transfer import batches, checkpoints, distribution, encoders, evaluation, workers
 from tf_transfer.backend import tf
 from tf_transfer.callbacks import StopOnNaN
 from tf_transfer.errors import DataError
@@ -96,8 +96,9 @@ class TransferModel(Network):
             table = join_tables(x)
             self.resolve(table)
             steps = -(-len(table) // min(batch_size, len(table)))
-            options = {"batch_size": batch_size, "shuffle": True, "first_epoch": initial_epoch}
-            x = self.dataset(table, learn_scale=True, epochs=epochs - initial_epoch, **options)
+            first = workers.epoch_to_go_on_from(_as_list(callbacks), initial_epoch)
+            options = {"batch_size": batch_size, "shuffle": True, "first_epoch": first}
+            x = self.dataset(table, learn_scale=True, epochs=max(epochs - first, 1), **options)
             kwargs["steps_per_epoch"] = steps
         self._require_heads()
         if is_tables(validation_data):
@@ -114,10 +115,11 @@ class TransferModel(Network):
                 )
             schedule.plan(int(self.optimizer.iterations.numpy()) - initial_epoch * steps, epochs * steps)
         guard = StopOnNaN(self.state)
-        return super().fit(
-            x, y, epochs=epochs, initial_epoch=initial_epoch, validation_data=validation_data,
-            callbacks=[guard, *_as_list(callbacks)], verbose=verbose, **kwargs,
-        )  # fmt: skip
+        with workers.lost_workers_explained(self.distribute_strategy):
+            return super().fit(
+                x, y, epochs=epochs, initial_epoch=initial_epoch, validation_data=validation_data,
+                callbacks=[guard, *_as_list(callbacks)], verbose=verbose, **kwargs,
+            )  # fmt: skip
 
     def predict(self, x, batch_size: int = 32, verbose="auto", **kwargs) -> Predictions:
         """Probabilities and decoded labels of every task, in the order of the rows.
@@ -175,6 +177,10 @@ class TransferModel(Network):
 
     def tokenise(self, table: pd.DataFrame) -> batches.Tokens:
         """The table's token ids."""
+        if distribution.workers_of(self.distribute_strategy) > 1:
+            model = {"weights": workers.hash_of_weights(self.state) if self.heads else "open", **self.options}
+            facts = {"table": workers.hash_of_table(table), **{n: str(v) for n, v in model.items()}}
+            workers.check_agreement(self.distribute_strategy, facts | workers.versions())
         o = self.options
         return batches.tokenise(
             self.encoder, table, text=o["text"], text_pair=o["text_pair"], max_length=o["max_length"]
@@ -190,12 +196,13 @@ class TransferModel(Network):
         """
         self.resolve(table)
         y, w = encode_labels(self.tasks, table, where)
+        tokens = self.tokenise(table)
         if learn_scale:
             for name, head in self.heads.items():
                 head.learn_scale(y[name][w[name] > 0])
         if options.get("shuffle"):
             options = self._shapes(options.get("batch_size", 32)) | options
-        return batches.to_dataset(self.tokenise(table), y, w, **{"seed": self.options["seed"]} | options)
+        return batches.to_dataset(tokens, y, w, **{"seed": self.options["seed"]} | options)
 
     def _shapes(self, batch_size: int) -> dict:
         """What `batches.to_dataset` must know of the devices: equal shares, and one shape on a TPU."""

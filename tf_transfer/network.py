@@ -32,6 +32,8 @@ class Network(keras.Model):
 
     def __init__(self, encoder, tasks: Task | Sequence[Task], dropout: float = 0.1, seed: int = 0):
         super().__init__(name="transfer_model")
+        # The logs of every replica are those of all together; "auto" would add them up over workers.
+        self.distribute_reduction_method = "first"
         tasks = [tasks] if isinstance(tasks, Task) else list(tasks)
         names = [t.name for t in tasks]
         if not tasks or len(set(names)) != len(names):
