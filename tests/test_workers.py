@@ -70,7 +70,7 @@ def test_a_killed_worker_stops_the_others_and_training_goes_on_to_the_same_bits(
 class Cluster:
     """Stands in for the strategy of two workers whose facts are given."""
 
-    class extended:  # noqa: N801 (the name of tf.distribute)
+    class extended:
         _num_workers = 2
 
         @staticmethod
