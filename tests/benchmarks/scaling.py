@@ -1,8 +1,8 @@
 """The same losses on one device and on two, and what sharing out costs: logical devices and worker processes.
 
-20 steps of fine-tuning on BERT-tiny, 32 rows a step, dropout as pretrained, on 1 and 2 logical devices of this machine's
-processor and in 1 and 2 worker processes over loopback. All of them share the same cores, so two are not expected to
-be faster than one here: the overhead is what the benchmark shows.
+20 steps of fine-tuning on BERT-tiny, 32 rows a step, dropout as pretrained, on 1 and 2 logical devices of this
+machine's processor and in 1 and 2 worker processes over loopback. All of them share the same cores, so two are not
+expected to be faster than one here: the overhead is what the benchmark shows.
 
     python -m tests.benchmarks.scaling
 """
@@ -10,6 +10,7 @@ be faster than one here: the overhead is what the benchmark shows.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -100,7 +101,7 @@ def measure(side: str, encoder: str, steps: int) -> dict:
         model = TransferModel(load_encoder(encoder), tasks, max_length=32)
     model.fit(rows, batch_size=BATCH, callbacks=[Note()], verbose=0)
     ends = Note.ends[1:]
-    return {"losses": [float(v) for v in Note.losses], "seconds": [b - a for a, b in zip(ends, ends[1:])]}
+    return {"losses": [float(v) for v in Note.losses], "seconds": [b - a for a, b in itertools.pairwise(ends)]}
 
 
 if __name__ == "__main__":
