@@ -43,15 +43,22 @@ def both(found, *keys):
 
 def test_two_replicas_have_the_losses_and_metrics_of_one_device(found):
     assert len(found["one"]["fit"]["steps"]) == 6
-    np.testing.assert_allclose(*both(found, "fit", "steps"), rtol=5e-5)
-    np.testing.assert_allclose(*both(found, "fit", "history"), rtol=5e-5)
+    np.testing.assert_allclose(*both(found, "fit", "steps"), rtol=2e-4)
+    np.testing.assert_allclose(*both(found, "fit", "history"), rtol=2e-4)
     assert np.ptp([step["loss"] for step in found["one"]["fit"]["steps"]]) > 0.01
 
 
+def test_two_replicas_have_the_gradients_of_one_device(found):
+    np.testing.assert_allclose(*both(found, "plain", "history"), rtol=1e-6)
+    np.testing.assert_allclose(*both(found, "plain", "weights"), atol=1e-6)
+
+
 def test_two_replicas_have_the_weights_of_one_device(found):
-    """To rounding, which Adam's quotient enlarges where a gradient is nearly 0; the steps sum up to about .01."""
+    """To rounding, which Adam's quotient enlarges where a gradient is nearly 0: single weights differ by more."""
     for weights in ("weights", "multi_task", "adapted"):
-        np.testing.assert_allclose(*both(found, "fit", weights), atol=5e-5)
+        one, two = both(found, "fit", weights)
+        assert np.linalg.norm(two - one) < 1e-4 * np.linalg.norm(one)
+        np.testing.assert_allclose(two, one, atol=2e-3)
     assert found["two"]["fit"]["copies apart"] == 0
 
 

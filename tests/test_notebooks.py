@@ -13,11 +13,13 @@ SMALL = {
     "01_quickstart": "ROWS, EPOCHS, SOURCE_ROWS, BUDGETS, SEEDS = 64, 1, 64, [8], 1",
     "02_meta_learning": f"SINE_STEPS, META_STEPS, EPISODES, INNER, INTENTS = 20, 2, 2, [0, 2], {INTENTS!r}",
     "03_did_transfer_help": "SOURCE_ROWS, BUDGETS, SEEDS = 64, [8, 16], 2",
+    "05_tpu_colab": "ROWS, EPOCHS, BATCH, META_STEPS = 64, 1, 16, 1",
 }
 SHOWN = {
     "01_quickstart": ("target_only", "f1_macro", "image/png"),
     "02_meta_learning": ("proto_net", "diverged", "image/png"),
     "03_did_transfer_help": ("minimum_effect", "censored", "rare words", "report.md", "image/png"),
+    "05_tpu_colab": (),
 }
 """What the outputs of each must hold."""
 

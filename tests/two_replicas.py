@@ -55,6 +55,17 @@ def fit(distribution) -> dict:
     }  # fmt: skip
 
 
+def plain(distribution) -> dict:
+    """Three steps of plain gradient descent, which enlarges no rounding."""
+    from tf_transfer.backend import keras
+
+    with distribution.scope():
+        model = tiny.make_model()
+    model.compile(keras.optimizers.SGD(0.01))
+    history = model.fit(train_table(), batch_size=BATCH, verbose=0).history
+    return {"history": history, "weights": tiny.snapshot(model)}
+
+
 def maml(distribution) -> dict:
     """Two outer steps of `MAML`, and the error for a meta-batch that replicas cannot share."""
     from tests.strategies.test_meta import make_model, make_sampler
@@ -82,7 +93,7 @@ def main() -> None:
         ("one", connect("cpu", verbose=False)),
         ("two", connect("mirrored", devices=["CPU:0", "CPU:1"])),
     ):
-        found[name] = {part.__name__: part(distribution) for part in (fit, maml)}
+        found[name] = {part.__name__: part(distribution) for part in (fit, plain, maml)}
     print(json.dumps(found, default=lambda value: value.tolist()))
 
 
