@@ -41,6 +41,7 @@ def both(found, *keys):
         yield np.array(tf.nest.flatten(value), float)
 
 
+@pytest.mark.slow
 def test_two_replicas_have_the_losses_and_metrics_of_one_device(found):
     assert len(found["one"]["fit"]["steps"]) == 6
     np.testing.assert_allclose(*both(found, "fit", "steps"), rtol=2e-4)
@@ -48,11 +49,13 @@ def test_two_replicas_have_the_losses_and_metrics_of_one_device(found):
     assert np.ptp([step["loss"] for step in found["one"]["fit"]["steps"]]) > 0.01
 
 
+@pytest.mark.slow
 def test_two_replicas_have_the_gradients_of_one_device(found):
     np.testing.assert_allclose(*both(found, "plain", "history"), rtol=1e-6)
     np.testing.assert_allclose(*both(found, "plain", "weights"), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_two_replicas_have_the_weights_of_one_device(found):
     """To rounding, which Adam's quotient enlarges where a gradient is nearly 0: single weights differ by more."""
     for weights in ("weights", "multi_task", "adapted"):
@@ -62,6 +65,7 @@ def test_two_replicas_have_the_weights_of_one_device(found):
     assert found["two"]["fit"]["copies apart"] == 0
 
 
+@pytest.mark.slow
 def test_two_replicas_predict_every_row_in_order(found):
     np.testing.assert_allclose(*both(found, "fit", "scores"), rtol=2e-3)
     scores = found["two"]["fit"]["scores"]
@@ -69,6 +73,7 @@ def test_two_replicas_predict_every_row_in_order(found):
     np.testing.assert_allclose(scores["table"]["mood"], scores["dataset"]["mood"], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_two_replicas_share_the_episodes_of_a_meta_batch(found):
     np.testing.assert_allclose(*both(found, "maml", "weights"), atol=1e-5)
     assert "Give a multiple of 2." in found["two"]["maml"]["error"]
