@@ -16,6 +16,7 @@ SMALL = {
     "04_tune": "SOURCE_ROWS, TRIALS, FOLDS, REPEATS, SEEDS = 32, 2, 2, 1, 1",
     "06_your_own_data": "CSV, TEXT, LABEL, GROUP, EPOCHS, BUDGETS, SEEDS = "
     f"{INTENTS!r}, 'text', 'domain', 'intent', 1, [12], 1",
+    "05_tpu_colab": "ROWS, EPOCHS, BATCH, META_STEPS = 64, 1, 16, 1",
 }
 SHOWN = {
     "01_quickstart": ("target_only", "f1_macro", "image/png"),
@@ -23,6 +24,7 @@ SHOWN = {
     "06_your_own_data": ("f1_macro", "gain in macro F1", "saved_model.pb", "says the same: True", "image/png"),
     "03_did_transfer_help": ("minimum_effect", "censored", "rare words", "report.md", "image/png"),
     "04_tune": ("completed", "learning_rate", "tuned", "image/png"),
+    "05_tpu_colab": (),
 }
 """What the outputs of each must hold."""
 

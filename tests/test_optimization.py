@@ -26,11 +26,28 @@ def gradients(step):
     return [sparse, *(tf.constant(draws.normal(size=s), tf.float32) for s in ((WIDTH, 3), (3,)))]
 
 
+def merged(found):
+    """The same gradients with each row of the sparse one once, which Keras' clipping sees as parts."""
+    whole = np.zeros((ROWS, WIDTH), np.float32)
+    np.add.at(whole, found[0].indices.numpy(), found[0].values.numpy())
+    rows = np.unique(found[0].indices.numpy())
+    return [tf.IndexedSlices(tf.constant(whole[rows]), tf.constant(rows), found[0].dense_shape), *found[1:]]
+
+
 def run(optimizer, steps=6):
     state = variables()
     for step in range(steps):
-        optimizer.apply_gradients(zip(gradients(step), state))
+        found = gradients(step) if isinstance(optimizer, AdamW) else merged(gradients(step))
+        optimizer.apply_gradients(zip(found, state))
     return [v.numpy() for v in state]
+
+
+def test_the_norm_is_that_of_the_whole_gradient():
+    optimizer, found = AdamW(0.1, global_clipnorm=1.0), gradients(0)
+    optimizer.apply_gradients(zip(found, variables()))
+    dense = np.concatenate([np.ravel(tf.convert_to_tensor(g)) for g in found])
+    np.testing.assert_allclose(optimizer.gradient_norm, np.linalg.norm(dense), rtol=1e-6)
+    assert float(tf.linalg.global_norm(found)) != pytest.approx(np.linalg.norm(dense), rel=1e-3)
 
 
 @pytest.mark.parametrize("clipping", [{}, {"global_clipnorm": 0.5}, {"clipnorm": 0.3}, {"clipvalue": 0.1}])

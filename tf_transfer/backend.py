@@ -46,7 +46,9 @@ def _load() -> dict:
         import tf_keras
         import transformers
 
-        tensorflow.config.list_logical_devices()  # the devices' notes come at their first use
+        # The devices' notes come at their first use. With several workers, that must be `connect`'s.
+        if not os.environ.get("TF_CONFIG"):
+            tensorflow.config.list_logical_devices()
     return {"tf": tensorflow, "keras": tf_keras, "transformers": transformers}
 
 

@@ -97,6 +97,7 @@ def tokenise(
 def to_dataset(
     tokens: Tokens, y: dict | None = None, w: dict | None = None, *, batch_size: int = 32,
     shuffle: bool = False, seed: int = 0, epochs: int = 1, first_epoch: int = 0, skip: int = 0,
+    multiple: int = 1, length: int | None = None,
 ) -> tf.data.Dataset:  # fmt: skip
     """Batches of rows of similar length, padded to the smallest of a few lengths.
 
@@ -110,18 +111,28 @@ def to_dataset(
         epochs: how many passes the data set holds, one after the other.
         first_epoch: number of the first of them.
         skip: batches of the first epoch that are left out.
+        multiple: every batch is filled up to a multiple of so many rows, with rows of weight 0.
+        length: pads every row to this length instead of its batch's; with ``multiple=batch_size`` all
+            batches have one static shape, as a TPU wants them.
 
     Returns:
         ``x``, or ``(x, y, w)``, of ``epochs * ceil(rows / batch_size) - skip`` batches.
     """
-    rows, batch_size = len(tokens), min(batch_size, len(tokens))
+    rows, one_size = len(tokens), multiple >= batch_size > 1
+    batch_size = min(batch_size, rows)
     steps = steps_of(rows, batch_size)
     lengths = tf.constant(bucket_lengths(tokens.lengths, tokens.limit))
 
     def load(batch):
-        longest = tf.reduce_max(tf.where(batch >= 0, tf.gather(tokens.lengths, tf.maximum(batch, 0)), 1))
-        length = lengths[tf.searchsorted(lengths, longest[None])[0]]
-        x = tokens.gather(batch, length)
+        if multiple > 1:
+            batch = tf.pad(batch, [[0, -tf.size(batch) % multiple]], constant_values=-1)
+            if one_size:
+                batch = tf.ensure_shape(batch, [multiple])
+        if length is None:
+            longest = tf.reduce_max(tf.where(batch >= 0, tf.gather(tokens.lengths, tf.maximum(batch, 0)), 1))
+            x = tokens.gather(batch, lengths[tf.searchsorted(lengths, longest[None])[0]])
+        else:
+            x = tokens.gather(batch, length)
         if y is None:
             return x
         real = tf.maximum(batch, 0)
@@ -149,17 +160,22 @@ def steps_of(rows: int, batch_size: int) -> int:
     return -(-rows // min(batch_size, rows))
 
 
-def plan_by_length(tokens: Tokens, budget: int) -> list[tuple[np.ndarray, int]]:
+def plan_by_length(tokens: Tokens, budget: int, one_shape: bool = False) -> list[tuple[np.ndarray, int]]:
     """All rows, from short to long, in batches of nearly as many tokens each.
 
     Args:
         budget: the most tokens a batch, padding included; a longer row is a batch by itself.
+        one_shape: all batches of the longest row's length, the last one filled up with rows of -1.
 
     Returns:
         ``(rows (batch,) int64, length)`` of each batch; the lengths are those of `bucket_lengths`.
     """
     order = np.argsort(tokens.lengths, kind="stable")
     ladder = bucket_lengths(tokens.lengths, tokens.limit)
+    if one_shape:
+        size = max(1, budget // int(ladder[-1]))
+        filled = np.concatenate([order, np.full(-len(order) % size, -1)])
+        return [(rows, int(ladder[-1])) for rows in filled.reshape(-1, size)]
     plan, start = [], 0
     while start < len(order):
         for length in ladder:

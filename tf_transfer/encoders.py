@@ -13,6 +13,7 @@ from tf_transfer.errors import DataError, check_choice, listed, nearest
 from tf_transfer.freezing import freeze, weights_of
 
 POOLINGS = ("auto", "mean", "cls", "last")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 _ENCODER_OF = {"t5": "TFT5EncoderModel", "mt5": "TFMT5EncoderModel"}
 """Encoder halves of encoder-decoder families; `TFAutoModel` would load both halves."""
 
@@ -32,6 +33,7 @@ class Encoder(keras.layers.Layer):
         check_choice("pooling", pooling, POOLINGS)
         self.transformer = transformer
         self.tokenizer = tokenizer
+        self.precision = keras.mixed_precision.global_policy().name
         decoder_only = _is_decoder_only(transformer.config)
         self.pooling = ("last" if decoder_only else "mean") if pooling == "auto" else pooling
         if decoder_only and self.pooling == "cls":
@@ -89,6 +91,7 @@ class Encoder(keras.layers.Layer):
     def call(self, x: dict, training: bool = False) -> tf.Tensor:
         """(batch, width) float: a vector a text, from ids (batch, length) int32."""
         hidden = self.hidden(x, training=training)
+        hidden = tf.cast(hidden, tf.float32) if hidden.dtype.size < 4 else hidden
         mask = x["attention_mask"]
         if self.pooling == "cls":
             return hidden[:, 0]
@@ -109,11 +112,12 @@ class Encoder(keras.layers.Layer):
 
     def next_dropout(self) -> None:
         """Moves to the next dropout mask; a training step calls it."""
-        self.dropout_state.assign_add([0, 1])
+        self.dropout_state.assign_add(tf.constant([0, 1]))
 
     def blank_copy(self) -> Encoder:
         """The same architecture with random weights, frozen to the same depth."""
-        twin = Encoder(build(type(self.transformer), self.config), self.tokenizer, self.pooling)
+        with computing_in(self.precision):
+            twin = Encoder(build(type(self.transformer), self.config), self.tokenizer, self.pooling)
         freeze(twin, self.frozen)
         return twin
 
@@ -123,12 +127,16 @@ class Encoder(keras.layers.Layer):
 
     def __reduce__(self):
         weights = [v.numpy() for v in [*self.state, self.dropout_state]]
-        return _revive, (type(self.transformer), self.config, self.tokenizer, self.pooling, self.frozen, weights)
+        parts = type(self.transformer), self.config, self.tokenizer, self.pooling, self.precision
+        return _revive, (*parts, self.frozen, weights)
 
 
-def _revive(kind, config, tokenizer, pooling: str, frozen: str | int, weights: list) -> Encoder:
+def _revive(
+    kind, config, tokenizer, pooling: str, precision: str, frozen: str | int, weights: list
+) -> Encoder:  # fmt: skip
     """The encoder that was pickled."""
-    encoder = Encoder(build(kind, config), tokenizer, pooling)
+    with computing_in(precision):
+        encoder = Encoder(build(kind, config), tokenizer, pooling)
     freeze(encoder, frozen)
     for variable, value in zip([*encoder.state, encoder.dropout_state], weights, strict=True):
         variable.assign(value)
@@ -136,8 +144,9 @@ def _revive(kind, config, tokenizer, pooling: str, frozen: str | int, weights: l
 
 
 def load_encoder(
-    name: str | Path, *, revision: str | None = None, pooling: str = "auto", from_scratch: bool = False
-) -> Encoder:
+    name: str | Path, *, revision: str | None = None, pooling: str = "auto", from_scratch: bool = False,
+    precision: str | None = None,
+) -> Encoder:  # fmt: skip
     """A pretrained encoder with its tokenizer.
 
     Weights are read from safetensors (PyTorch's or TensorFlow's) or HDF5, never from pickles, and
@@ -149,13 +158,18 @@ def load_encoder(
         revision: commit, tag or branch; needed for a hub id, so that a result can be repeated.
         pooling: see `Encoder`; ``"auto"`` is also what a folder of `save_pretrained` notes.
         from_scratch: random weights instead of the pretrained ones.
+        precision: ``"mixed_bfloat16"`` computes in 16 bits where that is safe: weights, layer normalisation,
+            pooling, heads, losses and the update stay in 32 bits. None: the policy that
+            `keras.mixed_precision.set_global_policy` has set.
 
     Raises:
         DataError: no such model, an unsupported family, no safetensors, or no fast tokenizer.
         AssetError: an asset could not be fetched.
     """
+    if precision is not None:
+        check_choice("precision", precision, PRECISIONS)
     folder, where = _locate(str(name), revision)
-    with _quiet():
+    with _quiet(), computing_in(precision):
         try:
             config = transformers.AutoConfig.from_pretrained(folder, **where)
             kind = model_class(config)
@@ -175,7 +189,9 @@ def load_encoder(
         _check_complete(name, report)
     if not getattr(tokenizer, "is_fast", False):
         raise DataError(f"{name!r} has no fast tokenizer.\nAdd its tokenizer.json, for instance by converting it.")
-    return Encoder(transformer, tokenizer, _noted_pooling(folder) if pooling == "auto" else pooling)
+    pooling = _noted_pooling(folder) if pooling == "auto" else pooling
+    with computing_in(precision):
+        return Encoder(transformer, tokenizer, pooling)
 
 
 def _noted_pooling(folder: str) -> str:
@@ -184,21 +200,35 @@ def _noted_pooling(folder: str) -> str:
     return json.loads(note.read_text())["pooling"] if note.is_file() else "auto"
 
 
+@contextlib.contextmanager
+def computing_in(precision: str | None):
+    """Within it, layers are made under a mixed-precision policy; None, or double precision, stays as it is."""
+    before = keras.mixed_precision.global_policy()
+    try:
+        if precision is not None and before.name != "float64":
+            keras.mixed_precision.set_global_policy(precision)
+        yield
+    finally:
+        keras.mixed_precision.set_global_policy(before)
+
+
 def encoder_from_config(folder: str | Path) -> Encoder:
     """An encoder with random weights from the configuration and tokenizer that `save_config` wrote."""
     folder = Path(folder)
     with _quiet():
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False, use_fast=True)
-        pooling = json.loads((folder / pretrained.POOLING).read_text())["pooling"]
-        return Encoder(build(model_class(config), config), tokenizer, pooling)
+        options = json.loads((folder / pretrained.POOLING).read_text())
+        with computing_in(options.get("precision")):
+            return Encoder(build(model_class(config), config), tokenizer, options["pooling"])
 
 
 def save_config(encoder: Encoder, folder: str | Path) -> None:
     """Writes the encoder's configuration and tokenizer, not its weights."""
     encoder.config.save_pretrained(folder)
     encoder.tokenizer.save_pretrained(folder)
-    (Path(folder) / pretrained.POOLING).write_text(json.dumps({"pooling": encoder.pooling}))
+    note = {"pooling": encoder.pooling, "precision": encoder.precision}
+    (Path(folder) / pretrained.POOLING).write_text(json.dumps(note))
 
 
 def _locate(name: str, revision: str | None) -> tuple[str, dict]:

@@ -27,6 +27,10 @@ class TrainingError(TransferError, ArithmeticError):
     """Training cannot go on, for instance because a loss became NaN."""
 
 
+class DistributionError(TransferError, RuntimeError):
+    """The devices or workers that were asked for are not there, do not agree, or were lost."""
+
+
 class VersionError(TransferError, ImportError):
     """An installed package has a version that this toolkit does not work with."""
 

@@ -20,7 +20,7 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 
-from tf_transfer.backend import tf
+from tf_transfer.backend import keras, tf
 from tf_transfer.functional import PartLoss, hessian_vector_product, summed, value_and_gradient
 
 
@@ -50,7 +50,8 @@ class InnerLoop:
             are constant in the loop, but the meta-gradient by them is exact too.
         compiled: run the gradient and the Hessian-vector product through XLA.
         keep: keep the intermediate values of every step for `meta_gradient` instead of computing them anew.
-            It takes ``steps`` a Python number, one part and no XLA.
+            It takes ``steps`` a Python number, one part, and a program that XLA does not compile: the tape
+            hands shapes from one way to the other, which XLA must know.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class InnerLoop:
         compiled: bool = False, keep: bool = False,
     ):  # fmt: skip
         self.steps, self.parts, self.changed = steps, parts, changed
-        self.keep = keep and parts == 1 and not compiled and isinstance(steps, int)
+        self.keep = keep and parts == 1 and not compiled and isinstance(steps, int) and not _in_xla()
         wrap = functools.partial(tf.function, jit_compile=True, autograph=False) if compiled else (lambda f: f)
         self._gradient = wrap(
             lambda weights, part: value_and_gradient(lambda w: support_loss(w, part), weights, self._changed(weights))
@@ -239,6 +240,11 @@ def _unrolled(loop: InnerLoop, query_loss: PartLoss, start, rates, query_parts: 
         loss = tf.add_n(found)
     gradient, by_rate = tape.gradient(loss, [start, rates], unconnected_gradients=tf.UnconnectedGradients.ZERO)
     return loss, [tf.convert_to_tensor(g) for g in gradient], [tf.convert_to_tensor(g) for g in by_rate], losses
+
+
+def _in_xla() -> bool:
+    """Whether what is traced now is compiled as a whole, as on a TPU."""
+    return keras.src.utils.control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
 
 
 def _merged(weights, places, values) -> list[tf.Tensor]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tf_transfer import freezing
+from tf_transfer import distribution, freezing
 from tf_transfer.backend import tf
 from tf_transfer.functional import fast_weights
 from tf_transfer.inner_loop import InnerLoop
@@ -33,8 +33,7 @@ class BatchLoss:
         """The share of ``part`` in the loss at ``weights``; the shares add up to the loss."""
         x, y, w = self.batch
         if self.parts > 1:
-            rows = tf.shape(next(iter(w.values())))[0] // self.parts
-            x, y, w = tf.nest.map_structure(lambda t: t[part * rows : (part + 1) * rows], (x, y, w))
+            x, y, w = distribution.part_of(self.batch, part, self.parts)
         with fast_weights(self.model, self.variables, weights):
             outputs = self.model(x, training=self.dropout)
             loss, _, count = self.model.compute_losses(y, outputs, w)
@@ -128,7 +127,8 @@ class MetaLearner:
             losses (episodes,), gradients shaped as ``parameters``, support losses (episodes, steps).
         """
         spec = _signature(support, 1), _signature(query, 1)
-        function = self._meta_gradients if self.replicas == 1 else self._shared_meta_gradients
+        shared = distribution.shared_out(self.model.distribute_strategy)
+        function = self._shared_meta_gradients if shared else self._meta_gradients
         return _traced(self._traced, function, spec)(support, query)
 
     @property
@@ -138,20 +138,14 @@ class MetaLearner:
 
     def _shared_meta_gradients(self, support, query):
         strategy = self.model.distribute_strategy
-
-        def share():
-            number = tf.distribute.get_replica_context().replica_id_in_sync_group
-            size = tf.shape(next(iter(support[0].values())))[0] // self.replicas
-            mine = slice(number * size, (number + 1) * size)
-            return self._meta_gradients(*tf.nest.map_structure(lambda t: t[mine], (support, query)))
-
-        losses, gradients, inner = strategy.run(share)
-        losses, inner = (tf.concat(strategy.experimental_local_results(v), 0) for v in (losses, inner))
+        shares = distribution.run_shares(strategy, lambda batch: self._meta_gradients(*batch), (support, query))
+        losses, inner = (distribution.in_order(strategy, shares[i]) for i in (0, 2))
+        gradients = shares[1]
         return losses, [strategy.reduce("MEAN", g, axis=None) for g in gradients], inner
 
     def apply_gradients(self, optimizer, gradients: Sequence[tf.Tensor]) -> None:
         """One step of ``optimizer``, the same on every replica."""
-        if self.replicas == 1:
+        if not distribution.shared_out(self.model.distribute_strategy):
             optimizer.apply_gradients(zip(gradients, self.parameters))
             return
         key = "apply", id(optimizer)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tf_transfer import batches, checkpoints, encoders, evaluation, export, pretrained
+from tf_transfer import batches, checkpoints, distribution, encoders, evaluation, export, pretrained, workers
 from tf_transfer.backend import tf
 from tf_transfer.callbacks.run import Run
 from tf_transfer.errors import DataError
@@ -72,7 +72,8 @@ class TransferModel(Network):
         """
         self._require_heads()
         if out is None:
-            out = TransferModel(self.encoder.blank_copy(), tasks or self.tasks, **self.options)
+            with self.distribute_strategy.scope():
+                out = TransferModel(self.encoder.blank_copy(), tasks or self.tasks, **self.options)
         out.options["seed"] = self.options["seed"]
         for variable, value in zip(out.state, self.state, strict=True):
             if variable.shape == value.shape:
@@ -133,14 +134,16 @@ class TransferModel(Network):
             plan_rate(self.optimizer, int(self.optimizer.iterations.numpy()) - initial_epoch * steps, epochs * steps)
         run = Run(self, callbacks, validation_data is not None)
         place = run.open(x if rows is None else rows, initial_epoch, epochs, steps, batch_size)
+        workers.check_agreement(self.distribute_strategy, {"goes on at": f"epoch {place.epoch}, batch {place.batch}"})
         if rows is None:
             x = run.skip(x, place, initial_epoch, steps)
         else:
             x = self._passes(rows, place.epoch * steps + place.batch, epochs * steps, batch_size)
-        return super().fit(
-            x, epochs=epochs, initial_epoch=initial_epoch, validation_data=validation_data,
-            callbacks=run.callbacks, verbose=verbose, **kwargs,
-        )  # fmt: skip
+        with workers.lost_workers_explained(self.distribute_strategy):
+            return super().fit(
+                x, epochs=epochs, initial_epoch=initial_epoch, validation_data=validation_data,
+                callbacks=run.callbacks, verbose=verbose, **kwargs,
+            )  # fmt: skip
 
     def _passes(self, rows: Rows, first: int, end: int, batch_size: int) -> tf.data.Dataset:
         """Batches ``first`` to ``end`` of the endless sequence of shuffled passes over a table."""
@@ -210,6 +213,10 @@ class TransferModel(Network):
 
     def tokenise(self, table: pd.DataFrame) -> batches.Tokens:
         """The table's token ids."""
+        if distribution.workers_of(self.distribute_strategy) > 1:
+            model = {"weights": workers.hash_of_weights(self.state) if self.heads else "open", **self.options}
+            facts = {"table": workers.hash_of_table(table), **{n: str(v) for n, v in model.items()}}
+            workers.check_agreement(self.distribute_strategy, facts | workers.versions())
         o = self.options
         return batches.tokenise(
             self.encoder, table, text=o["text"], text_pair=o["text_pair"], max_length=o["max_length"]
@@ -229,6 +236,8 @@ class TransferModel(Network):
         y, w = self.encode_labels(table, where, learn_scale)
         if weights is not None:
             w = {name: factors * weights for name, factors in w.items()}
+        if options.get("shuffle"):
+            options = self._shapes(options.get("batch_size", 32)) | options
         return batches.to_dataset(self.tokenise(table), y, w, **{"seed": self.options["seed"]} | options)
 
     def encode_labels(self, table: pd.DataFrame, where: str = "the table", learn_scale: bool = False) -> tuple:
@@ -250,7 +259,15 @@ class TransferModel(Network):
         if rows is None:
             return batches_of(self, *data, batch_size=batch_size)
         where = "the validation table"
-        return self.dataset(rows.table, where=where, weights=rows.weights, batch_size=batch_size)
+        options = {"batch_size": batch_size, **self._shapes(batch_size)}
+        return self.dataset(rows.table, where=where, weights=rows.weights, **options)
+
+    def _shapes(self, batch_size: int) -> dict:
+        """What `batches.to_dataset` must know of the devices: equal shares, and one shape on a TPU."""
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        if not distribution.is_tpu(self.distribute_strategy):
+            return {"multiple": replicas}
+        return {"multiple": batch_size + -batch_size % replicas, "length": self.options["max_length"]}
 
     def encode(self, table: pd.DataFrame, batch_size: int = 32, verbose="auto") -> np.ndarray:
         """(rows, width) float32: the texts' vectors, kept until the encoder's weights change."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tf_transfer import distribution
 from tf_transfer.backend import keras, tf
 from tf_transfer.errors import DataError, listed
 from tf_transfer.heads import make_head
@@ -19,7 +20,8 @@ class Network(keras.Model):
         L = 1/N Σ_tasks loss_weight Σ_rows w ℓ
 
     with N the number of labels in the batch that have a weight w and a loss_weight above 0: a row
-    without a label for a task adds nothing to it.
+    without a label for a task adds nothing to it. Where replicas share the batch, N counts the labels of all
+    of them and their gradients are added up: the step is that of a single device.
 
     Args:
         encoder: an `Encoder`; it becomes part of the model.
@@ -30,6 +32,8 @@ class Network(keras.Model):
 
     def __init__(self, encoder, tasks: Task | Sequence[Task], dropout: float = 0.1, seed: int = 0):
         super().__init__(name="transfer_model")
+        # The logs of every replica are those of all together; "auto" would add them up over workers.
+        self.distribute_reduction_method = "first"
         tasks = [tasks] if isinstance(tasks, Task) else list(tasks)
         names = [t.name for t in tasks]
         if not tasks or len(set(names)) != len(names):
@@ -51,7 +55,8 @@ class Network(keras.Model):
     def _make_heads(self) -> None:
         if all(t.resolved for t in self.tasks):
             width, rate, seed = self.encoder.width, self.options["dropout"], self.options["seed"]
-            self.heads = {t.name: make_head(t, width, seed, rate) for t in self.tasks}
+            with self.distribute_strategy.scope():
+                self.heads = {t.name: make_head(t, width, seed, rate) for t in self.tasks}
 
     def _require_heads(self) -> None:
         if not self.heads:
@@ -114,13 +119,14 @@ class Network(keras.Model):
                 f"learning_rate is for optimizer='auto'.\nReceived learning_rate={learning_rate!r} with another "
                 "optimizer.\nGive the rate to the optimizer itself."
             )
-        if optimizer == "auto":
-            peak = self.auto_learning_rate if learning_rate == "auto" else learning_rate
-            optimizer = auto_optimizer(peak)
-        super().compile(optimizer=optimizer, weighted_metrics=metrics or [], **kwargs)
-        self._loss = keras.metrics.Mean(name="loss")
-        self._task_losses = {t.name: keras.metrics.Mean(name=f"{t.name}_loss") for t in self.tasks}
-        self._gradient_norm = keras.metrics.Mean(name="gradient_norm")
+        with self.distribute_strategy.scope():
+            if optimizer == "auto":
+                peak = self.auto_learning_rate if learning_rate == "auto" else learning_rate
+                optimizer = auto_optimizer(peak)
+            super().compile(optimizer=optimizer, weighted_metrics=metrics or [], **kwargs)
+            self._loss = keras.metrics.Mean(name="loss")
+            self._task_losses = {t.name: keras.metrics.Mean(name=f"{t.name}_loss") for t in self.tasks}
+            self._gradient_norm = keras.metrics.Mean(name="gradient_norm")
 
     def build_metrics(self) -> None:
         """Makes the Keras metrics of `compile`, which otherwise come into being in the first step."""
@@ -185,11 +191,18 @@ class Network(keras.Model):
         with tf.GradientTape() as tape:
             outputs = self(x, training=True)
             loss, parts, count = self.compute_losses(y, outputs, w)
-            scaled = self.optimizer.get_scaled_loss(loss) if hasattr(self.optimizer, "get_scaled_loss") else loss
+            total = distribution.global_sum(count)
+            share = loss if total is count else loss * tf.math.divide_no_nan(count, total)
+            scaled = self.optimizer.get_scaled_loss(share) if hasattr(self.optimizer, "get_scaled_loss") else share
         gradients = tape.gradient(scaled, variables)
-        if scaled is not loss:
+        if scaled is not share:
             gradients = self.optimizer.get_unscaled_gradients(gradients)
-        self.optimizer.apply_gradients(zip(gradients, variables))
+        options = {}
+        if total is not count and scaled is share:
+            # Here and not in `apply_gradients`, for the norm.
+            gradients = [g for g, _ in self.optimizer.aggregate_gradients(list(zip(gradients, variables)))]
+            options = {"skip_gradients_aggregation": True}
+        self.optimizer.apply_gradients(zip(gradients, variables), **options)
         self.encoder.next_dropout()
         norm = getattr(self.optimizer, "gradient_norm", None)
         self._gradient_norm.update_state(tf.linalg.global_norm(gradients) if norm is None else norm)

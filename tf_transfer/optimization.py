@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tf_transfer.backend import keras, tf
+from tf_transfer.distribution import is_tpu
 from tf_transfer.kernels import compiled
 
 
@@ -12,7 +13,9 @@ class AdamW(keras.optimizers.AdamW):
     The formula is that of `keras.optimizers.AdamW` (Loshchilov & Hutter 2019, Algorithm 2), and
     the results agree to rounding; about fifteen passes over each variable become five. A sparse
     gradient (embeddings) is added to the moments at its rows alone; as the formula asks, the other
-    rows still decay and still move with their momentum.
+    rows still decay and still move with their momentum. Clipping sees the gradients of a row that occurs
+    several times as one, where Keras' own counts each. On a TPU, which compiles the whole step, the update
+    is Keras' own.
 
     Attributes:
         gradient_norm: of the step that is being traced, before clipping; None unless it clips to a global norm.
@@ -29,19 +32,40 @@ class AdamW(keras.optimizers.AdamW):
         if isinstance(plan, WarmupDecay):
             plan.given.assign(self._current_learning_rate)
 
+    @property
+    def _fused(self) -> bool:
+        return not is_tpu(self._distribution_strategy)
+
+    def _use_weight_decay(self, variable):
+        # A replica's copy has a name of its own, in which a pattern would not find its ending.
+        if not isinstance(variable, tf.distribute.DistributedValues):
+            whole = getattr(variable.handle, "_distributed_container", None)
+            variable = variable if whole is None else whole()
+        return super()._use_weight_decay(variable)
+
     def _clip_gradients(self, grads):
         self._scale, self.gradient_norm = 1.0, None
-        if not self.global_clipnorm or self.clipnorm:
+        # Summed first: the norm of a row's parts is not that of the row, and replicas have other parts.
+        grads = super()._deduplicate_sparse_grad(grads)
+        if not self.global_clipnorm or self.clipnorm or not self._fused:
             return super()._clip_gradients(grads)
         norm = self.gradient_norm = tf.linalg.global_norm(grads)
         # A norm that is not finite makes every gradient NaN, as `tf.clip_by_global_norm` does.
         self._scale = self.global_clipnorm / tf.maximum(norm, self.global_clipnorm) + 0 * norm
         return grads
 
+    def _deduplicate_sparse_grad(self, grads):
+        """Nothing: done before clipping."""
+        return grads
+
     def _apply_weight_decay(self, variables):
-        """Nothing: `update_step` decays."""
+        if not self._fused:  # else `update_step` decays
+            super()._apply_weight_decay(variables)
 
     def update_step(self, gradient, variable):
+        if not self._fused:
+            super().update_step(gradient, variable)
+            return
         key = self._index_dict[self._var_key(variable)]
         m, v = self._momentums[key], self._velocities[key]
         cast = lambda number: tf.cast(tf.convert_to_tensor(number), variable.dtype)  # noqa: E731

@@ -6,7 +6,7 @@ import hashlib
 
 import numpy as np
 
-from tf_transfer import batches
+from tf_transfer import batches, distribution
 from tf_transfer.backend import keras, tf
 
 CACHED_TABLES = 16
@@ -36,16 +36,25 @@ class VectorCache:
 class Vectoriser:
     """Runs an encoder over whole tables; its graph is traced once.
 
+    Replicas of the `tf.distribute` strategy that it is made under share the rows of each batch.
+
     Args:
         encoder: an `Encoder`, which stays as it is.
     """
 
     def __init__(self, encoder):
         self.encoder, self.cache = encoder, VectorCache()
+        self._distribution = tf.distribute.get_strategy()
         # One graph for all shapes: graphs of static shapes round otherwise, and a reloaded model must not.
         fields = {"input_ids", "attention_mask", *encoder.fields}
         shapes = {field: tf.TensorSpec((None, None), tf.int32) for field in fields}
-        self._run = tf.function(lambda x: encoder(x, training=False), input_signature=[shapes])
+        self._run = tf.function(self._encode, input_signature=[shapes])
+
+    def _encode(self, x):
+        if not distribution.shared_out(self._distribution):
+            return self.encoder(x, training=False)
+        shares = distribution.run_shares(self._distribution, lambda x: self.encoder(x, training=False), x)
+        return distribution.in_order(self._distribution, shares)
 
     def __call__(self, tokens: batches.Tokens, batch_size: int = 32, verbose="auto") -> np.ndarray:
         """(rows, width) float32, in the order of the rows.
@@ -60,13 +69,17 @@ class Vectoriser:
         return self.cache.get(key, lambda: self._compute(tokens, batch_size, verbose))
 
     def _compute(self, tokens: batches.Tokens, batch_size: int, verbose) -> np.ndarray:
-        plan = batches.plan_by_length(tokens, batch_size * TOKENS_A_ROW)
+        one_shape = distribution.is_tpu(self._distribution)
+        plan = batches.plan_by_length(tokens, batch_size * TOKENS_A_ROW, one_shape=one_shape)
+        replicas = self._distribution.num_replicas_in_sync
         bar = keras.utils.Progbar(len(tokens)) if verbose in (1, "auto") else None
         vectors = np.empty((len(tokens), self.encoder.width), np.float32)
         for rows, length in plan:
-            vectors[rows] = tf.cast(self._run(tokens.gather(rows, length)), tf.float32).numpy()
+            filled = np.concatenate([rows, np.full(-len(rows) % replicas, -1)])
+            found = tf.cast(self._run(tokens.gather(filled, length)), tf.float32).numpy()
+            vectors[rows[rows >= 0]] = found[: len(rows)][rows >= 0]
             if bar:
-                bar.add(len(rows))
+                bar.add(int((rows >= 0).sum()))
         return vectors
 
     def fingerprint(self) -> bytes:

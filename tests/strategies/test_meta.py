@@ -1,9 +1,5 @@
 """The meta-learning strategies: what each one's gradient is, by an independent way, and their bad input."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -339,16 +335,3 @@ def test_a_target_loss_that_is_not_finite_is_named(fresh):
     support = make_intents(24).replace({"intent": {c: i % 3 for i, c in enumerate(WORDS)}})
     with pytest.raises(TrainingError, match="Lower inner_lr"):
         MAML(inner_lr=1e25).adapt(fresh, support)
-
-
-def test_two_replicas_share_the_episodes_of_a_meta_batch():
-    code = (
-        "import tensorflow as tf; cpu = tf.config.list_physical_devices('CPU')[0];"
-        "tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2);"
-        "from tests.two_replicas import main; main()"
-    )
-    root = Path(__file__).parents[2]
-    found = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True).stdout
-    _, apart, _, moved = found.splitlines()[0].split()
-    assert float(apart) < 1e-5 < 1e-3 < float(moved)
-    assert "Give a multiple of 2." in found

@@ -176,10 +176,10 @@ class Resume(keras.callbacks.Callback):
             self._save(Place(epoch + 1, 0, bool(self.model.stop_training)))
 
     def on_train_end(self, logs=None):
-        if self.delete_checkpoint:
-            self.delete()
-        else:
+        if not self.delete_checkpoint:
             self._save(Place(self._training.epochs, 0, True))
+        elif self._training.model.distribute_strategy.extended.should_checkpoint:  # the chief may still be writing
+            self.delete()
         self._training.model.__dict__.get("_starts_of_runs", {}).pop(str(self.path), None)
         self._training = self._loaded = None
 

@@ -1,0 +1,125 @@
+"""Every training step is one XLA program of static shapes: TensorFlow is asked for the program.
+
+What learns without a step of its own is not here: `LinearProbe` solves its heads with SciPy on features, `TfIdf`
+and `Majority` run no encoder, and `FineTune`, `MultiTask`, `TargetOnly` and `Scratch` share the step of `fit`.
+"""
+
+import re
+
+import numpy as np
+import pytest
+
+from tests import tiny
+from tests.strategies.test_meta import make_model, make_sampler
+from tf_transfer.backend import keras, tf
+from tf_transfer.episodes.tensors import EpisodeTensors
+from tf_transfer.strategies import ANIL, MAML, MetaSGD, ProtoMAML, ProtoNet, Reptile
+
+HOST = re.compile(r"\b(infeed|outfeed|send|recv|host_?compute|callback|py_func)\b", re.IGNORECASE)
+"""What a program that leaves the device would hold."""
+BATCH, LENGTH = 8, 24
+
+
+def program_of(step, *batch) -> str:
+    """The whole step as XLA's text; TensorFlow raises when an operation cannot be compiled."""
+    function = tf.function(step, jit_compile=True, autograph=False)
+    return function.experimental_get_compiler_ir(*batch)(stage="hlo")
+
+
+def check(program: str) -> None:
+    assert "ENTRY" in program and "dot(" in program
+    assert not HOST.search(program) and not re.findall(r'custom_call_target="[^"]*"', program)
+    assert "<=" not in program.split("\n", 1)[0]  # a bounded dynamic shape
+
+
+def fixed_batch(model, table):
+    data = model.dataset(table, batch_size=BATCH, shuffle=True, multiple=BATCH, length=LENGTH)
+    assert all(spec.shape.is_fully_defined() for spec in tf.nest.flatten(data.element_spec))
+    return next(iter(data))
+
+
+@pytest.mark.parametrize("task", tiny.TASKS, ids=lambda t: t.kind)
+def test_the_step_of_fit_compiles_whole(task):
+    model = tiny.make_model([task])
+    model.compile()
+    model.optimizer.build(model.trained_variables)
+    check(program_of(model.train_step, fixed_batch(model, tiny.make_table(11))))
+
+
+@pytest.mark.slow
+def test_a_compiled_step_gives_the_losses_of_a_plain_one():
+    model = tiny.make_model()
+    model.compile()
+    model.optimizer.build(model.trained_variables)
+    model.dataset(tiny.make_table(11), learn_scale=True)
+    first, found = tiny.snapshot(model), []
+    batch = fixed_batch(model, tiny.make_table(11))
+    check(program_of(model.train_step, batch))
+    for compiled in (False, True):
+        tiny.restore(model, first)
+        model.optimizer.reset()
+        step = tf.function(model.train_step, jit_compile=compiled, autograph=False)
+        losses = []
+        for _ in range(3):
+            model.reset_metrics()
+            losses.append(float(step(batch)["loss"]))
+        found.append(losses)
+    np.testing.assert_allclose(*found, rtol=2e-5)
+    assert found[0][2] != found[0][0]
+
+
+def outer_step(strategy):
+    """An outer step as one function, with its arguments: the meta-gradient of two episodes and its application."""
+    model, sampler = make_model(), make_sampler()
+    batches = EpisodeTensors(model, sampler)(sampler.sample(2))
+    learner, optimizer = strategy._learner(model), strategy._optimizer(model)
+
+    def step(support, query):
+        losses, gradients, _ = learner._meta_gradients(support, query)
+        optimizer.apply_gradients(zip(gradients, learner.parameters))
+        return losses
+
+    return step, batches
+
+
+def test_an_outer_step_of_maml_compiles_whole():
+    step, batches = outer_step(MAML(inner_steps=2))
+    check(program_of(step, *batches))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        MAML(inner_steps=2, first_order=True),
+        MAML(inner_steps=2, multi_step=True, rows_a_part=4),
+        ANIL(inner_steps=2),
+        MetaSGD(inner_steps=2),
+        Reptile(inner_steps=2),
+        ProtoNet(),
+        ProtoMAML(inner_steps=2),
+    ],
+    ids=lambda s: s.name,
+)
+def test_every_outer_step_compiles_whole(strategy):
+    step, batches = outer_step(strategy)
+    check(program_of(step, *batches))
+
+
+def test_a_callback_would_be_seen():
+    with pytest.raises(ValueError, match="PyFunc"):
+        check(program_of(lambda x: tf.py_function(lambda v: v @ v, [x], tf.float32), tf.ones((2, 2))))
+
+
+@pytest.mark.slow
+def test_mixed_precision_compiles_whole_with_losses_in_float32():
+    try:
+        keras.mixed_precision.set_global_policy("mixed_bfloat16")
+        model = tiny.make_model()
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    model.compile()
+    model.optimizer.build(model.trained_variables)
+    program = program_of(model.train_step, fixed_batch(model, tiny.make_table(11)))
+    check(program)
+    assert re.search(r"= bf16\[.*\bdot\(", program)
