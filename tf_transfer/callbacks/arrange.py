@@ -50,7 +50,7 @@ def in_parts(callbacks, count: int) -> Iterator[list[list]]:
     parts = [resume.part(number) for number in range(count)]
     yield [[*callbacks[:-1], part] for part in parts]
     resume.seconds_before = sum(part.seconds_before for part in parts)
-    if resume.delete_checkpoint:
+    if resume.delete_checkpoint and all(part.writes for part in parts):
         resume.delete()
 
 

@@ -72,6 +72,7 @@ class Resume(keras.callbacks.Callback):
             raise DataError(f"save_freq must be 'epoch' or a number of batches.\nReceived {save_freq!r}.")
         self.backup_dir, self.save_freq, self.delete_checkpoint = Path(backup_dir), save_freq, delete_checkpoint
         self.seconds_before = 0.0
+        self.writes = True  # of several workers the chief alone writes and deletes
         self._supports_tf_logs = True
         self._chief_worker_only = False
         self._training = self._loaded = None
@@ -90,6 +91,7 @@ class Resume(keras.callbacks.Callback):
             CheckpointError: see the class.
         """
         self._training, self._loaded, self._loggers = training, None, []
+        self.writes = training.model.distribute_strategy.extended.should_checkpoint
         self._settings = plain_json(training.settings)
         if any(self.backup_dir.glob("part-*")):
             raise CheckpointError(
@@ -178,7 +180,7 @@ class Resume(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         if not self.delete_checkpoint:
             self._save(Place(self._training.epochs, 0, True))
-        elif self._training.model.distribute_strategy.extended.should_checkpoint:  # the chief may still be writing
+        elif self.writes:
             self.delete()
         self._training.model.__dict__.get("_starts_of_runs", {}).pop(str(self.path), None)
         self._training = self._loaded = None
