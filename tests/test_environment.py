@@ -1,3 +1,4 @@
+import os
 from importlib import metadata
 
 import pytest
@@ -29,9 +30,23 @@ def test_supported_versions_pass(check, version):
     check(GOOD | {"tensorflow": version, "tf-keras": version})
 
 
-@pytest.mark.parametrize("name", ["tensorflow-cpu", "tensorflow-macos"])
-def test_a_variant_of_tensorflow_will_do(check, name):
+@pytest.mark.parametrize("name", ["tensorflow-cpu", "tensorflow-macos", "tensorflow-tpu"])
+def test_a_variant_of_tensorflow_will_do(check, name, monkeypatch):
+    monkeypatch.setenv("FORCE_TF_AVAILABLE", "")  # so that it is put back
+    monkeypatch.delenv("FORCE_TF_AVAILABLE")
     check({"tf-keras": "2.20.1", "transformers": "4.51.0", name: "2.20.0"})
+    assert os.environ["FORCE_TF_AVAILABLE"] == "1"  # transformers knows only some of the names
+
+
+@pytest.mark.parametrize(("name", "found"), [("tensorflow", True), ("tensorflow-cpu", True), ("tensorflow-tpu", False)])
+def test_the_build_for_tpus_compiles_for_those_alone(name, found, monkeypatch):
+    def version(package):
+        if package != name:
+            raise metadata.PackageNotFoundError(package)
+        return "2.20.0"
+
+    monkeypatch.setattr(metadata, "version", version)
+    assert environment.compiles_for_processors.__wrapped__() is found
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from importlib import metadata
@@ -45,12 +46,25 @@ def check_versions() -> None:
         )
 
 
+@functools.cache
+def compiles_for_processors() -> bool:
+    """Whether TensorFlow's XLA compiles for processors: the build for TPUs compiles for those alone."""
+    try:
+        metadata.version("tensorflow")
+    except metadata.PackageNotFoundError:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            return not metadata.version("tensorflow-tpu")
+    return True
+
+
 def _tensorflow_variant() -> str | None:
     for name in ("tensorflow-cpu", "tensorflow-macos", "tensorflow-intel", "tensorflow-tpu"):
         try:
-            return metadata.version(name)
+            version = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
+        os.environ.setdefault("FORCE_TF_AVAILABLE", "1")  # transformers does not know all of these names
+        return version
     return None
 
 

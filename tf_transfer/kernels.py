@@ -13,19 +13,28 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 
 from tf_transfer.backend import keras, tf
+from tf_transfer.environment import compiles_for_processors
 
 _PORTABLE = ContextVar("portable", default=False)
 
 
 def compiled(function):
     """``function`` as one compiled kernel; it works in any graph, eagerly, and under differentiation."""
-    kernel = tf.function(function, jit_compile=True, autograph=False)
+    # One for shapes that are known, one for others: a call of known shapes would be answered by a trace of
+    # unknown ones where it finds one, and XLA could then not compile the step around it.
+    known, unknown = (tf.function(function, jit_compile=True, autograph=False) for _ in range(2))
 
     @functools.wraps(function)
     def run(*args):
-        return function(*args) if _PORTABLE.get() else kernel(*args)
+        if _PORTABLE.get() or not compiles_for_processors():
+            return function(*args)
+        return (known if all(_is_static(a) for a in args) else unknown)(*args)
 
     return run
+
+
+def _is_static(argument) -> bool:
+    return not tf.is_tensor(argument) or argument.shape.is_fully_defined()
 
 
 @contextlib.contextmanager

@@ -38,6 +38,7 @@ GROUPS = {
         "Tasks, encoders and the Keras model",
         ("tasks", "encoders", "freezing", "tiny", "model", "batches", "predictions"),
     ),
+    "training": Group("Callbacks and devices", ("callbacks", "distribution")),
     "strategies": Group("Strategies", ("strategies",)),
     "meta-learning": Group(
         "Episodes and meta-learning",
@@ -56,6 +57,8 @@ GROUPS = {
         ("statistics.intervals.Interval", "statistics.intervals.Difference", "statistics.paired_tests.McNemar"),
     ),
     "advisor": Group("Advice before training", ("advisor",), ("advisor.facts.Facts",)),
+    "tuning": Group("Search for better arguments", ("tuning",)),
+    "estimators": Group("scikit-learn estimators", ("estimators",)),
     "errors": Group("Errors", ("errors",)),
 }
 

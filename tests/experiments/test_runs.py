@@ -232,7 +232,7 @@ def test_run_json_is_for_people(run):
 
 def test_a_strategy_added_after_reading_is_known(run):
     assert run.has(CELL)
-    run.start(COMMON, {"scratch": ["scratch", {"epochs": 1}]}, {})
+    run.start(COMMON, {"scratch": ["scratch", {"adapt_steps": 1}]}, {})
     cell = Cell("tweets", "scratch", 16, 0)
     run.write_cell(cell, SCORES, {})
     assert Run(run.folder).has(cell)

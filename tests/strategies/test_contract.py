@@ -24,7 +24,7 @@ SUPPORT, TEST = tiny.make_table(10, seed=3), tiny.make_table(15, seed=4)
 
 
 def make(kind):
-    known = {f.name for f in dataclasses.fields(kind)}
+    known = {f.name for f in dataclasses.fields(kind)} - set(kind.unread)
     return kind(**{k: v for k, v in FAST.items() if k in known})
 
 
@@ -194,3 +194,12 @@ def test_a_source_must_have_rows(bases, name, source):
     strategy = make(STRATEGIES[name])
     with pytest.raises(DataError, match=r"source tables|must be a table with rows"):
         strategy.fit(base_of(strategy, bases), source)
+
+
+@pytest.mark.parametrize("kind", [k for k in STRATEGIES.values() if k.unread])
+def test_an_argument_that_would_change_nothing_is_refused(kind):
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    for name in kind.unread:
+        value = "adam" if name == "outer_optimizer" else 0.25 if fields[name].type.startswith("float") else 7
+        with pytest.raises(DataError, match=f"{kind.name} has no {name}.\nReceived {name}="):
+            kind(**{name: value})

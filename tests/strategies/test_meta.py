@@ -68,7 +68,7 @@ GRADIENTS = [
     MetaSGD(inner_steps=1, inner_lr=0.05, rates="weight", inner_freeze="all"),
     ANIL(inner_steps=3, inner_lr=0.1),
     ProtoNet(),
-    ProtoMAML(inner_steps=2, inner_lr=0.01),
+    ProtoMAML(inner_steps=2, inner_lr=0.01, multi_step=True),
 ]
 
 

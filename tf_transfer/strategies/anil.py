@@ -25,6 +25,7 @@ class ANIL(GradientStrategy):
 
     Args:
         first_order: leave the second derivatives out.
+        rows_a_part: on the target alone; in meta-training the encoder takes a whole episode at once.
     """
 
     name: ClassVar[str] = "anil"
@@ -44,14 +45,18 @@ class ANIL(GradientStrategy):
             weights = [tf.convert_to_tensor(v) for v in body]
             tape.watch(weights)
             with fast_weights(model, body, weights):
-                features = [model.encoder(x, training=False) for x, _, _ in (support, query)]
+                noisy = self.inner_dropout, False
+                features = [model.encoder(b[0], training=t) for b, t in zip((support, query), noisy)]
 
-        def loss(weights, batch, place):
+        def loss(weights, batch, place, training=False):
             with fast_weights(model, top, weights[: len(top)]):
-                return model.compute_losses(batch[1], model.apply_heads(weights[place]), batch[2])[0]
+                outputs = model.apply_heads(weights[place], training=training)
+                return model.compute_losses(batch[1], outputs, batch[2])[0]
 
         start = [*(tf.convert_to_tensor(v) for v in top), *features]
-        loop = InnerLoop(lambda w, _: loss(w, support, -2), self.inner_steps, changed=range(len(top)))
+        loop = InnerLoop(
+            lambda w, _: loss(w, support, -2, self.inner_dropout), self.inner_steps, changed=range(len(top))
+        )
         query_loss, gradient, _, losses = meta_gradient(
             loop, lambda w, _: loss(w, query, -1), start, self.rates_of(model, start[: len(top)]),
             first_order=self.first_order,
@@ -62,3 +67,6 @@ class ANIL(GradientStrategy):
         found = dict(zip(map(id, body), map(tf.convert_to_tensor, by_body)))
         found |= dict(zip(map(id, top), gradient))
         return query_loss, [found[id(v)] for v in learner.variables], losses
+
+    def rows_at_once(self, rows):
+        return 2 * rows

@@ -30,12 +30,19 @@ class Strategy:
     uses_encoder: ClassVar[bool] = True
     search_space: ClassVar[Mapping[str, object]] = {}
     """Where `tune` looks for each argument unless told otherwise, in the form of an experiment file."""
+    unread: ClassVar[tuple[str, ...]] = ()
+    """Inherited arguments that mean nothing to it."""
     effort: ClassVar[str | None] = None
     """The argument that Hyperband's epochs stand for; None: the training has no length to choose."""
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
+            if field.name in self.unread and value != field.default:
+                raise DataError(
+                    f"{self.name} has no {field.name}.\nReceived {field.name}={value!r}, which would change nothing.\n"
+                    "Leave it out."
+                )
             if isinstance(value, bool) or not isinstance(value, int | float) or (math.isfinite(value) and value > 0):
                 continue
             raise DataError(f"{field.name} of {self.name} must be a number above 0.\nReceived {value!r}.")

@@ -21,7 +21,7 @@ class MAML(GradientStrategy):
     """Learn where to start gradient descent: the outer loop differentiates through the inner loop.
 
     Args:
-        first_order: leave the second derivatives out: a third of the cost, another gradient.
+        first_order: leave the second derivatives out: less time an outer step, and another gradient.
         multi_step: every inner step's query loss counts, 1/steps each, not the last alone.
         jit_compile: run the inner gradients through XLA.
         memory_gb: the most gigabytes that intermediate values of the inner steps may take; where `kept_bytes`
@@ -44,12 +44,16 @@ class MAML(GradientStrategy):
         )  # fmt: skip
         weights = learner.weights()
         rates = self.rates_in_training(learner, [weights[i] for i in loop.changed])
-        shares = tf.fill([self.inner_steps], 1 / self.inner_steps) if self.multi_step else None
         outer = BatchLoss(model, variables, *in_parts(query, self.rows_a_part))
         query_loss, gradient, by_rate, losses = meta_gradient(
-            loop, outer, weights, rates, query_parts=outer.parts, first_order=self.first_order, step_weights=shares,
+            loop, outer, weights, rates, query_parts=outer.parts, first_order=self.first_order,
+            step_weights=self.step_weights(),
         )  # fmt: skip
         return query_loss, [*gradient, *by_rate[: len(learner.extra)]], losses
+
+    def step_weights(self) -> tf.Tensor | None:
+        """(steps,) shares of the query losses behind each inner step; None: the last one alone."""
+        return tf.fill([self.inner_steps], 1 / self.inner_steps) if self.multi_step else None
 
     def rates_in_training(self, learner, weights) -> list[tf.Tensor]:
         """The inner rate of each changed weight."""

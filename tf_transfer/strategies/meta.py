@@ -187,7 +187,11 @@ class MetaStrategy(Strategy):
             rows: of an episode's support or query, whichever has more.
         """
         held = 6 * weight_count(model)  # two of Adam, the total, the episode's gradient and its two summands
-        return (4 * held + kept_bytes(model, min(rows, self.rows_a_part), 1)) / 1e9
+        return (4 * held + kept_bytes(model, self.rows_at_once(rows), 1)) / 1e9
+
+    def rows_at_once(self, rows: int) -> int:
+        """The most rows whose intermediate values are held together, of episodes of ``rows`` support or query rows."""
+        return min(rows, self.rows_a_part)
 
     def _say_memory(self, model, tensors, verbose) -> None:
         estimate, most = self.memory_estimate(model, max(tensors.rows.values())), machine_bytes() / 1e9

@@ -50,7 +50,7 @@ class ProtoMAML(MAML):
         outer = BatchLoss(model, variables, *in_parts(query, self.rows_a_part))
         query_loss, gradient, _, losses = meta_gradient(
             loop, outer, start, self.rates_of(model, [start[i] for i in loop.changed]), query_parts=outer.parts,
-            first_order=self.first_order,
+            first_order=self.first_order, step_weights=self.step_weights(),
         )  # fmt: skip
         through = tape.gradient(
             made, weights, output_gradients=[gradient[p] for p in places],
@@ -58,6 +58,9 @@ class ProtoMAML(MAML):
         )  # fmt: skip
         total = [tf.convert_to_tensor(t) + (0 if i in places else g) for i, (t, g) in enumerate(zip(through, gradient))]
         return query_loss, total, losses
+
+    def rows_at_once(self, rows):
+        return rows  # the class means are of all support rows together
 
     def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
         only_classification(model)

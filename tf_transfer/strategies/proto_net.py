@@ -31,6 +31,7 @@ class ProtoNet(MetaStrategy):
     name: ClassVar[str] = "proto_net"
     needs_classes: ClassVar[bool] = True
     any_way: ClassVar[bool] = True
+    unread: ClassVar[tuple[str, ...]] = ("rows_a_part",)
 
     def episode_gradient(self, learner, support, query):
         model, variables = learner.model, learner.variables
@@ -45,6 +46,9 @@ class ProtoNet(MetaStrategy):
             loss, _, _ = model.compute_losses(y_query, {name: logits}, w_query)
         gradients = tape.gradient(loss, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return loss, [tf.convert_to_tensor(g) for g in gradients], tf.zeros((0,))
+
+    def rows_at_once(self, rows):
+        return 2 * rows
 
     def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
         only_classification(model)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from tf_transfer.backend import keras, tf
 from tf_transfer.inner_loop import InnerLoop
@@ -32,8 +32,11 @@ class Reptile(GradientStrategy):
         "learning_rate": {"min": 0.1, "max": 1.0}
     }
 
+    unread: ClassVar[tuple[str, ...]] = ("outer_optimizer", "clip_norm")
+
     inner_steps: int = 5
     inner_lr: float = 0.01
+    outer_optimizer: Literal["adam", "sgd"] = "sgd"
 
     def episode_gradient(self, learner, support, query):
         batch = tf.nest.map_structure(_stacked, *_of_one_length(support, query))

@@ -22,6 +22,7 @@ class TargetOnly(FineTune):
 
     name: ClassVar[str] = "target_only"
     uses_source: ClassVar[bool] = False
+    unread: ClassVar[tuple[str, ...]] = ("epochs", "batch_size", "learning_rate")
     effort: ClassVar[str | None] = "adapt_steps"
     search_space: ClassVar[Mapping[str, object]] = {
         "adapt_steps": [50, 100, 200],
