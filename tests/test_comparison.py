@@ -570,6 +570,7 @@ def test_a_run_stopped_within_source_training_goes_on_within_it(done, content, t
     assert list((tmp_path / "run" / "fitted").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_killed_process_goes_on_to_the_same_bits(done, content, encoder_folder, tmp_path):
     code = (
         "import sys; from tests.experiments import *; from tf_transfer import compare\n"

@@ -165,7 +165,10 @@ LEARNERS = [
 ]
 
 
-@pytest.mark.parametrize("strategy", LEARNERS, ids=lambda s: s.name)
+@pytest.mark.parametrize(
+    "strategy",
+    [pytest.param(s, id=s.name, marks=[pytest.mark.slow] * (type(s) in (MetaSGD, ProtoMAML))) for s in LEARNERS],
+)
 def test_training_lowers_the_query_loss_of_new_episodes(fresh, strategy):
     new = EpisodeSampler(make_intents(seed=9), "intent", way=3, shot=2, num_query=2, seed=5)
     before = gradients_of(ProtoNet() if isinstance(strategy, ProtoNet) else strategy, fresh, new, new.sample(10))[0]
