@@ -20,7 +20,7 @@ from scipy.stats import false_discovery_control, pearsonr
 from sklearn.metrics import f1_score, mean_absolute_error
 
 from tests.analysis.folders import make_comparison, right_in
-from tests.experiments import FAST, make_experiment, make_table
+from tests.experiments import BRIEF, FAST, make_experiment, make_table
 from tf_transfer import model, strategies
 from tf_transfer.callbacks.backup import FILE
 from tf_transfer.callbacks.resume import Resume
@@ -32,8 +32,8 @@ from tf_transfer.statistics import intervals as statistics
 from tf_transfer.statistics.paired_tests import row_tests
 from tf_transfer.strategies import classical, fine_tune, scratch, target_only
 
-TRAINED = [{"target_only": FAST}, {"fine_tune": FAST}]
-ALL = [*TRAINED, {"twin": {"strategy": "target_only", **FAST}}, {"multi_task": FAST}, {"scratch": FAST}, "tfidf",
+TRAINED = [{"target_only": BRIEF}, {"fine_tune": FAST}]
+ALL = [*TRAINED, {"twin": {"strategy": "target_only", **BRIEF}}, {"multi_task": FAST}, {"scratch": BRIEF}, "tfidf",
        "majority"]  # fmt: skip
 TEXTS = {name: set(target["test"]["text"]) for name, target in make_experiment()["targets"].items()}
 
@@ -575,7 +575,7 @@ def test_a_killed_process_goes_on_to_the_same_bits(done, content, encoder_folder
     code = (
         "import sys; from tests.experiments import *; from tf_transfer import compare\n"
         "compare(make_experiment(encoder={'name': sys.argv[1], 'max_length': 16}, baseline='target_only', seeds=[1],\n"
-        "    strategies=[{'target_only': FAST}, {'fine_tune': FAST}]), sys.argv[2])"
+        "    strategies=[{'target_only': {'adapt_steps': 1}}, {'fine_tune': FAST}]), sys.argv[2])"
     )
     root = Path(__file__).parents[1]
     process = subprocess.Popen([sys.executable, "-c", code, str(encoder_folder), str(tmp_path / "run")], cwd=root)

@@ -8,7 +8,15 @@ from tf_transfer import distribution
 from tf_transfer.backend import keras, tf
 from tf_transfer.errors import DataError, listed
 from tf_transfer.heads import make_head
-from tf_transfer.optimization import AdamW, WarmupDecay, auto_learning_rate, auto_optimizer, current_rate, plan_rate
+from tf_transfer.optimization import (
+    AdamW,
+    WarmupDecay,
+    auto_learning_rate,
+    auto_optimizer,
+    current_rate,
+    plan_rate,
+    with_whole_rows,
+)
 from tf_transfer.tasks import Task
 
 
@@ -205,7 +213,7 @@ class Network(keras.Model):
         self.optimizer.apply_gradients(zip(gradients, variables), **options)
         self.encoder.next_dropout()
         norm = getattr(self.optimizer, "gradient_norm", None)
-        self._gradient_norm.update_state(tf.linalg.global_norm(gradients) if norm is None else norm)
+        self._gradient_norm.update_state(tf.linalg.global_norm(with_whole_rows(gradients)) if norm is None else norm)
         logs = self._logs(y, w, outputs, loss, parts, count)
         return logs | {"gradient_norm": self._gradient_norm.result(), "learning_rate": current_rate(self.optimizer)}
 

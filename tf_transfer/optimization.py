@@ -45,8 +45,7 @@ class AdamW(keras.optimizers.AdamW):
 
     def _clip_gradients(self, grads):
         self._scale, self.gradient_norm = 1.0, None
-        # Summed first: the norm of a row's parts is not that of the row, and replicas have other parts.
-        grads = super()._deduplicate_sparse_grad(grads)
+        grads = with_whole_rows(grads)
         if not self.global_clipnorm or self.clipnorm or not self._fused:
             return super()._clip_gradients(grads)
         norm = self.gradient_norm = tf.linalg.global_norm(grads)
@@ -89,6 +88,20 @@ class AdamW(keras.optimizers.AdamW):
         for variable in self.variables:
             if variable is not self._learning_rate:
                 variable.assign(tf.zeros_like(variable))
+
+
+def with_whole_rows(gradients) -> list:
+    """Gradients in which each row of a sparse one (embeddings) occurs once, with the sum of its parts.
+
+    The norm of the parts is not that of the row, and the replicas that share a batch have other parts.
+    """
+    return [_whole(g) if isinstance(g, tf.IndexedSlices) else g for g in gradients]
+
+
+def _whole(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
+    rows, places = tf.unique(gradient.indices)
+    values = tf.math.unsorted_segment_sum(gradient.values, places, tf.size(rows))
+    return tf.IndexedSlices(values, rows, gradient.dense_shape)
 
 
 @compiled

@@ -8,7 +8,8 @@ WORDS = [
     "compass", "ladder", "pillow", "anchor", "bucket", "carpet", "candle", "helmet", "basket", "hammer", "napkin",
 ]  # fmt: skip
 GOOD, BAD = ("lovely", "great", "warm"), ("broken", "awful", "late")
-FAST = {"epochs": 1, "adapt_steps": 1}
+BRIEF = {"adapt_steps": 1}
+FAST = BRIEF | {"epochs": 1}
 
 
 def make_table(rows: int, seed: int) -> pd.DataFrame:
