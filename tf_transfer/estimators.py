@@ -229,8 +229,8 @@ class TransferRegressor(RegressorMixin, _TransferEstimator):
     """A text regressor made of a pretrained encoder and a transfer strategy, for scikit-learn.
 
     Args:
-        encoder, strategy, sources, epochs, batch_size, learning_rate, max_length, freeze, dropout, random_state,
-            verbose: as for `TransferClassifier`; labels are numbers.
+        encoder, strategy, sources, epochs, batch_size, learning_rate: as for `TransferClassifier`.
+        max_length, freeze, dropout, random_state, verbose: as for `TransferClassifier`.
 
     Attributes:
         model_: the trained `TransferModel`, for `save` and `export`.
