@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from sklearn.metrics import accuracy_score
+from sklearn.metrics import accuracy_score, roc_auc_score
 
 from tests import tiny
 from tf_transfer.episode_evaluation import EpisodeComparison, episode_tables, evaluate_episodes
@@ -44,9 +44,12 @@ def test_every_strategy_is_scored_on_every_episode(found, sampler, model):
     assert found.values.groupby("strategy")["episode"].apply(list).to_dict()["probe"] == [0, 1, 2, 3, 4]
     for strategy, name in ((PROBE, "probe"), (ProtoNet(), "prototypes")):  # noqa: B007 (in the query)
         task, support, query = episode_tables(sampler, sampler.episode(3))
-        labels = strategy.adapt(model, support).predict(query, verbose=0)[task.name].labels
+        prediction = strategy.adapt(model, support).predict(query, verbose=0)[task.name]
+        labels = prediction.labels
         row = found.values.query("strategy == @name and episode == 3").iloc[0]
         assert row["accuracy"] == pytest.approx(accuracy_score(query["animal"].astype(int), labels.astype(int)))
+        auroc = roc_auc_score(query["animal"].astype(int), prediction.scores, multi_class="ovr")
+        assert row["auroc"] == pytest.approx(auroc)
 
 
 def test_labels_are_the_episodes_own_numbers(sampler):

@@ -379,7 +379,7 @@ def test_evaluating_tf_data_is_evaluating_the_table(trained):
 
 
 def test_vectors_are_kept_until_the_encoder_changes(fresh, monkeypatch):
-    table, calls = tiny.make_table(7, seed=6), []
+    table, calls = pd.concat([tiny.make_table(7, seed=6)] * 20, ignore_index=True), []
     compute = fresh._vectoriser._compute
     monkeypatch.setattr(fresh._vectoriser, "_compute", lambda *a: calls.append(1) or compute(*a))
     first = fresh.encode(table, verbose=0)
@@ -393,6 +393,9 @@ def test_vectors_are_kept_until_the_encoder_changes(fresh, monkeypatch):
     weight.assign(weight + 0.01)
     assert not np.array_equal(fresh.encode(table, verbose=0), first)
     assert len(calls) == 2
+    for _ in range(2):  # so few tokens are quicker to encode than to look up
+        fresh.encode(table.head(3), verbose=0)
+    assert len(calls) == 4
 
 
 def test_the_model_reads_the_columns_it_was_told(trained):

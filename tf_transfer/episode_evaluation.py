@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -143,10 +142,9 @@ def _score(strategy, model, sampler: EpisodeSampler, episode: Episode, seed: int
     found = {"diverged": diverged, "seconds": time.perf_counter() - start}
     if not diverged:
         y, present = task.encode(query)
-        with warnings.catch_warnings():  # an undefined metric is NaN in its episode; a line for each would be noise
-            warnings.simplefilter("ignore", metrics.UndefinedMetricWarning)
-            suite = metrics.suite(task, y[present], scores[present])
-        found |= {metric: suite[metric] for metric in metrics.SCALARS[task.kind]}
+        once = np.ones((1, int(present.sum())), int)
+        suite = metrics.resampled_suite(task.kind, y[present], [scores[present]], once)
+        found |= {metric: float(value[0, 0]) for metric, value in suite.items()}
     return found, None if isinstance(sampler.way, list | tuple) else adapted
 
 

@@ -1,4 +1,7 @@
-"""Texts' vectors: computed once for a table and one state of the encoder's weights, and kept."""
+"""Texts' vectors: computed once for a table and one state of the encoder's weights, and kept.
+
+Not those of a few short texts, as of an episode: to look them up takes a hash of all weights, which is slower.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,9 @@ from tf_transfer.backend import keras, tf
 
 CACHED_TABLES = 16
 """Tables whose vectors are kept; the oldest makes room."""
+
+KEPT_FROM = 512
+"""Tokens; the vectors of a table with fewer are not kept."""
 
 TOKENS_A_ROW = 64
 """A batch holds as many tokens as ``batch_size`` rows of this length: short texts come in larger batches."""
@@ -63,6 +69,8 @@ class Vectoriser:
             batch_size: rows of 64 tokens a batch; more of shorter rows, fewer of longer ones.
             verbose: 1 or ``"auto"`` shows a progress bar, as in Keras.
         """
+        if len(tokens.ids) < KEPT_FROM:
+            return self._compute(tokens, batch_size, verbose)
         digest = hashlib.sha256(tokens.ids.tobytes() + tokens.starts.tobytes() + tokens.lengths.tobytes())
         digest.update(b"" if tokens.types is None else tokens.types.tobytes())
         key = (self.encoder.pooling, self.fingerprint(), digest.digest())
