@@ -3,8 +3,9 @@
     python -m tests.benchmarks.fewshot [FOLDER] [--encoder bert-tiny] [--setting 5-way-1-shot] [--tune]
 
 Meta-training sees the intents of 6 domains, early stopping those of 2, the episodes those of 2 others. What
-a strategy needs no meta-training for starts from the pretrained encoder. A strategy that is done is kept in
-FOLDER and not done again. ``--tune`` prints how each candidate of `GRID` does on episodes of the validation
+a strategy needs no meta-training for starts from the pretrained encoder. Every strategy, fine-tuning too, leaves
+the same part of the encoder alone: `FROZEN`. The episodes are frozen in FOLDER, and a strategy that is done is
+kept there and not done again. ``--tune`` prints how each candidate of `GRID` does on episodes of the validation
 domains; `CHOSEN` holds its winners, and the test domains were never used to choose.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
 import itertools
 import sys
 import time
@@ -23,8 +25,12 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from tests.benchmarks.reporting import Report
 
-SETTINGS = {"5-way-1-shot": (5, 1), "5-way-5-shot": (5, 5), "10-way-5-shot": (10, 5)}
-EPISODES, NUM_QUERY, STEPS, META_BATCH = 600, 5, 200, 4
+SETTINGS = {"5-way-1-shot": (5, 1), "5-way-5-shot": (5, 5), "10-way-1-shot": (10, 1)}
+FROZEN = {"bert-tiny": "embeddings", "minilm": 4}
+"""What no strategy trains: the embeddings, and of MiniLM's six blocks the lower four."""
+EPISODES, NUM_QUERY, META_BATCH = 600, 5, 4
+STEPS = {"bert-tiny": 200, "minilm": 50}
+"""Of meta-training at most."""
 TUNING_EPISODES, TUNING_STEPS = 60, 100
 RATES, INNER = {"learning_rate": [3e-4, 1e-3]}, {"inner_steps": [5], "adapt_steps": [10]}
 GRID = {
@@ -54,10 +60,11 @@ def main() -> int:
     parser.add_argument("--encoder", default="bert-tiny", choices=["bert-tiny", "minilm"])
     parser.add_argument("--setting", action="append", choices=list(SETTINGS))
     parser.add_argument("--episodes", type=int, default=EPISODES)
-    parser.add_argument("--steps", type=int, default=STEPS, help="meta-training steps at most")
+    parser.add_argument("--steps", type=int, help="meta-training steps at most; by default those of `STEPS`")
     parser.add_argument("--strategy", action="append", choices=[*GRID, "fomaml", "meta_sgd", "linear_probe"])
     parser.add_argument("--tune", action="store_true", help="try the grid on validation episodes")
     arguments = parser.parse_args()
+    arguments.steps = arguments.steps or STEPS[arguments.encoder]
     if arguments.tune:
         return tune(arguments)
     report = Report(f"clinc150, class-disjoint by domain, {arguments.encoder}, {arguments.episodes} episodes")
@@ -82,15 +89,14 @@ def strategies(chosen: dict[str, dict], steps: int) -> dict:
     from tf_transfer.strategies import ANIL, MAML, LinearProbe, MetaSGD, ProtoMAML, ProtoNet, Reptile, TargetOnly
 
     outer = {"steps": steps, "meta_batch": META_BATCH, "patience": 4}
-    inner = outer | {"inner_freeze": "embeddings"}
     return {
-        "maml": MAML(**inner | chosen["maml"]),
-        "fomaml": MAML(first_order=True, **inner | chosen["maml"]),
+        "maml": MAML(**outer | chosen["maml"]),
+        "fomaml": MAML(first_order=True, **outer | chosen["maml"]),
         "anil": ANIL(**outer | chosen["anil"]),
-        "meta_sgd": MetaSGD(**inner | chosen["maml"]),
-        "reptile": Reptile(**inner | chosen["reptile"]),
+        "meta_sgd": MetaSGD(**outer | chosen["maml"]),
+        "reptile": Reptile(**outer | chosen["reptile"]),
         "proto_net": ProtoNet(**outer | chosen["proto_net"]),
-        "proto_maml": ProtoMAML(**inner | chosen["proto_maml"]),
+        "proto_maml": ProtoMAML(**outer | chosen["proto_maml"]),
         "fine_tune": TargetOnly(**chosen["fine_tune"]),
         "linear_probe": LinearProbe(uses_source=False),
         "knn": Neighbours(**chosen["knn"]),
@@ -141,9 +147,12 @@ class Setting:
         from tf_transfer.episode_evaluation import evaluate_episodes
         from tf_transfer.model import TransferModel
 
-        fitted, start = TransferModel(load_encoder(self.encoder), self.task, max_length=32), time.perf_counter()
+        encoder = load_encoder(self.encoder)
+        fitted = TransferModel(encoder, self.task, max_length=32, freeze=FROZEN[self.encoder])
+        start = time.perf_counter()
         if name not in NOT_META:
-            fitted = strategy.fit(fitted, self.train, seed=0, validation=self.validation)
+            options = {"validation": self.validation, "validate_every": max(strategy.steps // 4, 1)}
+            fitted = strategy.fit(fitted, self.train, seed=0, **options)
         seconds = time.perf_counter() - start
         return evaluate_episodes({name: (strategy, fitted)}, sampler, episodes).values.assign(training=seconds)
 
@@ -170,14 +179,20 @@ def tune(arguments) -> int:
 
 def run_setting(arguments, name: str) -> pd.DataFrame:
     """A row for each strategy and episode; read from the folder where it was computed before."""
+    from tf_transfer.episodes.files import freeze_episodes, load_episodes
+
     setting, parts = Setting(arguments.encoder, name), []
-    episodes = setting.test.sample(arguments.episodes)
+    frozen = arguments.folder / f"{name}-{arguments.episodes}.json.gz"
+    if not frozen.exists():
+        frozen.parent.mkdir(parents=True, exist_ok=True)
+        freeze_episodes(setting.test, arguments.episodes, frozen)
+    episodes = load_episodes(frozen, setting.test.table)
     candidates = strategies(CHOSEN, arguments.steps)
     for strategy in arguments.strategy or candidates:
-        path = arguments.folder / f"{arguments.encoder}-{name}-{arguments.episodes}-{arguments.steps}-{strategy}.csv"
+        fields = hashlib.sha256(f"{candidates[strategy]} {FROZEN}".encode()).hexdigest()[:8]
+        path = arguments.folder / f"{arguments.encoder}-{name}-{arguments.episodes}-{strategy}-{fields}.csv"
         if not path.exists():
             found = setting.run(strategy, candidates[strategy], setting.test, episodes)
-            path.parent.mkdir(parents=True, exist_ok=True)
             staging = path.with_suffix(".part")
             found.to_csv(staging, index=False)
             staging.replace(path)
@@ -210,10 +225,11 @@ def show(report: Report, encoder: str, setting: str, values: pd.DataFrame) -> No
             report.missing(what, "Run it without --strategy.")
             continue
         best = max(meta, key=lambda n: table.loc[n, "mean"])
-        gap = to[rival].loc[best]
+        # The best of several was found on these very episodes: an interval for each of them (Bonferroni).
+        gap = found.differences(rival, confidence=1 - 0.05 / len(meta)).loc[best]
         report.figure(
             f"{setting}, {best} - {rival}, low end", gap["low"], at_least=np.nextafter(0, 1), digits=3,
-            detail=_words(gap),
+            detail=f"{_words(gap)}, an interval for the best of {len(meta)}",
         )  # fmt: skip
 
 
