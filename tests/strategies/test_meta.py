@@ -1,5 +1,7 @@
 """The meta-learning strategies: what each one's gradient is, by an independent way, and their bad input."""
 
+import types
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +19,7 @@ from tf_transfer.meta_learner import BatchLoss, kept_bytes
 from tf_transfer.model import TransferModel
 from tf_transfer.strategies import ANIL, MAML, MetaSGD, ProtoMAML, ProtoNet, Reptile, meta
 from tf_transfer.strategies.proto_net import prototype_head
+from tf_transfer.strategies.validation import Validation
 from tf_transfer.tasks import Task
 
 WORDS = {f"c{i}": w for i, w in enumerate(["ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen"])}
@@ -209,17 +212,35 @@ def test_prototypes_take_any_number_of_classes(fresh):
         MAML().adapt(fresh, make_intents())
 
 
-def test_adaptation_is_the_inner_loop(fresh, sampler):
-    """`adapt` on an episode's support ends where the meta-gradient's inner loop does."""
-    strategy = MAML(inner_steps=3, inner_lr=0.1)
-    episode = sampler.episode(0)
-    support = sampler.table.iloc[episode.support].reset_index(drop=True)
-    support["intent"] = episode.encode(support["intent"])
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        MAML(inner_steps=3, inner_lr=0.1),
+        ANIL(inner_steps=3, inner_lr=0.1),
+        Reptile(inner_steps=3, inner_lr=0.1),
+        ProtoNet(),
+        ProtoMAML(inner_steps=2, inner_lr=0.1, first_order=True),
+    ],
+    ids=lambda s: s.name,
+)
+def test_validation_scores_the_query_after_adapting_to_the_support(fresh, sampler, strategy):
+    """`adapt` on an episode's support ends where the inner loops of validation and of training do."""
+    episode, learner = sampler.episode(0), strategy._learner(fresh)
+    support, query = (sampler.table.iloc[rows].reset_index(drop=True) for rows in (episode.support, episode.query))
+    for table in (support, query):
+        table["intent"] = episode.encode(table["intent"])
     adapted = strategy.adapt(fresh, support)
-    query = sampler.table.iloc[episode.query].reset_index(drop=True)
-    query["intent"] = episode.encode(query["intent"])
     loss = adapted.evaluate({"q": query})["q", "intent", "log_loss"]
-    assert loss == pytest.approx(gradients_of(strategy, fresh, sampler, [episode])[0][0], rel=1e-4)
+    assert Validation(fresh, sampler, 1).loss(learner, 2) == pytest.approx(loss, rel=1e-4)
+    if strategy.name == "maml":
+        assert gradients_of(strategy, fresh, sampler, [episode])[0][0] == pytest.approx(loss, rel=1e-4)
+
+
+def test_validation_takes_no_gradient_and_counts_a_diverged_episode_as_infinitely_bad(fresh, sampler):
+    losses = iter([[1.0, 2.0], [3.0], [1.0, np.nan], [3.0], [1.0, np.inf], [3.0]])
+    learner = types.SimpleNamespace(query_losses=lambda support, query: tf.constant(next(losses)))
+    check = Validation(fresh, sampler, 3)
+    assert [check.loss(learner, 2) for _ in range(3)] == [2.0, np.inf, np.inf]
 
 
 def test_a_support_in_parts_gives_the_same_weights(fresh):

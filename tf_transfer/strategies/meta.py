@@ -14,14 +14,12 @@ from tf_transfer.backend import keras, tf
 from tf_transfer.callbacks.settings import data_columns, episode_settings
 from tf_transfer.episodes.class_splits import check_class_disjoint
 from tf_transfer.episodes.sampler import EpisodeSampler
-from tf_transfer.episodes.tensors import EpisodeTensors, only_classification
+from tf_transfer.episodes.tensors import EpisodeTensors
 from tf_transfer.errors import DataError, TrainingError, check_choice, check_whole, listed
 from tf_transfer.meta_learner import MetaLearner, first_not_finite, kept_bytes, machine_bytes, weight_count
-from tf_transfer.strategies.base import Strategy, source_tables
-from tf_transfer.tables import join_tables
-
-SOURCE = "__source__"
-"""Column that names the source of a row while episodes are drawn from several."""
+from tf_transfer.strategies.base import Strategy
+from tf_transfer.strategies.episode_sources import training_sampler
+from tf_transfer.strategies.validation import Validation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +95,7 @@ class MetaStrategy(Strategy):
         from tf_transfer.strategies.outer_loop import OuterLoop  # its callbacks need TensorFlow at once
 
         check_whole("validate_every", validate_every)
-        sampler = self._sampler(model, source, seed)
+        sampler = training_sampler(self, model, source, seed)
         model.encoder.reseed(seed)
         tensors, learner = EpisodeTensors(model, sampler), self._learner(model)
         self._say_memory(model, tensors, verbose)
@@ -115,7 +113,7 @@ class MetaStrategy(Strategy):
         )  # fmt: skip
         loop.run(
             lambda step: self._outer_step(learner, optimizer, tensors, sampler, step),
-            lambda: {"val_loss": self._query_loss(learner, *check)},
+            lambda: {"val_loss": check.loss(learner, self.meta_batch)},
             self._settings(model, sampler, validation) | {"outer steps": total, "seed": seed, "epoch": validate_every},
             verbose,
         )
@@ -156,24 +154,19 @@ class MetaStrategy(Strategy):
             optimizer.build(self._learner(model).parameters)
         return optimizer
 
-    def _validation(self, model, validation, sampler, count: int):
+    def _validation(self, model, validation, sampler, count: int) -> Validation:
         if sampler.classes and validation.classes:
             check_class_disjoint({"training": sampler, "validation": validation})
-        return EpisodeTensors(model, validation), validation.sample(count)
-
-    def _query_loss(self, learner, tensors, episodes) -> float:
-        found = []
-        for start in range(0, len(episodes), self.meta_batch):
-            losses, _, _ = learner.meta_gradients(*tensors(episodes[start : start + self.meta_batch]))
-            found += losses.numpy().tolist()
-        return float(np.nanmean(found))
+        return Validation(model, validation, count)
 
     def _learner(self, model) -> MetaLearner:
         """The strategy's traced functions on this model, kept with the model."""
         kept = model.__dict__.setdefault("_learners", {})
         if ("learn", self) not in kept:
             with model.distribute_strategy.scope():
-                kept["learn", self] = MetaLearner(model, self.episode_gradient, self.extra_variables(model))
+                kept["learn", self] = MetaLearner(
+                    model, self.episode_gradient, self.extra_variables(model), self.episode_loss
+                )
         return kept["learn", self]
 
     def _fitted(self, model, learner):
@@ -210,52 +203,13 @@ class MetaStrategy(Strategy):
         """Query loss, gradients by ``learner.parameters``, (steps,) support losses of one episode."""
         raise NotImplementedError
 
+    def episode_loss(self, learner: MetaLearner, support, query) -> tf.Tensor:
+        """Query loss of one episode after adapting to its support."""
+        raise NotImplementedError
+
     def extra_variables(self, model) -> list[tf.Variable]:
         """Variables that are learned beside the model's."""
         return []
-
-    # -- episodes -----------------------------------------------------------------------------------
-
-    def _sampler(self, model, source, seed: int) -> EpisodeSampler:
-        if not isinstance(source, EpisodeSampler):
-            return self._sampler_of_tables(model, source, seed)
-        if source.task is None or source.task.kind != "classification":
-            if self.needs_classes:
-                raise _only_classes(self, "episodes of rows" if source.task is None else source.task.kind)
-            model.resolve(source.table)
-            return source
-        task = only_classification(model)
-        lowest, way = source.ways
-        if lowest != way and not self.any_way:
-            raise DataError(
-                f"{self.name} trains one head, so every episode must have the same number of classes.\n"
-                f"Received way={source.way!r}.\nGive one number, or use proto_maml or proto_net."
-            )
-        if not task.resolved:
-            model.set_tasks([dataclasses.replace(task, kind="classification", classes=tuple(range(way)))])
-        elif not self.any_way and task.outputs != way:
-            raise DataError(
-                f"The head must have one output for each class of an episode.\nReceived a head of {task.outputs} "
-                f"outputs for task {task.name!r}, and episodes of way={way}.\n"
-                "Leave the task's classes open, or draw episodes of that way."
-            )
-        return source
-
-    def _sampler_of_tables(self, model, source, seed: int) -> EpisodeSampler:
-        tables = source_tables(source)
-        joined = join_tables([t.assign(**{SOURCE: name}) for name, t in tables.items()])
-        model.resolve(joined)
-        if not self.needs_classes:
-            return EpisodeSampler(
-                joined, None, shot=self.shot, num_query=self.num_query, seed=seed, domain=SOURCE, drop_small=True
-            )
-        if len(model.tasks) != 1 or model.tasks[0].kind != "classification":
-            raise _only_classes(self, listed([f"{t.name}: {t.kind}" for t in model.tasks]))
-        task = model.tasks[0]
-        return EpisodeSampler(
-            joined, task, way=len(task.classes), shot=self.shot, num_query=self.num_query, seed=seed, domain=SOURCE,
-            drop_small=True,
-        )  # fmt: skip
 
     # -- adaptation -----------------------------------------------------------------------------------
 
@@ -286,10 +240,3 @@ def _task_of_support(task, support: pd.DataFrame):
     fresh = dataclasses.replace(task, classes=(), class_weight=None).resolve(support)
     known = {str(c) for c in task.classes}
     return task if {str(c) for c in fresh.classes} <= known else fresh
-
-
-def _only_classes(strategy, found: str) -> DataError:
-    return DataError(
-        f"{strategy.name} learns one classification, from episodes of classes.\nReceived {found}.\n"
-        "Give a model with one classification, or use maml or reptile, which take any task."
-    )
