@@ -238,9 +238,20 @@ def test_validation_scores_the_query_after_adapting_to_the_support(fresh, sample
 
 def test_validation_takes_no_gradient_and_counts_a_diverged_episode_as_infinitely_bad(fresh, sampler):
     losses = iter([[1.0, 2.0], [3.0], [1.0, np.nan], [3.0], [1.0, np.inf], [3.0]])
-    learner = types.SimpleNamespace(query_losses=lambda support, query: tf.constant(next(losses)))
+    learner = types.SimpleNamespace(query_losses=lambda support, query: tf.constant(next(losses)), replicas=1)
     check = Validation(fresh, sampler, 3)
     assert [check.loss(learner, 2) for _ in range(3)] == [2.0, np.inf, np.inf]
+
+
+def test_replicas_take_equal_shares_of_the_last_episodes_of_a_validation(fresh, sampler):
+    def losses(support, query):
+        shares.append(len(support[0]["input_ids"]))
+        return tf.range(1.0, shares[-1] + 1)
+
+    shares = []
+    learner = types.SimpleNamespace(query_losses=losses, replicas=2)
+    assert Validation(fresh, sampler, 5).loss(learner, 4) == np.mean([1, 2, 3, 4, 1])
+    assert shares == [4, 2]
 
 
 def test_a_support_in_parts_gives_the_same_weights(fresh):

@@ -27,9 +27,12 @@ class Validation:
 
         Args:
             learner: a `MetaLearner`.
-            batch: episodes computed in one call.
+            batch: episodes computed in one call, a multiple of the learner's replicas.
         """
         found = []
         for start in range(0, len(self._episodes), batch):
-            found += learner.query_losses(*self._tensors(self._episodes[start : start + batch])).numpy().tolist()
+            episodes = self._episodes[start : start + batch]
+            spare = episodes[-1:] * (-len(episodes) % learner.replicas)  # replicas take equal shares
+            losses = learner.query_losses(*self._tensors([*episodes, *spare])).numpy()
+            found += losses[: len(episodes)].tolist()
         return float(np.mean(found)) if np.isfinite(found).all() else math.inf
