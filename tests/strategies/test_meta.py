@@ -1,5 +1,6 @@
 """The meta-learning strategies: what each one's gradient is, by an independent way, and their bad input."""
 
+import contextlib
 import types
 
 import numpy as np
@@ -18,6 +19,7 @@ from tf_transfer.gradient_check import gradcheck
 from tf_transfer.meta_learner import BatchLoss, kept_bytes
 from tf_transfer.model import TransferModel
 from tf_transfer.strategies import ANIL, MAML, MetaSGD, ProtoMAML, ProtoNet, Reptile, meta
+from tf_transfer.strategies.outer_loop import OuterLoop
 from tf_transfer.strategies.proto_net import prototype_head
 from tf_transfer.strategies.validation import Validation
 from tf_transfer.tasks import Task
@@ -279,10 +281,36 @@ def test_validation_keeps_the_best_weights_and_stops(fresh):
     assert kept <= gradients_of(strategy, fresh, check, check.sample(4))[0].mean() + 1e-6
 
 
+@pytest.mark.parametrize(
+    ("steps", "found", "kept"),
+    [
+        (5, [1.0, 0.5, 0.7], 3),
+        (5, [1.0, 0.9, 0.5], 5),  # of the last steps, which are no whole epoch
+        (2, [1.0, 0.5], 2),  # fewer than an epoch
+        (5, [0.4, 0.9, 0.5], 0),
+        (5, [np.inf, np.inf, np.inf], 0),
+    ],
+)
+def test_the_kept_weights_are_the_best_of_the_start_each_epoch_and_the_end(fresh, steps, found, kept):
+    weight, optimizer = tf.Variable(0.0), keras.optimizers.SGD(0.1)
+    learner = types.SimpleNamespace(model=fresh, parameters=[weight], extra=[])
+    loop = OuterLoop(learner, optimizer, steps=steps, epoch_steps=3, callbacks=None, patience=5, validates=True)
+
+    def step(number):
+        weight.assign_add(1.0)
+        return {"loss": 1.0}
+
+    losses = iter(found)
+    context = pytest.warns(UserWarning, match="weights are those from before") if not kept else contextlib.nullcontext()
+    with context:
+        loop.run(step, lambda: {"val_loss": next(losses)}, {}, 0)
+    assert weight.numpy() == kept and next(losses, None) is None
+
+
 def test_a_killed_outer_loop_remembers_its_validations(fresh, tmp_path):
     train = EpisodeSampler(make_intents()[lambda t: t["intent"] < "c4"], "intent", way=3, shot=2, num_query=2)
     check = EpisodeSampler(make_intents()[lambda t: t["intent"] >= "c4"], "intent", way=3, shot=2, num_query=2)
-    strategy = MAML(steps=20, inner_steps=1, learning_rate=5.0, outer_optimizer="sgd", clip_norm=100.0, patience=2)
+    strategy = MAML(steps=20, inner_steps=1, learning_rate=5.0, outer_optimizer="sgd", clip_norm=100.0, patience=3)
 
     def run(*callbacks, steps=6):
         tiny.restore(fresh, fresh.first)
@@ -297,13 +325,15 @@ def test_a_killed_outer_loop_remembers_its_validations(fresh, tmp_path):
         if len(heard) == 3:
             raise KeyboardInterrupt
 
-    heard, (expected, history) = [], run()
-    assert len(history["val_loss"]) >= 3
+    with pytest.warns(UserWarning, match="weights are those from before meta-learning"):
+        heard, (expected, history) = [], run()
+    assert len(history["val_loss"]) == 3
     with pytest.raises(KeyboardInterrupt):
         run(keras.callbacks.LambdaCallback(on_train_batch_end=kill), Resume(tmp_path))
     with pytest.raises(CheckpointError, match=r"outer steps \(6 in the backup, 7 now\)"):
         run(Resume(tmp_path), steps=7)
-    found, again = run(Resume(tmp_path))
+    with pytest.warns(UserWarning, match="weights are those from before meta-learning"):
+        found, again = run(Resume(tmp_path))
     assert tiny.same(expected, found) and history == again
 
 

@@ -84,8 +84,8 @@ class MetaStrategy(Strategy):
                 Their model has the outer loop's optimizer.
             steps: outer steps instead of the strategy's own.
             validation: sampler of episodes to stop by, of classes that no other split has. The weights of
-                the best validation are kept.
-            validate_every: outer steps between validations.
+                the best validation are kept, which may be those of the first, before any outer step.
+            validate_every: outer steps between validations; the last step is followed by one too.
             validation_episodes: episodes a validation; always the same ones.
 
         Raises:
