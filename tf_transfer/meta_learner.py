@@ -239,6 +239,18 @@ class Adapter:
         return descent.end, descent.losses
 
 
+def kept_with(model, key: tuple, make: Callable):
+    """What ``make`` gives for ``key`` and the variables that training changes now, made once and kept with the model.
+
+    Freezing and new heads change which they are.
+    """
+    kept = model.__dict__.setdefault("_learners", {})
+    key = *key, tuple(map(id, model.trained_variables))  # what is kept holds them, so no id is given to another
+    if key not in kept:
+        kept[key] = make()
+    return kept[key]
+
+
 def _traced(kept: dict, function: Callable, signature: tuple, *options):
     """``function`` traced for a signature, once; ``options`` are Python arguments behind the tensors."""
     key = (*map(repr, tf.nest.flatten(signature)), *options)

@@ -15,6 +15,7 @@ from tf_transfer.checkpoints import load_state, save_state
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.episodes.tensors import EpisodeTensors
 from tf_transfer.errors import CheckpointError, DataError, TrainingError
+from tf_transfer.freezing import freeze
 from tf_transfer.gradient_check import gradcheck
 from tf_transfer.meta_learner import BatchLoss, kept_bytes
 from tf_transfer.model import TransferModel
@@ -388,12 +389,40 @@ def test_episodes_that_do_not_fit(fresh):
         ProtoNet().fit(tiny.make_model(), {"one": tiny.make_table()})
 
 
-def test_a_loss_that_is_not_finite_names_episode_and_step_and_changes_nothing(fresh, sampler):
-    strategy = MAML(steps=3, meta_batch=2, inner_steps=4, inner_lr=1e25)
+@pytest.mark.parametrize(
+    ("strategy", "message"),
+    [
+        (MAML(meta_batch=2, inner_steps=4, inner_lr=1e25), r"in episode \d of outer step 1: inner step [234] of 4"),
+        (ANIL(meta_batch=1, inner_steps=1, inner_lr=1e20), r"norm(.|\n)*outer step 1, from the episodes 0\."),
+        (Reptile(meta_batch=2, inner_steps=1, inner_lr=1e38), r"norm(.|\n)*outer step 1, from the episodes 0, 1\."),
+    ],
+    ids=["loss", "gradient", "last inner step"],
+)
+def test_what_is_not_finite_names_episode_and_step_and_changes_nothing(fresh, sampler, strategy, message):
     before = [v.numpy() for v in fresh.trained_variables]
-    with pytest.raises(TrainingError, match=r"in episode \d of outer step 1: inner step [234] of 4"):
-        strategy.fit(fresh, sampler)
+    with pytest.raises(TrainingError, match=message):
+        strategy.fit(fresh, sampler, steps=1)
     assert tiny.same([v.numpy() for v in fresh.trained_variables], before)
+
+
+def test_freezing_and_new_heads_are_heard_of_by_equal_strategies(sampler):
+    """Between two calls on one model."""
+    model, strategy = make_model(), Reptile(meta_batch=1, inner_steps=1, inner_lr=1.0, learning_rate=1.0)
+    support = make_intents(24).replace({"intent": {c: i % 3 for i, c in enumerate(WORDS)}})
+    strategy.fit(model, sampler, steps=1)
+    adapted = strategy.adapt(model, support)
+    for part in (model, adapted):
+        freeze(part.encoder, "all")
+        part.set_tasks(part.tasks)
+    before, first = tiny.snapshot(model), model.heads["intent"].kernel.numpy()
+    strategy.fit(model, sampler, steps=1)
+    found = strategy.adapt(model, support, out=adapted)
+    count = len(model.encoder.state)
+    assert tiny.same(before[:count], tiny.snapshot(model)[:count]) and tiny.same(
+        before[:count], tiny.snapshot(found)[:count]
+    )
+    assert not np.array_equal(first, model.heads["intent"].kernel)
+    assert not np.array_equal(found.heads["intent"].kernel, model.heads["intent"].kernel)
 
 
 def test_a_target_loss_that_is_not_finite_is_named(fresh):

@@ -11,7 +11,7 @@ from tf_transfer.episodes.tensors import table_batch
 from tf_transfer.errors import TrainingError, check_whole
 from tf_transfer.functional import summed
 from tf_transfer.inner_loop import InnerLoop
-from tf_transfer.meta_learner import Adapter, BatchLoss, first_not_finite, in_parts, inner_variables
+from tf_transfer.meta_learner import Adapter, BatchLoss, first_not_finite, in_parts, inner_variables, kept_with
 from tf_transfer.strategies.meta import MetaStrategy
 
 
@@ -100,12 +100,8 @@ class GradientStrategy(MetaStrategy):
         return self.rates_of(learner.model, weights)
 
     def _adapter(self, model) -> Adapter:
-        kept = model.__dict__.setdefault("_learners", {})
-        steps = self.adapt_steps or self.inner_steps
-        key = "adapt", steps, self.inner_freeze, self.rows_a_part, self.inner_dropout
-        if key not in kept:
-            kept[key] = Adapter(model, steps, self.inner_freeze, self.rows_a_part, self.inner_dropout)
-        return kept[key]
+        options = self.adapt_steps or self.inner_steps, self.inner_freeze, self.rows_a_part, self.inner_dropout
+        return kept_with(model, ("adapt", *options), lambda: Adapter(model, *options))
 
 
 def _learn_scales(model, support) -> None:

@@ -16,7 +16,14 @@ from tf_transfer.episodes.class_splits import check_class_disjoint
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.episodes.tensors import EpisodeTensors
 from tf_transfer.errors import DataError, TrainingError, check_choice, check_whole, listed
-from tf_transfer.meta_learner import MetaLearner, first_not_finite, kept_bytes, machine_bytes, weight_count
+from tf_transfer.meta_learner import (
+    MetaLearner,
+    first_not_finite,
+    kept_bytes,
+    kept_with,
+    machine_bytes,
+    weight_count,
+)
 from tf_transfer.strategies.base import Strategy
 from tf_transfer.strategies.episode_sources import training_sampler
 from tf_transfer.strategies.validation import Validation
@@ -90,7 +97,7 @@ class MetaStrategy(Strategy):
 
         Raises:
             DataError: the episodes do not fit the model or the strategy.
-            TrainingError: a loss was not finite; the weights are those before that outer step.
+            TrainingError: a loss or a gradient was not finite; the weights are those before that outer step.
         """
         from tf_transfer.strategies.outer_loop import OuterLoop  # its callbacks need TensorFlow at once
 
@@ -130,21 +137,27 @@ class MetaStrategy(Strategy):
         """One step on ``meta_batch`` new episodes; its logs."""
         episodes = sampler.sample(self.meta_batch, start=step * self.meta_batch)
         losses, gradients, inner = learner.meta_gradients(*tensors(episodes))
-        self._check_finite(losses.numpy(), inner.numpy(), episodes, step)
+        norm = float(tf.linalg.global_norm(gradients))
+        self._check_finite(losses.numpy(), inner.numpy(), norm, episodes, step)
         learner.apply_gradients(optimizer, gradients)
         learner.model.encoder.next_dropout()
-        return {"loss": losses.numpy().mean(), "gradient_norm": tf.linalg.global_norm(gradients).numpy()}
+        return {"loss": losses.numpy().mean(), "gradient_norm": norm}
 
-    def _check_finite(self, losses, inner, episodes, step: int) -> None:
+    def _check_finite(self, losses, inner, norm: float, episodes, step: int) -> None:
+        kept = "The weights are those before that outer step. Lower inner_lr or learning_rate."
         for episode, loss, steps in zip(episodes, losses, inner):
             where = first_not_finite(np.append(steps, loss))
             if where is not None:
                 at = "its query loss" if where == len(steps) else f"inner step {where + 1} of {len(steps)}"
                 raise TrainingError(
                     f"A loss must be a finite number.\nReceived {np.append(steps, loss)[where]} in episode "
-                    f"{episode.index} of outer step {step + 1}: {at}.\n"
-                    "The weights are those before that outer step. Lower inner_lr or learning_rate."
+                    f"{episode.index} of outer step {step + 1}: {at}.\n{kept}"
                 )
+        if not np.isfinite(norm):  # clipping would turn it into weights that are NaN
+            raise TrainingError(
+                f"The norm of the outer gradient must be a finite number.\nReceived {norm} in outer step {step + 1}, "
+                f"from the episodes {listed([episode.index for episode in episodes])}.\n{kept}"
+            )
 
     def _optimizer(self, model):
         rate = model.auto_learning_rate if self.learning_rate == "auto" else self.learning_rate
@@ -161,13 +174,12 @@ class MetaStrategy(Strategy):
 
     def _learner(self, model) -> MetaLearner:
         """The strategy's traced functions on this model, kept with the model."""
-        kept = model.__dict__.setdefault("_learners", {})
-        if ("learn", self) not in kept:
+
+        def make():
             with model.distribute_strategy.scope():
-                kept["learn", self] = MetaLearner(
-                    model, self.episode_gradient, self.extra_variables(model), self.episode_loss
-                )
-        return kept["learn", self]
+                return MetaLearner(model, self.episode_gradient, self.extra_variables(model), self.episode_loss)
+
+        return kept_with(model, ("learn", self), make)
 
     def _fitted(self, model, learner):
         return model
