@@ -100,13 +100,16 @@ class MetaLearner:
         episode_gradient: ``(learner, support, query) -> (loss, gradients, support losses)`` of one
             episode, with gradients shaped as ``parameters``.
         extra: variables that are learned beside the model's.
+        episode_loss: ``(learner, support, query) -> query loss`` of one episode, for `query_losses`.
     """
 
-    def __init__(self, model, episode_gradient: Callable, extra: Sequence[tf.Variable] = ()):
+    def __init__(
+        self, model, episode_gradient: Callable, extra: Sequence[tf.Variable] = (), episode_loss: Callable | None = None
+    ):  # fmt: skip
         self.model, self.extra = model, list(extra)
         self.variables = model.trained_variables
-        self._episode_gradient = episode_gradient
-        self._traced = {}
+        self._episode_gradient, self._episode_loss = episode_gradient, episode_loss
+        self._traced, self._traced_losses = {}, {}
 
     @property
     def parameters(self) -> list[tf.Variable]:
@@ -131,6 +134,17 @@ class MetaLearner:
         function = self._shared_meta_gradients if shared else self._meta_gradients
         return _traced(self._traced, function, spec)(support, query)
 
+    def query_losses(self, support, query) -> tf.Tensor:
+        """(episodes,) query losses after the inner loop; no gradient of the outer loop is computed.
+
+        Args:
+            support, query: of `EpisodeTensors`.
+        """
+        spec = _signature(support, 1), _signature(query, 1)
+        shared = distribution.shared_out(self.model.distribute_strategy)
+        function = self._shared_query_losses if shared else self._query_losses
+        return _traced(self._traced_losses, function, spec)(support, query)
+
     @property
     def replicas(self) -> int:
         """Devices that share the episodes of a meta-batch, under the `tf.distribute` strategy of the model."""
@@ -142,6 +156,17 @@ class MetaLearner:
         losses, inner = (distribution.in_order(strategy, shares[i]) for i in (0, 2))
         gradients = shares[1]
         return losses, [strategy.reduce("MEAN", g, axis=None) for g in gradients], inner
+
+    def _shared_query_losses(self, support, query):
+        strategy = self.model.distribute_strategy
+        shares = distribution.run_shares(strategy, lambda batch: self._query_losses(*batch), (support, query))
+        return distribution.in_order(strategy, shares)
+
+    def _query_losses(self, support, query):
+        def loss(episode):
+            return tf.cast(self._episode_loss(self, *episode), tf.float32)
+
+        return tf.map_fn(loss, (support, query), fn_output_signature=tf.float32, parallel_iterations=1)
 
     def apply_gradients(self, optimizer, gradients: Sequence[tf.Tensor]) -> None:
         """One step of ``optimizer``, the same on every replica."""
@@ -212,6 +237,18 @@ class Adapter:
         loss = BatchLoss(self.model, self.variables, batch, parts, self._dropout)
         descent = InnerLoop(loss, self._steps, parts=parts, changed=self.changed).descend(start, rates)
         return descent.end, descent.losses
+
+
+def kept_with(model, key: tuple, make: Callable):
+    """What ``make`` gives for ``key`` and the variables that training changes now, made once and kept with the model.
+
+    Freezing and new heads change which they are.
+    """
+    kept = model.__dict__.setdefault("_learners", {})
+    key = *key, tuple(map(id, model.trained_variables))  # what is kept holds them, so no id is given to another
+    if key not in kept:
+        kept[key] = make()
+    return kept[key]
 
 
 def _traced(kept: dict, function: Callable, signature: tuple, *options):

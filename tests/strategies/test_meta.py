@@ -1,5 +1,8 @@
 """The meta-learning strategies: what each one's gradient is, by an independent way, and their bad input."""
 
+import contextlib
+import types
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,11 +15,14 @@ from tf_transfer.checkpoints import load_state, save_state
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.episodes.tensors import EpisodeTensors
 from tf_transfer.errors import CheckpointError, DataError, TrainingError
+from tf_transfer.freezing import freeze
 from tf_transfer.gradient_check import gradcheck
 from tf_transfer.meta_learner import BatchLoss, kept_bytes
 from tf_transfer.model import TransferModel
 from tf_transfer.strategies import ANIL, MAML, MetaSGD, ProtoMAML, ProtoNet, Reptile, meta
+from tf_transfer.strategies.outer_loop import OuterLoop
 from tf_transfer.strategies.proto_net import prototype_head
+from tf_transfer.strategies.validation import Validation
 from tf_transfer.tasks import Task
 
 WORDS = {f"c{i}": w for i, w in enumerate(["ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen"])}
@@ -209,17 +215,46 @@ def test_prototypes_take_any_number_of_classes(fresh):
         MAML().adapt(fresh, make_intents())
 
 
-def test_adaptation_is_the_inner_loop(fresh, sampler):
-    """`adapt` on an episode's support ends where the meta-gradient's inner loop does."""
-    strategy = MAML(inner_steps=3, inner_lr=0.1)
-    episode = sampler.episode(0)
-    support = sampler.table.iloc[episode.support].reset_index(drop=True)
-    support["intent"] = episode.encode(support["intent"])
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        MAML(inner_steps=3, inner_lr=0.1),
+        ANIL(inner_steps=3, inner_lr=0.1),
+        Reptile(inner_steps=3, inner_lr=0.1),
+        ProtoNet(),
+        ProtoMAML(inner_steps=2, inner_lr=0.1, first_order=True),
+    ],
+    ids=lambda s: s.name,
+)
+def test_validation_scores_the_query_after_adapting_to_the_support(fresh, sampler, strategy):
+    """`adapt` on an episode's support ends where the inner loops of validation and of training do."""
+    episode, learner = sampler.episode(0), strategy._learner(fresh)
+    support, query = (sampler.table.iloc[rows].reset_index(drop=True) for rows in (episode.support, episode.query))
+    for table in (support, query):
+        table["intent"] = episode.encode(table["intent"])
     adapted = strategy.adapt(fresh, support)
-    query = sampler.table.iloc[episode.query].reset_index(drop=True)
-    query["intent"] = episode.encode(query["intent"])
     loss = adapted.evaluate({"q": query})["q", "intent", "log_loss"]
-    assert loss == pytest.approx(gradients_of(strategy, fresh, sampler, [episode])[0][0], rel=1e-4)
+    assert Validation(fresh, sampler, 1).loss(learner, 2) == pytest.approx(loss, rel=1e-4)
+    if strategy.name == "maml":
+        assert gradients_of(strategy, fresh, sampler, [episode])[0][0] == pytest.approx(loss, rel=1e-4)
+
+
+def test_validation_takes_no_gradient_and_counts_a_diverged_episode_as_infinitely_bad(fresh, sampler):
+    losses = iter([[1.0, 2.0], [3.0], [1.0, np.nan], [3.0], [1.0, np.inf], [3.0]])
+    learner = types.SimpleNamespace(query_losses=lambda support, query: tf.constant(next(losses)), replicas=1)
+    check = Validation(fresh, sampler, 3)
+    assert [check.loss(learner, 2) for _ in range(3)] == [2.0, np.inf, np.inf]
+
+
+def test_replicas_take_equal_shares_of_the_last_episodes_of_a_validation(fresh, sampler):
+    def losses(support, query):
+        shares.append(len(support[0]["input_ids"]))
+        return tf.range(1.0, shares[-1] + 1)
+
+    shares = []
+    learner = types.SimpleNamespace(query_losses=losses, replicas=2)
+    assert Validation(fresh, sampler, 5).loss(learner, 4) == np.mean([1, 2, 3, 4, 1])
+    assert shares == [4, 2]
 
 
 def test_a_support_in_parts_gives_the_same_weights(fresh):
@@ -247,10 +282,36 @@ def test_validation_keeps_the_best_weights_and_stops(fresh):
     assert kept <= gradients_of(strategy, fresh, check, check.sample(4))[0].mean() + 1e-6
 
 
+@pytest.mark.parametrize(
+    ("steps", "found", "kept"),
+    [
+        (5, [1.0, 0.5, 0.7], 3),
+        (5, [1.0, 0.9, 0.5], 5),  # of the last steps, which are no whole epoch
+        (2, [1.0, 0.5], 2),  # fewer than an epoch
+        (5, [0.4, 0.9, 0.5], 0),
+        (5, [np.inf, np.inf, np.inf], 0),
+    ],
+)
+def test_the_kept_weights_are_the_best_of_the_start_each_epoch_and_the_end(fresh, steps, found, kept):
+    weight, optimizer = tf.Variable(0.0), keras.optimizers.SGD(0.1)
+    learner = types.SimpleNamespace(model=fresh, parameters=[weight], extra=[])
+    loop = OuterLoop(learner, optimizer, steps=steps, epoch_steps=3, callbacks=None, patience=5, validates=True)
+
+    def step(number):
+        weight.assign_add(1.0)
+        return {"loss": 1.0}
+
+    losses = iter(found)
+    context = pytest.warns(UserWarning, match="weights are those from before") if not kept else contextlib.nullcontext()
+    with context:
+        loop.run(step, lambda: {"val_loss": next(losses)}, {}, 0)
+    assert weight.numpy() == kept and next(losses, None) is None
+
+
 def test_a_killed_outer_loop_remembers_its_validations(fresh, tmp_path):
     train = EpisodeSampler(make_intents()[lambda t: t["intent"] < "c4"], "intent", way=3, shot=2, num_query=2)
     check = EpisodeSampler(make_intents()[lambda t: t["intent"] >= "c4"], "intent", way=3, shot=2, num_query=2)
-    strategy = MAML(steps=20, inner_steps=1, learning_rate=5.0, outer_optimizer="sgd", clip_norm=100.0, patience=2)
+    strategy = MAML(steps=20, inner_steps=1, learning_rate=5.0, outer_optimizer="sgd", clip_norm=100.0, patience=3)
 
     def run(*callbacks, steps=6):
         tiny.restore(fresh, fresh.first)
@@ -265,13 +326,15 @@ def test_a_killed_outer_loop_remembers_its_validations(fresh, tmp_path):
         if len(heard) == 3:
             raise KeyboardInterrupt
 
-    heard, (expected, history) = [], run()
-    assert len(history["val_loss"]) >= 3
+    with pytest.warns(UserWarning, match="weights are those from before meta-learning"):
+        heard, (expected, history) = [], run()
+    assert len(history["val_loss"]) == 3
     with pytest.raises(KeyboardInterrupt):
         run(keras.callbacks.LambdaCallback(on_train_batch_end=kill), Resume(tmp_path))
     with pytest.raises(CheckpointError, match=r"outer steps \(6 in the backup, 7 now\)"):
         run(Resume(tmp_path), steps=7)
-    found, again = run(Resume(tmp_path))
+    with pytest.warns(UserWarning, match="weights are those from before meta-learning"):
+        found, again = run(Resume(tmp_path))
     assert tiny.same(expected, found) and history == again
 
 
@@ -326,12 +389,40 @@ def test_episodes_that_do_not_fit(fresh):
         ProtoNet().fit(tiny.make_model(), {"one": tiny.make_table()})
 
 
-def test_a_loss_that_is_not_finite_names_episode_and_step_and_changes_nothing(fresh, sampler):
-    strategy = MAML(steps=3, meta_batch=2, inner_steps=4, inner_lr=1e25)
+@pytest.mark.parametrize(
+    ("strategy", "message"),
+    [
+        (MAML(meta_batch=2, inner_steps=4, inner_lr=1e25), r"in episode \d of outer step 1: inner step [234] of 4"),
+        (ANIL(meta_batch=1, inner_steps=1, inner_lr=1e20), r"norm(.|\n)*outer step 1, from the episodes 0\."),
+        (Reptile(meta_batch=2, inner_steps=1, inner_lr=1e38), r"norm(.|\n)*outer step 1, from the episodes 0, 1\."),
+    ],
+    ids=["loss", "gradient", "last inner step"],
+)
+def test_what_is_not_finite_names_episode_and_step_and_changes_nothing(fresh, sampler, strategy, message):
     before = [v.numpy() for v in fresh.trained_variables]
-    with pytest.raises(TrainingError, match=r"in episode \d of outer step 1: inner step [234] of 4"):
-        strategy.fit(fresh, sampler)
+    with pytest.raises(TrainingError, match=message):
+        strategy.fit(fresh, sampler, steps=1)
     assert tiny.same([v.numpy() for v in fresh.trained_variables], before)
+
+
+def test_freezing_and_new_heads_are_heard_of_by_equal_strategies(sampler):
+    """Between two calls on one model."""
+    model, strategy = make_model(), Reptile(meta_batch=1, inner_steps=1, inner_lr=1.0, learning_rate=1.0)
+    support = make_intents(24).replace({"intent": {c: i % 3 for i, c in enumerate(WORDS)}})
+    strategy.fit(model, sampler, steps=1)
+    adapted = strategy.adapt(model, support)
+    for part in (model, adapted):
+        freeze(part.encoder, "all")
+        part.set_tasks(part.tasks)
+    before, first = tiny.snapshot(model), model.heads["intent"].kernel.numpy()
+    strategy.fit(model, sampler, steps=1)
+    found = strategy.adapt(model, support, out=adapted)
+    count = len(model.encoder.state)
+    assert tiny.same(before[:count], tiny.snapshot(model)[:count]) and tiny.same(
+        before[:count], tiny.snapshot(found)[:count]
+    )
+    assert not np.array_equal(first, model.heads["intent"].kernel)
+    assert not np.array_equal(found.heads["intent"].kernel, model.heads["intent"].kernel)
 
 
 def test_a_target_loss_that_is_not_finite_is_named(fresh):

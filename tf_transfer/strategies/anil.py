@@ -37,30 +37,18 @@ class ANIL(GradientStrategy):
     first_order: bool = False
 
     def episode_gradient(self, learner, support, query):
-        model = learner.model
-        heads = {id(v) for head in model.heads.values() for v in head.trainable_variables}
+        model, top = learner.model, _head_variables(learner)
+        heads = set(map(id, top))
         body = [v for v in learner.variables if id(v) not in heads]
-        top = [v for v in learner.variables if id(v) in heads]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             weights = [tf.convert_to_tensor(v) for v in body]
             tape.watch(weights)
             with fast_weights(model, body, weights):
-                noisy = self.inner_dropout, False
-                features = [model.encoder(b[0], training=t) for b, t in zip((support, query), noisy)]
-
-        def loss(weights, batch, place, training=False):
-            with fast_weights(model, top, weights[: len(top)]):
-                outputs = model.apply_heads(weights[place], training=training)
-                return model.compute_losses(batch[1], outputs, batch[2])[0]
-
-        start = [*(tf.convert_to_tensor(v) for v in top), *features]
-        loop = InnerLoop(
-            lambda w, _: loss(w, support, -2, self.inner_dropout), self.inner_steps, changed=range(len(top))
-        )
+                features = self._features(model, support, query)
+        loop, loss, start = self._problem(learner, support, query, features)
         query_loss, gradient, _, losses = meta_gradient(
-            loop, lambda w, _: loss(w, query, -1), start, self.rates_of(model, start[: len(top)]),
-            first_order=self.first_order,
-        )  # fmt: skip
+            loop, loss, start, self.rates_of(model, start[: len(top)]), first_order=self.first_order
+        )
         by_body = tape.gradient(
             features, weights, output_gradients=gradient[-2:], unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
@@ -68,5 +56,32 @@ class ANIL(GradientStrategy):
         found |= dict(zip(map(id, top), gradient))
         return query_loss, [found[id(v)] for v in learner.variables], losses
 
+    def episode_loss(self, learner, support, query):
+        features = self._features(learner.model, support, query)
+        loop, loss, start = self._problem(learner, support, query, features)
+        return loss(loop.descend(start, self.rates_of(learner.model, [start[i] for i in loop.changed])).end, 0)
+
+    def _features(self, model, support, query) -> list[tf.Tensor]:
+        return [model.encoder(support[0], training=self.inner_dropout), model.encoder(query[0], training=False)]
+
+    def _problem(self, learner, support, query, features):
+        """The inner loop on the heads, the query loss, and where the loop starts: the heads' weights, the features."""
+        model, top = learner.model, _head_variables(learner)
+
+        def loss(weights, batch, place, training=False):
+            with fast_weights(model, top, weights[: len(top)]):
+                outputs = model.apply_heads(weights[place], training=training)
+                return model.compute_losses(batch[1], outputs, batch[2])[0]
+
+        loop = InnerLoop(
+            lambda w, _: loss(w, support, -2, self.inner_dropout), self.inner_steps, changed=range(len(top))
+        )
+        return loop, lambda w, _: loss(w, query, -1), [*map(tf.convert_to_tensor, top), *features]
+
     def rows_at_once(self, rows):
         return 2 * rows
+
+
+def _head_variables(learner) -> list[tf.Variable]:
+    heads = {id(v) for head in learner.model.heads.values() for v in head.trainable_variables}
+    return [v for v in learner.variables if id(v) in heads]

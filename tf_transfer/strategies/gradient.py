@@ -9,7 +9,9 @@ from typing import ClassVar
 from tf_transfer.backend import tf
 from tf_transfer.episodes.tensors import table_batch
 from tf_transfer.errors import TrainingError, check_whole
-from tf_transfer.meta_learner import Adapter, first_not_finite
+from tf_transfer.functional import summed
+from tf_transfer.inner_loop import InnerLoop
+from tf_transfer.meta_learner import Adapter, BatchLoss, first_not_finite, in_parts, inner_variables, kept_with
 from tf_transfer.strategies.meta import MetaStrategy
 
 
@@ -45,6 +47,23 @@ class GradientStrategy(MetaStrategy):
         if self.adapt_steps is not None:
             check_whole(f"adapt_steps of {self.name}", self.adapt_steps)
 
+    def episode_loss(self, learner, support, query):
+        loop, start = self.inner_loop(learner, support), self.start_of(learner, support)
+        loss = BatchLoss(learner.model, learner.variables, *in_parts(query, self.rows_a_part))
+        end = loop.descend(start, self.rates_in_training(learner, [start[i] for i in loop.changed])).end
+        return summed(lambda part: loss(end, part), loss.parts)
+
+    def inner_loop(self, learner, batch, **options) -> InnerLoop:
+        """The descent on a batch of an episode; ``options`` are those of `InnerLoop`."""
+        model, variables = learner.model, learner.variables
+        loss = BatchLoss(model, variables, *in_parts(batch, self.rows_a_part), self.inner_dropout)
+        changed = inner_variables(model, variables, self.inner_freeze)
+        return InnerLoop(loss, self.inner_steps, parts=loss.parts, changed=changed, **options)
+
+    def start_of(self, learner, support) -> list[tf.Tensor]:
+        """The weights that the inner loop starts from."""
+        return learner.weights()
+
     def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
         adapted = self.target_model(model, support, out)
         self._descend(adapted, support, model, callbacks)
@@ -76,13 +95,13 @@ class GradientStrategy(MetaStrategy):
         """The inner rate of each changed weight."""
         return [tf.constant(self.inner_lr, w.dtype) for w in weights]
 
+    def rates_in_training(self, learner, weights: list[tf.Tensor]) -> list[tf.Tensor]:
+        """The inner rate of each changed weight, where a gradient by it may be taken."""
+        return self.rates_of(learner.model, weights)
+
     def _adapter(self, model) -> Adapter:
-        kept = model.__dict__.setdefault("_learners", {})
-        steps = self.adapt_steps or self.inner_steps
-        key = "adapt", steps, self.inner_freeze, self.rows_a_part, self.inner_dropout
-        if key not in kept:
-            kept[key] = Adapter(model, steps, self.inner_freeze, self.rows_a_part, self.inner_dropout)
-        return kept[key]
+        options = self.adapt_steps or self.inner_steps, self.inner_freeze, self.rows_a_part, self.inner_dropout
+        return kept_with(model, ("adapt", *options), lambda: Adapter(model, *options))
 
 
 def _learn_scales(model, support) -> None:

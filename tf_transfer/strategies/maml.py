@@ -11,8 +11,8 @@ import dataclasses
 from typing import ClassVar, Literal
 
 from tf_transfer.backend import tf
-from tf_transfer.inner_loop import InnerLoop, meta_gradient
-from tf_transfer.meta_learner import BatchLoss, in_parts, inner_variables, kept_bytes, machine_bytes, weight_count
+from tf_transfer.inner_loop import meta_gradient
+from tf_transfer.meta_learner import BatchLoss, in_parts, kept_bytes, machine_bytes, weight_count
 from tf_transfer.strategies.gradient import GradientStrategy
 
 
@@ -36,28 +36,21 @@ class MAML(GradientStrategy):
     memory_gb: float | Literal["auto"] = "auto"
 
     def episode_gradient(self, learner, support, query):
-        model, variables = learner.model, learner.variables
-        loss = BatchLoss(model, variables, *in_parts(support, self.rows_a_part), self.inner_dropout)
-        loop = InnerLoop(
-            loss, self.inner_steps, parts=loss.parts, changed=inner_variables(model, variables, self.inner_freeze),
-            compiled=self.jit_compile, keep=self.keeps(model, support),
-        )  # fmt: skip
-        weights = learner.weights()
+        loop, weights = self.inner_loop(learner, support), learner.weights()
         rates = self.rates_in_training(learner, [weights[i] for i in loop.changed])
-        outer = BatchLoss(model, variables, *in_parts(query, self.rows_a_part))
+        outer = BatchLoss(learner.model, learner.variables, *in_parts(query, self.rows_a_part))
         query_loss, gradient, by_rate, losses = meta_gradient(
             loop, outer, weights, rates, query_parts=outer.parts, first_order=self.first_order,
             step_weights=self.step_weights(),
         )  # fmt: skip
         return query_loss, [*gradient, *by_rate[: len(learner.extra)]], losses
 
+    def inner_loop(self, learner, batch):
+        return super().inner_loop(learner, batch, compiled=self.jit_compile, keep=self.keeps(learner.model, batch))
+
     def step_weights(self) -> tf.Tensor | None:
         """(steps,) shares of the query losses behind each inner step; None: the last one alone."""
         return tf.fill([self.inner_steps], 1 / self.inner_steps) if self.multi_step else None
-
-    def rates_in_training(self, learner, weights) -> list[tf.Tensor]:
-        """The inner rate of each changed weight."""
-        return self.rates_of(learner.model, weights)
 
     def keeps(self, model, batch) -> bool:
         """Whether the intermediate values of all inner steps on a batch are expected to fit ``memory_gb``."""

@@ -14,14 +14,19 @@ from tf_transfer.backend import keras, tf
 from tf_transfer.callbacks.settings import data_columns, episode_settings
 from tf_transfer.episodes.class_splits import check_class_disjoint
 from tf_transfer.episodes.sampler import EpisodeSampler
-from tf_transfer.episodes.tensors import EpisodeTensors, only_classification
+from tf_transfer.episodes.tensors import EpisodeTensors
 from tf_transfer.errors import DataError, TrainingError, check_choice, check_whole, listed
-from tf_transfer.meta_learner import MetaLearner, first_not_finite, kept_bytes, machine_bytes, weight_count
-from tf_transfer.strategies.base import Strategy, source_tables
-from tf_transfer.tables import join_tables
-
-SOURCE = "__source__"
-"""Column that names the source of a row while episodes are drawn from several."""
+from tf_transfer.meta_learner import (
+    MetaLearner,
+    first_not_finite,
+    kept_bytes,
+    kept_with,
+    machine_bytes,
+    weight_count,
+)
+from tf_transfer.strategies.base import Strategy
+from tf_transfer.strategies.episode_sources import training_sampler
+from tf_transfer.strategies.validation import Validation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,18 +91,18 @@ class MetaStrategy(Strategy):
                 Their model has the outer loop's optimizer.
             steps: outer steps instead of the strategy's own.
             validation: sampler of episodes to stop by, of classes that no other split has. The weights of
-                the best validation are kept.
-            validate_every: outer steps between validations.
+                the best validation are kept, which may be those of the first, before any outer step.
+            validate_every: outer steps between validations; the last step is followed by one too.
             validation_episodes: episodes a validation; always the same ones.
 
         Raises:
             DataError: the episodes do not fit the model or the strategy.
-            TrainingError: a loss was not finite; the weights are those before that outer step.
+            TrainingError: a loss or a gradient was not finite; the weights are those before that outer step.
         """
         from tf_transfer.strategies.outer_loop import OuterLoop  # its callbacks need TensorFlow at once
 
         check_whole("validate_every", validate_every)
-        sampler = self._sampler(model, source, seed)
+        sampler = training_sampler(self, model, source, seed)
         model.encoder.reseed(seed)
         tensors, learner = EpisodeTensors(model, sampler), self._learner(model)
         self._say_memory(model, tensors, verbose)
@@ -115,7 +120,7 @@ class MetaStrategy(Strategy):
         )  # fmt: skip
         loop.run(
             lambda step: self._outer_step(learner, optimizer, tensors, sampler, step),
-            lambda: {"val_loss": self._query_loss(learner, *check)},
+            lambda: {"val_loss": check.loss(learner, self.meta_batch)},
             self._settings(model, sampler, validation) | {"outer steps": total, "seed": seed, "epoch": validate_every},
             verbose,
         )
@@ -132,21 +137,27 @@ class MetaStrategy(Strategy):
         """One step on ``meta_batch`` new episodes; its logs."""
         episodes = sampler.sample(self.meta_batch, start=step * self.meta_batch)
         losses, gradients, inner = learner.meta_gradients(*tensors(episodes))
-        self._check_finite(losses.numpy(), inner.numpy(), episodes, step)
+        norm = float(tf.linalg.global_norm(gradients))
+        self._check_finite(losses.numpy(), inner.numpy(), norm, episodes, step)
         learner.apply_gradients(optimizer, gradients)
         learner.model.encoder.next_dropout()
-        return {"loss": losses.numpy().mean(), "gradient_norm": tf.linalg.global_norm(gradients).numpy()}
+        return {"loss": losses.numpy().mean(), "gradient_norm": norm}
 
-    def _check_finite(self, losses, inner, episodes, step: int) -> None:
+    def _check_finite(self, losses, inner, norm: float, episodes, step: int) -> None:
+        kept = "The weights are those before that outer step. Lower inner_lr or learning_rate."
         for episode, loss, steps in zip(episodes, losses, inner):
             where = first_not_finite(np.append(steps, loss))
             if where is not None:
                 at = "its query loss" if where == len(steps) else f"inner step {where + 1} of {len(steps)}"
                 raise TrainingError(
                     f"A loss must be a finite number.\nReceived {np.append(steps, loss)[where]} in episode "
-                    f"{episode.index} of outer step {step + 1}: {at}.\n"
-                    "The weights are those before that outer step. Lower inner_lr or learning_rate."
+                    f"{episode.index} of outer step {step + 1}: {at}.\n{kept}"
                 )
+        if not np.isfinite(norm):  # clipping would turn it into weights that are NaN
+            raise TrainingError(
+                f"The norm of the outer gradient must be a finite number.\nReceived {norm} in outer step {step + 1}, "
+                f"from the episodes {listed([episode.index for episode in episodes])}.\n{kept}"
+            )
 
     def _optimizer(self, model):
         rate = model.auto_learning_rate if self.learning_rate == "auto" else self.learning_rate
@@ -156,25 +167,19 @@ class MetaStrategy(Strategy):
             optimizer.build(self._learner(model).parameters)
         return optimizer
 
-    def _validation(self, model, validation, sampler, count: int):
+    def _validation(self, model, validation, sampler, count: int) -> Validation:
         if sampler.classes and validation.classes:
             check_class_disjoint({"training": sampler, "validation": validation})
-        return EpisodeTensors(model, validation), validation.sample(count)
-
-    def _query_loss(self, learner, tensors, episodes) -> float:
-        found = []
-        for start in range(0, len(episodes), self.meta_batch):
-            losses, _, _ = learner.meta_gradients(*tensors(episodes[start : start + self.meta_batch]))
-            found += losses.numpy().tolist()
-        return float(np.nanmean(found))
+        return Validation(model, validation, count)
 
     def _learner(self, model) -> MetaLearner:
         """The strategy's traced functions on this model, kept with the model."""
-        kept = model.__dict__.setdefault("_learners", {})
-        if ("learn", self) not in kept:
+
+        def make():
             with model.distribute_strategy.scope():
-                kept["learn", self] = MetaLearner(model, self.episode_gradient, self.extra_variables(model))
-        return kept["learn", self]
+                return MetaLearner(model, self.episode_gradient, self.extra_variables(model), self.episode_loss)
+
+        return kept_with(model, ("learn", self), make)
 
     def _fitted(self, model, learner):
         return model
@@ -210,52 +215,13 @@ class MetaStrategy(Strategy):
         """Query loss, gradients by ``learner.parameters``, (steps,) support losses of one episode."""
         raise NotImplementedError
 
+    def episode_loss(self, learner: MetaLearner, support, query) -> tf.Tensor:
+        """Query loss of one episode after adapting to its support."""
+        raise NotImplementedError
+
     def extra_variables(self, model) -> list[tf.Variable]:
         """Variables that are learned beside the model's."""
         return []
-
-    # -- episodes -----------------------------------------------------------------------------------
-
-    def _sampler(self, model, source, seed: int) -> EpisodeSampler:
-        if not isinstance(source, EpisodeSampler):
-            return self._sampler_of_tables(model, source, seed)
-        if source.task is None or source.task.kind != "classification":
-            if self.needs_classes:
-                raise _only_classes(self, "episodes of rows" if source.task is None else source.task.kind)
-            model.resolve(source.table)
-            return source
-        task = only_classification(model)
-        lowest, way = source.ways
-        if lowest != way and not self.any_way:
-            raise DataError(
-                f"{self.name} trains one head, so every episode must have the same number of classes.\n"
-                f"Received way={source.way!r}.\nGive one number, or use proto_maml or proto_net."
-            )
-        if not task.resolved:
-            model.set_tasks([dataclasses.replace(task, kind="classification", classes=tuple(range(way)))])
-        elif not self.any_way and task.outputs != way:
-            raise DataError(
-                f"The head must have one output for each class of an episode.\nReceived a head of {task.outputs} "
-                f"outputs for task {task.name!r}, and episodes of way={way}.\n"
-                "Leave the task's classes open, or draw episodes of that way."
-            )
-        return source
-
-    def _sampler_of_tables(self, model, source, seed: int) -> EpisodeSampler:
-        tables = source_tables(source)
-        joined = join_tables([t.assign(**{SOURCE: name}) for name, t in tables.items()])
-        model.resolve(joined)
-        if not self.needs_classes:
-            return EpisodeSampler(
-                joined, None, shot=self.shot, num_query=self.num_query, seed=seed, domain=SOURCE, drop_small=True
-            )
-        if len(model.tasks) != 1 or model.tasks[0].kind != "classification":
-            raise _only_classes(self, listed([f"{t.name}: {t.kind}" for t in model.tasks]))
-        task = model.tasks[0]
-        return EpisodeSampler(
-            joined, task, way=len(task.classes), shot=self.shot, num_query=self.num_query, seed=seed, domain=SOURCE,
-            drop_small=True,
-        )  # fmt: skip
 
     # -- adaptation -----------------------------------------------------------------------------------
 
@@ -286,10 +252,3 @@ def _task_of_support(task, support: pd.DataFrame):
     fresh = dataclasses.replace(task, classes=(), class_weight=None).resolve(support)
     known = {str(c) for c in task.classes}
     return task if {str(c) for c in fresh.classes} <= known else fresh
-
-
-def _only_classes(strategy, found: str) -> DataError:
-    return DataError(
-        f"{strategy.name} learns one classification, from episodes of classes.\nReceived {found}.\n"
-        "Give a model with one classification, or use maml or reptile, which take any task."
-    )

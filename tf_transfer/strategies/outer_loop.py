@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -58,8 +59,8 @@ class OuterLoop:
         steps: outer steps in all.
         epoch_steps: outer steps an epoch; the last epoch may be shorter.
         callbacks: the user's.
-        patience: whole epochs without a better ``val_loss`` before the loop stops, with the best epoch's weights.
-        validates: whether the steps of an epoch end in a validation.
+        patience: validations without a better ``val_loss`` before the loop stops. The best one's weights stay.
+        validates: whether there is a validation, before the first step and at the end of every epoch.
     """
 
     def __init__(
@@ -73,7 +74,8 @@ class OuterLoop:
         own = [c for c in given if c is not self._resume]
         self._means = EpochMeans()
         watch = watched(own, learner.model, ["loss", "gradient_norm", "learning_rate", "lr"], validates)
-        best = [KeepBest(learner.parameters, patience)] if validates else []
+        self._best = KeepBest(learner.parameters, patience) if validates else None
+        best = [self._best] if validates else []
         self._callbacks = [self._means, *own, watch, *best, keras.callbacks.History()]
 
     def open(self, settings: Mapping) -> Place:
@@ -108,7 +110,7 @@ class OuterLoop:
 
         Args:
             step: does the outer step of a number, and returns its logs.
-            validate: logs at the end of a whole epoch.
+            validate: logs of a validation.
             settings: as for `open`.
             verbose: as in Keras.
         """
@@ -120,16 +122,18 @@ class OuterLoop:
         )  # fmt: skip
         self._learner.model._train_counter.assign(0)
         hooks.on_train_begin()
+        if self._validates and place.epoch == place.batch == 0:  # a run that goes on remembers it
+            self._best.start(validate()["val_loss"])
         for epoch in range(place.epoch, self._epochs):
-            whole = self._run_epoch(hooks, step, epoch, place.batch if epoch == place.epoch else 0)
-            found = validate() if whole and self._validates else {}
+            self._run_epoch(hooks, step, epoch, place.batch if epoch == place.epoch else 0)
+            found = validate() if self._validates else {}
             hooks.on_epoch_end(epoch, self._means.logs() | found)
             if outer.stop_training:
                 break
         hooks.on_train_end()
 
-    def _run_epoch(self, hooks, step, epoch: int, first: int) -> bool:
-        """The steps of one epoch from ``first`` on; whether the epoch is whole."""
+    def _run_epoch(self, hooks, step, epoch: int, first: int) -> None:
+        """The steps of one epoch from ``first`` on."""
         hooks.on_epoch_begin(epoch)
         start = epoch * self._epoch_steps
         count = min(self._epoch_steps, self._steps - start)
@@ -139,8 +143,7 @@ class OuterLoop:
             self._learner.model._train_counter.assign_add(1)
             hooks.on_train_batch_end(batch, self._means.logs())
             if hooks.model.stop_training:
-                return batch + 1 == self._epoch_steps
-        return count == self._epoch_steps
+                break
 
 
 def tell(model, losses, callbacks) -> None:
@@ -192,19 +195,31 @@ class KeepBest(keras.callbacks.Callback):
     def __init__(self, variables, patience: int):
         super().__init__()
         self._variables, self._patience = variables, patience
-        self.best, self.waited, self.kept = math.inf, 0, None
+        self.first = self.best = math.inf
+        self.waited, self.kept = 0, None
+
+    def start(self, loss: float) -> None:
+        """Keeps the weights from before the first step, and their validation's loss."""
+        self.first = loss
+        self._keep(loss)
+
+    def _keep(self, loss: float) -> None:
+        self.best, self.waited, self.kept = loss, 0, [v.numpy() for v in self._variables]
 
     def on_epoch_end(self, epoch, logs=None):
-        if "val_loss" not in logs:
-            return
         if logs["val_loss"] < self.best:
-            self.best, self.waited, self.kept = logs["val_loss"], 0, [v.numpy() for v in self._variables]
+            self._keep(logs["val_loss"])
         else:
             self.waited += 1
         if self.waited >= self._patience:
             self.model.stop_training = True
 
     def on_train_end(self, logs=None):
-        if self.kept is not None:
-            for variable, value in zip(self._variables, self.kept):
-                variable.assign(value)
+        for variable, value in zip(self._variables, self.kept):
+            variable.assign(value)
+        if not self.best < self.first:
+            warnings.warn(
+                f"No validation had a lower query loss than the first, before any outer step ({self.first:.4g}): the "
+                "weights are those from before meta-learning. Lower learning_rate, or validate more often.",
+                UserWarning, stacklevel=2,
+            )  # fmt: skip

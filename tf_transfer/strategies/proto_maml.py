@@ -12,8 +12,8 @@ from typing import ClassVar
 from tf_transfer.backend import tf
 from tf_transfer.episodes.tensors import only_classification
 from tf_transfer.functional import fast_weights
-from tf_transfer.inner_loop import InnerLoop, meta_gradient
-from tf_transfer.meta_learner import BatchLoss, in_parts, inner_variables
+from tf_transfer.inner_loop import meta_gradient
+from tf_transfer.meta_learner import BatchLoss, in_parts
 from tf_transfer.strategies.maml import MAML
 from tf_transfer.strategies.proto_net import prototype_head, set_prototypes
 
@@ -30,27 +30,18 @@ class ProtoMAML(MAML):
     any_way: ClassVar[bool] = True
 
     def episode_gradient(self, learner, support, query):
-        model, variables = learner.model, learner.variables
-        (name, head), (x, y, w) = next(iter(model.heads.items())), support
-        places = [next(i for i, v in enumerate(variables) if v is part) for part in (head.kernel, head.bias)]
+        places, weights = _places(learner), learner.weights()
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            weights = learner.weights()
             tape.watch(weights)
-            with fast_weights(model, variables, weights):
-                vectors = tf.cast(model.encoder(x, training=False), head.dtype)
-            made = prototype_head(vectors, y[name], w[name], head.task.outputs)
-        start = list(weights)
-        for place, part in zip(places, made):
-            start[place] = part
-        loss = BatchLoss(model, variables, *in_parts(support, self.rows_a_part), self.inner_dropout)
-        loop = InnerLoop(
-            loss, self.inner_steps, parts=loss.parts, changed=inner_variables(model, variables, self.inner_freeze),
-            compiled=self.jit_compile, keep=self.keeps(model, support),
-        )  # fmt: skip
-        outer = BatchLoss(model, variables, *in_parts(query, self.rows_a_part))
+            start = self._from_class_means(learner, weights, support)
+            made = [start[place] for place in places]
+        loop, outer = (
+            self.inner_loop(learner, support),
+            BatchLoss(learner.model, learner.variables, *in_parts(query, self.rows_a_part)),
+        )
         query_loss, gradient, _, losses = meta_gradient(
-            loop, outer, start, self.rates_of(model, [start[i] for i in loop.changed]), query_parts=outer.parts,
-            first_order=self.first_order, step_weights=self.step_weights(),
+            loop, outer, start, self.rates_of(learner.model, [start[i] for i in loop.changed]),
+            query_parts=outer.parts, first_order=self.first_order, step_weights=self.step_weights(),
         )  # fmt: skip
         through = tape.gradient(
             made, weights, output_gradients=[gradient[p] for p in places],
@@ -58,6 +49,19 @@ class ProtoMAML(MAML):
         )  # fmt: skip
         total = [tf.convert_to_tensor(t) + (0 if i in places else g) for i, (t, g) in enumerate(zip(through, gradient))]
         return query_loss, total, losses
+
+    def start_of(self, learner, support):
+        return self._from_class_means(learner, learner.weights(), support)
+
+    def _from_class_means(self, learner, weights, support) -> list[tf.Tensor]:
+        """The weights, with the nearest-class-mean classifier of the support as the head."""
+        (name, head), (x, y, w) = next(iter(learner.model.heads.items())), support
+        with fast_weights(learner.model, learner.variables, weights):
+            vectors = tf.cast(learner.model.encoder(x, training=False), head.dtype)
+        start = list(weights)
+        for place, part in zip(_places(learner), prototype_head(vectors, y[name], w[name], head.task.outputs)):
+            start[place] = part
+        return start
 
     def rows_at_once(self, rows):
         return rows  # the class means are of all support rows together
@@ -68,3 +72,9 @@ class ProtoMAML(MAML):
         set_prototypes(adapted, support)
         self._descend(adapted, support, model, callbacks)
         return adapted
+
+
+def _places(learner) -> list[int]:
+    """Where the head's kernel and bias are among the learner's variables."""
+    head = next(iter(learner.model.heads.values()))
+    return [next(i for i, v in enumerate(learner.variables) if v is part) for part in (head.kernel, head.bias)]

@@ -34,18 +34,20 @@ class ProtoNet(MetaStrategy):
     unread: ClassVar[tuple[str, ...]] = ("rows_a_part",)
 
     def episode_gradient(self, learner, support, query):
-        model, variables = learner.model, learner.variables
-        (name, head), (_, y, w), (_, y_query, w_query) = next(iter(model.heads.items())), support, query
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             weights = learner.weights()
             tape.watch(weights)
-            with fast_weights(model, variables, weights):
-                vectors = [tf.cast(model.encoder(x, training=False), head.dtype) for x, _, _ in (support, query)]
-            kernel, bias = prototype_head(vectors[0], y[name], w[name], head.task.outputs)
-            logits = tf.matmul(vectors[1], kernel) + bias
-            loss, _, _ = model.compute_losses(y_query, {name: logits}, w_query)
+            with fast_weights(learner.model, learner.variables, weights):
+                loss = self.episode_loss(learner, support, query)
         gradients = tape.gradient(loss, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return loss, [tf.convert_to_tensor(g) for g in gradients], tf.zeros((0,))
+
+    def episode_loss(self, learner, support, query):
+        model = learner.model
+        (name, head), (_, y, w), (_, y_query, w_query) = next(iter(model.heads.items())), support, query
+        vectors = [tf.cast(model.encoder(x, training=False), head.dtype) for x, _, _ in (support, query)]
+        kernel, bias = prototype_head(vectors[0], y[name], w[name], head.task.outputs)
+        return model.compute_losses(y_query, {name: tf.matmul(vectors[1], kernel) + bias}, w_query)[0]
 
     def rows_at_once(self, rows):
         return 2 * rows

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from tf_transfer.backend import keras, tf
-from tf_transfer.inner_loop import InnerLoop
-from tf_transfer.meta_learner import BatchLoss, in_parts, inner_variables
 from tf_transfer.strategies.gradient import GradientStrategy
 
 
@@ -21,7 +19,7 @@ class Reptile(GradientStrategy):
 
     θ ← θ + learning_rate · mean over episodes of (θ_k − θ). With one inner step this is gradient
     descent on the mixture of tasks; with more it prefers starts from which tasks agree. Support and
-    query rows both train; none is held out.
+    query rows both train. A validation descends on the support alone and scores the query.
 
     Args:
         learning_rate: share of the way that a step goes; ``"auto"``: 0.5.
@@ -40,11 +38,8 @@ class Reptile(GradientStrategy):
 
     def episode_gradient(self, learner, support, query):
         batch = tf.nest.map_structure(_stacked, *_of_one_length(support, query))
-        variables = learner.variables
-        loss = BatchLoss(learner.model, variables, *in_parts(batch, self.rows_a_part), self.inner_dropout)
-        changed = inner_variables(learner.model, variables, self.inner_freeze)
-        loop, start = InnerLoop(loss, self.inner_steps, parts=loss.parts, changed=changed), learner.weights()
-        descent = loop.descend(start, self.rates_of(learner.model, [start[i] for i in changed]))
+        loop, start = self.inner_loop(learner, batch), learner.weights()
+        descent = loop.descend(start, self.rates_of(learner.model, [start[i] for i in loop.changed]))
         return descent.losses[-1], [a - b for a, b in zip(start, descent.end)], descent.losses
 
     def _optimizer(self, model):
