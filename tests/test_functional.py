@@ -108,12 +108,47 @@ def step_in_a_function(layer, x):
     return tf.function(step_with_assign, autograph=False)(layer, x)
 
 
-@pytest.mark.parametrize("step", [step_with_assign, step_with_optimizer, step_in_a_function])
-@pytest.mark.parametrize("graph", [True, False])
-def test_an_assignment_inside_is_refused(step, graph):
-    layer = keras.layers.Dense(2)
-    layer.build((None, 2))
+def step_in_a_function_of_a_function(layer, x):
+    return tf.function(step_in_a_function, autograph=False)(layer, x)
 
+
+def step_in_a_branch(layer, x):
+    return tf.cond(x[0, 0] > 0, lambda: step_with_assign(layer, x), lambda: x)
+
+
+def step_in_one_of_many_branches(layer, x):
+    return tf.switch_case(tf.cast(x[0, 0], tf.int32), [lambda: x, lambda: step_in_a_function(layer, x), lambda: x])
+
+
+def step_in_a_loop(layer, x):
+    return tf.while_loop(lambda i, _: i < 2, lambda i, x: (i + 1, step_with_assign(layer, x)), (tf.constant(0), x))[1]
+
+
+def step_in_a_loop_in_a_branch(layer, x):
+    return tf.cond(x[0, 0] > 0, lambda: step_in_a_loop(layer, x), lambda: x)
+
+
+def step_on_a_part(layer, x):
+    layer.kernel[0].assign(tf.zeros(2))
+    return layer(x)
+
+
+STEPS = [
+    step_with_assign, step_with_optimizer, step_on_a_part, step_in_a_function, step_in_a_function_of_a_function,
+    step_in_a_branch, step_in_one_of_many_branches, step_in_a_loop, step_in_a_loop_in_a_branch,
+]  # fmt: skip
+
+
+@pytest.fixture
+def layer():
+    made = keras.layers.Dense(2)
+    made.build((None, 2))
+    return made
+
+
+@pytest.mark.parametrize("graph", [True, False])
+@pytest.mark.parametrize("step", STEPS)
+def test_an_assignment_inside_is_refused(layer, step, graph):
     def run(x):
         with assignments_refused([layer.kernel]):
             return step(layer, x)
@@ -122,18 +157,51 @@ def test_an_assignment_inside_is_refused(step, graph):
         (tf.function(run, autograph=False) if graph else run)(tf.ones((1, 2)))
 
 
-def test_reading_and_other_variables_are_no_assignment():
-    layer, other = keras.layers.Dense(2), tf.Variable(0.0)
-    layer.build((None, 2))
+def test_an_assignment_is_refused_in_the_body_of_a_loop(layer):
+    """Where the meta-gradient of each episode of a meta-batch is traced."""
 
-    @tf.function(autograph=False)
-    def run(x):
+    def body(number, x):
         with assignments_refused([layer.kernel]):
-            other.assign_add(1.0)
-            return layer(x)
+            return number + 1, step_in_a_branch(layer, x)
 
-    run(tf.ones((1, 2)))
+    with pytest.raises(TrainingError, match=r"Received If on 'kernel:0'"):
+        tf.function(lambda x: tf.while_loop(lambda i, _: i < 2, body, (0, x)), autograph=False)(tf.ones((1, 2)))
+
+
+def only_reading(layer, other, x):
+    other.assign_add(1.0)
+    return layer(x)
+
+
+def reading_in_functions(layer, other, x):
+    inner = tf.function(only_reading, autograph=False)
+    return tf.function(lambda x: inner(layer, other, x), autograph=False)(x)
+
+
+def reading_in_branches_and_loops(layer, other, x):
+    def body(i, x):
+        return i + 1, tf.cond(x[0, 0] > 9, lambda: x, lambda: only_reading(layer, other, x))
+
+    return tf.while_loop(lambda i, _: i < 1, body, (0, x))[1]
+
+
+@pytest.mark.parametrize("graph", [True, False])
+@pytest.mark.parametrize("step", [only_reading, reading_in_functions, reading_in_branches_and_loops])
+def test_reading_and_other_variables_are_no_assignment(layer, step, graph):
+    other = tf.Variable(0.0)
+
+    def run(x):
+        with assignments_refused([layer.kernel, layer.bias]):
+            return step(layer, other, x)
+
+    (tf.function(run, autograph=False) if graph else run)(tf.ones((1, 2)))
     assert float(other) == 1.0
+
+
+def test_a_weight_that_is_not_a_number_is_no_assignment(layer):
+    layer.bias.assign([np.nan, 1.0])
+    with assignments_refused([layer.bias]):
+        layer(tf.ones((1, 2)))
 
 
 # -- derivatives ---------------------------------------------------------------------------------------

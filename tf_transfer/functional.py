@@ -30,7 +30,7 @@ def fast_weights(model: keras.Model, variables: Sequence[tf.Variable], tensors: 
 
     Raises:
         DataError: a variable that no layer of the model holds as an attribute, or another shape.
-        TrainingError: a variable was assigned to inside; see `assignments`.
+        TrainingError: a variable was assigned to inside; see `assignments_refused`.
 
     Example:
         >>> from tf_transfer.backend import keras
@@ -83,9 +83,9 @@ def _cast_like(variable, layer, tensor):
     return tf.cast(tensor, layer.compute_dtype) if autocast and tensor.dtype.is_floating else tensor
 
 
-_READS = {"ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape"}
-_WRITES = ("Assign", "ResourceApply", "ResourceSparseApply", "ResourceScatter")
-_CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
+_WRITES = ("Assign", "ResourceApply", "ResourceSparseApply", "ResourceScatter", "ResourceStridedSliceAssign")
+_READ_ONLY = "_read_only_resource_inputs"
+"""Where TensorFlow notes, of a call, a branch or a loop, the inputs that nothing in it changes, at any depth."""
 
 
 @contextlib.contextmanager
@@ -93,7 +93,8 @@ def assignments_refused(variables: Sequence[tf.Variable]) -> Iterator[None]:
     """Raises when the code inside changes one of ``variables``, by `assign` or an optimizer's step.
 
     A gradient does not flow through an assignment: an inner loop that assigns gives first-order
-    meta-gradients without a warning.
+    meta-gradients without a warning. In a graph, branches, loops and called functions are looked
+    into; eagerly, the values before and after are compared.
 
     Raises:
         TrainingError: the code inside has changed a variable, or would when its graph is run.
@@ -101,18 +102,17 @@ def assignments_refused(variables: Sequence[tf.Variable]) -> Iterator[None]:
     if tf.executing_eagerly():
         before = [v.read_value() for v in variables]
         yield
-        changed = [v.name for v, old in zip(variables, before) if not bool(tf.reduce_all(v.read_value() == old))]
+        changed = [v.name for v, old in zip(variables, before) if not _same_bits(old, v.read_value())]
         operation = "an assignment"
     else:
         graph = tf.compat.v1.get_default_graph()
         known = len(graph.get_operations())
         yield
-        names = {id(v.handle): v.name for v in variables}
-        inside = {id(place): names[id(outer)] for outer, place in graph.captures if id(outer) in names}
-        inside |= names
-        writes = [op for op in graph.get_operations()[known:] if op.type not in _READS and _writes(op)]
-        hits = [(op, inside[id(i)]) for op in writes for i in op.inputs if id(i) in inside]
-        changed, operation = [name for _, name in hits], hits[0][0].type if hits else ""
+        names = {id(part.handle): v.name for v in variables for part in _parts(v)}
+        names |= {id(place): names[id(outer)] for outer, place in graph.captures if id(outer) in names}
+        touching = [op for op in graph.get_operations()[known:] if any(id(i) in names for i in op.inputs)]
+        hits = [(op.type, names[id(i)]) for op in touching for i in _written(op) if id(i) in names]
+        changed, operation = [name for _, name in hits], hits[0][0] if hits else ""
     if changed:
         raise TrainingError(
             "Weights must not be assigned to where a meta-gradient is taken: no gradient flows through an "
@@ -122,12 +122,24 @@ def assignments_refused(variables: Sequence[tf.Variable]) -> Iterator[None]:
         )
 
 
-def _writes(op: tf.Operation) -> bool:
-    """Whether an operation changes a variable, itself or in the function that it calls."""
-    if op.type not in _CALLS:
-        return op.type.startswith(_WRITES)
-    called = op.graph._get_function(op.get_attr("f").name)
-    return called is not None and any(node.op.startswith(_WRITES) for node in called.definition.node_def)
+def _same_bits(a: tf.Tensor, b: tf.Tensor) -> bool:
+    return a.numpy().tobytes() == b.numpy().tobytes()
+
+
+def _parts(variable) -> Sequence[tf.Variable]:
+    """A variable's copies on the devices of `tf.distribute`, or itself where there are none."""
+    return variable.values if isinstance(variable, tf.distribute.DistributedValues) else [variable]
+
+
+def _written(op: tf.Operation) -> list[tf.Tensor]:
+    """The variables among an operation's inputs that it changes, itself or in what it calls."""
+    if op.type.startswith(_WRITES):
+        return list(op.inputs)
+    try:
+        unchanged = op.get_attr(_READ_ONLY)
+    except ValueError:  # it calls nothing
+        return []
+    return [t for i, t in enumerate(op.inputs) if t.dtype == tf.resource and i not in unchanged]
 
 
 def value_and_gradient(loss: Loss, at: Sequence[tf.Tensor], wanted: Sequence[int] | None = None):

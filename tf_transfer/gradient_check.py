@@ -73,7 +73,7 @@ def gradcheck(
             tf.nest.map_structure(lambda t: t[0], part) for part in EpisodeTensors(twin, sampler)([episode])
         )
         learner = MetaLearner(twin, strategy.episode_gradient, strategy.extra_variables(twin))
-        run = tf.function(lambda: strategy.episode_gradient(learner, support, query)[:2], autograph=False)
+        run = tf.function(lambda: learner.episode_gradient(support, query)[:2], autograph=False)
         _, gradients = run()
         return _compare(run, learner.parameters, gradients, step, seed)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tf_transfer import distribution, freezing
 from tf_transfer.backend import tf
-from tf_transfer.functional import fast_weights
+from tf_transfer.functional import assignments_refused, fast_weights
 from tf_transfer.inner_loop import InnerLoop
 
 
@@ -120,6 +120,11 @@ class MetaLearner:
         """The model's present weights as tensors."""
         return [tf.convert_to_tensor(v) for v in self.variables]
 
+    def episode_gradient(self, support, query):
+        """What the strategy gives for one episode; it must not assign to what the outer loop trains."""
+        with assignments_refused(self.parameters):
+            return self._episode_gradient(self, support, query)
+
     def meta_gradients(self, support, query):
         """Mean over the episodes of a meta-batch, one after the other through one traced body.
 
@@ -193,7 +198,7 @@ class MetaLearner:
 
         def body(number, totals, queries, supports):
             one, other = (tf.nest.map_structure(lambda t: t[number], part) for part in (support, query))
-            loss, gradients, losses = self._episode_gradient(self, one, other)
+            loss, gradients, losses = self.episode_gradient(one, other)
             totals = [t + g for t, g in zip(totals, gradients, strict=True)]
             return (
                 number + 1,
