@@ -7,7 +7,7 @@ from scipy import stats
 from tf_transfer.errors import DataError
 from tf_transfer.metrics import SCALARS
 from tf_transfer.statistics import intervals as statistics
-from tf_transfer.statistics.bootstrap import row_counts
+from tf_transfer.statistics.bootstrap import Sample, row_counts
 from tf_transfer.statistics.intervals import (
     Difference,
     bootstrap_interval,
@@ -193,6 +193,38 @@ def test_a_suite_of_draws_holds_the_interval_and_difference_of_every_metric(kind
         want = paired_difference(metric, kind, y, scores[:2], scores[2:], resamples=100)
         assert (got.low, got.high, got.p) == pytest.approx((want.low, want.high, want.p), nan_ok=True)
         assert got.low <= got.value <= got.high or np.isnan(got.value)
+
+
+def guesses(rng, y, right, classes=50):
+    """Certain probabilities: the true class with the chance ``right``, else any other."""
+    others = (y + rng.integers(1, classes, len(y))) % classes
+    return np.eye(classes)[np.where(rng.random(len(y)) < right, y, others)]
+
+
+def test_averages_over_many_classes_cover_the_truth():
+    """50 classes of 8 rows each. Percentiles without a correction hold the truth in 72 and 83 % of experiments."""
+    rng, covered = np.random.default_rng(0), []
+    for _ in range(80):
+        y = rng.integers(50, size=400)
+        draws = suite_draws("classification", y, [guesses(rng, y, share) for share in (0.7, 0.9, 0.5)], resamples=200,
+                            names=["f1_macro"])  # fmt: skip
+        single, difference = draws.interval("f1_macro", [0]), draws.difference("f1_macro", [1], [2])
+        covered.append((single.low <= 0.7 <= single.high, difference.low <= 0.4 <= difference.high))
+    assert (np.mean(covered, axis=0) >= 0.92).all()
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "brier"])
+def test_a_mean_over_rows_is_not_shifted(metric):
+    rng = np.random.default_rng(0)
+    y = rng.integers(2, size=300)
+    draws = suite_draws("classification", y, list(rng.dirichlet(np.ones(2), (2, 300))), names=[metric])
+    assert Sample(draws.values[metric], draws.resamples[metric], 300).bias == 0
+
+
+def test_an_interval_holds_its_value_where_the_bias_is_larger_than_the_spread():
+    values, chance = np.array([0.5]), np.linspace(-0.01, 0.01, 1000)
+    low, high = Sample(values, 0.4 + chance[:, None], 300).bounds(0.05)
+    assert low == 0.5 and 0.6 < high < 0.62
 
 
 @pytest.mark.parametrize("rows", [6, 10, 30])
