@@ -11,7 +11,6 @@ from tf_transfer.statistics.bootstrap import Sample, row_counts
 from tf_transfer.statistics.intervals import (
     Difference,
     bootstrap_interval,
-    false_discovery_rate,
     paired_difference,
     suite_draws,
 )
@@ -77,6 +76,54 @@ def test_identical_predictions_differ_by_exactly_zero(seeds):
     y, a, _ = arms(seeds=seeds)
     got = paired_difference("rmse", "regression", y, a, a)
     assert (got.value, got.low, got.high, got.p, got.verdict) == (0, 0, 0, 1, "undecided")
+
+
+def sure(y, by):
+    """Probabilities that are right on every row, and as sure as ``by`` says."""
+    return np.eye(2)[y] * (2 * by - 1) + 1 - by
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+@pytest.mark.parametrize("rows, margin, word", [
+    (10, 0.01, "undecided"), (10, 0.25, "undecided"), (10, 0.27, "equivalent"), (400, 0.01, "equivalent"),
+])  # fmt: skip
+def test_rows_that_are_all_tied_bound_the_difference_by_their_number(rows, margin, word, seeds):
+    """With none of 10 rows discordant, a share of up to 1 - .05 ** .1 = .259 may be."""
+    y = np.arange(rows) % 2
+    found = paired_difference("accuracy", "classification", y, [sure(y, 0.9)] * seeds, [sure(y, 0.8)] * seeds,
+                              margin=margin)  # fmt: skip
+    assert (found.value, found.p, found.verdict) == (0, 1, word)
+    exact = stats.binomtest(0, rows, alternative="less").proportion_ci(method="exact").high
+    assert (found.low, found.high) == pytest.approx((-exact, exact))
+    assert np.isnan([found.minimum_effect, found.rows_needed, found.seeds_needed]).all()
+    same = paired_difference("accuracy", "classification", y, [sure(y, 0.9)], [sure(y, 0.9)], margin=margin)
+    assert (same.low, same.high, same.verdict) == (0, 0, "equivalent")
+
+
+def test_equivalence_of_tied_rows_is_claimed_wrongly_in_five_per_cent_at_most():
+    """One row in ten is worse: no tied row is found among 28 with a chance of .9 ** 28 = 5.2 %, 29 have 4.7 %."""
+    for rows, word in ((28, "undecided"), (29, "equivalent")):
+        y = np.arange(rows) % 2
+        found = paired_difference("accuracy", "classification", y, [sure(y, 0.9)], [sure(y, 0.8)], margin=0.1)
+        assert found.verdict == word
+
+
+def test_rows_that_all_differ_alike_bound_the_difference_too():
+    """A right and B wrong in 10 of 10 rows: up to 25.9 % of rows may be the other way round."""
+    y = np.arange(10) % 2
+    found = paired_difference("accuracy", "classification", y, [sure(y, 0.9)], [sure(1 - y, 0.9)])
+    assert (found.value, found.low, found.high, found.verdict) == (
+        1,
+        pytest.approx(1 - 2 * 0.2589, abs=1e-4),
+        1,
+        "helped",
+    )
+
+
+def test_equal_errors_of_different_predictions_are_no_equivalence_where_an_error_has_no_bound():
+    y = np.arange(10.0)
+    found = paired_difference("mae", "regression", y, [y + 1], [y - 1], margin=0.01)
+    assert (found.value, found.low, found.high, found.verdict) == (0, 0, 0, "undecided")
 
 
 def test_sign_is_positive_when_a_is_better():
@@ -195,6 +242,18 @@ def test_a_suite_of_draws_holds_the_interval_and_difference_of_every_metric(kind
         assert got.low <= got.value <= got.high or np.isnan(got.value)
 
 
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_a_metric_at_its_end_on_all_draws_is_as_sure_as_that_many_rows_right(seeds):
+    y = np.arange(20) % 2
+    want = stats.binomtest(20, 20).proportion_ci(method="wilson").low
+    draws = suite_draws("classification", y, [sure(y, 1.0)] * seeds, resamples=100)
+    ends = {m: (found.low, found.high) for m in draws.values for found in [draws.interval(m, range(seeds))]}
+    for metric in ("accuracy", "f1_macro", "f1_weighted", "balanced_accuracy", "auroc"):
+        assert ends[metric] == pytest.approx((want, 1), abs=1e-12), metric
+    assert ends["matthews"] == pytest.approx((2 * want - 1, 1), abs=1e-12)
+    assert ends["expected_calibration_error"] == pytest.approx((0, 1 - want), abs=1e-12)
+
+
 def guesses(rng, y, right, classes=50):
     """Certain probabilities: the true class with the chance ``right``, else any other."""
     others = (y + rng.integers(1, classes, len(y))) % classes
@@ -292,17 +351,6 @@ def test_equivalence_is_two_one_sided_tests():
         if abs(max(side.pvalue for side in sides) - 0.05) > 0.02:
             found = paired_difference("mae", "regression", y, [a], [b], margin=margin, resamples=10_000)
             assert found.equivalent == all(side.pvalue < 0.05 for side in sides)
-
-
-def test_false_discovery_rate_has_two_stages():
-    """Sorted .03, .04, .6, .9: one-stage .08, .08, .8 and .9, none below .05 / 1.05, so that all stays. With .001 and
-    .002 before them, .006, .006, .06, .06, .72 and .9: four of six are left, which makes 1.05 * 4 / 6 of them."""
-    got = false_discovery_rate([0.6, np.nan, 0.03, 0.9, 0.04])
-    np.testing.assert_allclose(got, [0.8, np.nan, 0.08, 0.9, 0.08])
-    got = false_discovery_rate([0.6, 0.001, 0.03, 0.9, 0.002, 0.04])
-    np.testing.assert_allclose(got, [0.6, 0.0042, 0.042, 0.9, 0.0042, 0.042])
-    assert np.isnan(false_discovery_rate([np.nan])).all() and len(false_discovery_rate([])) == 0
-    assert false_discovery_rate([0.049])[0] == 0.049
 
 
 def test_same_seed_same_result_and_read_only_counts():

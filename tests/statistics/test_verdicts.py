@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tf_transfer.statistics.intervals import Difference
-from tf_transfer.statistics.verdicts import COLUMNS, verdict_table
+from tf_transfer.statistics.verdicts import COLUMNS, false_discovery_rate, verdict_table
 
 
 def row(p, transfer=True, sign=1, note=""):
@@ -76,3 +76,14 @@ def test_needs_are_of_the_undecided_alone_also_of_those_taken_back():
     assert list(table["verdict"]) == ["helped", "undecided", "undecided", "undecided"]
     for column, needed in (("rows_needed", 250), ("seeds_needed", 4)):
         np.testing.assert_array_equal(table[column], [np.nan, needed, needed, needed])
+
+
+def test_false_discovery_rate_has_two_stages():
+    """Sorted .03, .04, .6, .9: one-stage .08, .08, .8 and .9, none below .05 / 1.05, so that all stays. With .001 and
+    .002 before them, .006, .006, .06, .06, .72 and .9: four of six are left, which makes 1.05 * 4 / 6 of them."""
+    got = false_discovery_rate([0.6, np.nan, 0.03, 0.9, 0.04])
+    np.testing.assert_allclose(got, [0.8, np.nan, 0.08, 0.9, 0.08])
+    got = false_discovery_rate([0.6, 0.001, 0.03, 0.9, 0.002, 0.04])
+    np.testing.assert_allclose(got, [0.6, 0.0042, 0.042, 0.9, 0.0042, 0.042])
+    assert np.isnan(false_discovery_rate([np.nan])).all() and len(false_discovery_rate([])) == 0
+    assert false_discovery_rate([0.049])[0] == 0.049

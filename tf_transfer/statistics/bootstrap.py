@@ -148,6 +148,13 @@ class Sample:
     def row_variance(self) -> float:
         return float(self._row_share * self.means.var() * self._widening)
 
+    @property
+    def varies(self) -> bool:
+        """Whether rows or seeds change the statistic, by more than rounding."""
+        return bool(len(self.means)) and bool(
+            self.seed_variance or np.ptp(self.means) > 1e-12 * max(1, abs(self.value))
+        )
+
     def decides(self, alpha: float) -> bool:
         """Whether there are enough units: of u, all of one sign have a chance of 2 ** (1 - u)."""
         return bool(len(self.means)) and not np.isnan(self.value) and 2.0 ** (1 - self.units) < alpha
