@@ -145,6 +145,20 @@ def test_false_verdicts_are_near_five_per_cent():
     assert 1 <= sum(v != "undecided" for v in verdicts) <= 30
 
 
+@pytest.mark.parametrize("share", [0.6, 0.95, 1.0])
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_false_verdicts_of_few_seeds_are_at_most_six_per_cent(seeds, share):
+    """2,000 experiments in which normal seeds have a known share of the variance; the rest is of normal rows."""
+    rng = np.random.default_rng([seeds, int(100 * share)])
+    rows = np.sqrt(1 - share) * stats.norm.ppf((np.arange(200) + 0.5) / 200)[:, None]
+    wrong = 0
+    for _ in range(2000):
+        values = rng.normal(0, np.sqrt(seeds * share), seeds) + rng.normal(0, np.sqrt(1 - share))
+        low, high = Sample(values, values + rows, 1000).bounds(0.05)
+        wrong += low > 0 or high < 0
+    assert wrong <= 0.065 * 2000  # up to 5.8 % are expected, and two standard errors of chance are 1 %
+
+
 def test_groups_are_drawn_whole_and_widen_the_interval():
     counts = row_counts(6, groups=list("aabbbc"), resamples=200)
     assert (counts[:, 0] == counts[:, 1]).all() and (counts[:, 2] == counts[:, 4]).all()

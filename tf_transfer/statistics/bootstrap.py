@@ -12,7 +12,8 @@ no tails, and the noise that rows and seeds share is counted up to three times. 
   1 / f = share of rows / (n - 1) + (share of seeds) ** 0.85 / (S - 1). Satterthwaite squares the shares, which
   takes a share that was itself estimated from S seeds for certain. With normal errors and S = 3, false
   verdicts at 95 % lie, over all true shares, in 2.4 to 5.1 % for the power 0.6, in 3.3 to 5.5 % for 0.85, in
-  3.7 to 5.8 % for 1 and up to 7.8 % for 2: with 0.85 the range is even about 4.4.
+  3.7 to 5.8 % for 1 and up to 7.8 % for 2: with 0.85 the range is even about 4.4. Two seeds estimate their share so
+  badly that 0.85 gives up to 8.6 %: for them the power is 0.4, and false verdicts are 1.1 to 5.8 %.
 
 Draws are biased as the value is: of F1 averaged over 50 classes with 8 rows each they lie as far below the value as it
 lies below the truth, so that percentiles as they stand are off by both. Where their mean is off the value by more than
@@ -43,8 +44,8 @@ from tf_transfer.errors import DataError
 
 FEW_UNITS = 20
 """Below as many rows (or groups) a note warns that the interval is likely too narrow."""
-_SHARE_POWER = 0.85
-"""How the seeds' share of a variance counts for its degrees of freedom; see the module."""
+_SHARE_POWER, _SHARE_POWER_OF_TWO = 0.85, 0.4
+"""How the share of the seeds, and of two seeds, in a variance counts for its degrees of freedom; see the module."""
 _MATERIAL = 3.0
 """Standard errors of the mean of the draws from which it is taken to be off the value."""
 _TAILS = 0.01, 0.5
@@ -188,7 +189,8 @@ class Sample:
     def freedom(self, row_variance: float) -> float:
         """Degrees of freedom of a variance that rows and seeds add up to, above 0."""
         part = self.seed_variance / (row_variance + self.seed_variance)
-        return 1 / ((1 - part) / (self.units - 1) + (part**_SHARE_POWER / (self.seeds - 1) if part else 0.0))
+        power = _SHARE_POWER_OF_TWO if self.seeds == 2 else _SHARE_POWER
+        return 1 / ((1 - part) / (self.units - 1) + (part**power / (self.seeds - 1) if part else 0.0))
 
     def p(self) -> float:
         """The smallest alpha whose interval excludes 0, to a ten-thousandth of it, by bisection of its logarithm.
