@@ -64,6 +64,7 @@ class Difference(Interval):
         seeds_needed: the same of seeds; NaN also with one seed.
         margin: the largest difference that does not matter, in the metric's unit; None when not asked for.
         equivalent: both one-sided tests at ``(1 - confidence)`` reject a difference as large as ``margin``.
+        effect: what `at_level` goes by; None where nothing varies.
     """
 
     p: float = np.nan
@@ -72,6 +73,7 @@ class Difference(Interval):
     seeds_needed: float = np.nan
     margin: float | None = None
     equivalent: bool = False
+    effect: power.Effect | None = dataclasses.field(default=None, repr=False)
 
     @property
     def verdict(self) -> Verdict:
@@ -82,6 +84,14 @@ class Difference(Interval):
         if self.equivalent:
             return "equivalent"
         return "helped" if self.low > 0 else "hurt" if self.high < 0 else "undecided"
+
+    def at_level(self, alpha: float) -> Difference:
+        """With the minimum effect of verdicts at ``alpha``, and the rows and seeds that would settle it there."""
+        if self.effect is None:
+            return self
+        smallest, seeds = power.minimum_effect(self.effect, alpha), power.seeds_needed(self.effect, alpha)
+        rows = float(np.ceil(power.units_needed(self.effect, alpha) * self.rows / self.effect.units))
+        return dataclasses.replace(self, minimum_effect=smallest, rows_needed=rows, seeds_needed=seeds)
 
     def __str__(self) -> str:
         text = f"{self.metric} {self.value:+.4f} [{self.low:+.4f}, {self.high:+.4f}] {self.verdict}"
@@ -239,20 +249,12 @@ class Draws:
         ends, one_sided = sample.bounds(alpha), sample.bounds(2 * alpha)
         if sample.decides(alpha) and not sample.varies and not self._identical(first, second):
             ends, one_sided = _of_alike_rows(sample, np.ptp(RANGES[metric]), alpha)
-        found = Difference(
+        return Difference(
             sample.value, *ends, confidence, metric, self.rows, len(first),
             self._note(sample, metric, confidence), sample.p(), margin=margin,
             equivalent=margin is not None and _within(one_sided, margin),
-        )  # fmt: skip
-        if not sample.decides(alpha) or not sample.varies:
-            return found
-        return self._with_needs(
-            dataclasses.replace(found, minimum_effect=power.minimum_effect(sample, alpha)), sample, alpha
-        )
-
-    def _with_needs(self, found: Difference, sample: Sample, alpha: float) -> Difference:
-        rows = np.ceil(power.units_needed(sample, alpha) * self.rows / self.units)
-        return dataclasses.replace(found, rows_needed=float(rows), seeds_needed=power.seeds_needed(sample, alpha))
+            effect=power.Effect.of(sample) if sample.decides(alpha) and sample.varies else None,
+        ).at_level(alpha)  # fmt: skip
 
     def _at_an_end(self, sample: Sample, metric: str) -> bool:
         finite = self.kind != "regression" and np.isfinite(RANGES[metric]).all()

@@ -14,6 +14,7 @@ COLUMNS = (
     *("target", "task", "budget", "strategy", "metric", "value", "low", "high", "p", "q", "verdict"),
     *("minimum_effect", "rows_needed", "seeds_needed", "rows", "seeds", "note", "transfer"),
 )
+_NEEDS = ["minimum_effect", "rows_needed", "seeds_needed"]
 
 
 def verdict_table(differences: list[tuple[dict, Difference]], correction: str | None = "fdr") -> pd.DataFrame:
@@ -27,7 +28,8 @@ def verdict_table(differences: list[tuple[dict, Difference]], correction: str | 
 
     Returns:
         The `COLUMNS`. A verdict that the correction takes back is ``"undecided"``, and its note says why.
-        ``rows_needed`` and ``seeds_needed`` are of the undecided alone.
+        ``rows_needed`` and ``seeds_needed`` are of the undecided alone; in the family these and ``minimum_effect``
+        are those of verdicts at the level that one more needs, see `next_level`.
     """
     records = [
         place | dataclasses.asdict(found) | {"verdict": found.verdict, "alpha": 1 - found.confidence}
@@ -43,7 +45,11 @@ def verdict_table(differences: list[tuple[dict, Difference]], correction: str | 
         notes = [_taken_back(note, q, known) for note, q in zip(table.loc[unsure, "note"], table.loc[unsure, "q"])]
         table.loc[unsure, "note"] = pd.Series(notes, index=table.index[unsure], dtype=object)
         table.loc[unsure, "verdict"] = "undecided"
-    table.loc[table["verdict"] != "undecided", ["rows_needed", "seeds_needed"]] = np.nan
+        level = next_level(table.loc[family, "p"], table.loc[family, "alpha"].iloc[0])
+        for i in np.flatnonzero(family & (table["verdict"] == "undecided")):
+            at = differences[i][1].at_level(level)
+            table.loc[i, _NEEDS] = [at.minimum_effect, at.rows_needed, at.seeds_needed]
+    table.loc[table["verdict"] != "undecided", _NEEDS[1:]] = np.nan
     return table[list(COLUMNS)]
 
 
@@ -72,9 +78,30 @@ def false_discovery_rate(p, alpha: float = 0.05) -> np.ndarray:
     q, known = np.full(p.shape, np.nan), ~np.isnan(p)
     if known.any():
         first = stats.false_discovery_control(p[known])
-        no_effect = np.mean(first >= alpha / (1 + alpha))
-        q[known] = np.maximum(first * min(no_effect * (1 + alpha), 1), p[known])
+        q[known] = np.maximum(first * _no_effect(first, alpha), p[known])
     return q
+
+
+def next_level(p, alpha: float = 0.05) -> float:
+    """The p below which one more of a family would be a verdict, with the others as they are; at most ``alpha``.
+
+    Args:
+        p, alpha: as for `false_discovery_rate`.
+
+    Example:
+        >>> next_level([1e-6, 0.03, *[0.5] * 8])  # the second of ten, of which at most 9 * 1.05 are no effect
+        0.010582010582010581
+    """
+    p = np.asarray(p, np.float64)
+    p = p[~np.isnan(p)]
+    found = (false_discovery_rate(p, alpha) < alpha).sum()
+    rest = len(p) * _no_effect(stats.false_discovery_control(p), alpha) if len(p) else 1.0
+    return float(alpha * min((found + 1) / max(rest, 1.0), 1.0))
+
+
+def _no_effect(first, alpha: float) -> float:
+    """The share of a family that the first stage leaves, with what it may have rejected wrongly."""
+    return min(np.mean(first >= alpha / (1 + alpha)) * (1 + alpha), 1.0)
 
 
 def _taken_back(note: str, q: float, members: int) -> str:
