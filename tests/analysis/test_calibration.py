@@ -2,21 +2,13 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, norm, sem, t
+from scipy.stats import binomtest, sem, t
 
 from tests.analysis.folders import make_comparison
-from tf_transfer.analysis.calibration import wilson
 from tf_transfer.metrics import classification_suite
+from tf_transfer.statistics.proportions import wilson
 
 RNG = np.random.default_rng(17)
-
-
-@pytest.mark.parametrize(("right", "rows"), [(0, 5), (5, 5), (3, 10), (70, 200)])
-@pytest.mark.parametrize("confidence", [0.8, 0.95])
-def test_wilsons_interval_is_scipys(right, rows, confidence):
-    expected = binomtest(right, rows).proportion_ci(confidence, method="wilson")
-    low, high = wilson(np.array([right / rows]), np.array([rows]), confidence)
-    assert (low[0], high[0]) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
 def test_the_bins_are_those_of_the_calibration_error(tmp_path):
@@ -52,6 +44,51 @@ def test_every_label_counts_where_there_are_several(tmp_path):
     assert found["observed"].tolist() == [0.25, 1]
 
 
+def test_rows_of_a_group_and_labels_of_a_row_that_go_together_count_once(tmp_path):
+    """40 groups of ten equal rows, and 40 rows of three equal labels: Wilson's interval of 40, with Student's t."""
+    right = np.arange(40) < 30
+    expected = wilson(0.75, 39, t.ppf(0.975, 39))
+    grouped = np.repeat(right, 10)
+    sure = np.where(grouped[:, None], [0.9, 0.1], [0.1, 0.9]).astype(np.float32)
+    comparison = make_comparison(tmp_path / "groups", np.zeros(400, int), {"target_only": {16: [sure, sure]}},
+                                 groups=np.repeat(np.arange(40), 10).astype(str))  # fmt: skip
+    (found,) = comparison.reliability().itertuples()
+    assert (found.rows, found.observed, found.low, found.high) == pytest.approx((400, 0.75, *expected))
+    labels = np.repeat(right[:, None], 3, axis=1).astype(np.float32)
+    likely = np.full((40, 3), 0.9, np.float32)
+    (found,) = (
+        make_comparison(tmp_path / "labels", labels, {"target_only": {16: [likely]}}, task="themes")
+        .reliability()
+        .itertuples()
+    )
+    assert (found.rows, found.observed, found.low, found.high) == pytest.approx((120, 0.75, *expected))
+
+
+def test_labels_of_a_row_that_do_not_go_together_count_almost_each(tmp_path):
+    labels = (RNG.random((400, 3)) < 0.7).astype(np.float32)
+    comparison = make_comparison(
+        tmp_path, labels, {"target_only": {16: [np.full((400, 3), 0.7, np.float32)]}}, task="themes"
+    )
+    (found,) = comparison.reliability().itertuples()
+    low, high = wilson(found.observed, 1200, 1.96)
+    assert (found.high - found.low) / (high - low) == pytest.approx(1, abs=0.08)
+
+
+def test_rows_that_are_all_right_are_worth_their_groups(tmp_path):
+    sure = np.tile(np.array([0.9, 0.1], np.float32), (40, 1))
+    comparison = make_comparison(tmp_path, np.zeros(40, int), {"target_only": {16: [sure]}}, groups=list("abcd") * 10)
+    (found,) = comparison.reliability().itertuples()
+    assert (found.low, found.high) == pytest.approx(wilson(1.0, 4, t.ppf(0.975, 3)))
+
+
+def test_numbers_of_a_group_that_go_together_count_once(tmp_path):
+    y = np.repeat(RNG.normal(size=40), 5)
+    comparison = make_comparison(tmp_path, y, {"target_only": {16: [y]}}, task="stars",
+                                 groups=np.repeat(np.arange(40), 5).astype(str))  # fmt: skip
+    third, means = comparison.reliability().iloc[2], np.sort(y)[40:60:5]
+    assert (third["low"], third["high"]) == pytest.approx(t.interval(0.95, 3, means.mean(), sem(means)))
+
+
 def test_numbers_are_compared_in_tenths(tmp_path):
     y = RNG.normal(size=100)
     prediction = y + RNG.normal(size=100)
@@ -81,8 +118,3 @@ def test_only_what_is_asked_for(tmp_path):
     assert len(comparison.reliability()) == 6
     found = comparison.reliability(strategy="tfidf", budget=64)
     assert found[["strategy", "budget"]].to_numpy().tolist() == [["tfidf", 64]]
-
-
-def test_normal_quantile_of_wilson_is_two_sided():
-    low, high = wilson(np.array([0.5]), np.array([1e9]), 0.95)
-    assert (high - low)[0] / 2 == pytest.approx(norm.ppf(0.975) * 0.5 / np.sqrt(1e9), rel=1e-3)

@@ -70,6 +70,15 @@ def test_what_hurts_from_the_start_has_no_crossing_but_a_budget(tmp_path):
     assert np.isnan(found["crossing"])
 
 
+def test_what_hurts_and_later_helps_does_not_hurt_from_there(tmp_path):
+    dips = {"target_only": {16: 0.8, 64: 0.6, 256: 0.8}, "fine_tune": {16: 0.6, 64: 0.8, 256: 0.6}}
+    assert gain(tmp_path / "again", **dips)["hurt_from"] == 256
+    dips["fine_tune"][256] = 0.8
+    assert np.isnan(gain(tmp_path / "never", **dips)["hurt_from"])
+    unsure = {"target_only": {16: 0.8, 64: 0.705, 256: 0.8}, "fine_tune": {16: 0.6, 64: 0.7, 256: 0.6}}
+    assert gain(tmp_path / "unsure", **unsure)["hurt_from"] == 16
+
+
 def test_a_loss_that_falls_is_a_gain(tmp_path):
     stars = RNG.normal(size=80)
     scores = {

@@ -15,7 +15,7 @@ import numpy as np
 from scipy import stats
 
 from tests.benchmarks.reporting import Report
-from tf_transfer.statistics.intervals import false_discovery_rate
+from tf_transfer.statistics.verdicts import false_discovery_rate
 
 ALPHA = 0.05
 FAMILIES = 4_000

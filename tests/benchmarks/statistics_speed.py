@@ -20,8 +20,9 @@ import numpy as np
 from tests.benchmarks.leakage import peak_megabytes
 from tests.benchmarks.reporting import Report
 from tf_transfer.metrics import SCALARS
-from tf_transfer.statistics.intervals import false_discovery_rate, suite_draws
+from tf_transfer.statistics.intervals import suite_draws
 from tf_transfer.statistics.paired_tests import row_tests
+from tf_transfer.statistics.verdicts import false_discovery_rate
 
 STRATEGIES, SEEDS, ROWS, CLASSES, RESAMPLES = 8, 5, 10_000, 4, 2000
 MOST_SECONDS, MOST_MEGABYTES = 60.0, 2000.0

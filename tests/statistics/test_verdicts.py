@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tf_transfer.statistics.intervals import Difference
-from tf_transfer.statistics.verdicts import COLUMNS, verdict_table
+from tf_transfer.statistics import power
+from tf_transfer.statistics.intervals import Difference, paired_difference
+from tf_transfer.statistics.verdicts import COLUMNS, false_discovery_rate, next_level, verdict_table
 
 
 def row(p, transfer=True, sign=1, note=""):
@@ -76,3 +77,41 @@ def test_needs_are_of_the_undecided_alone_also_of_those_taken_back():
     assert list(table["verdict"]) == ["helped", "undecided", "undecided", "undecided"]
     for column, needed in (("rows_needed", 250), ("seeds_needed", 4)):
         np.testing.assert_array_equal(table[column], [np.nan, needed, needed, needed])
+
+
+def test_needs_are_those_of_the_level_that_the_family_asks_for():
+    """Alone the difference is above its minimum effect, and the rows at hand would settle it. As the first verdict of
+    61 it needs p below .05 / 61."""
+    rng = np.random.default_rng(1)
+    error, shift = rng.gamma(4, 0.5, 300) + 2, rng.normal(0, 0.3, 300)
+    shift += 0.053 - shift.mean()
+    found = paired_difference("mae", "regression", np.zeros(300), [error - shift], [error])
+    assert found.minimum_effect < found.value and found.rows_needed == 300
+    others = [row(0.3 + i / 100) for i in range(60)]
+    table = verdict_table([(others[0][0], found), *others])
+    assert table.loc[0, "verdict"] == "undecided" and table.loc[0, "q"] == pytest.approx(61 * found.p)
+    factors = [power.factor(299, alpha) for alpha in (0.05, 0.05 / 61)]
+    effect = found.minimum_effect * factors[1] / factors[0]
+    assert table.loc[0, "minimum_effect"] == pytest.approx(effect, rel=1e-3) and effect > found.value
+    assert table.loc[0, "rows_needed"] == pytest.approx(300 * (effect / found.value) ** 2, rel=0.02)
+    assert verdict_table([(others[0][0], found), *others], correction=None).loc[0, "minimum_effect"] < found.value
+
+
+@pytest.mark.parametrize("others", [[0.001, 0.002, 0.6, 0.9, 0.8], [0.6, 0.9, np.nan], [0.001], []])
+def test_below_the_next_level_one_more_is_a_verdict(others):
+    level = next_level([*others, 0.3])
+    assert level <= 0.05
+    assert false_discovery_rate([*others, 0.999 * level])[-1] < 0.05
+    if level < 0.05 and 0.001 not in others:
+        assert false_discovery_rate([*others, 1.001 * level])[-1] >= 0.05
+
+
+def test_false_discovery_rate_has_two_stages():
+    """Sorted .03, .04, .6, .9: one-stage .08, .08, .8 and .9, none below .05 / 1.05, so that all stays. With .001 and
+    .002 before them, .006, .006, .06, .06, .72 and .9: four of six are left, which makes 1.05 * 4 / 6 of them."""
+    got = false_discovery_rate([0.6, np.nan, 0.03, 0.9, 0.04])
+    np.testing.assert_allclose(got, [0.8, np.nan, 0.08, 0.9, 0.08])
+    got = false_discovery_rate([0.6, 0.001, 0.03, 0.9, 0.002, 0.04])
+    np.testing.assert_allclose(got, [0.6, 0.0042, 0.042, 0.9, 0.0042, 0.042])
+    assert np.isnan(false_discovery_rate([np.nan])).all() and len(false_discovery_rate([])) == 0
+    assert false_discovery_rate([0.049])[0] == 0.049

@@ -9,6 +9,8 @@ import pandas as pd
 from scipy.special import ndtri, stdtrit
 
 from tf_transfer.formulas import CALIBRATION_BINS
+from tf_transfer.statistics.bootstrap import group_codes
+from tf_transfer.statistics.proportions import wilson
 
 COLUMNS = [
     *("target", "task", "strategy", "budget", "bin", "above", "up_to"),
@@ -35,31 +37,26 @@ def reliability(
         Multilabel: the same of every label of every row, its probability and whether it is there. ``low`` to
         ``high`` is Wilson's interval for ``rows`` rows, since seeds say little more of the same rows. Regression:
         tenths of the predictions of each seed, the mean prediction and the mean label, with Student's interval.
+        The labels of a row, and the rows of a group where there are groups, are drawn together: they count as the
+        number of rows that would give the variance between rows (groups). Ends are NaN in a bin of a single one.
 
     Reference:
-        Guo et al. 2017, "On Calibration of Modern Neural Networks"; Wilson 1927, "Probable Inference".
+        Guo et al. 2017, "On Calibration of Modern Neural Networks"; Kish 1965, "Survey Sampling", of the design effect.
     """
     rows = []
     for place in _places(comparison, target, task, strategy, budget):
         place_target, place_task, place_strategy, place_budget = place
-        y, _ = comparison.truth(place_target, place_task)
+        y, groups = comparison.truth(place_target, place_task)
         scores = list(comparison.scores(place_strategy, place_target, place_task, place_budget).values())
         if scores:
             kind = comparison.kind(place_task)
+            units = None if groups is None else group_codes(len(y), groups)[0]
             if kind == "regression":
-                found = _of_numbers(y, scores, confidence)
+                found = _of_numbers(y, scores, units, confidence)
             else:
-                found = _of_probabilities(kind, y, scores, bins, confidence)
+                found = _of_probabilities(kind, y, scores, units, bins, confidence)
             rows += [[*place, *row] for row in found]
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def wilson(share, rows, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson's interval of proportions; ``share`` in [0, 1] and ``rows`` > 0 (need not be whole), (n,) each."""
-    z = ndtri(1 - (1 - confidence) / 2)
-    centre = (share + z**2 / (2 * rows)) / (1 + z**2 / rows)
-    margin = z / (1 + z**2 / rows) * np.sqrt(share * (1 - share) / rows + z**2 / (4 * rows**2))
-    return np.maximum(centre - margin, 0), np.minimum(centre + margin, 1)
 
 
 def _places(comparison, target, task, strategy, budget) -> Iterator[tuple]:
@@ -70,35 +67,62 @@ def _places(comparison, target, task, strategy, budget) -> Iterator[tuple]:
                     yield t, k, s, b
 
 
-def _of_probabilities(kind: str, y, scores: list, bins: int, confidence: float) -> list[list]:
+def _of_probabilities(kind: str, y, scores: list, units, bins: int, confidence: float) -> list[list]:
     if kind == "multilabel":
         predicted, right = np.concatenate([s.ravel() for s in scores]), np.tile(np.asarray(y).ravel() > 0, len(scores))
+        units = np.repeat(np.arange(len(y)) if units is None else units, y.shape[1])
     else:
         predicted = np.concatenate([s.max(1) / s.sum(1) for s in scores])
         right = np.concatenate([s.argmax(1) == y for s in scores])
+    units = None if units is None else np.tile(units, len(scores))
     edges = np.linspace(0, 1, bins + 1)
     places = np.digitize(predicted, edges[1:-1], right=True)
-    counts = np.bincount(places, minlength=bins)
-    kept = np.flatnonzero(counts)
-    rows = counts[kept] / len(scores)
-    confidences = np.bincount(places, predicted.astype(np.float64), bins)[kept] / counts[kept]
-    shares = np.bincount(places, right, bins)[kept] / counts[kept]
-    low, high = wilson(shares, rows, confidence)
-    return [list(r) for r in zip(kept, edges[kept], edges[kept + 1], rows, confidences, shares, low, high)]
+    found = []
+    for place in np.unique(places):
+        inside = places == place
+        share, rows = right[inside].mean(), inside.sum() / len(scores)
+        size, quantile = rows, -ndtri((1 - confidence) / 2)
+        if units is not None:
+            size, freedom = _worth(right[inside], units[inside], rows)
+            quantile = _quantile(freedom, confidence)
+        low, high = wilson(share, size, quantile)
+        span = edges[place], edges[place + 1]
+        found.append([int(place), *span, rows, predicted[inside].astype(np.float64).mean(), share, low, high])
+    return found
 
 
-def _of_numbers(y, scores: list, confidence: float) -> list[list]:
+def _of_numbers(y, scores: list, units, confidence: float) -> list[list]:
     """Tenths of each seed's predictions, the same tenth of all seeds pooled."""
     ranks = np.arange(len(y)) * min(DECILES, len(y)) // len(y)
     orders = [np.argsort(s, kind="stable") for s in scores]
     found = []
     for tenth in np.unique(ranks):
-        predicted = np.concatenate([s[order[ranks == tenth]] for s, order in zip(scores, orders)]).astype(np.float64)
-        observed = np.concatenate([y[order[ranks == tenth]] for order in orders])
-        rows = len(observed) / len(scores)
-        quantile = stdtrit(rows - 1, 1 - (1 - confidence) / 2) if rows > 1 else np.nan
-        margin = quantile * observed.std() / np.sqrt(max(rows - 1, 1))
+        chosen = [order[ranks == tenth] for order in orders]
+        predicted = np.concatenate([s[rows] for s, rows in zip(scores, chosen)]).astype(np.float64)
+        chosen = np.concatenate(chosen)
+        observed, rows = y[chosen], len(chosen) / len(scores)
+        size, freedom = (rows - 1, rows - 1) if units is None else _worth(observed, units[chosen], rows)
+        margin = _quantile(freedom, confidence) * observed.std() / np.sqrt(max(size, 1))
         mean = observed.mean()
         span = predicted.min(), predicted.max()
         found.append([int(tenth), *span, rows, predicted.mean(), mean, mean - margin, mean + margin])
     return found
+
+
+def _worth(values, units, rows: float) -> tuple[float, float]:
+    """How many independent rows give the variance of a mean whose units are drawn whole, and degrees of freedom.
+
+    Args:
+        values, units: (n,), with the number of the unit of each, of ``rows`` rows in several seeds.
+    """
+    number, codes = np.unique(units, return_inverse=True)
+    number = min(len(number), rows)
+    gaps = values - values.mean()
+    between = (np.bincount(codes, gaps) ** 2).sum() / len(values) ** 2
+    if number < 2 or not between:
+        return number, number - 1
+    return min(gaps.var() * (number - 1) / number / between, rows), number - 1
+
+
+def _quantile(freedom: float, confidence: float) -> float:
+    return stdtrit(freedom, 1 - (1 - confidence) / 2) if freedom > 0 else np.nan

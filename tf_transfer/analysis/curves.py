@@ -55,10 +55,11 @@ def curve_gains(comparison, *, resamples: int = 2000, confidence: float = 0.95) 
         A row for each target, task and source strategy. ``area`` is the mean difference to the baseline over the
         logarithm of the labels, positive when better, with its interval ``low`` to ``high`` and ``verdict``; of one
         budget, the difference there. ``hurt_from`` is the first measured budget whose difference is below 0
-        throughout its interval; NaN for none. ``crossing`` is the number of labels at which the mean difference falls
-        below 0 for good; NaN where it does not, or is below from the first budget on. Its interval has
-        ``crossing_low`` 0 and ``crossing_high`` infinite where the measured budgets do not bound it. Where no seed has
-        a defined metric of both at every budget, all is NaN and ``note`` says so.
+        throughout its interval and after which no mean difference is at or above 0; NaN for none. ``crossing`` is the
+        number of labels at which the mean difference falls below 0 for good; NaN where it does not, or is below from
+        the first budget on. Its interval has ``crossing_low`` 0 and ``crossing_high`` infinite where the measured
+        budgets do not bound it. Where no seed has a defined metric of both at every budget, all is NaN and ``note``
+        says so.
     """
     rows = []
     for found in each_curves(comparison, resamples):
@@ -92,8 +93,10 @@ def _area_weights(budgets: list[int]) -> np.ndarray:
 
 
 def _harm(budgets: list[int], differences: Sample, confidence: float) -> list[float]:
-    """First budget that hurts; crossing and its interval."""
-    hurt = np.flatnonzero(differences.bounds(confidence)[1] < 0)
+    """First budget that hurts for good; crossing and its interval."""
+    not_below = np.flatnonzero(differences.mean >= 0)
+    last = not_below[-1] if len(not_below) else -1
+    hurt = [i for i in np.flatnonzero(differences.bounds(confidence)[1] < 0) if i > last]
     points, weights = dense(budgets)
     between = differences.combined(weights)
     above = np.flatnonzero(between.mean >= 0)

@@ -13,12 +13,10 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from scipy import stats
-from scipy.special import stdtrit
 
 from tf_transfer.errors import DataError
 from tf_transfer.metrics import HIGHER_IS_BETTER, PROPORTIONS, RANGES, resampled_suite
-from tf_transfer.statistics import power
+from tf_transfer.statistics import power, proportions
 from tf_transfer.statistics.bootstrap import Sample, group_codes, row_counts
 
 Verdict = Literal["helped", "hurt", "equivalent", "undecided"]
@@ -66,6 +64,7 @@ class Difference(Interval):
         seeds_needed: the same of seeds; NaN also with one seed.
         margin: the largest difference that does not matter, in the metric's unit; None when not asked for.
         equivalent: both one-sided tests at ``(1 - confidence)`` reject a difference as large as ``margin``.
+        effect: what `at_level` goes by; None where nothing varies.
     """
 
     p: float = np.nan
@@ -74,6 +73,7 @@ class Difference(Interval):
     seeds_needed: float = np.nan
     margin: float | None = None
     equivalent: bool = False
+    effect: power.Effect | None = dataclasses.field(default=None, repr=False)
 
     @property
     def verdict(self) -> Verdict:
@@ -84,6 +84,14 @@ class Difference(Interval):
         if self.equivalent:
             return "equivalent"
         return "helped" if self.low > 0 else "hurt" if self.high < 0 else "undecided"
+
+    def at_level(self, alpha: float) -> Difference:
+        """With the minimum effect of verdicts at ``alpha``, and the rows and seeds that would settle it there."""
+        if self.effect is None:
+            return self
+        smallest, seeds = power.minimum_effect(self.effect, alpha), power.seeds_needed(self.effect, alpha)
+        rows = float(np.ceil(power.units_needed(self.effect, alpha) * self.rows / self.effect.units))
+        return dataclasses.replace(self, minimum_effect=smallest, rows_needed=rows, seeds_needed=seeds)
 
     def __str__(self) -> str:
         text = f"{self.metric} {self.value:+.4f} [{self.low:+.4f}, {self.high:+.4f}] {self.verdict}"
@@ -116,8 +124,9 @@ def paired_difference(
         margin: None, or the largest difference that does not matter, > 0 and in the metric's unit.
 
     Returns:
-        The difference; exactly 0 with the interval [0, 0] for identical predictions. NaN and undecided
-        when the metric is undefined for one of the seeds, for instance a correlation with constants.
+        The difference; exactly 0 with the interval [0, 0] for identical predictions, while others that no row tells
+        apart have the interval that the number of rows gives. NaN and undecided when the metric is undefined for
+        one of the seeds, for instance a correlation with constants.
 
     Raises:
         DataError: lists of different lengths, a missing group, or what `metrics.resampled` raises.
@@ -176,7 +185,8 @@ def suite_draws(kind: str, y, scores, *, groups=None, resamples=2000, seed=0, na
     _, units = group_codes(len(y), groups)
     once = resampled_suite(kind, y, scores, np.ones((1, len(y)), np.uint8), names)
     found = resampled_suite(kind, y, scores, row_counts(len(y), groups, resamples, seed), names)
-    return Draws(kind, len(y), units, groups is not None, {m: v[0] for m, v in once.items()}, found)
+    digests = tuple(hash(np.asarray(each, np.float64).tobytes()) for each in scores)
+    return Draws(kind, len(y), units, groups is not None, {m: v[0] for m, v in once.items()}, found, digests)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,6 +200,7 @@ class Draws:
         grouped: whether groups are drawn.
         values: of each metric (scores,).
         resamples: of each metric (resamples, scores).
+        digests: (scores,), equal for equal predictions.
     """
 
     kind: str
@@ -198,18 +209,27 @@ class Draws:
     grouped: bool
     values: dict[str, np.ndarray]
     resamples: dict[str, np.ndarray]
+    digests: tuple[int, ...]
 
     def interval(self, metric: str, seeds: Sequence[int], confidence: float = CONFIDENCE) -> Interval:
         """The interval of the mean over seeds; ``seeds`` are positions in the list of scores.
 
-        A proportion, such as accuracy, has Wilson's; every other metric the bootstrap's.
+        A proportion, such as accuracy, has Wilson's, and so has a metric of classes at an end of its range on all
+        draws, such as F1 where all rows are right; every other metric has the bootstrap's. The calibration error sums
+        absolute gaps, whose bias is that of the draws only somewhere between: where the gaps are clear it is none,
+        where there are none it is 1 + √2 times as large, since noise of variance 2 instead of 1 makes the draws of a
+        gap of 0. So its interval reaches from the second case to the first.
         """
         _check(seeds, seeds, confidence)
         seeds = list(seeds)
         sample = Sample(self.values[metric][seeds], self.resamples[metric][:, seeds], self.units)
         low, high = sample.bounds(1 - confidence)
         if metric in PROPORTIONS.get(self.kind, ()) and not np.isnan(low):
-            low, high = wilson(sample, 1 - confidence, exact=not self.grouped)
+            low, high = proportions.of_sample(sample, 1 - confidence, exact=not self.grouped)
+        elif self._at_an_end(sample, metric) and not np.isnan(low):
+            low, high = proportions.at_an_end(sample, 1 - confidence, *RANGES[metric])
+        elif metric == "expected_calibration_error":
+            low, high = low - np.sqrt(2) * sample.bias, high + sample.bias
         low, high = np.clip([low, high], *RANGES[metric])
         note = self._note(sample, metric, confidence)
         return Interval(sample.value, float(low), float(high), confidence, metric, self.rows, len(seeds), note)
@@ -226,75 +246,34 @@ class Draws:
         sample = Sample(
             sign * (values[first] - values[second]), sign * (draws[:, first] - draws[:, second]), self.units
         )
-        found = Difference(
-            sample.value, *sample.bounds(alpha), confidence, metric, self.rows, len(first),
+        ends, one_sided = sample.bounds(alpha), sample.bounds(2 * alpha)
+        if sample.decides(alpha) and not sample.varies and not self._identical(first, second):
+            ends, one_sided = _of_alike_rows(sample, np.ptp(RANGES[metric]), alpha)
+        return Difference(
+            sample.value, *ends, confidence, metric, self.rows, len(first),
             self._note(sample, metric, confidence), sample.p(), margin=margin,
-            equivalent=margin is not None and _within(sample.bounds(2 * alpha), margin),
-        )  # fmt: skip
-        if not sample.decides(alpha) or not sample.row_variance + sample.seed_variance:
-            return found
-        return self._with_needs(
-            dataclasses.replace(found, minimum_effect=power.minimum_effect(sample, alpha)), sample, alpha
-        )
+            equivalent=margin is not None and _within(one_sided, margin),
+            effect=power.Effect.of(sample) if sample.decides(alpha) and sample.varies else None,
+        ).at_level(alpha)  # fmt: skip
 
-    def _with_needs(self, found: Difference, sample: Sample, alpha: float) -> Difference:
-        rows = np.ceil(power.units_needed(sample, alpha) * self.rows / self.units)
-        return dataclasses.replace(found, rows_needed=float(rows), seeds_needed=power.seeds_needed(sample, alpha))
+    def _at_an_end(self, sample: Sample, metric: str) -> bool:
+        finite = self.kind != "regression" and np.isfinite(RANGES[metric]).all()
+        return bool(finite and not sample.varies and np.isclose(sample.value, RANGES[metric], 0, 1e-12).any())
+
+    def _identical(self, first: list[int], second: list[int]) -> bool:
+        return all(self.digests[a] == self.digests[b] for a, b in zip(first, second))
 
     def _note(self, sample: Sample, metric: str, confidence: float) -> str:
         return sample.note(metric, confidence, "groups" if self.grouped else "rows")
 
 
-def wilson(sample: Sample, alpha: float, exact: bool = True) -> tuple[float, float]:
-    """Wilson's score interval of a proportion.
-
-    With one seed and ``exact`` (rows that are drawn one by one) it is that of `scipy.stats.binomtest`. Else the
-    rows are replaced by the number that would give the variance over rows and seeds, and the normal quantile by
-    Student's, as surveys do.
-
-    Reference:
-        Wilson 1927, "Probable Inference, the Law of Succession, and Statistical Inference"; Dean and Pagano
-        2015, "Evaluating Confidence Interval Methods for Binomial Proportions in Clustered Surveys".
-    """
-    share, size = sample.value, float(sample.units)
-    quantile = float(stats.norm.isf(alpha / 2))
-    variance = sample.row_variance + sample.seed_variance
-    if variance and (sample.seeds > 1 or not exact):
-        size = share * (1 - share) / variance
-        quantile = float(-stdtrit(sample.freedom(sample.row_variance), alpha / 2))
-    centre = (share + quantile**2 / (2 * size)) / (1 + quantile**2 / size)
-    half = quantile * np.sqrt(share * (1 - share) / size + quantile**2 / (4 * size**2)) / (1 + quantile**2 / size)
-    return float(centre - half), float(centre + half)
-
-
-def false_discovery_rate(p, alpha: float = 0.05) -> np.ndarray:
-    """The two-stage q of each p of a family: the least share of false verdicts at which it is one.
-
-    The first stage, Benjamini and Hochberg's procedure at ``alpha / (1 + alpha)``, estimates how many of the family
-    are no effect: those that it does not reject. The second corrects for these alone, so that a run where transfer
-    helps nearly everywhere is not corrected as if it helped nowhere. No q is below its p, or above the q of Benjamini
-    and Hochberg's one-stage procedure.
-
-    Args:
-        p: (verdicts,) two-sided p; NaN where there is no verdict, and no q.
-        alpha: the share of false verdicts that is aimed at; verdicts are those with q < alpha.
-
-    Reference:
-        Benjamini, Krieger and Yekutieli 2006, "Adaptive linear step-up procedures that control the false discovery
-        rate", Definition 6. Differences to one baseline on the same rows are positively dependent;
-        ``tests/benchmarks/false_discovery.py`` shows the rate held there too.
-
-    Example:
-        >>> false_discovery_rate([0.03, 0.6, 0.9]).round(2).tolist()  # one clear effect among three is not so clear
-        [0.09, 0.9, 0.9]
-    """
-    p = np.asarray(p, np.float64)
-    q, known = np.full(p.shape, np.nan), ~np.isnan(p)
-    if known.any():
-        first = stats.false_discovery_control(p[known])
-        no_effect = np.mean(first >= alpha / (1 + alpha))
-        q[known] = np.maximum(first * min(no_effect * (1 + alpha), 1), p[known])
-    return q
+def _of_alike_rows(sample: Sample, width: float, alpha: float) -> tuple[tuple, tuple]:
+    """The interval of a difference that no draw varies, and the one for equivalence; a metric without a largest value
+    bounds neither, and keeps the first."""
+    if not np.isfinite(width):
+        return sample.bounds(alpha), (-np.inf, np.inf)
+    ends = proportions.of_alike_rows(sample.value, sample.units, width, alpha)
+    return ends, ends
 
 
 def _within(bounds: tuple[float, float], margin: float) -> bool:

@@ -20,6 +20,7 @@ Reference:
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 
@@ -34,7 +35,24 @@ POWER = 0.8
 _MOST = 2**40
 
 
-def minimum_effect(sample: Sample, alpha: float, units: int | None = None, seeds: int | None = None) -> float:
+@dataclasses.dataclass(frozen=True)
+class Effect:
+    """What an experiment found and how it varies: the part of a `bootstrap.Sample` that power goes by."""
+
+    value: float
+    units: int
+    seeds: int
+    row_variance: float
+    seed_variance: float
+    shared_variance: float
+
+    @classmethod
+    def of(cls, sample: Sample) -> Effect:
+        """The part of a sample."""
+        return cls(*(getattr(sample, field.name) for field in dataclasses.fields(cls)))
+
+
+def minimum_effect(sample: Effect | Sample, alpha: float, units: int | None = None, seeds: int | None = None) -> float:
     """The true difference shown with a chance of `POWER`, in the unit of the statistic.
 
     Args:
@@ -53,12 +71,12 @@ def minimum_effect(sample: Sample, alpha: float, units: int | None = None, seeds
     return float(np.sqrt(variance))
 
 
-def units_needed(sample: Sample, alpha: float) -> float:
+def units_needed(sample: Effect | Sample, alpha: float) -> float:
     """The rows (or groups) with which the observed difference is the minimum effect; inf where none suffice."""
     return _smallest(lambda units: minimum_effect(sample, alpha, units=units), sample.units, abs(sample.value))
 
 
-def seeds_needed(sample: Sample, alpha: float) -> float:
+def seeds_needed(sample: Effect | Sample, alpha: float) -> float:
     """As `units_needed`; NaN with one seed, which does not tell how seeds vary."""
     if sample.seeds == 1:
         return np.nan
@@ -80,7 +98,7 @@ def _factors(alpha: float) -> tuple[np.ndarray, np.ndarray]:
     for freedom in freedoms:
         scatter = np.sqrt(chdtri(freedom, chances) / freedom)
         needed = -stdtrit(freedom, alpha / 2) * scatter
-        found.append(brentq(_missed, 0, 1e6, args=(scatter, needed), xtol=1e-6))
+        found.append(brentq(_missed, 0, 10 * needed.max(), args=(scatter, needed), xtol=1e-6))
     return 1 / freedoms, np.array(found)
 
 
