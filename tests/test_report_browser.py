@@ -166,8 +166,27 @@ def test_it_is_printed_on_white_without_the_contents(browser, page):
     assert browser.evaluate("getComputedStyle(document.querySelector('nav')).display") == "none"
     assert browser.evaluate("document.documentElement.scrollWidth") <= 720
     assert browser.evaluate(OVERLAPS) == []
-    pdf = browser.pdf()
-    assert pdf.startswith(b"%PDF") and 4 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 20
+    assert browser.pdf().startswith(b"%PDF") and 4 <= pages(browser) <= 20
+
+
+def pages(browser):
+    """How many sheets the page takes in print."""
+    return len(re.findall(rb"/Type\s*/Page\b", browser.pdf()))
+
+
+def test_what_is_folded_away_is_printed_too(browser, page):
+    browser.open(page, 720, media="print")
+    heights = "[...document.querySelectorAll('details')].map(d => [d.open, d.offsetHeight, d.firstChild.offsetHeight])"
+    found = browser.evaluate(heights)
+    assert len(found) > 5
+    assert all(not is_open and whole > 1.5 * summary for is_open, whole, summary in found)
+    closed = pages(browser)
+    browser.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert pages(browser) == closed
+    browser.evaluate("document.querySelectorAll('details').forEach(d => d.remove())")
+    assert pages(browser) < closed
+    browser.open(page, 720)
+    assert all(whole < 1.5 * summary for _, whole, summary in browser.evaluate(heights))
 
 
 @SIZES
