@@ -1,6 +1,7 @@
 """The text of a report's page by section, its tags, and its tables as lists of rows of texts."""
 
 import html.parser
+import re
 
 
 class Page(html.parser.HTMLParser):
@@ -43,3 +44,9 @@ class Page(html.parser.HTMLParser):
         if ("td" in self.open or "th" in self.open) and "svg" not in self.open:
             cell = self.tables[-1][1][-1]
             cell[-1] = (cell[-1] + " " + " ".join(data.split())).strip()
+
+
+def lacking(text: str, sections) -> list[str]:
+    """The sections of a page that are not there, or say that something of theirs is missing."""
+    texts = Page(text).texts
+    return [name for name in sections if not texts.get(name) or re.search(r"\b(is|are) missing:", texts[name])]

@@ -18,6 +18,7 @@ from tests.experiments import make_experiment, make_table
 from tf_transfer import cli
 from tf_transfer.comparison import Comparison, compare
 from tf_transfer.report import headline
+from tf_transfer.report.wording import to_settle
 
 REVIEWS = Path(__file__).parents[1] / "data" / "reviews.csv"
 COMMANDS = ["fetch", "fit", "evaluate", "predict", "advise", "tune", "compare", "report", "demo"]
@@ -268,6 +269,9 @@ def test_compare_prints_and_writes(run, experiment, tmp_path):
     line = next(line for line in out.splitlines() if line.strip().startswith("tweets, mood, 12 labels"))
     assert f"{row['value']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]" in line
     assert row["verdict"] in line
+    needed = [to_settle(row) for row in comparison.verdicts().itertuples()]
+    assert any(needed) and out.count("would have shown") == sum(map(bool, needed))
+    assert all(words in out for words in needed)
     assert {"report.html", "report.md", "results.csv", "verdicts.json", "run.json"} <= {
         p.name for p in (tmp_path / "run").iterdir()
     }

@@ -149,6 +149,20 @@ def test_all_figures_have_p_q_and_what_would_settle_the_undecided():
                           "±.05", "5,400", "9"]  # fmt: skip
 
 
+def test_what_would_settle_it_stands_below_every_undecided_row_and_no_other(page, comparison):
+    found = comparison.verdicts()
+    assert {"helped", "hurt", "undecided"} == set(found["verdict"])
+    open_ = (found["verdict"] == "undecided") & found["minimum_effect"].notna()
+    assert 0 < open_.sum() < len(found)
+    told = 0
+    for rows in (rows for name, rows in Page(page).tables if name == "differences" and rows[0][-1] == "verdict"):
+        for row, below in zip(rows, [*rows[1:], [""]]):
+            remarked = below[0].startswith("a difference of ±.05 would have shown")
+            assert remarked == (row[-1] == "○ undecided" and row[-2] != "undefined"), row
+            told += remarked
+    assert told == open_.sum()
+
+
 # -- scores ---------------------------------------------------------------------------------------------
 
 
@@ -287,6 +301,26 @@ def test_changed_rows_need_texts_and_show_numbers_as_numbers():
     c.changed_rows = lambda *_, **__: kept.assign(text=None)
     with pytest.raises(readings.Missing, match="kept no texts"):
         readings.changed_rows(c, place)
+
+
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [
+        ("rating", "7 rows mended (a smaller error), 6 broken (a larger error)."),
+        ("polarity", "7 rows mended (right in more seeds), 6 broken (wrong in more seeds)."),
+    ],
+)
+def test_changed_rows_are_counted_and_five_of_each_are_shown(task, words):
+    c = stand_in(Whole)
+    kept = c.changed_rows("tweets", "rating", "fine_tune", 16)
+    changes = [0.5] * 7 + [-0.4] * 6
+    many = pd.DataFrame({"change": changes, "text": [f"t{i}" for i in range(13)]}).merge(
+        kept.drop(columns=["change", "text"]).head(1), how="cross"
+    )
+    c.changed_rows = lambda target, name, *rest, most: many.head(most * (name == task))
+    page = report.to_html(sections.build(c))
+    assert words in Page(page).texts["rows"]
+    assert [row[0] for row in table(page, "rows")[1:]] == [f"t{i}" for i in (0, 1, 2, 3, 4, 7, 8, 9, 10, 11)]
 
 
 @pytest.mark.parametrize(

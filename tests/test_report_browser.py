@@ -8,9 +8,11 @@ import re
 import pytest
 
 from tests import chromium
+from tests.experiments import make_experiment, make_table
 from tests.stand_in_comparison import Whole, stand_in
 from tests.test_report import HOSTILE, ORDER, hostile_comparison
 from tf_transfer import report
+from tf_transfer.comparison import compare
 from tf_transfer.report import wording
 
 pytestmark = pytest.mark.skipif(chromium.PATH is None, reason=chromium.MISSING)
@@ -164,8 +166,27 @@ def test_it_is_printed_on_white_without_the_contents(browser, page):
     assert browser.evaluate("getComputedStyle(document.querySelector('nav')).display") == "none"
     assert browser.evaluate("document.documentElement.scrollWidth") <= 720
     assert browser.evaluate(OVERLAPS) == []
-    pdf = browser.pdf()
-    assert pdf.startswith(b"%PDF") and 4 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 20
+    assert browser.pdf().startswith(b"%PDF") and 4 <= pages(browser) <= 20
+
+
+def pages(browser):
+    """How many sheets the page takes in print."""
+    return len(re.findall(rb"/Type\s*/Page\b", browser.pdf()))
+
+
+def test_what_is_folded_away_is_printed_too(browser, page):
+    browser.open(page, 720, media="print")
+    heights = "[...document.querySelectorAll('details')].map(d => [d.open, d.offsetHeight, d.firstChild.offsetHeight])"
+    found = browser.evaluate(heights)
+    assert len(found) > 5
+    assert all(not is_open and whole > 1.5 * summary for is_open, whole, summary in found)
+    closed = pages(browser)
+    browser.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert pages(browser) == closed
+    browser.evaluate("document.querySelectorAll('details').forEach(d => d.remove())")
+    assert pages(browser) < closed
+    browser.open(page, 720)
+    assert all(whole < 1.5 * summary for _, whole, summary in browser.evaluate(heights))
 
 
 @SIZES
@@ -179,3 +200,86 @@ def test_markup_in_the_data_is_seen_as_text(browser, hostile, width):
     assert chosen and chosen[0].startswith("$\\frac{$") and "<script>alert(1)</script>&" in chosen[0]
     header = browser.evaluate("[...document.querySelectorAll('#confusions thead th')].map(e => e.textContent)")
     assert " ".join(HOSTILE.replace("\x1b", "").split()) in " ".join(header[1].replace("\x1b", "").split())
+
+
+# -- a real run of hostile tables -------------------------------------------------------------------------
+
+WRITTEN = """&lt;script&gt;document.title='alive'&lt;/script&gt; &lt;img src=x onerror=alert(1)&gt; &amp;amp; "a" 'b'"""
+SEEN = """<script>document.title='alive'</script> <img src=x onerror=alert(1)> &amp; "a" 'b'"""
+"""What stands in the tables, and the text that it is once its entities are decoded."""
+MOODS = {"glad": """<b onclick="alert(1)">glad</b> &amp; 'co'""", "sad": "</td></table><script>alert(1)</script>"}
+HOMES = {"north": "<svg onload=alert(1)>", "south": "&lt;south&gt;"}
+
+
+@pytest.fixture(scope="module")
+def real(encoder_folder, tmp_path_factory):
+    """A run of CSV files whose texts, labels and other cells hold markup."""
+    folder = tmp_path_factory.mktemp("real")
+
+    def write(name, rows, seed):
+        table = make_table(rows, seed)
+        table = table.assign(text=table["text"] + " " + WRITTEN, mood=table["mood"].map(MOODS))
+        table["home"] = [list(HOMES.values())[i % 2] for i in range(rows)]
+        table.to_csv(folder / name, index=False)
+        return str(folder / name)
+
+    content = make_experiment(
+        name="<i>moods</i> & more",
+        encoder={"name": str(encoder_folder), "max_length": 32},
+        sources={"films": write("films.csv", 40, 1), "shop": write("shop.csv", 40, 2)},
+        targets={"tweets": {"train": write("train.csv", 30, 3), "test": write("test.csv", 80, 4)}},
+        strategies=[{"alone": {"strategy": "linear_probe", "uses_source": False}}, "linear_probe", "tfidf", "majority"],
+        baseline="alone",
+        leave_one_out=["linear_probe"],
+    )
+    return compare(content, folder / "run")
+
+
+@pytest.fixture(scope="module")
+def real_page(real):
+    return real.save() / "report.html"
+
+
+@SIZES
+def test_a_real_run_shows_its_verdict_and_its_figures(browser, real, real_page, width):
+    browser.open(real_page, width)
+    seen = " ".join(browser.evaluate("document.body.innerText").split())
+    assert report.headline(real) in seen.replace("\N{NO-BREAK SPACE}", " ")
+    assert "<i>moods</i> & more" in seen
+    shown = browser.evaluate("[...document.querySelectorAll('#results article:first-of-type tbody tr')]"
+                             ".map(r => [...r.cells].map(c => c.innerText.split(/\\s+/)))")  # fmt: skip
+    means = real.summary().query("task == 'stars'").set_index("budget")
+    assert [row[0][0] for row in shown] == real.strategies
+    for name, *cells in shown:
+        for cell, budget in zip(cells, real.budgets):
+            assert wording.number(means.loc[budget, name[0]]) in cell
+    drawn = browser.evaluate("[...document.querySelectorAll('#differences .forest tbody tr th')].map(e => e.innerText)")
+    assert len([name for name in drawn if name in real.strategies]) == len(real.verdicts())
+
+
+@SIZES
+def test_markup_in_real_texts_and_labels_is_seen_and_not_alive(browser, real_page, width):
+    browser.open(real_page, width)
+    texts = browser.evaluate("[...document.querySelectorAll('#rows th[scope=row]')].map(e => e.innerText)")
+    assert texts and all(text.endswith(SEEN) for text in texts)
+    heads = browser.evaluate("[...document.querySelectorAll('#confusions thead th')].map(e => e.innerText)")
+    assert set(MOODS.values()) < set(heads)
+    assert set(MOODS.values()) <= set(
+        browser.evaluate("[...document.querySelectorAll('#slices tbody th span')].map(e => e.innerText)")
+    )
+    alive = "script, img, i, iframe, object, embed, form, [onclick], [onload], [onerror]"
+    assert browser.evaluate(f"document.querySelectorAll({alive!r}).length") == 0
+    assert browser.evaluate("document.title") == "<i>moods</i> & more: did transfer help?"
+    assert browser.requests() == [real_page.resolve().as_uri()]
+    kinds = ("Log.entryAdded", "Runtime.exceptionThrown", "Page.javascriptDialogOpening")
+    assert not [e for e in browser.events if e.get("method") in kinds]
+
+
+@SIZES
+def test_a_real_run_fits_the_screen_with_every_section(browser, real_page, width):
+    browser.open(real_page, width)
+    browser.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert browser.evaluate("document.documentElement.scrollWidth") <= width
+    assert browser.evaluate(OVERLAPS) == []
+    assert browser.evaluate("[...document.querySelectorAll('section')].map(s => s.id)") == ORDER
+    assert " missing:" not in browser.evaluate("document.body.innerText")

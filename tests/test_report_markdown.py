@@ -59,8 +59,9 @@ def texts_of(found):
         elif isinstance(block, blocks.Text):
             yield block.text
         elif isinstance(block, blocks.Table):
-            rows = [row for row in block.rows if not isinstance(row, blocks.Group)]
+            rows = [row for row in block.rows if isinstance(row, tuple)]
             yield from (cell.text for row in rows for cell in row if isinstance(cell, blocks.Cell))
+            yield from (row.text for row in block.rows if isinstance(row, blocks.Remark))
 
 
 def test_tables_have_as_many_cells_in_every_row(text):

@@ -175,5 +175,24 @@ def test_strategies_without_source_data_or_encoder_are_better_or_worse():
     assert words == ["helped", "better", "hurt", "worse", *["no difference that matters"] * 2, *["undecided"] * 2]
 
 
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"rows_needed": 5400.0, "seeds_needed": 9.0}, "; 5,400 test rows or 9 seeds would settle it"),
+        ({"rows_needed": np.inf, "seeds_needed": 9.0}, "; 9 seeds would settle it"),
+        ({"rows_needed": 5400.0, "seeds_needed": np.nan}, "; 5,400 test rows would settle it"),
+        ({"rows_needed": np.inf, "seeds_needed": np.inf}, "; no number of test rows or seeds alone would settle it"),
+        ({"rows_needed": np.inf, "seeds_needed": np.nan}, "; no number of test rows alone would settle it"),
+        ({"rows_needed": 1260.0, "seeds_needed": np.nan}, ""),  # as many as there are: the correction took it back
+        ({"rows_needed": np.nan, "seeds_needed": np.nan}, ""),
+    ],
+)
+def test_what_would_settle_an_undecided_difference(changes, text):
+    row = pd.DataFrame([verdict("tweets", "rating", 16, "fine_tune", "pearson", 0.01, **changes)])
+    assert wording.to_settle(next(row.itertuples())) == f"a difference of ±.05 would have shown{text}"
+    for other in ({"verdict": "helped"}, {"minimum_effect": np.nan}):
+        assert wording.to_settle(next(row.assign(**other).itertuples())) == ""
+
+
 def test_counts():
     assert [wording.count(x) for x in (1260.4, np.nan, np.inf)] == ["1,260", "–", "∞"]

@@ -258,6 +258,8 @@ def _print_comparison(comparison) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from tf_transfer.report.wording import to_settle
+
     console = Console(markup=False, highlight=False, soft_wrap=True)
     for (target, task), rows in comparison.summary().groupby(["target", "task"], sort=False):
         title = f"{target}: {task}, {rows['metric'].iloc[0]} (mean over seeds)"
@@ -275,6 +277,8 @@ def _print_comparison(comparison) -> None:
         place = f"{row.target}, {row.task}, {row.budget} labels"
         words = marks if row.transfer else neither | {"helped": "▲ better", "hurt": "▼ worse"}
         console.print(f"  {place:32} {row.strategy:14} {found:28} {words[row.verdict]}")
+        if needed := to_settle(row):
+            console.print(f"  {'':32} {'':14} {needed}", style="dim")
     for problem in comparison.unusable:
         console.print(f"Not used: {problem}", style="yellow")
 

@@ -13,9 +13,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 from tests.benchmarks.reporting import Report
+from tests.report_page import lacking
 from tf_transfer.comparison import Comparison
+from tf_transfer.report.sections import SECTIONS
 
 BOUNDS = {"tweets": 0.60, "nyt": 0.38}
 TRANSFERS = ("fine_tune", "multi_task")
@@ -33,6 +36,10 @@ def main() -> int:
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     report.figure("wall time", seconds / 60, "min", at_most=6, detail=f"{used / 60:.1f} processor minutes")
     report.figure("peak memory", after.ru_maxrss / 1e6, "GB", at_most=3)
+    page, names = (Path(folder) / "report.html").read_text(encoding="utf-8"), [name for name, *_ in SECTIONS]
+    absent = lacking(page, names)
+    report.figure("sections of the report", len(names) - len(absent), at_least=len(names), digits=0,
+                  detail=f"without {', '.join(absent)}" if absent else "")  # fmt: skip
     comparison = Comparison(folder)
     rows = comparison.results.query("task == 'rating' and metric == 'pearson' and budget == 16")
     means = rows.groupby(["target", "strategy"])["value"].mean()

@@ -27,7 +27,10 @@ def options(experiment: Experiment) -> dict:
 
 def provenance(experiment: Experiment, data: Prepared, encoder_hash: str) -> dict:
     """What a reader of the run folder must know: plan, experiment, versions, rows and hashes of the data."""
-    packages = ("tf-transfer", "tensorflow", "tf-keras", "transformers", "numpy", "scikit-learn")
+    packages = (
+        *("tf-transfer", "tensorflow", "tf-keras", "transformers", "tokenizers"),
+        *("numpy", "scipy", "pandas", "scikit-learn"),
+    )
     plan = {
         "name": experiment.name,
         "baseline": experiment.baseline,

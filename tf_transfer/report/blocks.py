@@ -51,6 +51,14 @@ class Group:
 
 
 @dataclasses.dataclass(frozen=True)
+class Remark:
+    """A quiet line about the row above it."""
+
+    text: str
+    kind: ClassVar[str] = "remark"
+
+
+@dataclasses.dataclass(frozen=True)
 class Scale:
     """The axis of a column of `Span`: its ends, and the values that are named."""
 
@@ -70,7 +78,7 @@ class Table:
     Args:
         label: what is in it, for readers who do not see it.
         head: a text for each column; the first column names the row.
-        rows: `Group`, or tuples of `Cell`, `Span` and plain texts, as long as the head.
+        rows: `Group`, `Remark`, or tuples of `Cell`, `Span` and plain texts, as long as the head.
         scale: of its `Span` column.
         wide: it needs the page's whole width.
     """

@@ -11,6 +11,13 @@ from tf_transfer.report.wording import count, labels, metric_name, number
 
 LONGEST_TEXT = 200
 """Characters of a text that are shown."""
+MOST_ROWS = 5
+"""Mended rows, and broken ones, that are shown of each place."""
+_CHANGES = {
+    "classification": ("right in more seeds", "wrong in more seeds"),
+    "multilabel": ("fewer wrong labels", "more wrong labels"),
+    "regression": ("a smaller error", "a larger error"),
+}
 _NOWHERE = "No strategy with source data has a difference that is defined, so there is no case to look into."
 
 
@@ -37,8 +44,8 @@ def changed_rows(comparison) -> Section:
     """Rows that transfer mended and broke, the largest changes first."""
     places = readings.places(comparison)
     introduction = (
-        f"The test rows that the strategy mended most (wrong with {comparison.baseline}, right with it) and broke "
-        "most, for the clearest difference of each target and task. Predictions are of the scores averaged over seeds."
+        f"The test rows on which the strategy differs most from {comparison.baseline}, for better and for worse, for "
+        "the clearest difference of each target and task. Predictions are of the scores averaged over seeds."
     )
     blocks = (Text(introduction, quiet=True), *gather(places, lambda place: _changed(comparison, place)))
     return Section("rows", "Rows mended and broken", blocks if places else (Text(_NOWHERE),))
@@ -46,15 +53,18 @@ def changed_rows(comparison) -> Section:
 
 def _changed(comparison, place: Place) -> Panel:
     found = readings.changed_rows(comparison, place)
+    mended, broken = int(found["mended"].sum()), int((~found["mended"]).sum())
+    better, worse = _CHANGES[next(t.kind for t in comparison.tasks if t.name == place.task)]
+    totals = f"{count(mended)} rows mended ({better}), {count(broken)} broken ({worse})."
     rows = []
-    for v in found.itertuples():
+    for v in found.groupby("mended").head(MOST_ROWS).itertuples():
         word, symbol = ("mended", "helped") if v.mended else ("broken", "hurt")
         after = Cell(_value(v.prediction), symbol, quiet=word)
         rows.append((Cell(shortened(v.text)), _value(v.label), _value(v.baseline), after))
     head = ("text", "label", comparison.baseline, place.strategy)
     what = f"Rows of {place.task} on {place.target} that changed"
     heading = _heading(place, comparison.metrics[place.task])
-    return Panel(*heading, (Table(what, head, tuple(rows), wide=True),))
+    return Panel(*heading, (Text(totals), Table(what, head, tuple(rows), wide=True)))
 
 
 def _value(value: object) -> str:
@@ -64,7 +74,10 @@ def _value(value: object) -> str:
 def sources(comparison) -> Section:
     """What each source adds: the difference between all sources and all but this one."""
     found = readings.source_gains(comparison)
-    introduction = "How much worse a strategy is without one of its sources. To the right of 0: the source helps."
+    introduction = (
+        "How much worse a strategy is without one of its sources. To the right of 0: the source helps. Each verdict "
+        "goes by its own 95 % interval: these are not corrected for their number."
+    )
     panels = []
     scales = {task: scale_of(part) for task, part in found.groupby("task")}
     for (target, task, strategy), part in found.groupby(["target", "task", "strategy"], sort=False):

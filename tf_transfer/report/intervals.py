@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from tf_transfer.report.blocks import Cell, Group, Scale, Span, Table
-from tf_transfer.report.wording import SYMBOLS, difference, verdict_word
+from tf_transfer.report.blocks import Cell, Group, Remark, Scale, Span, Table
+from tf_transfer.report.wording import SYMBOLS, difference, to_settle, verdict_word
 
 _REACH = 3.0
 """Intervals are cut off this many of their median half-widths beyond the outermost value."""
@@ -39,7 +39,7 @@ def forest(label: str, name: str, rows: Iterable, scale: Scale) -> Table:
     Args:
         label: see `Table`.
         name: head of the first column.
-        rows: `Group`, or `difference_row`.
+        rows: `Group`, `difference_row`, or `Remark`.
     """
     return Table(label, (name, "", "difference", "verdict"), tuple(rows), scale)
 
@@ -54,8 +54,11 @@ def difference_row(name: str, found, transfer: bool = True, quiet: str = "") -> 
 
 
 def grouped(found: pd.DataFrame, by: str, title, row) -> list:
-    """``row`` of every row, below ``title`` of every value of the column ``by``."""
+    """``row`` of every row, below ``title`` of every value of ``by``; what would settle it below an undecided one."""
     rows = []
     for key, members in found.groupby(by, sort=False):
-        rows += [Group(title(key)), *(row(member) for member in members.itertuples())]
+        rows.append(Group(title(key)))
+        for member in members.itertuples():
+            needed = to_settle(member)
+            rows += [row(member), *([Remark(needed)] if needed else [])]
     return rows

@@ -103,6 +103,8 @@ def _(block: blocks.Table) -> str:
     for row in block.rows:
         if isinstance(row, blocks.Group):
             rows.append((f"**{escaped(row.text)}**", *[""] * (len(head) - 1)))
+        elif isinstance(row, blocks.Remark):
+            rows.append((*[""] * (len(head) - 1), escaped(row.text)))
         else:
             rows.append([_cell(cell, block.scale) for cell in row])
     return _grid(head, rows)

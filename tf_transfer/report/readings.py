@@ -21,6 +21,9 @@ _OPTIONAL = {
 }  # fmt: skip
 
 
+_ALL = 2**62
+
+
 class Missing(Exception):
     """A part of the report that cannot be shown; the text is a sentence that says why."""
 
@@ -78,15 +81,15 @@ def slices(comparison, place: Place) -> pd.DataFrame:
     return found[found["task"] == place.task].reset_index(drop=True)
 
 
-def changed_rows(comparison, place: Place, most: int = 5) -> pd.DataFrame:
-    """The rows that the strategy mends or breaks most: ``mended`` is True or False.
+def changed_rows(comparison, place: Place) -> pd.DataFrame:
+    """All rows that the strategy mends or breaks, the largest change first: ``mended`` is True or False.
 
     Raises:
         Missing: also where the run kept no texts.
     """
     needed = ("text", "label", "baseline", "prediction", "change")
     where = dataclasses.astuple(place)
-    found = _read(comparison, "changed_rows", "The rows mended and broken are", needed, *where, most=most)
+    found = _read(comparison, "changed_rows", "The rows mended and broken are", needed, *where, most=_ALL)
     if found["text"].isna().all():
         raise Missing("The rows mended and broken are missing: this run kept no texts of its test rows.")
     return found.assign(mended=found["change"] > 0)

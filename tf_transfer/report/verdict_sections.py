@@ -64,7 +64,9 @@ def differences(comparison) -> Section:
 
 _INTRODUCTION = (
     "To the right of 0 is better, for errors and losses too. Lines are 95 % intervals over test rows and seeds; an "
-    f"arrowhead: the interval goes on. {LEGEND}. Strategies without source data or without encoder are better or worse."
+    f"arrowhead: the interval goes on. {LEGEND}. Strategies without source data or without encoder are better or "
+    "worse. Below what is undecided stands the difference that would have shown in four of five such experiments, and "
+    "the test rows or seeds that would settle it."
 )
 
 
@@ -121,7 +123,8 @@ def worth(comparison) -> Section:
     introduction = (
         f"How many labels {comparison.baseline} needs to be as good, read off its learning curve, with a 95 % "
         "interval; beyond the measured budgets only “more than” or “fewer than” is known. The mean gain is the area "
-        "between the curves, over the logarithm of the labels."
+        "between the curves, over the logarithm of the labels; its mark goes by its own interval, not corrected for "
+        "their number."
     )
     blocks = (Notes(tuple(sentences)), Text(introduction, quiet=True), Grid(tuple(panels)), *notes)
     return Section("worth", "What transfer is worth in labels", blocks)

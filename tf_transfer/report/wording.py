@@ -73,6 +73,28 @@ def smallest(effect: float) -> str:
     return number(effect, _decimals(effect))
 
 
+def to_settle(found) -> str:
+    """What an undecided difference could have been, and what would settle it: ``±.05 would have shown; …``.
+
+    Args:
+        found: with ``verdict``, and where they are known ``minimum_effect``, ``rows``, ``rows_needed``, ``seeds``
+            and ``seeds_needed``.
+
+    Returns:
+        Empty for other verdicts, and where no minimum effect is known.
+    """
+    effect = getattr(found, "minimum_effect", np.nan)
+    if found.verdict != "undecided" or pd.isna(effect):
+        return ""
+    given = ((found.rows_needed, found.rows, "test rows"), (found.seeds_needed, found.seeds, "seeds"))
+    needed = [f"{count(n)} {unit}" for n, now, unit in given if np.isfinite(n) and not n <= now]
+    never = [unit for n, _, unit in given if np.isinf(n)]
+    words = f"a difference of ±{smallest(effect)} would have shown"
+    if needed:
+        return f"{words}; {' or '.join(needed)} would settle it"
+    return f"{words}; no number of {' or '.join(never)} alone would settle it" if never else words
+
+
 def p_value(p: float) -> str:
     """``p .032`` or ``p < .001``; empty for NaN."""
     return "" if pd.isna(p) else "p < .001" if p < 0.001 else f"p {number(p, 3)}"
