@@ -93,12 +93,40 @@ def test_without_accelerators_auto_is_the_processor(capsys):
         ("tpu", {}, r"needs a TPU.*\n?Received a machine with 'CPU:0'.*\n?.*connect\('auto'\)"),
         ("mirrored", {}, r"needs a GPU.\nReceived a machine with 'CPU:0'.\nGo on with connect\('cpu'\)"),
         ("mirrored", {"devices": ["GPU:0"]}, r"ones of this machine: 'CPU:0'.\nReceived 'GPU:0'"),
+        ("mirrored", {"devices": []}, r"at least one device, each once.\nReceived \[\].\nName .*'CPU:0'"),
+        ("mirrored", {"devices": "CPU:0"}, r"must be a list of at least one device.*\nReceived 'CPU:0'"),
+        ("mirrored", {"devices": ["CPU:0", "/device:cpu:0"]}, r"each once.\nReceived \['CPU:0', '/device:cpu:0'\]"),
         ("cpu", {"devices": ["CPU:0"]}, "devices are for kind='mirrored'"),
     ],
 )
 def test_devices_that_are_not_there(kind, options, message):
     with pytest.raises(DistributionError, match=message):
         connect(kind, **options)
+
+
+@pytest.mark.parametrize("name", ["CPU:0", "/CPU:0", "/device:cpu:0", "/job:localhost/replica:0/task:0/device:CPU:0"])
+def test_a_device_has_one_name_however_it_is_written(name):
+    found = connect("mirrored", devices=[name], verbose=False)
+    assert found.extended.worker_devices == ("/job:localhost/replica:0/task:0/device:CPU:0",)
+    assert isinstance(found.extended._cross_device_ops, tf.distribute.ReductionToOneDevice)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("TPU_ACCELERATOR_TYPE", "v2-8"), ("TPU_NAME", "foo")], ids=["local", "address"]
+)
+def test_auto_goes_on_without_a_tpu_that_does_not_start(monkeypatch, capsys, variable, value):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(DistributionError, match=r"needs a TPU.*\n?Received a machine with 'CPU:0': .+\nOn Colab"):
+        connect("tpu")
+    assert connect("auto") is tf.distribute.get_strategy()
+    said = capsys.readouterr().out
+    assert (
+        "'tpu' needs a TPU" in said
+        and "connect('auto')" not in said
+        and "Going on without a TPU.\nFound 'CPU:0'. Default" in said
+    )
+    connect("auto", verbose=False)
+    assert capsys.readouterr().out == ""
 
 
 def test_an_unknown_kind_names_the_nearest():

@@ -27,10 +27,10 @@ def connect(
     """The `tf.distribute` strategy to make a model under: ``with connect().scope(): model = ...``.
 
     Args:
-        kind: ``"auto"``: a TPU, else all GPUs, else the processor; ``"cpu"``; ``"mirrored"``: copies of the
+        kind: ``"auto"``: a TPU that starts, else all GPUs, else the processor; ``"cpu"``; ``"mirrored"``: copies of the
             model on the devices of this machine; ``"multi_worker"``: on several machines, which ``TF_CONFIG``
             lists (it must come before anything else of TensorFlow); ``"tpu"``: all cores of a TPU.
-        devices: of ``"mirrored"``, such as ``["GPU:0", "GPU:1"]``; None for all GPUs.
+        devices: of ``"mirrored"``, each once, such as ``["GPU:0", "GPU:1"]``; None for all GPUs.
         verbose: print what was found and what runs the steps.
 
     Raises:
@@ -39,8 +39,11 @@ def connect(
     check_choice("kind", kind, KINDS)
     if devices is not None and kind != "mirrored":
         raise DistributionError(f"devices are for kind='mirrored'.\nReceived devices={devices!r} with {kind!r}.")
-    makers = {"cpu": _processor, "multi_worker": _multi_worker, "tpu": _tpu, "auto": _best}
-    distribution = _mirrored(devices) if kind == "mirrored" else makers[kind]()
+    makers = {
+        "auto": lambda: _best(verbose), "cpu": _processor, "mirrored": lambda: _mirrored(devices),
+        "multi_worker": _multi_worker, "tpu": _tpu,
+    }  # fmt: skip
+    distribution = makers[kind]()
     if verbose:
         print(describe(distribution))
     return distribution
@@ -49,7 +52,7 @@ def connect(
 def describe(distribution: tf.distribute.Strategy) -> str:
     """One line: the devices of this machine, and what runs the steps."""
     replicas, name = distribution.num_replicas_in_sync, type(distribution).__name__.lstrip("_")
-    found = listed([d.device_type + ":" + d.name.rsplit(":", 1)[-1] for d in tf.config.list_logical_devices()])
+    found = listed(_device_names())
     workers = f" on {workers_of(distribution)} workers" if workers_of(distribution) > 1 else ""
     return f"Found {found}. {name} runs the steps: {replicas} replica{'s' * (replicas > 1)}{workers}."
 
@@ -121,9 +124,14 @@ def in_order(distribution: tf.distribute.Strategy, values) -> tf.Tensor:
 # -- what connect chooses -----------------------------------------------------------------------------
 
 
-def _best() -> tf.distribute.Strategy:
+def _best(verbose: bool) -> tf.distribute.Strategy:
     if _tpu_address() is not None:
-        return _tpu()
+        try:
+            return _tpu()
+        except DistributionError as error:
+            if verbose:
+                what_and_why = str(error).splitlines()[:2]  # the remedy is this call
+                print(*what_and_why, "Going on without a TPU.", sep="\n")
     return _mirrored(None) if len(tf.config.list_logical_devices("GPU")) > 1 else tf.distribute.get_strategy()
 
 
@@ -133,7 +141,7 @@ def _processor() -> tf.distribute.Strategy:
 
 
 def _mirrored(devices: Sequence[str] | None) -> tf.distribute.Strategy:
-    names = [d.device_type + ":" + d.name.rsplit(":", 1)[-1] for d in tf.config.list_logical_devices()]
+    names = _device_names()
     if devices is None:
         devices = [n for n in names if n.startswith("GPU:")]
         if not devices:
@@ -142,15 +150,31 @@ def _mirrored(devices: Sequence[str] | None) -> tf.distribute.Strategy:
                 "Go on with connect('cpu') or connect('auto'), or name devices, for instance logical processors: "
                 "devices=['CPU:0', 'CPU:1']."
             )
-    missing = [d for d in devices if d.strip("/").replace("device:", "").upper() not in names]
+    chosen = [] if isinstance(devices, str) else [_short_name(d) for d in devices]
+    if not chosen or len(set(chosen)) < len(chosen):
+        raise DistributionError(
+            f"devices must be a list of at least one device, each once.\nReceived {devices!r}.\n"
+            f"Name some of this machine's: {listed(names)}."
+        )
+    missing = [d for d in chosen if d not in names]
     if missing:
         raise DistributionError(
             f"devices must be ones of this machine: {listed(names)}.\nReceived {listed(missing)}.\n"
             "Name some of those, or make logical ones first with tf.config.set_logical_device_configuration."
         )
     # Without NCCL between processors, sums go by way of one device.
-    alone = all(d.strip("/").upper().startswith("CPU") for d in devices)
-    return tf.distribute.MirroredStrategy(list(devices), tf.distribute.ReductionToOneDevice() if alone else None)
+    alone = all(d.startswith("CPU:") for d in chosen)
+    return tf.distribute.MirroredStrategy(chosen, tf.distribute.ReductionToOneDevice() if alone else None)
+
+
+def _device_names() -> list[str]:
+    """The devices of this machine, such as ``"CPU:0"``."""
+    return [_short_name(d.name) for d in tf.config.list_logical_devices()]
+
+
+def _short_name(device: str) -> str:
+    """``"CPU:0"`` of ``"/device:cpu:0"``, and of the other ways in which TensorFlow writes it."""
+    return str(device).upper().rsplit("/", 1)[-1].removeprefix("DEVICE:")
 
 
 def _multi_worker() -> tf.distribute.Strategy:
@@ -210,11 +234,11 @@ def _tpu() -> tf.distribute.Strategy:
             tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
         return tf.distribute.TPUStrategy(resolver)
-    except (ValueError, RuntimeError, tf.errors.OpError) as error:
-        names = [d.device_type + ":" + d.name.rsplit(":", 1)[-1] for d in tf.config.list_logical_devices()]
+    # OSError: an address that the network does not know.
+    except (ValueError, RuntimeError, OSError, tf.errors.OpError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DistributionError(
             f"'tpu' needs a TPU, at {address or 'an address in TPU_NAME'}, and TensorFlow's build for it "
-            f"(pip install tensorflow-tpu).\nReceived a machine with {listed(names)}: {reason}\n"
+            f"(pip install tensorflow-tpu).\nReceived a machine with {listed(_device_names())}: {reason}\n"
             "On Colab choose Runtime > Change runtime type > TPU. To go on without one: connect('auto')."
         ) from error
