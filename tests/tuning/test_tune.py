@@ -184,6 +184,30 @@ def test_settings_of_the_encoder_are_searched(experiment, tmp_path, monkeypatch)
     assert yaml.safe_load(result.to_yaml())["encoder"]["max_length"] == encoder.max_length
 
 
+def test_dropout_precision_and_loss_weights_are_searched(experiment, tmp_path, monkeypatch):
+    seen, adapt = [], LinearProbe.adapt
+
+    def adapting(self, model, support, **options):
+        adapted = adapt(self, model, support, **options)
+        for m in (model, adapted):
+            seen.append((m.heads["mood"].rate, m.encoder.precision, m.tasks[0].loss_weight))
+        return adapted
+
+    monkeypatch.setattr(LinearProbe, "adapt", adapting)
+    monkeypatch.setattr("tf_transfer.tuning.bench.MOST_MODELS", 2)
+    space = {"dropout": {"min": 0, "max": 0.5}, "precision": "mixed_bfloat16", "loss_weight.stars": [0.5, 2.0]}
+    options = {"strategies": {"linear_probe": {"uses_source": False}}, "folds": 2, "repeats": 1, "trials": 3}
+    result = tune(experiment(), tmp_path / "s", settings=space, early_stop=False, **options)
+    tried = [tuple(o.settings.values()) for o in result.outcomes]
+    assert len(set(tried)) == 3 and seen == [t for t in tried for _ in range(4)]
+    assert list(result.trials["dropout"]) == [t[0] for t in tried]
+    best = result.best_experiment
+    assert (best.encoder.dropout, best.encoder.precision, best.tasks[0].loss_weight) == tried[result.best_trial.trial]
+    pasted = yaml.safe_load(result.to_yaml())
+    again = load_experiment(experiment(encoder=pasted["encoder"] | {"name": best.encoder.name}, tasks=pasted["tasks"]))
+    assert again.tasks == best.tasks and again.encoder.dropout == best.encoder.dropout
+
+
 @pytest.mark.parametrize("validation", ["holdout", "sources"])
 def test_other_validations(experiment, tmp_path, validation):
     result = tune(experiment(), tmp_path / "s", strategies="tfidf", validation=validation, budget=8, trials=2)

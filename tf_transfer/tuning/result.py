@@ -16,6 +16,7 @@ from tf_transfer.strategies import Strategy
 from tf_transfer.tables import save_table
 from tf_transfer.tuning.plan import Plan
 from tf_transfer.tuning.records import Outcome, Records, best_of
+from tf_transfer.tuning.settings import plain_settings, with_settings
 from tf_transfer.tuning.space import SearchSpace
 
 TUNED = "tuned"
@@ -81,19 +82,18 @@ class TuneResult:
     def best_experiment(self) -> Experiment:
         """The experiment with the best strategy as ``tuned`` among its strategies, ready for `compare`.
 
-        Where settings were searched, the encoder has those of the best trial, for all strategies.
+        Where settings were searched, encoder and tasks have those of the best trial, for all strategies.
         """
-        encoder = self.experiment.encoder.model_copy(update=self.best_trial.settings)
         strategies = self.experiment.strategies | {TUNED: self.best}
-        return self.experiment.model_copy(update={"strategies": strategies, "encoder": encoder})
+        experiment = with_settings(self.experiment, self.best_trial.settings)
+        return experiment.model_copy(update={"strategies": strategies})
 
     def to_yaml(self) -> str:
         """The best strategy, to paste into an experiment file."""
         best = self.best
         arguments = {k: v for k, v in dataclasses.asdict(best).items() if v != getattr(type(best), k)}
         content = {"strategies": {TUNED: {"strategy": best.name} | arguments}}
-        if self.best_trial.settings:
-            content["encoder"] = dict(self.best_trial.settings)
+        content |= plain_settings(self.experiment, self.best_trial.settings)
         return yaml.safe_dump(content, sort_keys=False)
 
     def plot(self):
@@ -117,7 +117,7 @@ class TuneResult:
         return self
 
     def arguments(self, label: str) -> list[str]:
-        """What varied between the trials of a strategy: its arguments and the encoder's settings."""
+        """What varied between the trials of a strategy: its arguments and the settings."""
         strategy, fields = self._space.strategies[label], list(self._space.spaces[label])
         effort = [strategy.effort] if self._space.max_epochs and strategy.effort else []
         return [*effort, *fields, *self._space.settings]
