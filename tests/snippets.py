@@ -35,7 +35,7 @@ def blocks(page: Path, *languages: str) -> list[tuple[str, str]]:
 def commands(page: Path) -> Iterator[str]:
     """The command lines of a page, in fenced blocks and in running text."""
     for language, content in blocks(page, "", "shell"):
-        for line in content.splitlines():
+        for line in re.sub(r"\\\n *", "", content).splitlines():
             if re.match(r"[a-z]" if language else r"(tf-transfer|pip|python|pytest)\b", line):
                 yield from re.split(r"\s+(?:&&|\|\|)\s+", line)
     for command in _INLINE.findall(page.read_text(encoding="utf-8")):

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tests.experiments import make_experiment, make_table
+from tf_transfer.encoders import PRECISIONS
 from tf_transfer.errors import DataError
 from tf_transfer.experiments.experiment import Experiment, load_experiment
 from tf_transfer.strategies import FineTune, Majority, TargetOnly, TfIdf
@@ -51,6 +52,13 @@ def test_an_encoder_folder_is_looked_for_from_the_files_folder(tmp_path):
     experiment = load_experiment(write(tmp_path, in_file(encoder="mine")))
     assert experiment.encoder.locate(experiment.folder) == str(tmp_path / "mine")
     assert load_experiment(in_file(encoder="bert-tiny")).encoder.locate(tmp_path) == "bert-tiny"
+
+
+def test_an_encoders_precisions_are_those_of_load_encoder():
+    for precision in PRECISIONS:
+        assert load_experiment(in_file(encoder={"name": "mine", "precision": precision})).encoder.precision == precision
+    assert "Did you mean 'mixed_bfloat16'" in refusal(encoder={"name": "mine", "precision": "bfloat16"})
+    assert "encoder.dropout" in refusal(encoder={"name": "mine", "dropout": 1})
 
 
 def test_strategies_as_names_mappings_objects_and_labelled_variants():

@@ -134,6 +134,10 @@ def test_hyperbands_epochs_are_epochs_or_a_share_of_the_steps():
     ({"strategies": {"maml": {"outer_optimizer": ["adam", "sdg"]}}}, "outer_optimizer holds 'sdg'"),
     ({"settings": {"max_lenght": [8]}}, "'max_lenght'. Did you mean 'max_length'"),
     ({"settings": {"max_length": [8, 2]}}, "max_length holds 2"),
+    ({"settings": {"dropout": {"min": 0.1, "max": 1.5}}}, "dropout holds 1.5, .*less than 1"),
+    ({"settings": {"precision": ["float32", "bfloat16"]}}, "precision holds 'bfloat16', .*'mixed_bfloat16'"),
+    ({"settings": {"loss_weight.starz": [1]}}, "'loss_weight.starz'. Did you mean 'loss_weight.stars'"),
+    ({"settings": {"loss_weight.stars": [1, -1]}}, "loss_weight.stars holds -1, .*at least 0"),
 ])  # fmt: skip
 def test_what_cannot_be_searched_is_named_with_the_nearest(tune, message):
     with pytest.raises(DataError, match=f"(?s){message}"):

@@ -1,6 +1,7 @@
 """A search from end to end: repeatable, resumable, blind to the test rows, and ready for `compare`."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from tf_transfer.model import TransferModel
 from tf_transfer.strategies import STRATEGIES, LinearProbe, TfIdf
 from tf_transfer.tuning.bench import Bench
 from tf_transfer.tuning.plan import Plan
+from tf_transfer.tuning.records import Outcome, Records
+from tf_transfer.tuning.result import TuneResult
 from tf_transfer.tuning.scores import cannot_reach
 from tf_transfer.tuning.tune import tune
 
@@ -184,6 +187,30 @@ def test_settings_of_the_encoder_are_searched(experiment, tmp_path, monkeypatch)
     assert yaml.safe_load(result.to_yaml())["encoder"]["max_length"] == encoder.max_length
 
 
+def test_dropout_precision_and_loss_weights_are_searched(experiment, tmp_path, monkeypatch):
+    seen, adapt = [], LinearProbe.adapt
+
+    def adapting(self, model, support, **options):
+        adapted = adapt(self, model, support, **options)
+        for m in (model, adapted):
+            seen.append((m.heads["mood"].rate, m.encoder.precision, m.tasks[0].loss_weight))
+        return adapted
+
+    monkeypatch.setattr(LinearProbe, "adapt", adapting)
+    monkeypatch.setattr("tf_transfer.tuning.bench.MOST_MODELS", 2)
+    space = {"dropout": {"min": 0, "max": 0.5}, "precision": "mixed_bfloat16", "loss_weight.stars": [0.5, 2.0]}
+    options = {"strategies": {"linear_probe": {"uses_source": False}}, "folds": 2, "repeats": 1, "trials": 3}
+    result = tune(experiment(), tmp_path / "s", settings=space, early_stop=False, **options)
+    tried = [tuple(o.settings.values()) for o in result.outcomes]
+    assert len(set(tried)) == 3 and seen == [t for t in tried for _ in range(4)]
+    assert list(result.trials["dropout"]) == [t[0] for t in tried]
+    best = result.best_experiment
+    assert (best.encoder.dropout, best.encoder.precision, best.tasks[0].loss_weight) == tried[result.best_trial.trial]
+    pasted = yaml.safe_load(result.to_yaml())
+    again = load_experiment(experiment(encoder=pasted["encoder"] | {"name": best.encoder.name}, tasks=pasted["tasks"]))
+    assert again.tasks == best.tasks and again.encoder.dropout == best.encoder.dropout
+
+
 @pytest.mark.parametrize("validation", ["holdout", "sources"])
 def test_other_validations(experiment, tmp_path, validation):
     result = tune(experiment(), tmp_path / "s", strategies="tfidf", validation=validation, budget=8, trials=2)
@@ -303,3 +330,36 @@ def test_it_prints_and_renders(searched):
     assert f"stars/pearson: {searched.best_trial.score:.4f}" in str(searched)
     assert "<table" in searched._repr_html_()
     assert json.loads((searched.folder / "search.json").read_text())["common"]["objective"] == "stars/pearson"
+
+
+@pytest.fixture
+def result_of(searched, tmp_path):
+    """A result with outcomes of one's own."""
+
+    def make(*outcomes):
+        records = Records(tmp_path)
+        for outcome in outcomes:
+            records.write_outcome(outcome, str(outcome.trial))
+        return TuneResult(tmp_path, searched.experiment, Plan.of(searched.experiment))
+
+    return make
+
+
+def test_completed_trials_are_shown_first_and_the_best_of_them_first(result_of):
+    def outcome(trial, status, score, expected):
+        return Outcome(trial, status, "tfidf", {"penalty": 1.0}, {}, [], score, reported=expected)
+
+    result = result_of(
+        outcome(0, "failed", None, None), outcome(1, "stopped", 0.9, 0.3), outcome(2, "completed", 0.4, 0.4),
+        outcome(3, "completed", 0.5, 0.5), outcome(4, "stopped", 0.7, 0.35),
+    )  # fmt: skip
+    assert re.findall(r"<tr>\s*<td>(\d)</td>", result._repr_html_()) == ["3", "2", "4", "1", "0"]
+
+
+def test_a_search_without_a_trial_has_an_empty_table(result_of, searched):
+    result = result_of()
+    assert len(result.trials) == 0 and set(result.trials) == set(searched.trials)
+    assert list(result.trials)[:4] == ["trial", "status", "strategy", "score"]
+    assert "<table" in result._repr_html_()
+    with pytest.raises(DataError, match="a trial with a score"):
+        result.plot()

@@ -29,10 +29,12 @@ class Runner:
     def __init__(self, experiment, tasks):
         self.experiment = experiment
         spec = experiment.encoder
-        encoder = load_encoder(spec.locate(experiment.folder), revision=spec.revision, pooling=spec.pooling)
+        encoder = load_encoder(
+            spec.locate(experiment.folder), revision=spec.revision, pooling=spec.pooling, precision=spec.precision
+        )
         self.model = TransferModel(
             encoder, tasks, text=experiment.text, text_pair=experiment.text_pair,
-            max_length=spec.max_length, freeze=spec.freeze,
+            max_length=spec.max_length, freeze=spec.freeze, dropout=spec.dropout,
         )  # fmt: skip
         self.encoder_hash = _hash(self.model)
         self._pretrained = [v.numpy() for v in self.model.state]

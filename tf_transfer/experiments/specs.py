@@ -159,13 +159,18 @@ def named(what: str) -> Iterator[None]:
 
 
 class EncoderSpec(Spec):
-    """Which encoder, and how texts enter it."""
+    """Which encoder, how texts enter it, and how it computes.
+
+    ``dropout`` is the rate before the heads, ``precision`` that of `load_encoder`.
+    """
 
     name: str
     revision: str | None = None
     pooling: Literal["auto", "mean", "cls", "last"] = "auto"
     max_length: int = Field(128, ge=4)
     freeze: int | Literal["none", "embeddings", "all"] = "none"
+    dropout: float = Field(0.1, ge=0, lt=1)
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] | None = None
 
     @classmethod
     def expand(cls, value):

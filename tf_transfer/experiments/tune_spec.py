@@ -85,7 +85,8 @@ class TuneSpec(Spec):
         strategies: ``{label: {argument: space}}``; the strategy's own ``search_space`` holds for the arguments
             that are left out. A space is a list of choices, a single value, or ``{min, max, sampling, step,
             unit}``; see `Range`. None: all strategies of the experiment that have a search space.
-        settings: the same for ``max_length``, ``freeze`` and ``pooling`` of the experiment's encoder.
+        settings: the same for ``max_length``, ``freeze``, ``pooling``, ``dropout`` and ``precision`` of the
+            experiment's encoder, and ``loss_weight.TASK`` for each of its tasks.
         target, budget: whose labelled rows, and how many of them, trials learn from; None: the first target, and
             the largest budget.
         objective: ``"task/metric"``, any metric of its suite; a task alone stands for its primary metric, a metric

@@ -1,7 +1,8 @@
-"""Where candidates are trained and scored: one model for all trials, and its traced steps."""
+"""Where candidates are trained and scored: one model for all trials of equal settings, and its traced steps."""
 
 from __future__ import annotations
 
+import dataclasses
 import time
 import warnings
 from collections.abc import Mapping
@@ -11,8 +12,12 @@ from tf_transfer.evaluation import encode_split, score_split
 from tf_transfer.experiments.experiment import Experiment
 from tf_transfer.experiments.runner import Runner
 from tf_transfer.tuning.plan import Plan
+from tf_transfer.tuning.settings import SETTINGS, with_settings
 from tf_transfer.tuning.space import Candidate
 from tf_transfer.tuning.validation import Measurement
+
+MOST_MODELS = 4
+"""With their traced steps, in memory; a search over numbers, such as rates of dropout, asks for ever new ones."""
 
 
 class Bench:
@@ -86,13 +91,17 @@ class Bench:
         self._fitted = (stage, candidate.strategy.fit(runner.model, sources, seed=measurement.seed))
 
     def _runner(self, settings: Mapping) -> tuple[tuple, Runner]:
-        """The model of a depth of freezing and a pooling, made when first asked for."""
-        spec = self.experiment.encoder
-        changed = {k: settings.get(k, getattr(spec, k)) for k in ("freeze", "pooling")}
-        place = tuple(changed.values())
+        """The model of some settings, all but the length of texts, made when first asked for."""
+        experiment = with_settings(self.experiment, settings)
+        weights = tuple(t.loss_weight for t in experiment.tasks)
+        place = *(getattr(experiment.encoder, k) for k in SETTINGS if k != "max_length"), *weights
         if place not in self._runners:
-            encoder = spec.model_copy(update=changed)
-            self._runners[place] = Runner(self.experiment.model_copy(update={"encoder": encoder}), self.plan.tasks)
+            if len(self._runners) == MOST_MODELS:
+                oldest = next(iter(self._runners))
+                self._runners.pop(oldest)
+                self._adapted.pop(oldest, None)
+            tasks = [dataclasses.replace(t, loss_weight=w) for t, w in zip(self.plan.tasks, weights)]
+            self._runners[place] = Runner(experiment, tasks)
         return place, self._runners[place]
 
 

@@ -44,7 +44,7 @@ def plot_trials(result) -> Figure:
     if len(best):
         best.loc[int(table.index.max())] = best.iloc[-1]
         ax.step(best.index, best, where="post", color=INK, linewidth=1.1, label="best so far")
-    _limits(ax, table)
+    _limits(ax, result, table)
     failed = result.trials.query("status == 'failed'")["trial"]
     if len(failed):
         foot = np.full(len(failed), 0.02)
@@ -83,6 +83,7 @@ def plot_arguments(result, strategy: str) -> Figure:
             ax.set_axis_off()
         else:
             _draw_argument(ax, result, table, argument, _look(result, strategy))
+    _limits(panels[0, 0], result, table)
     for row in panels:
         _value_axis(row[0], result)
     return figure
@@ -122,13 +123,13 @@ def _look(result, label: str) -> dict:
     return {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)], "markersize": 6}
 
 
-def _limits(ax, table: pd.DataFrame) -> None:
+def _limits(ax, result, table: pd.DataFrame) -> None:
     """By the scores: a trial gone astray or a wide interval must not flatten the others."""
-    values = table["expected"]
+    values = result.sign * table["expected"]
     middle = values.quantile([0.25, 0.75])
-    low = max(values.min(), middle.iloc[0] - 4 * max(np.ptp(middle), 0.01))
-    spread = (values.max() - low) or 0.1
-    ax.set_ylim(low - 0.35 * spread, values.max() + 0.35 * spread)
+    worst = max(values.min(), middle.iloc[0] - 4 * max(np.ptp(middle), 0.01))
+    spread = (values.max() - worst) or 0.1
+    ax.set_ylim(*sorted(result.sign * end for end in (worst - 0.35 * spread, values.max() + 0.35 * spread)))
 
 
 def _value_axis(ax, result) -> None:

@@ -16,10 +16,13 @@ from tf_transfer.strategies import Strategy
 from tf_transfer.tables import save_table
 from tf_transfer.tuning.plan import Plan
 from tf_transfer.tuning.records import Outcome, Records, best_of
+from tf_transfer.tuning.settings import plain_settings, with_settings
 from tf_transfer.tuning.space import SearchSpace
 
 TUNED = "tuned"
 """The label of the best strategy in `TuneResult.best_experiment`."""
+
+_FOUND = ["trial", "status", "strategy", "score", "low", "high", "expected", "measured", "planned"]
 
 
 class TuneResult:
@@ -47,16 +50,14 @@ class TuneResult:
         ``seconds`` are those of its measurements. An argument is empty where the trial's strategy was not searched
         for it.
         """
+        labels = [o.label for o in self.outcomes] or self._space.strategies
+        fields = list(dict.fromkeys(f for label in labels for f in self.arguments(label)))
         records = []
         for o in self.outcomes:
-            place = {"trial": o.trial, "status": o.status, "strategy": o.label}
-            found = {"score": o.score, "low": o.low, "high": o.high, "expected": o.reported}
-            count = {"measured": len(o.measured), "planned": self.planned}
+            found = [o.trial, o.status, o.label, o.score, o.low, o.high, o.reported, len(o.measured), self.planned]
             tried = {f: (o.arguments | o.settings).get(f) for f in self.arguments(o.label)}
-            records.append(place | found | count | tried | {"seconds": o.seconds, "message": o.message})
-        table = pd.DataFrame(records)
-        ends = ["seconds", "message"]
-        table = table[[c for c in table if c not in ends] + ends]
+            records.append(dict(zip(_FOUND, found)) | tried | {"seconds": o.seconds, "message": o.message})
+        table = pd.DataFrame(records, columns=[*_FOUND, *fields, "seconds", "message"])
         return table.astype(dict.fromkeys(["score", "low", "high", "expected"], float))
 
     @property
@@ -81,19 +82,18 @@ class TuneResult:
     def best_experiment(self) -> Experiment:
         """The experiment with the best strategy as ``tuned`` among its strategies, ready for `compare`.
 
-        Where settings were searched, the encoder has those of the best trial, for all strategies.
+        Where settings were searched, encoder and tasks have those of the best trial, for all strategies.
         """
-        encoder = self.experiment.encoder.model_copy(update=self.best_trial.settings)
         strategies = self.experiment.strategies | {TUNED: self.best}
-        return self.experiment.model_copy(update={"strategies": strategies, "encoder": encoder})
+        experiment = with_settings(self.experiment, self.best_trial.settings)
+        return experiment.model_copy(update={"strategies": strategies})
 
     def to_yaml(self) -> str:
         """The best strategy, to paste into an experiment file."""
         best = self.best
         arguments = {k: v for k, v in dataclasses.asdict(best).items() if v != getattr(type(best), k)}
         content = {"strategies": {TUNED: {"strategy": best.name} | arguments}}
-        if self.best_trial.settings:
-            content["encoder"] = dict(self.best_trial.settings)
+        content |= plain_settings(self.experiment, self.best_trial.settings)
         return yaml.safe_dump(content, sort_keys=False)
 
     def plot(self):
@@ -117,7 +117,7 @@ class TuneResult:
         return self
 
     def arguments(self, label: str) -> list[str]:
-        """What varied between the trials of a strategy: its arguments and the encoder's settings."""
+        """What varied between the trials of a strategy: its arguments and the settings."""
         strategy, fields = self._space.strategies[label], list(self._space.spaces[label])
         effort = [strategy.effort] if self._space.max_epochs and strategy.effort else []
         return [*effort, *fields, *self._space.settings]
@@ -134,5 +134,8 @@ class TuneResult:
 
     def _repr_html_(self) -> str:
         columns = [c for c in self.trials if c not in ("planned", "message", "seconds")]
-        shown = self.trials.sort_values("score", ascending=self.sign < 0)[columns]
+        # By status first: the score of a stopped trial is that of a few folds.
+        places = self.trials["status"].map({"completed": 0, "stopped": 1, "failed": 2})
+        order = pd.DataFrame({"place": places, "score": -self.sign * self.trials["expected"]})
+        shown = self.trials.loc[order.sort_values(["place", "score"]).index, columns]
         return shown.to_html(index=False, escape=True, border=0, float_format=lambda v: f"{v:.4g}", na_rep="")

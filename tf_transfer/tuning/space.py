@@ -1,4 +1,4 @@
-"""What may vary between trials: which strategy, its arguments, and how texts enter the encoder."""
+"""What may vary between trials: which strategy, its arguments, and the settings that all strategies share."""
 
 from __future__ import annotations
 
@@ -7,18 +7,14 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import pydantic
-
-from tf_transfer.errors import DataError, check_choice, listed, nearest
+from tf_transfer.errors import DataError, listed, nearest
 from tf_transfer.experiments.experiment import Experiment
-from tf_transfer.experiments.specs import EncoderSpec, build_strategies
+from tf_transfer.experiments.specs import build_strategies
 from tf_transfer.experiments.tune_spec import Range
 from tf_transfer.strategies import STRATEGIES, Strategy
+from tf_transfer.tuning.settings import spaces_of
 
 STRATEGY = "strategy"
-SETTINGS = ("max_length", "freeze", "pooling")
-"""Of the experiment's encoder, that a search may vary."""
-
 DIGITS = 4
 """Significant digits of a number that a trial takes: what a person can copy, and no trial lies between two."""
 
@@ -30,7 +26,7 @@ class Candidate:
     Args:
         label: of the strategy in the search.
         strategy: with its arguments.
-        settings: of the encoder, where they are searched.
+        settings: of the encoder and the tasks, where they are searched; see `settings`.
     """
 
     label: str
@@ -85,7 +81,7 @@ class SearchSpace:
             if max_epochs:
                 space.pop(strategy.effort, None)
             strategies[label], spaces[label] = strategy, space
-        return cls(strategies, spaces, _of_settings(experiment), max_epochs)
+        return cls(strategies, spaces, spaces_of(experiment), max_epochs)
 
     def dimensions(self) -> Iterator[tuple[str, str | None, str, Range | list]]:
         """Name, label (None for a setting), argument and space of everything that varies."""
@@ -176,24 +172,6 @@ def _checked(base: Strategy, field: str, value, place: str):
         return getattr(dataclasses.replace(base, **{field: getattr(built, field)}), field)
     except ValueError as error:
         raise DataError(f"{place} holds {value!r}, which cannot be: {error}") from None
-
-
-def _of_settings(experiment: Experiment) -> dict:
-    settings = {}
-    for field, space in experiment.tune.settings.items():
-        check_choice("A key of tune.settings", field, SETTINGS)
-        values = _ends(space) if isinstance(space, Range | list | tuple) else [space]
-        try:
-            values = [
-                getattr(EncoderSpec.model_validate({"name": experiment.encoder.name, field: v}), field) for v in values
-            ]
-        except pydantic.ValidationError as error:
-            problem = error.errors()[0]
-            raise DataError(
-                f"tune.settings.{field} holds {problem['input']!r}, which cannot be: {problem['msg']}"
-            ) from None
-        settings[field] = space if isinstance(space, Range) else values
-    return settings
 
 
 # -- keras-tuner's hyperparameters ---------------------------------------------------------------------
