@@ -1,11 +1,15 @@
 """Meta-gradients against closed forms, the unrolled loop and central differences in double precision."""
 
+import contextlib
+import functools
+
 import numpy as np
 import pytest
 
 from tests import tiny
 from tf_transfer.backend import keras, tf
-from tf_transfer.functional import value_and_gradient
+from tf_transfer.errors import TrainingError
+from tf_transfer.functional import assignments_refused, value_and_gradient
 from tf_transfer.gradient_check import double_precision
 from tf_transfer.inner_loop import InnerLoop, meta_gradient
 from tf_transfer.meta_learner import BatchLoss, in_parts
@@ -77,6 +81,8 @@ class Case:
             head.kernel.assign(draws.normal(size=head.kernel.shape))
         self.variables = self.model.trained_variables
         self.support, self.query = (self.batch(draws) for _ in range(2))
+        self.direction = [tf.constant(draws.normal(size=v.shape)) for v in self.variables]
+        self.rates = [tf.constant(0.05, tf.float64)] * len(self.variables)
 
     def batch(self, draws):
         ids = tf.constant(draws.integers(5, 40, (4, 5)), tf.int32)
@@ -90,66 +96,141 @@ class Case:
     def weights(self):
         return [tf.convert_to_tensor(v) for v in self.variables]
 
+    @functools.cached_property
+    def after(self):
+        """The query loss after a number of inner steps."""
+        support, query = self.losses()
+        return tf.function(
+            lambda weights, steps: query(InnerLoop(support, steps).descend(weights, self.rates).end), autograph=False
+        )
 
-@pytest.fixture(scope="module", params=FAMILIES)
+
+@functools.cache
+def case_of(family: str) -> Case:
+    return Case(family)
+
+
+@functools.cache
+@double_precision()
+def central_difference(case: Case, steps: int) -> float:
+    """The derivative of the query loss after inner steps along the case's direction."""
+
+    def difference(h):
+        ends = [[w + s * h * d for w, d in zip(case.weights(), case.direction)] for s in (1, -1)]
+        losses = [case.after(end, tf.constant(steps)) for end in ends]
+        return float(losses[0] - losses[1]) / (2 * h)
+
+    return (4 * difference(1e-5) - difference(2e-5)) / 3
+
+
+@pytest.fixture(params=FAMILIES)
 def case(request):
-    return Case(request.param)
+    return case_of(request.param)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def bert():
-    return Case("bert")
+    return case_of("bert")
 
 
 @double_precision()
-def agrees_with_central_differences(case, compiled: bool, steps) -> float:
-    """The largest relative error of a random directional derivative, over numbers of inner steps."""
+def error_to_central_differences(case, steps, *, kind=InnerLoop, guard=assignments_refused, **options) -> float:
+    """The largest relative error of a directional derivative, over numbers of inner steps.
+
+    Args:
+        kind: of inner loop, whose meta-gradient is taken.
+        guard: around it, as in `MetaLearner`.
+        options: of the inner loop.
+    """
     support, query = case.losses()
-    rate = tf.constant(0.05, tf.float64)
 
     @tf.function(autograph=False)
     def both(weights, steps):
-        loop = InnerLoop(support, steps, compiled=compiled)
-        return meta_gradient(loop, query, weights, [rate] * len(weights))[:2]
+        loop = kind(support, steps, **options)
+        assert loop.keep is options.get("keep", False)
+        with guard(case.variables):
+            return meta_gradient(loop, query, weights, case.rates)[:2]
 
-    @tf.function(autograph=False)
-    def after(weights, steps):
-        return query(InnerLoop(support, steps).descend(weights, [rate] * len(weights)).end)
-
-    draws, start, worst = np.random.default_rng(1), case.weights(), 0.0
-    direction = [tf.constant(draws.normal(size=w.shape)) for w in start]
-    for number in map(tf.constant, steps):
-        _, gradient = both(start, number)
-        analytic = sum(float(tf.reduce_sum(g * d)) for g, d in zip(gradient, direction))
-
-        def difference(h, number=number):
-            ends = [after([w + s * h * d for w, d in zip(start, direction)], number) for s in (1, -1)]
-            return float(ends[0] - ends[1]) / (2 * h)
-
-        numeric = (4 * difference(1e-5) - difference(2e-5)) / 3
-        worst = max(worst, abs(analytic - numeric) / abs(numeric))
-    return worst
+    errors = []
+    for number in steps:
+        numeric = central_difference(case, number)
+        _, gradient = both(case.weights(), number if options.get("keep") else tf.constant(number))
+        analytic = sum(float(tf.reduce_sum(g * d)) for g, d in zip(gradient, case.direction))
+        errors.append(abs(analytic - numeric) / abs(numeric))
+    return max(errors)
 
 
 def test_meta_gradients_agree_with_central_differences(case):
-    assert agrees_with_central_differences(case, compiled=False, steps=(1, 2, 3, 4, 5)) < 1e-6
+    assert error_to_central_differences(case, (1, 2, 3, 4, 5)) < 1e-6
 
 
-@pytest.mark.slow
-def test_compiled_meta_gradients_agree_with_central_differences(case):
-    assert agrees_with_central_differences(case, compiled=True, steps=(1, 2, 3, 4, 5)) < 1e-6
+def test_meta_gradients_of_kept_steps_agree_with_central_differences(case):
+    assert error_to_central_differences(case, (2,), keep=True) < 1e-6
 
 
-def test_a_compiled_meta_gradient_agrees_with_central_differences(bert):
-    assert agrees_with_central_differences(bert, compiled=True, steps=(2,)) < 1e-6
+@pytest.mark.parametrize("family", ["bert", *(pytest.param(f, marks=pytest.mark.slow) for f in FAMILIES[1:])])
+def test_compiled_meta_gradients_agree_with_central_differences(family):
+    assert error_to_central_differences(case_of(family), (1, 2, 3, 4, 5), compiled=True) < 1e-6
 
 
-def test_moments_with_a_stopped_gradient_would_not_agree(monkeypatch):
-    broken = Case("bert")
-    for layer in broken.model.encoder.transformer._flatten_layers():
+# -- broken on purpose -------------------------------------------------------------------------------
+
+
+def assigning(variables):
+    """An inner loop whose steps end in the model's variables."""
+
+    class Assigning(InnerLoop):
+        def _step(self, weights, rates):
+            loss, moved = super()._step(weights, rates)
+            for variable, value in zip(variables, moved):
+                variable.assign(value)
+            return loss, [v.read_value() for v in variables]
+
+    return Assigning
+
+
+def optimizing(variables):
+    """An inner loop whose steps are an optimizer's."""
+    optimizer = keras.optimizers.SGD(0.05)
+    optimizer.build(variables)
+
+    class Optimizing(InnerLoop):
+        def _step(self, weights, rates):
+            loss, gradient = self._gradient(weights, 0)
+            optimizer.apply_gradients(zip(gradient, variables))
+            return loss, [v.read_value() for v in variables]
+
+    return Optimizing
+
+
+@pytest.fixture
+def restored(bert):
+    before = tiny.snapshot(bert.model)
+    yield bert
+    tiny.restore(bert.model, before)
+
+
+@pytest.mark.parametrize(("broken", "keep"), [(assigning, False), (optimizing, False), (optimizing, True)])
+def test_an_inner_step_on_the_variables_is_refused(restored, broken, keep):
+    with pytest.raises(TrainingError, match="assigned to where a meta-gradient is taken"):
+        error_to_central_differences(restored, (2,), kind=broken(restored.variables), keep=keep)
+
+
+def test_an_inner_step_on_the_variables_would_not_agree(restored):
+    unguarded = {"guard": lambda _: contextlib.nullcontext(), "keep": True}
+    assert error_to_central_differences(restored, (2,), kind=assigning(restored.variables), **unguarded) > 1e-6
+
+
+@pytest.mark.parametrize(("family", "keep"), [("bert", False), ("gpt2", False), ("albert", True)])
+def test_moments_with_a_stopped_gradient_would_not_agree(family, keep, monkeypatch):
+    case = case_of(family)
+    for layer in case.model.encoder.transformer._flatten_layers():
         if isinstance(layer, keras.layers.LayerNormalization):
-            layer.call = type(layer).call.__get__(layer)  # Keras' own again
-    assert agrees_with_central_differences(broken, compiled=False, steps=(2,)) > 1e-6
+            monkeypatch.setattr(layer, "call", type(layer).call.__get__(layer))  # Keras' own again
+    assert error_to_central_differences(case, (2,), keep=keep) > 1e-6
+
+
+# -- the same in other ways --------------------------------------------------------------------------
 
 
 def test_the_recursion_is_the_unrolled_loop(bert):
@@ -201,15 +282,24 @@ def test_rows_in_parts_give_the_same_meta_gradient(bert):
     assert float(found[0][0]) == pytest.approx(float(found[1][0]), rel=1e-10)
 
 
+def graph_of(case, steps: int, keep: bool):
+    support, query = case.losses()
+    rates = [tf.constant(0.05, tf.float64)] * len(case.variables)
+    loop = InnerLoop(support, steps, keep=keep)
+    traced = tf.function(lambda w: meta_gradient(loop, query, w, rates)[:2], autograph=False)
+    return traced.get_concrete_function(case.weights()).graph.as_graph_def()
+
+
 def test_graph_size_does_not_grow_with_the_steps(bert):
-    support, query = bert.losses()
-    rates = [tf.constant(0.05, tf.float64)] * len(bert.variables)
+    one, ten = (len(graph_of(bert, steps, keep=False).SerializeToString()) for steps in (1, 10))
+    assert ten < 1.01 * one
 
-    def size(steps):
-        traced = tf.function(lambda w: meta_gradient(InnerLoop(support, steps), query, w, rates)[:2], autograph=False)
-        return len(traced.get_concrete_function(bert.weights()).graph.as_graph_def().SerializeToString())
 
-    assert size(10) < 1.01 * size(1)
+def test_kept_steps_share_their_traced_functions(bert):
+    """The graph holds a call for each step, forward and back; what is called is there once."""
+    two, ten = (graph_of(bert, steps, keep=True) for steps in (2, 10))
+    assert len(two.library.function) == len(ten.library.function)
+    assert len(ten.SerializeToString()) < 1.25 * len(two.SerializeToString())
 
 
 def test_the_model_is_left_as_it_was(bert):
