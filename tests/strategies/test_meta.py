@@ -264,6 +264,27 @@ def test_a_support_in_parts_gives_the_same_weights(fresh):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6)
 
 
+def test_anil_adapts_the_heads_alone_on_vectors_that_are_computed_once(fresh, monkeypatch):
+    """To the weights of MAML with the encoder frozen, which runs it in every step."""
+    support = make_intents(24).replace({"intent": {c: i % 3 for i, c in enumerate(WORDS)}})
+    options = {"inner_steps": 4, "inner_lr": 0.2}
+    expected = MAML(**options, inner_freeze="all").adapt(fresh, support)
+    calls, encode = [], TransferModel.encode
+    monkeypatch.setattr(TransferModel, "encode", lambda self, *a, **k: calls.append(self) or encode(self, *a, **k))
+    monkeypatch.setattr(TransferModel, "call", lambda self, x, training=False: pytest.fail("the encoder ran again"))
+    found = ANIL(**options).adapt(fresh, support)
+    assert len(calls) == 1
+    count = len(fresh.encoder.state)
+    assert tiny.same(tiny.snapshot(found)[:count], fresh.first[:count])
+    for a, b, start in zip(*(list(m.heads["intent"].weights) for m in (expected, found, fresh))):
+        assert np.abs(a.numpy() - start.numpy()).max() > 0.01
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-3, atol=1e-6)
+    with pytest.raises(DataError, match="anil has no inner_freeze"):
+        ANIL(inner_freeze=1)
+    noisy = ANIL(**options, inner_dropout=True).adapt(fresh, support, out=found)
+    assert not np.allclose(noisy.heads["intent"].kernel, expected.heads["intent"].kernel)
+
+
 def test_open_classes_become_the_episodes_numbers(sampler):
     model = make_model(classes=0)
     MAML(steps=1, meta_batch=1, inner_steps=1).fit(model, sampler)
