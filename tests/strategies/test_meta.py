@@ -138,7 +138,19 @@ def test_the_prototype_head_is_the_nearest_class_mean():
     new = draws.normal(size=(50, 6))
     logits = new @ kernel.numpy() + bias.numpy()
     assert np.array_equal(logits.argmax(1), NearestCentroid().fit(x, y).predict(new))
-    assert bias[3] == -1e4  # no row, no chance
+
+
+@pytest.mark.parametrize("norm", [1.0, 1e3, 1e12])
+def test_a_class_without_a_row_has_probability_0(norm):
+    """Whatever the vectors' norm: of large ones that are far from all means every logit is far below 0."""
+    x = tf.constant(norm * np.random.default_rng(0).normal(size=(6, 4)), tf.float32)
+    kernel, bias = prototype_head(x, tf.constant([0, 0, 1, 1, 2, 2]), tf.ones(6), 4)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        logits = tf.matmul(-x, kernel) + bias
+        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.constant([0, 0, 1, 1, 2, 2]), logits)
+    assert not np.any(tf.nn.softmax(logits)[:, 3]) and np.isfinite(loss).all()
+    assert np.isfinite(tape.gradient(loss, x)).all()
 
 
 def test_rows_of_weight_zero_are_in_no_class_mean():
