@@ -416,6 +416,12 @@ def test_episodes_that_do_not_fit(fresh):
         MAML().fit(fresh, make_sampler(way=4))
     with pytest.raises(DataError, match="same number of classes"):
         MAML().fit(fresh, make_sampler(way=(2, 3)))
+    with pytest.raises(DataError, match=r"head of 3 outputs.*\n?.*way=4 for validation"):
+        MAML().fit(fresh, make_sampler(), validation=make_sampler(way=4))
+    with pytest.raises(DataError, match=r"head of 3 outputs.*\n?.*way=\d for validation"):
+        ProtoNet().fit(fresh, make_sampler(way=(2, 3)), validation=make_sampler(way=(2, 5)))
+    with pytest.raises(DataError, match=r"learns one classification, from episodes of classes(.|\n)*of rows"):
+        ProtoNet().fit(fresh, make_sampler(), validation=EpisodeSampler(make_intents()))
     with pytest.raises(DataError, match="'training' and 'validation' must have no class in common"):
         MAML().fit(fresh, make_sampler(), validation=make_sampler())
     with pytest.raises(DataError, match="proto_net learns one classification"):
