@@ -138,7 +138,19 @@ def test_the_prototype_head_is_the_nearest_class_mean():
     new = draws.normal(size=(50, 6))
     logits = new @ kernel.numpy() + bias.numpy()
     assert np.array_equal(logits.argmax(1), NearestCentroid().fit(x, y).predict(new))
-    assert bias[3] == -1e4  # no row, no chance
+
+
+@pytest.mark.parametrize("norm", [1.0, 1e3, 1e12])
+def test_a_class_without_a_row_has_probability_0(norm):
+    """Whatever the vectors' norm: of large ones that are far from all means every logit is far below 0."""
+    x = tf.constant(norm * np.random.default_rng(0).normal(size=(6, 4)), tf.float32)
+    kernel, bias = prototype_head(x, tf.constant([0, 0, 1, 1, 2, 2]), tf.ones(6), 4)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        logits = tf.matmul(-x, kernel) + bias
+        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.constant([0, 0, 1, 1, 2, 2]), logits)
+    assert not np.any(tf.nn.softmax(logits)[:, 3]) and np.isfinite(loss).all()
+    assert np.isfinite(tape.gradient(loss, x)).all()
 
 
 def test_rows_of_weight_zero_are_in_no_class_mean():
@@ -264,6 +276,27 @@ def test_a_support_in_parts_gives_the_same_weights(fresh):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6)
 
 
+def test_anil_adapts_the_heads_alone_on_vectors_that_are_computed_once(fresh, monkeypatch):
+    """To the weights of MAML with the encoder frozen, which runs it in every step."""
+    support = make_intents(24).replace({"intent": {c: i % 3 for i, c in enumerate(WORDS)}})
+    options = {"inner_steps": 4, "inner_lr": 0.2}
+    expected = MAML(**options, inner_freeze="all").adapt(fresh, support)
+    calls, encode = [], TransferModel.encode
+    monkeypatch.setattr(TransferModel, "encode", lambda self, *a, **k: calls.append(self) or encode(self, *a, **k))
+    monkeypatch.setattr(TransferModel, "call", lambda self, x, training=False: pytest.fail("the encoder ran again"))
+    found = ANIL(**options).adapt(fresh, support)
+    assert len(calls) == 1
+    count = len(fresh.encoder.state)
+    assert tiny.same(tiny.snapshot(found)[:count], fresh.first[:count])
+    for a, b, start in zip(*(list(m.heads["intent"].weights) for m in (expected, found, fresh))):
+        assert np.abs(a.numpy() - start.numpy()).max() > 0.01
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-3, atol=1e-6)
+    with pytest.raises(DataError, match="anil has no inner_freeze"):
+        ANIL(inner_freeze=1)
+    noisy = ANIL(**options, inner_dropout=True).adapt(fresh, support, out=found)
+    assert not np.allclose(noisy.heads["intent"].kernel, expected.heads["intent"].kernel)
+
+
 def test_open_classes_become_the_episodes_numbers(sampler):
     model = make_model(classes=0)
     MAML(steps=1, meta_batch=1, inner_steps=1).fit(model, sampler)
@@ -383,6 +416,12 @@ def test_episodes_that_do_not_fit(fresh):
         MAML().fit(fresh, make_sampler(way=4))
     with pytest.raises(DataError, match="same number of classes"):
         MAML().fit(fresh, make_sampler(way=(2, 3)))
+    with pytest.raises(DataError, match=r"head of 3 outputs.*\n?.*way=4 for validation"):
+        MAML().fit(fresh, make_sampler(), validation=make_sampler(way=4))
+    with pytest.raises(DataError, match=r"head of 3 outputs.*\n?.*way=\d for validation"):
+        ProtoNet().fit(fresh, make_sampler(way=(2, 3)), validation=make_sampler(way=(2, 5)))
+    with pytest.raises(DataError, match=r"learns one classification, from episodes of classes(.|\n)*of rows"):
+        ProtoNet().fit(fresh, make_sampler(), validation=EpisodeSampler(make_intents()))
     with pytest.raises(DataError, match="'training' and 'validation' must have no class in common"):
         MAML().fit(fresh, make_sampler(), validation=make_sampler())
     with pytest.raises(DataError, match="proto_net learns one classification"):

@@ -28,27 +28,44 @@ def training_sampler(strategy, model, source, seed: int) -> EpisodeSampler:
     """
     if not isinstance(source, EpisodeSampler):
         return _sampler_of_tables(strategy, model, source, seed)
-    if source.task is None or source.task.kind != "classification":
-        if strategy.needs_classes:
-            raise _only_classes(strategy, "episodes of rows" if source.task is None else source.task.kind)
+    check_fits(strategy, model, source)
+    if not _of_classes(source):
         model.resolve(source.table)
-        return source
-    task = only_classification(model)
-    lowest, way = source.ways
+    elif not model.tasks[0].resolved:
+        classes = tuple(range(source.ways[1]))
+        model.set_tasks([dataclasses.replace(model.tasks[0], kind="classification", classes=classes)])
+    return source
+
+
+def check_fits(strategy, model, sampler: EpisodeSampler, use: str = "training") -> None:
+    """Checks that a strategy can learn from a sampler's episodes with the model's heads.
+
+    Args:
+        use: what the episodes are for.
+
+    Raises:
+        DataError: they do not fit.
+    """
+    if not _of_classes(sampler):
+        if strategy.needs_classes:
+            raise _only_classes(strategy, "episodes of rows" if sampler.task is None else sampler.task.kind)
+        return
+    task, (lowest, way) = only_classification(model), sampler.ways
     if lowest != way and not strategy.any_way:
         raise DataError(
             f"{strategy.name} trains one head, so every episode must have the same number of classes.\n"
-            f"Received way={source.way!r}.\nGive one number, or use proto_maml or proto_net."
+            f"Received way={sampler.way!r} for {use}.\nGive one number, or use proto_maml or proto_net."
         )
-    if not task.resolved:
-        model.set_tasks([dataclasses.replace(task, kind="classification", classes=tuple(range(way)))])
-    elif not strategy.any_way and task.outputs != way:
+    if task.resolved and (task.outputs < way or (task.outputs > way and not strategy.any_way)):
         raise DataError(
             f"The head must have one output for each class of an episode.\nReceived a head of {task.outputs} "
-            f"outputs for task {task.name!r}, and episodes of way={way}.\n"
-            "Leave the task's classes open, or draw episodes of that way."
+            f"outputs for task {task.name!r}, and episodes of way={way} for {use}.\n"
+            "Leave the task's classes open, which then follow from the training, or draw episodes of that way."
         )
-    return source
+
+
+def _of_classes(sampler: EpisodeSampler) -> bool:
+    return sampler.task is not None and sampler.task.kind == "classification"
 
 
 def _sampler_of_tables(strategy, model, source, seed: int) -> EpisodeSampler:

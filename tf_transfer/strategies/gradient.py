@@ -75,7 +75,7 @@ class GradientStrategy(MetaStrategy):
         adapter = self._adapter(adapted)
         start = [tf.convert_to_tensor(v) for v in adapter.variables]
         rates = self.rates_of(model, [start[i] for i in adapter.changed])
-        end, losses = adapter(table_batch(adapted, support), start, rates)
+        end, losses = adapter(self.batch_of(adapted, support), start, rates)
         where = first_not_finite(losses.numpy())
         if where is None and not all(bool(tf.reduce_all(tf.math.is_finite(end[i]))) for i in adapter.changed):
             where = len(losses)
@@ -90,6 +90,10 @@ class GradientStrategy(MetaStrategy):
             from tf_transfer.strategies.outer_loop import tell
 
             tell(adapted, losses.numpy(), callbacks)
+
+    def batch_of(self, model, support):
+        """The target's rows, as the inner loop takes them."""
+        return table_batch(model, support)
 
     def rates_of(self, model, weights: list[tf.Tensor]) -> list[tf.Tensor]:
         """The inner rate of each changed weight."""

@@ -25,7 +25,7 @@ from tf_transfer.meta_learner import (
     weight_count,
 )
 from tf_transfer.strategies.base import Strategy
-from tf_transfer.strategies.episode_sources import training_sampler
+from tf_transfer.strategies.episode_sources import check_fits, training_sampler
 from tf_transfer.strategies.validation import Validation
 
 
@@ -168,6 +168,7 @@ class MetaStrategy(Strategy):
         return optimizer
 
     def _validation(self, model, validation, sampler, count: int) -> Validation:
+        check_fits(self, model, validation, "validation")
         if sampler.classes and validation.classes:
             check_class_disjoint({"training": sampler, "validation": validation})
         return Validation(model, validation, count)

@@ -16,9 +16,6 @@ from tf_transfer.episodes.tensors import only_classification
 from tf_transfer.functional import fast_weights
 from tf_transfer.strategies.meta import MetaStrategy
 
-ABSENT = -1e4
-"""The bias of a class without a row: its probability is 0."""
-
 
 @dataclasses.dataclass(frozen=True)
 class ProtoNet(MetaStrategy):
@@ -85,7 +82,8 @@ def prototype_head(vectors: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, wa
     members = tf.one_hot(labels, way, dtype=vectors.dtype) * tf.cast(weights, vectors.dtype)[:, None]
     counts = tf.reduce_sum(members, 0)
     means = tf.math.divide_no_nan(tf.matmul(members, vectors, transpose_a=True), counts[:, None])
-    bias = tf.where(counts > 0, -tf.reduce_sum(means * means, 1), tf.constant(ABSENT, vectors.dtype))
+    absent = tf.constant(vectors.dtype.min / 2, vectors.dtype)  # below any logit, whatever the vectors' norm
+    bias = tf.where(counts > 0, -tf.reduce_sum(means * means, 1), absent)
     return 2 * tf.transpose(means), bias
 
 
