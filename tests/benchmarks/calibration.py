@@ -87,6 +87,17 @@ def rare_class(setting: Setting, levels, rng):
     return classifier(setting, levels, rng, positive=0.1)
 
 
+def many_classes(setting: Setting, levels, rng, classes: int = 20):
+    """As `classifier`, with more classes, all as frequent; a row that is not right is taken for one other class.
+
+    Then the share of right rows is the precision, recall and F1 of every class.
+    """
+    y = rng.integers(classes, size=setting.rows)
+    binary, *arms = classifier(dataclasses.replace(setting, metric="accuracy"), levels, rng)
+    other = (y + rng.integers(1, classes, setting.rows)) % classes
+    return y, *([np.eye(classes)[np.where(s.argmax(1) == binary, y, other)] for s in arm] for arm in arms)
+
+
 def accuracy_of(f1_macro: float, positive: float) -> float:
     """The share of either class that is right, of a classifier with this macro F1."""
 
@@ -136,6 +147,8 @@ SETTINGS = (
     Setting("mean absolute error, skewed, 200 rows, 3 seeds", "mae", "regression", 200, 3, 8.0, 0.03, skewed_errors,
             strategy_sd=0.3, noise=0.3),
     Setting("Pearson r .60, 2,000 rows, 10 seeds", "pearson", "regression", 2000, 10, 0.6, 0.02, correlated),
+    Setting("macro F1 .70, 400 rows, 20 classes, 3 seeds", "f1_macro", "classification", 400, 3, 0.7, 0.1,
+            many_classes),
 )  # fmt: skip
 
 
