@@ -79,6 +79,7 @@ class Comparison(ComparisonPlots):
     Attributes:
         variants: ``{label: (strategy, source)}`` of the strategies that were also run without a source; only
             `source_gains` and `difference` speak of them.
+        slice_columns: of each target's test table, by whose values the report cuts the test rows.
         unusable: a sentence for each file of the run that could not be used, and why.
         lost_cells: how many cells these files leave the run without.
     """
@@ -119,6 +120,7 @@ class Comparison(ComparisonPlots):
         self.targets: list[str] = plan["targets"]
         self.budgets: list[int] = plan["budgets"]
         self.seeds: list[int] = plan["seeds"]
+        self.slice_columns: dict[str, list[str]] = plan.get("slices", {})
         self.metrics: dict[str, str] = plan["metrics"]
         self.tasks = [Task(**t) for t in plan["tasks"]]
 

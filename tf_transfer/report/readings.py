@@ -77,6 +77,7 @@ def slices(comparison, place: Place) -> pd.DataFrame:
     """Differences to the baseline on parts of the test rows, in a metric of single rows."""
     needed = ("task", "metric", "by", "slice", "rows", *_ENDS, "verdict")
     where = {"targets": [place.target], "strategies": [place.strategy], "budgets": [place.budget]}
+    where["columns"] = comparison.slice_columns.get(place.target, [])
     found = _read(comparison, "slices", "The slices are", needed, **where)
     return found[found["task"] == place.task].reset_index(drop=True)
 
