@@ -54,6 +54,7 @@ class StandIn:
     budgets: list = dataclasses.field(default_factory=lambda: [16, 64, 256])
     seeds: list = dataclasses.field(default_factory=lambda: [0, 1, 2])
     metrics: dict = dataclasses.field(default_factory=lambda: {"rating": "pearson", "polarity": "f1_macro"})
+    advice: object = None
     slice_columns: dict = dataclasses.field(default_factory=dict)
     leakage: dict = dataclasses.field(default_factory=dict)
     provenance: dict = dataclasses.field(default_factory=dict)

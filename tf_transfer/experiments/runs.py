@@ -4,6 +4,7 @@ run.json                                        what the cells have in common, a
 targets/TARGET.npz                              labels of the test rows, groups, leakage audit, rare words
 targets/TARGET.jsonl                            the test rows themselves: texts and all other columns
 cells/TARGET/STRATEGY/budget-16-seed-0.npz      scores of every task, and what the cell cost
+advice.json                                     of before training, where it was asked for
 fitted/STRATEGY-seed-0.backup/                  of source training, until it is done
 fitted/STRATEGY-seed-0.safetensors              after source training, until its cells are done
 """
@@ -115,6 +116,11 @@ class Run:
         if lacking:
             raise CheckpointError(f"{path} is damaged: it lacks {lacking}.\nRun the experiment again in a new folder.")
         return content
+
+    @property
+    def advice_path(self) -> Path:
+        """Where the advice of before training is, if it was asked for."""
+        return self.folder / "advice.json"
 
     # -- targets ----------------------------------------------------------------------------------
 

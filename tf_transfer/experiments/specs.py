@@ -51,7 +51,7 @@ class TableSpec(Spec):
     path: str | None = None
     dataset: str | None = None
     table: Any = None
-    where: dict[str, Any] = Field(default_factory=dict, description="keep rows whose columns equal these (any of a list)")
+    where: dict[str, Any] = Field(default_factory=dict, description="keep rows of these values, or of any in a list")
     rows: int | None = Field(None, ge=1, description="keep this many rows, drawn at random")
     encoding: str = Field("utf-8", description="of a text file")
     delimiter: str | None = Field(None, description="between the cells of a text file; None: from its ending")

@@ -108,6 +108,15 @@ def confusion(comparison, place: Place) -> pd.DataFrame:
     return _read(comparison, "confusion", "The confusion matrices are", (), *dataclasses.astuple(place))
 
 
+def advice(comparison) -> pd.DataFrame | None:
+    """How the advice of before training fared, a row a place; None for a run without."""
+    try:
+        kept = comparison.advice
+        return None if kept is None else kept.fared(comparison)
+    except TransferError as error:
+        raise Missing(f"How the advice fared is missing: {' '.join(str(error).split())}") from None
+
+
 def _read(comparison, method: str, what: str, needed: tuple[str, ...], *arguments, **options) -> pd.DataFrame:
     """The table of ``comparison.method(...)``.
 
