@@ -54,6 +54,8 @@ class StandIn:
     budgets: list = dataclasses.field(default_factory=lambda: [16, 64, 256])
     seeds: list = dataclasses.field(default_factory=lambda: [0, 1, 2])
     metrics: dict = dataclasses.field(default_factory=lambda: {"rating": "pearson", "polarity": "f1_macro"})
+    advice: object = None
+    slice_columns: dict = dataclasses.field(default_factory=dict)
     leakage: dict = dataclasses.field(default_factory=dict)
     provenance: dict = dataclasses.field(default_factory=dict)
     unusable: list = dataclasses.field(default_factory=list)
@@ -110,7 +112,7 @@ class Whole(StandIn):
         found = {"area": 0.21, "low": 0.15, "high": 0.27, "verdict": "helped", "hurt_from": 256.0, "crossing": 191.9}
         return places.assign(**found)
 
-    def slices(self, *, targets, strategies, budgets):
+    def slices(self, *, targets, strategies, budgets, columns):
         (target,), (strategy,), (budget,) = targets, strategies, budgets
         if target == "nyt":
             raise DataError("Slices need the texts of the test rows.\nThis run kept none.")

@@ -399,6 +399,7 @@ def test_report_refuses_what_is_no_run(refusal, old, tmp_path):
     ({"encoder": "no-such"}, "Received 'no-such'"),
     ({"tasks": [{"name": "mood", "metric": "pearson"}]}, "metric of task 'mood' must fit its kind"),
     ({"tasks": ["mod"]}, "'mod'"),
+    ({"slices": ["mood", "star"]}, "Did you mean 'stars'?"),
 ])  # fmt: skip
 def test_compare_refuses(refusal, experiment, tmp_path, changes, expected):
     assert expected in refusal("compare", experiment(**changes), "-o", tmp_path / "run")

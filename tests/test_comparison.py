@@ -447,6 +447,7 @@ def test_provenance_says_what_was_run(done):
                                 "target tweets (test)": 30, "target letters (train)": 20,
                                 "target letters (test)": 24}  # fmt: skip
     assert recorded["packages"]["tensorflow"].startswith("2.")
+    assert all(recorded["packages"][name][0].isdigit() for name in ("tokenizers", "scipy", "pandas", "numpy"))
     assert recorded["experiment"]["budgets"] == [6, 12]
     assert recorded["experiment"]["drop_leaks"] is True
     assert set(recorded["sha256"]) == set(recorded["rows"])
@@ -736,10 +737,26 @@ def test_a_folder_that_cannot_be_written_is_told_before_training(small, tmp_path
     assert cells == []
 
 
+@pytest.mark.parametrize(("key", "value"), [("baseline", "tfidf"), ("metrics", {"stars": "mae", "mood": "accuracy"})])
+def test_a_run_whose_plan_was_edited_is_refused_until_it_is_run_again(small, folder, key, value):
+    path = folder / "run.json"
+    before, content = Comparison(folder).verdicts(), json.loads(path.read_text())
+    assert content["provenance"]["plan"][key] != value
+    content["provenance"]["plan"][key] = value
+    path.write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match="is not as it was written"):
+        Comparison(folder)
+    with computed() as cells:
+        again = compare(small(), folder)
+    assert cells == []
+    pd.testing.assert_frame_equal(again.verdicts(), before)
+
+
 @pytest.mark.parametrize("key", ["plan", "budgets"])
-def test_a_run_whose_plan_was_edited_is_refused(folder, key):
+def test_a_run_of_an_earlier_version_whose_plan_lacks_something_is_refused(folder, key):
     path = folder / "run.json"
     content = json.loads(path.read_text())
+    del content["digest"]
     del (content["provenance"] if key == "plan" else content["provenance"]["plan"])[key]
     path.write_text(json.dumps(content))
     with pytest.raises(CheckpointError, match=f"run.json is damaged: its plan lacks '{key}'"):

@@ -231,6 +231,7 @@ def real(encoder_folder, tmp_path_factory):
         strategies=[{"alone": {"strategy": "linear_probe", "uses_source": False}}, "linear_probe", "tfidf", "majority"],
         baseline="alone",
         leave_one_out=["linear_probe"],
+        slices="home",
     )
     return compare(content, folder / "run")
 
@@ -264,9 +265,8 @@ def test_markup_in_real_texts_and_labels_is_seen_and_not_alive(browser, real_pag
     assert texts and all(text.endswith(SEEN) for text in texts)
     heads = browser.evaluate("[...document.querySelectorAll('#confusions thead th')].map(e => e.innerText)")
     assert set(MOODS.values()) < set(heads)
-    assert set(MOODS.values()) <= set(
-        browser.evaluate("[...document.querySelectorAll('#slices tbody th span')].map(e => e.innerText)")
-    )
+    slices = browser.evaluate("[...document.querySelectorAll('#slices tbody th > span')].map(e => e.innerText)")
+    assert {*MOODS.values(), *HOMES.values()} <= set(slices)
     alive = "script, img, i, iframe, object, embed, form, [onclick], [onload], [onerror]"
     assert browser.evaluate(f"document.querySelectorAll({alive!r}).length") == 0
     assert browser.evaluate("document.title") == "<i>moods</i> & more: did transfer help?"

@@ -18,7 +18,7 @@ DEMO = Path(tf_transfer.demo.__file__).parent / "experiment.yaml"
 
 def demo_table(rows: int, seed: int):
     table = make_table(rows, seed).rename(columns={"stars": "rating", "mood": "polarity"})
-    return table.assign(group=np.arange(rows) // 3)
+    return table.assign(group=np.arange(rows) // 3, place=[["at home", "abroad"][i % 2] for i in range(rows)])
 
 
 def invent(runner, run, cell, strategy, fitted, seconds, target, taught):
@@ -44,7 +44,7 @@ def page(encoder_folder, tmp_path_factory):
     for seed, target in enumerate(content["targets"].values()):
         target["data"] = demo_table(120, seed + 7)
         del target["dataset"], target["where"]
-    content["budgets"] = [4, 16, 64]
+    content |= {"budgets": [4, 16, 64], "slices": ["place", "group"]}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Runner, "_fit", lambda *arguments: (None, 1.0))
         patch.setattr(Runner, "_compute", invent)
@@ -64,6 +64,12 @@ def test_every_part_is_there(page):
 def test_what_each_source_adds_is_told_of_both_sources(page):
     text = Page(page).texts["sources"]
     assert "linear_probe" in text and "movie" in text and "amazon" in text
+
+
+def test_the_columns_that_the_experiment_names_are_slices(page):
+    rows = [row[0] for name, rows in Page(page).tables if name == "slices" for row in rows]
+    assert rows.count("place") == rows.count("group") == 4  # two targets and tasks
+    assert sum(row.startswith("at home") for row in rows) == sum(row.startswith("abroad") for row in rows) == 4
 
 
 def test_a_part_that_is_missing_is_noticed(page):

@@ -151,14 +151,16 @@ def advise(
 ):
     """Rank an experiment's strategies before training, with a reason and a predicted time for each."""
     from tf_transfer.advisor.advice import summarise
-    from tf_transfer.advisor.advise import advise as ask
     from tf_transfer.comparison import Comparison
     from tf_transfer.tables import save_table
 
     if output is not None:
         _check_output(output)
     comparison = None if run is None else Comparison(run)
-    advice = ask(experiment, say=_note)
+    advice = None if comparison is None else comparison.advice
+    if advice is not None:
+        _note(f"This is the advice that {run} was given before training.")
+    advice = advice or _ask(experiment)
     print(advice)
     if comparison is not None:
         fared = advice.fared(comparison)
@@ -200,9 +202,18 @@ def compare(
     experiment: Annotated[Path, typer.Argument(help="Experiment file (YAML).")],
     output: Output = None,
     margin: Margin = None,
+    advise: Annotated[
+        bool, typer.Option("--advise", help="Rank the strategies first; the report says how the advice fared.")
+    ] = False,
 ):
     """Run an experiment and say where transfer helped; a stopped run goes on."""
-    _run(experiment, output or Path("runs") / experiment.stem, margin)
+    from tf_transfer.statistics.intervals import check_margin
+
+    check_margin(margin)
+    folder = output or Path("runs") / experiment.stem
+    if advise:
+        _advise_first(experiment, folder)
+    _run(experiment, folder, margin)
 
 
 @app.command()
@@ -231,9 +242,7 @@ def report(
 
 def _run(experiment: Path, output: Path, margin: float | None = None) -> None:
     from tf_transfer.comparison import compare as run
-    from tf_transfer.statistics.intervals import check_margin
 
-    check_margin(margin)
     with _resumable(output), _Progress() as say:
         comparison = run(experiment, output, say=say)
     comparison.margin = margin
@@ -242,6 +251,28 @@ def _run(experiment: Path, output: Path, margin: float | None = None) -> None:
     print(
         f"\nReport: {folder / 'report.html'}  Results: {folder / 'results.csv'}  Verdicts: {folder / 'verdicts.json'}"
     )
+
+
+def _ask(experiment: Path):
+    from tf_transfer.advisor.advise import advise
+
+    return advise(experiment, say=_note)
+
+
+def _advise_first(experiment: Path, folder: Path) -> None:
+    """Keeps advice in the folder of a run that has not begun; a run that goes on keeps what it was given."""
+    from tf_transfer.experiments.runs import Run
+
+    kept = Run(folder).advice_path
+    if not (folder / "run.json").exists():
+        advice = _ask(experiment)
+        advice.save(kept)
+        print(f"{advice}\n")
+    elif not kept.exists():
+        raise DataError(
+            f"Advice is asked for before training.\nReceived the folder {folder}, whose run has begun without.\n"
+            f"Leave --advise away, and ask 'tf-transfer advise {experiment} --run {folder}' afterwards."
+        )
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ import pandas as pd
 from sklearn.metrics import confusion_matrix
 
 from tf_transfer import __version__, metrics
+from tf_transfer.comparison_analyses import ComparisonAnalyses
 from tf_transfer.comparison_plots import ComparisonPlots
 from tf_transfer.errors import CheckpointError, DataError, check_choice
 from tf_transfer.experiments.experiment import Experiment, load_experiment
@@ -69,7 +70,7 @@ def compare(
     return Comparison(run)
 
 
-class Comparison(ComparisonPlots):
+class Comparison(ComparisonAnalyses, ComparisonPlots):
     """The results of a run, read from its folder.
 
     Args:
@@ -79,6 +80,7 @@ class Comparison(ComparisonPlots):
     Attributes:
         variants: ``{label: (strategy, source)}`` of the strategies that were also run without a source; only
             `source_gains` and `difference` speak of them.
+        slice_columns: of each target's test table, by whose values the report cuts the test rows.
         unusable: a sentence for each file of the run that could not be used, and why.
         lost_cells: how many cells these files leave the run without.
     """
@@ -119,6 +121,7 @@ class Comparison(ComparisonPlots):
         self.targets: list[str] = plan["targets"]
         self.budgets: list[int] = plan["budgets"]
         self.seeds: list[int] = plan["seeds"]
+        self.slice_columns: dict[str, list[str]] = plan.get("slices", {})
         self.metrics: dict[str, str] = plan["metrics"]
         self.tasks = [Task(**t) for t in plan["tasks"]]
 
@@ -309,7 +312,7 @@ class Comparison(ComparisonPlots):
         render(self, folder)
         return folder
 
-    # -- the rows behind the tables, and what `analysis` says of them ---------------------------------
+    # -- the rows behind the tables ------------------------------------------------------------------
 
     def kind(self, task: str) -> str:
         """The kind of a task.
@@ -362,48 +365,6 @@ class Comparison(ComparisonPlots):
         present = self._targets[target][0][task][1]
         table = pd.DataFrame(index=range(len(present))) if table is None else table
         return table[present], {budget: shares[present] for budget, shares in rare.items()}
-
-    def curves(self) -> pd.DataFrame:
-        """Learning curves with bands: see `analysis.curves.curves`."""
-        from tf_transfer.analysis.curves import curves
-
-        return curves(self)
-
-    def curve_gains(self, **options) -> pd.DataFrame:
-        """Area between the curves, and where source data starts to hurt: see `analysis.curves.curve_gains`."""
-        from tf_transfer.analysis.curves import curve_gains
-
-        return curve_gains(self, **options)
-
-    def label_worth(self, **options) -> pd.DataFrame:
-        """The worth of transfer in labels: see `analysis.label_worth.label_worth`."""
-        from tf_transfer.analysis.label_worth import label_worth
-
-        return label_worth(self, **options)
-
-    def slices(self, **options) -> pd.DataFrame:
-        """Where it helped and where it hurt: see `analysis.slices.slices`."""
-        from tf_transfer.analysis.slices import slices
-
-        return slices(self, **options)
-
-    def changed_rows(self, target: str, task: str, strategy: str, budget: int, most: int = 20) -> pd.DataFrame:
-        """The rows that transfer broke and mended: see `analysis.changed_rows.changed_rows`."""
-        from tf_transfer.analysis.changed_rows import changed_rows
-
-        return changed_rows(self, target, task, strategy, budget, most)
-
-    def source_gains(self) -> pd.DataFrame:
-        """The source that carried the gain: see `analysis.sources.source_gains`."""
-        from tf_transfer.analysis.sources import source_gains
-
-        return source_gains(self)
-
-    def reliability(self, **options) -> pd.DataFrame:
-        """Calibration curves: see `analysis.calibration.reliability`."""
-        from tf_transfer.analysis.calibration import reliability
-
-        return reliability(self, **options)
 
     def __str__(self) -> str:
         return self.summary().to_string(index=False, float_format=lambda v: f"{v:.3f}", na_rep="undefined")

@@ -8,12 +8,14 @@ import pandas as pd
 import pytest
 
 from tests.experiments import make_experiment, make_table
+from tests.report_page import Page
 from tf_transfer import model
 from tf_transfer.advisor import cost, facts
-from tf_transfer.advisor.advice import summarise
+from tf_transfer.advisor.advice import load_advice, summarise
 from tf_transfer.advisor.advise import advise
-from tf_transfer.comparison import compare
-from tf_transfer.errors import DataError
+from tf_transfer.comparison import Comparison, compare
+from tf_transfer.errors import CheckpointError, DataError
+from tf_transfer.report import build, to_markdown
 
 STRATEGIES = ["majority", "tfidf", {"words_alone": {"strategy": "tfidf", "uses_source": False}}, "linear_probe"]
 LABELS = ["majority", "tfidf", "words_alone", "linear_probe"]
@@ -151,6 +153,29 @@ def test_a_run_of_another_experiment_is_refused(advice, content, tmp_path):
     assert str(tmp_path / "other") in str(refused.value)
 
 
+def test_it_reads_back_as_it_was_saved(advice, tmp_path):
+    known = dataclasses.replace(advice, facts=(*advice.facts, dataclasses.replace(advice.facts[0], words=np.nan)))
+    known.save(tmp_path / "new" / "advice.json")
+    again = load_advice(tmp_path / "new" / "advice.json")
+    pd.testing.assert_frame_equal(again.rows, advice.rows)
+    assert again.facts[:-1] == advice.facts and np.isnan(again.facts[-1].words)
+    assert (again.identity, again.run_seconds, str(again)) == (advice.identity, advice.run_seconds, str(known))
+
+
+@pytest.mark.parametrize("written", [None, "{", "[]", '{"format": "other"}', '{"format": "tf_transfer advice/1"}'])
+def test_a_file_that_is_no_advice_is_refused_and_told_in_the_report(comparison, written):
+    path = comparison.run.advice_path
+    try:
+        if written is not None:
+            path.write_text(written)
+            assert "How the advice fared is missing: " in to_markdown(build(comparison))
+        with pytest.raises(CheckpointError, match=r"advice\.json cannot be read as advice"):
+            load_advice(path)
+    finally:
+        path.unlink(missing_ok=True)
+    assert comparison.advice is None
+
+
 # -- bad input ------------------------------------------------------------------------------------------
 
 
@@ -164,7 +189,9 @@ def test_refusals(content, changes, expected):
         advise(content | changes)
 
 
-def test_the_command(encoder_folder, tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def run(encoder_folder, tmp_path, monkeypatch, capsys):
+    """Runs a command on small.yaml: exit code, standard output, standard error."""
     import yaml
 
     from tf_transfer import cli
@@ -176,23 +203,53 @@ def test_the_command(encoder_folder, tmp_path, monkeypatch, capsys):
         table.to_csv(tmp_path / f"{name}.csv", index=False)
     content |= {"sources": {"films": "films.csv"}, "targets": {"tweets": {"train": "train.csv", "test": "test.csv"}}}
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(content))
-    command = ["tf-transfer", "advise", str(tmp_path / "small.yaml")]
 
-    def run(*more):
-        monkeypatch.setattr("sys.argv", [*command, *map(str, more)])
+    def call(command, *more):
+        monkeypatch.setattr("sys.argv", ["tf-transfer", command, str(tmp_path / "small.yaml"), *map(str, more)])
         try:
             cli.main()
         except SystemExit as done:
             return done.code or 0, *capsys.readouterr()
         return 0, *capsys.readouterr()
 
-    code, _, err = run("--run", tmp_path / "gone")
+    return call
+
+
+def test_the_command(run, tmp_path):
+    code, _, err = run("advise", "--run", tmp_path / "gone")
     assert code == 2 and "gone must be the folder of a run" in err
     compare(str(tmp_path / "small.yaml"), tmp_path / "run")
-    code, out, _ = run("--run", tmp_path / "run", "-o", tmp_path / "ranks.csv")
+    code, out, _ = run("advise", "--run", tmp_path / "run", "-o", tmp_path / "ranks.csv")
     assert code == 0
     assert "tweets, mood, 12 labels" in out and f"How it fared in {tmp_path / 'run'}: The advised" in out
     assert len(pd.read_csv(tmp_path / "ranks.csv")) == 2 * 2 * 2
+    code, _, err = run("compare", "-o", tmp_path / "run", "--advise")
+    assert code == 2 and "Advice is asked for before training." in err
+    assert not (tmp_path / "run" / "advice.json").exists()
+
+
+def test_advice_is_kept_before_training_and_the_report_says_how_it_fared(run, tmp_path, monkeypatch):
+    from tf_transfer.experiments.runner import Runner
+
+    folder, compute, there = tmp_path / "run", Runner._compute, []
+    watched = lambda *args: there.append((folder / "advice.json").read_bytes()) or compute(*args)  # noqa: E731
+    monkeypatch.setattr(Runner, "_compute", watched)
+    code, out, _ = run("compare", "-o", folder, "--advise")
+    assert code == 0 and out.index("Training of the whole experiment") < out.index("Difference to majority")
+    assert len(there) == 4 and len(set(there)) == 1
+    kept = load_advice(folder / "advice.json")
+    fared = kept.fared(Comparison(folder))
+    page = Page((folder / "report.html").read_text(encoding="utf-8"))
+    assert summarise(fared) in page.texts["advice"]
+    (table,) = [rows for name, rows in page.tables if name == "advice"]
+    assert [row[1].split()[0] for row in table if len(row) == 7][1:] == list(fared["advised"])
+    assert "## How the advice fared" in (folder / "report.md").read_text(encoding="utf-8")
+
+    ask = lambda *args: pytest.fail("it asked again")  # noqa: E731
+    monkeypatch.setattr("tf_transfer.cli._ask", ask)
+    assert run("compare", "-o", folder, "--advise")[0] == 0
+    code, out, _ = run("advise", "--run", folder)
+    assert code == 0 and summarise(fared) in out and str(kept) in out
 
 
 def test_strategies_run_again_without_a_source_cost_the_share_that_is_left(content):

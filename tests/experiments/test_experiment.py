@@ -335,6 +335,9 @@ def test_where_must_keep_rows_and_name_a_column():
         ).load_sources()
 
     assert set(load(mood="glad")["films"]["mood"]) == {"glad"}
+    assert set(load(stars=[2, 3])["films"]["stars"]) == {2, 3} < set(make_table(8, 0)["stars"])
+    with pytest.raises(DataError, match="where: stars: 9 must keep some rows"):
+        load(stars=[2, 9])
     with pytest.raises(DataError, match=r"source 'films': where: mood: 'glda' must keep some rows(.|\n)*'glad'\?"):
         load(mood="glda")
     with pytest.raises(DataError, match=r"must have a column 'mod'(.|\n)*'mood'\?"):

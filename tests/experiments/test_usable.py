@@ -100,6 +100,7 @@ def test_a_target_that_cannot_be_read_is_left_out_with_its_cells(tmp_path, damag
     run = write_run(tmp_path / "run", Y, scores())
     content = json.loads((run.folder / "run.json").read_text())
     content["provenance"]["plan"]["targets"].append("letters")
+    content.pop("digest")
     (run.folder / "run.json").write_text(json.dumps(content))
     run.write_target("letters", {"mood": (Y[:20], np.ones(20, bool))}, None, {"tables": {}})
     path = run.folder / "targets" / "letters.npz"
@@ -140,12 +141,17 @@ def test_a_run_without_a_single_target_can_be_looked_at(tmp_path):
 
 
 def test_targets_of_earlier_versions_are_read(tmp_path):
-    """They did not note whose they are; a digest they had."""
+    """They did not note whose they are, and their run.json had no digest; where it has one, that is not believed."""
     from tf_transfer.experiments import runs
 
     run = write_run(tmp_path, Y, scores())
     truth = {"y/mood": Y, "present/mood": np.ones(ROWS, bool)}
     runs._write(tmp_path / "targets" / "tweets.npz", truth, {"leakage": {"tables": {}}})
+    (problem,) = Comparison(run.folder).unusable
+    assert "belongs to another run: its target, experiment is another" in problem
+    content = json.loads((tmp_path / "run.json").read_text())
+    content.pop("digest")
+    (tmp_path / "run.json").write_text(json.dumps(content))
     comparison = Comparison(run.folder)
     assert comparison.unusable == []
     assert len(comparison.verdicts()) == 1

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,7 +16,9 @@ from tf_transfer.comparison import Comparison
 from tf_transfer.errors import CheckpointError, DataError
 from tf_transfer.experiments.runs import Cell
 from tf_transfer.metrics import HIGHER_IS_BETTER
+from tf_transfer.storage import write_text
 
+FORMAT = "tf_transfer advice/1"
 PLACE = ["target", "task", "budget"]
 
 
@@ -50,6 +54,16 @@ class Advice:
         """The ranks, with the facts of their place in further columns."""
         facts = pd.DataFrame([dataclasses.asdict(f) for f in self.facts])
         return self.rows.merge(facts, on=PLACE, how="left")
+
+    def save(self, path: str | Path) -> None:
+        """Writes a JSON file that `load_advice` reads; the folder is made if it is not there.
+
+        Raises:
+            CheckpointError: the file cannot be written.
+        """
+        facts = [{k: None if pd.isna(v) else v for k, v in dataclasses.asdict(f).items()} for f in self.facts]
+        content = {"format": FORMAT, "identity": self.identity, "run_seconds": self.run_seconds, "facts": facts}
+        write_text(path, json.dumps(content | {"rows": self.rows.to_dict("records")}, indent=1))
 
     def fared(self, comparison: Comparison) -> pd.DataFrame:
         """How the advice fared in a run of the same experiment: a row a target, task and budget.
@@ -120,8 +134,8 @@ class Advice:
     def _closing(self) -> str:
         once = self.rows.groupby("strategy")["once_seconds"].max().max()
         return (
-            "Times are of one source and target training, from steps timed just now; the first of a run takes up to "
-            f"{_duration(once)} more for tracing.\nTraining of the whole experiment takes about "
+            "Times are of one source and target training, from steps timed when this was asked for; the first of a run "
+            f"takes up to {_duration(once)} more for tracing.\nTraining of the whole experiment takes about "
             f"{_duration(self.run_seconds)}."
         )
 
@@ -129,6 +143,24 @@ class Advice:
         shown = self.rows.assign(seconds=self.rows["source_seconds"] + self.rows["target_seconds"])
         shown = shown[[*PLACE, "rank", "strategy", "seconds", "reason"]]
         return shown.to_html(index=False, escape=True, border=0, float_format=lambda v: f"{v:.1f}")
+
+
+def load_advice(path: str | Path) -> Advice:
+    """Advice that `Advice.save` wrote.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or something else.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            raise ValueError(f"its format is {content['format']!r}, not {FORMAT!r}")
+        facts = tuple(Facts(**{k: np.nan if v is None else v for k, v in f.items()}) for f in content["facts"])
+        return Advice(pd.DataFrame(content["rows"]), facts, content["identity"], content["run_seconds"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read as advice: {error}.\nDelete it, or ask for advice anew."
+        ) from None
 
 
 def summarise(fared: pd.DataFrame) -> str:

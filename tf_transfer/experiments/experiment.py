@@ -45,6 +45,7 @@ class Experiment(Spec):
         baseline: the strategy that the others are compared with.
         leave_one_out: run strategies also without each source, to see which one carried the gain: True
             for all that learn from source data, or a list of their labels.
+        slices: columns of the targets' tables, such as a domain, by whose values the report cuts the test rows.
         tune: how `tune` searches for better arguments of the strategies; see `TuneSpec`.
         drop_leaks: leave rows that are known from a target's test, exactly or nearly, out of training.
         folder: what relative paths start from: for a file, its own folder.
@@ -64,6 +65,7 @@ class Experiment(Spec):
     )
     baseline: str = "target_only"
     leave_one_out: bool | Annotated[list[str], BeforeValidator(_as_names)] = False
+    slices: Annotated[list[str], BeforeValidator(_as_names)] = Field(default_factory=list)
     tune: TuneSpec = Field(default_factory=TuneSpec)
     drop_leaks: bool = True
     folder: Path = Path(".")

@@ -8,7 +8,7 @@ import hashlib
 import numpy as np
 import pandas as pd
 
-from tf_transfer.errors import DataError, listed
+from tf_transfer.errors import DataError, check_choice, listed
 from tf_transfer.experiments.experiment import Experiment
 from tf_transfer.leakage import audit_leakage
 from tf_transfer.rare_words import rare_word_shares
@@ -48,10 +48,11 @@ class Prepared:
 
         Raises:
             DataError: a table cannot be read or does not fit the tasks, a class occurs only in a
-                test split, or a budget exceeds a target's rows.
+                test split, a budget exceeds a target's rows, or no target has a column of ``slices``.
         """
         sources = experiment.load_sources()
         tables = {name: experiment.load_target(name) for name in experiment.targets}
+        _check_slices(experiment.slices, [test for _, test in tables.values()])
         audits = {}
         for name, (train, test) in tables.items():
             audits[name] = audit_leakage(
@@ -113,6 +114,12 @@ def _labelled(tasks: list[Task], table: pd.DataFrame, where: str) -> pd.DataFram
             f"\nReceived none in {len(table)} rows with the columns {listed(list(table.columns), 20)}."
         )
     return table[labelled].reset_index(drop=True)
+
+
+def _check_slices(columns: list[str], tests: list[pd.DataFrame]) -> None:
+    known = dict.fromkeys(str(column) for test in tests for column in test)
+    for column in columns:
+        check_choice("Every column of slices", column, known)
 
 
 def _check_budgets(budgets: list[int], train: pd.DataFrame, name: str) -> None:

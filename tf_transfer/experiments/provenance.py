@@ -41,6 +41,7 @@ def provenance(experiment: Experiment, data: Prepared, encoder_hash: str) -> dic
         "budgets": experiment.budgets,
         "seeds": experiment.seeds,
         "tasks": [plain_task(t) for t in data.tasks],
+        "slices": {n: [c for c in experiment.slices if c in t.test] for n, t in data.targets.items()},
         "metrics": {t.name: experiment.primary_metric(t) for t in data.tasks},
     }
     rows = {f"source {n}": len(t) for n, t in data.sources.items()}

@@ -4,6 +4,7 @@ run.json                                        what the cells have in common, a
 targets/TARGET.npz                              labels of the test rows, groups, leakage audit, rare words
 targets/TARGET.jsonl                            the test rows themselves: texts and all other columns
 cells/TARGET/STRATEGY/budget-16-seed-0.npz      scores of every task, and what the cell cost
+advice.json                                     of before training, where it was asked for
 fitted/STRATEGY-seed-0.backup/                  of source training, until it is done
 fitted/STRATEGY-seed-0.safetensors              after source training, until its cells are done
 """
@@ -66,7 +67,7 @@ class Run:
         """
         common, strategies = json.loads(json.dumps(common)), json.loads(json.dumps(strategies))
         if (self.folder / "run.json").exists():
-            earlier = self.read()
+            earlier = self._open()
             names = dict.fromkeys([*common, *earlier["common"]])
             differing = [k for k in names if common.get(k) != earlier["common"].get(k)]
             differing += [k for k in strategies if earlier["strategies"].get(k, strategies[k]) != strategies[k]]
@@ -78,6 +79,7 @@ class Run:
                 )
             strategies = earlier["strategies"] | strategies
         content = {"format": FORMAT, "common": common, "strategies": strategies, "provenance": provenance}
+        content["digest"] = _hash(json.loads(json.dumps(content)))
         write_text(self.folder / "run.json", json.dumps(content, indent=1))
         self.__dict__.pop("_content", None)
 
@@ -89,8 +91,18 @@ class Run:
         """The content of run.json.
 
         Raises:
-            CheckpointError: it is missing, damaged, or not of this toolkit.
+            CheckpointError: it is missing, damaged, changed by hand, or not of this toolkit.
         """
+        content = self._open()
+        digest = content.get("digest")  # runs of earlier versions have none
+        if digest is not None and digest != _hash({k: v for k, v in content.items() if k != "digest"}):
+            raise CheckpointError(
+                f"{self.folder / 'run.json'} is not as it was written: what was planned and what was run may differ.\n"
+                "Run the experiment again into the same folder: finished cells are kept."
+            )
+        return content
+
+    def _open(self) -> dict:
         path = self.folder / "run.json"
         if not path.is_file():
             raise CheckpointError(f"{self.folder} must be the folder of a run, with run.json.\nReceived: no such file.")
@@ -104,6 +116,11 @@ class Run:
         if lacking:
             raise CheckpointError(f"{path} is damaged: it lacks {lacking}.\nRun the experiment again in a new folder.")
         return content
+
+    @property
+    def advice_path(self) -> Path:
+        """Where the advice of before training is, if it was asked for."""
+        return self.folder / "advice.json"
 
     # -- targets ----------------------------------------------------------------------------------
 
@@ -164,8 +181,9 @@ class Run:
     def _open_target(self, name: str) -> tuple[dict, dict]:
         path = self.folder / "targets" / f"{name}.npz"
         arrays, meta = _read(path)
-        # Runs of earlier versions did not note whose the file is.
-        differing = [k for k, v in self._target_identity(name).items() if meta.get(k, v) != v]
+        if "digest" not in self._content:  # runs of earlier versions did not note whose the file is
+            meta = self._target_identity(name) | meta
+        differing = [k for k, v in self._target_identity(name).items() if meta.get(k) != v]
         if differing:
             raise CheckpointError(
                 f"{path} belongs to another run: its {', '.join(differing)} is another than the folder's.\n{AGAIN}"

@@ -51,7 +51,7 @@ class TableSpec(Spec):
     path: str | None = None
     dataset: str | None = None
     table: Any = None
-    where: dict[str, Any] = Field(default_factory=dict, description="keep rows whose columns equal these")
+    where: dict[str, Any] = Field(default_factory=dict, description="keep rows of these values, or of any in a list")
     rows: int | None = Field(None, ge=1, description="keep this many rows, drawn at random")
     encoding: str = Field("utf-8", description="of a text file")
     delimiter: str | None = Field(None, description="between the cells of a text file; None: from its ending")
@@ -96,14 +96,17 @@ class TableSpec(Spec):
 
 def _keep_equal(table: pd.DataFrame, column: str, value, where: str) -> pd.DataFrame:
     check_columns(table, [column], where)
-    kept = table[table[column] == value]
-    if not len(kept):
-        found = sorted({str(v) for v in table[column].dropna()})
-        raise DataError(
-            f"where: {column}: {value!r} must keep some rows of {where}.\n"
-            f"Received none; the column has {listed(found)}.{nearest(value, found)}"
-        )
-    return kept
+    kept = pd.Series(False, table.index)
+    for each in value if isinstance(value, list) else [value]:
+        equal = table[column] == each
+        if not equal.any():
+            found = sorted({str(v) for v in table[column].dropna()})
+            raise DataError(
+                f"where: {column}: {each!r} must keep some rows of {where}.\n"
+                f"Received none; the column has {listed(found)}.{nearest(each, found)}"
+            )
+        kept |= equal
+    return table[kept]
 
 
 class TargetSpec(Spec):

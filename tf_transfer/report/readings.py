@@ -77,6 +77,7 @@ def slices(comparison, place: Place) -> pd.DataFrame:
     """Differences to the baseline on parts of the test rows, in a metric of single rows."""
     needed = ("task", "metric", "by", "slice", "rows", *_ENDS, "verdict")
     where = {"targets": [place.target], "strategies": [place.strategy], "budgets": [place.budget]}
+    where["columns"] = comparison.slice_columns.get(place.target, [])
     found = _read(comparison, "slices", "The slices are", needed, **where)
     return found[found["task"] == place.task].reset_index(drop=True)
 
@@ -105,6 +106,15 @@ def reliability(comparison, place: Place) -> pd.DataFrame:
 def confusion(comparison, place: Place) -> pd.DataFrame:
     """Numbers of rows: true classes in rows, predicted ones in columns."""
     return _read(comparison, "confusion", "The confusion matrices are", (), *dataclasses.astuple(place))
+
+
+def advice(comparison) -> pd.DataFrame | None:
+    """How the advice of before training fared, a row a place; None for a run without."""
+    try:
+        kept = comparison.advice
+        return None if kept is None else kept.fared(comparison)
+    except TransferError as error:
+        raise Missing(f"How the advice fared is missing: {' '.join(str(error).split())}") from None
 
 
 def _read(comparison, method: str, what: str, needed: tuple[str, ...], *arguments, **options) -> pd.DataFrame:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from tf_transfer.report import detail_sections, record_sections, score_sections, verdict, verdict_sections
+from tf_transfer.report import (
+    advice_section,
+    detail_sections,
+    record_sections,
+    score_sections,
+    verdict,
+    verdict_sections,
+)
 from tf_transfer.report.blocks import Report, Section, Text
 from tf_transfer.report.readings import Missing
 
@@ -16,6 +23,7 @@ SECTIONS = (
     ("slices", "Where it helped and hurt", detail_sections.slices),
     ("rows", "Rows mended and broken", detail_sections.changed_rows),
     ("sources", "What each source adds", detail_sections.sources),
+    ("advice", "How the advice fared", advice_section.advice),
     ("leakage", "Leakage audit", record_sections.leakage),
     ("costs", "Cost", record_sections.costs),
     ("provenance", "Data and versions", record_sections.provenance),
@@ -34,11 +42,11 @@ def build(comparison) -> Report:
         sentence=verdict.headline(comparison),
         opening=verdict_sections.opening(comparison),
         warning=f"{cells} of this run could not be used." if left_out else "",
-        sections=tuple(_section(comparison, *section) for section in SECTIONS),
+        sections=tuple(filter(None, (_section(comparison, *section) for section in SECTIONS))),
     )
 
 
-def _section(comparison, name: str, title: str, make) -> Section:
+def _section(comparison, name: str, title: str, make) -> Section | None:
     try:
         return make(comparison)
     except Missing as reason:
