@@ -1,5 +1,6 @@
 """Every notebook runs from top to bottom, at small settings."""
 
+import re
 from pathlib import Path
 
 import nbformat
@@ -24,9 +25,12 @@ SHOWN = {
     "06_your_own_data": ("f1_macro", "gain in macro F1", "saved_model.pb", "says the same: True", "image/png"),
     "03_did_transfer_help": ("minimum_effect", "censored", "rare words", "report.md", "image/png"),
     "04_tune": ("completed", "learning_rate", "tuned", "image/png"),
-    "05_tpu_colab": (),
+    "05_tpu_colab": ("image/png",),
 }
-"""What the outputs of each must hold."""
+"""What the outputs of each must show."""
+
+PRINTED = {"05_tpu_colab": ("Found", "pearson", "mixed_bfloat16")}
+"""And print."""
 
 
 def test_every_notebook_has_small_settings():
@@ -38,9 +42,31 @@ def test_a_walk_is_stored_with_its_outputs(name):
     notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
     cells = [c for c in notebook.cells if c.cell_type == "code"]
     shown = "".join(str(output) for cell in cells for output in cell.outputs)
-    assert all(text in shown for text in SHOWN[name])
+    assert all(text in shown for text in (*SHOWN[name], *PRINTED.get(name, ())))
     assert all(cell.execution_count == number for number, cell in enumerate(cells, 1))
-    assert len(shown) < 300_000 and "stderr" not in shown
+    assert len(shown) < 300_000 and not any(noise in shown for noise in ("stderr", "WARNING", "[====", "\\r"))
+
+
+@pytest.mark.parametrize("name", sorted(SMALL))
+def test_a_walk_says_what_one_learns_and_what_to_try(name):
+    first, *_, last = _cells(name)
+    assert re.match(r"# .+\n\nYou will learn to\n\n1\. .+\n", first.source) and "minutes on two cores" in first.source
+    heading, *points = re.split(r"\n+- ", last.source[last.source.rindex("## ") :])
+    assert heading == "## What to try" and len(points) > 2
+
+
+def test_the_recipe_for_colab_pins_all_that_the_package_needs():
+    required = (ROOT / "setup.cfg").read_text(encoding="utf-8").partition("extras_require")[0]
+    needed = {n.lower() for n in re.findall(r"^    ([\w.-]+)[<>]", required, re.MULTILINE)}
+    texts = _cells("05_tpu_colab")[2].source, (ROOT / "README.md").read_text(encoding="utf-8")
+    recipes = [re.findall(r"pip install -q (.+)", re.sub(r"\\\n *", "", text)) for text in texts]
+    assert recipes[0] == recipes[1] and len(recipes[0]) == 2 and "keras-tuner" in needed
+    pinned = set(re.findall(r"([\w-]+)==", " ".join(recipes[0]).lower()))
+    assert needed - pinned == {"tensorflow", "pip", "setuptools"} and "tensorflow-tpu" in pinned
+
+
+def _cells(name: str) -> list:
+    return nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells
 
 
 QUICK = {"01_quickstart", "06_your_own_data"}
@@ -59,4 +85,6 @@ def test_executes(name, tmp_path):
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     shown = "".join(str(output.get("data", "")) for output in outputs)
+    printed = "".join(output.get("text", "") for output in outputs)
     assert all(text in shown for text in SHOWN[name])
+    assert all(text in printed for text in PRINTED.get(name, ()))
