@@ -426,6 +426,10 @@ def test_the_memory_estimate_is_told_and_grows_with_what_is_kept(fresh, monkeypa
     [
         ({"inner_lr": 0.0}, "inner_lr of maml must be a number above 0"),
         ({"inner_lr": -0.1}, "inner_lr of maml"),
+        ({"inner_lr": "0.1"}, "inner_lr of maml must be a number above 0.\nReceived '0.1'"),
+        ({"inner_lr": True}, "inner_lr of maml must be a number above 0.\nReceived True"),
+        ({"inner_lr": "auto"}, "inner_lr of maml must be a number above 0"),
+        ({"learning_rate": "fast"}, "learning_rate of maml must be a number above 0"),
         ({"inner_steps": 0}, "inner_steps of maml must be"),
         ({"inner_steps": 1.5}, "inner_steps of maml must be a whole number"),
         ({"adapt_steps": 0}, "adapt_steps of maml"),
@@ -436,6 +440,12 @@ def test_the_memory_estimate_is_told_and_grows_with_what_is_kept(fresh, monkeypa
 def test_bad_options(options, message):
     with pytest.raises(DataError, match=message):
         MAML(**options)
+
+
+@pytest.mark.parametrize("steps", [0, -1, 2.5, True])
+def test_outer_steps_must_be_a_whole_number(fresh, sampler, steps):
+    with pytest.raises(DataError, match=r"steps must be a whole number of at least 1.\nReceived"):
+        ProtoNet().fit(fresh, sampler, steps=steps)
 
 
 def test_episodes_that_do_not_fit(fresh):

@@ -113,7 +113,9 @@ class MetaStrategy(Strategy):
                 f"Give a multiple of {learner.replicas}."
             )
         check = None if validation is None else self._validation(model, validation, sampler, validation_episodes)
-        optimizer, total = self._optimizer(model), self.steps if steps is None else steps
+        total = self.steps if steps is None else steps
+        check_whole("steps", total)
+        optimizer = self._optimizer(model)
         loop = OuterLoop(
             learner, optimizer, steps=total, epoch_steps=validate_every, callbacks=callbacks, patience=self.patience,
             validates=check is not None,
