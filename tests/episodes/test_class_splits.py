@@ -1,11 +1,13 @@
 """Class-disjoint splits: whole classes and groups dealt out, and overlaps refused."""
 
+import types
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from tests.episodes.test_sampler import WHOLE, make_table
-from tf_transfer.episodes.class_splits import check_class_disjoint, split_classes
+from tf_transfer.episodes.class_splits import check_class_disjoint, check_new_classes, remember_classes, split_classes
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.errors import DataError
 
@@ -128,3 +130,28 @@ def test_overlap_is_of_what_a_sampler_draws_and_of_classes_written_otherwise():
         check_class_disjoint({"a": train})
     single = {"a": train[train["intent"] == "a"], "b": train[train["intent"] == "b"]}
     check_class_disjoint(single, "intent")
+
+
+def test_of_samplers_with_domains_the_same_classes_may_be_in_other_domains():
+    table = pd.DataFrame({"intent": ["a", "b"] * 12, "domain": ["x"] * 8 + ["y"] * 8 + ["z"] * 8})
+    draw = lambda names, **options: EpisodeSampler(  # noqa: E731
+        table[table["domain"].isin(list(names))], "intent", 2, 1, 1, **{"domain": "domain"} | options
+    )
+    check_class_disjoint({"train": draw("x"), "validation": draw("y"), "test": draw("z")})
+    expected = r"'train' and 'test' must have no class of a domain in common.\nReceived 2 in both: \('y', 'a'\)"
+    with pytest.raises(DataError, match=expected):
+        check_class_disjoint({"train": draw("xy"), "test": draw("yz")})
+    with pytest.raises(DataError, match=r"no class in common.\nReceived 2 in both: 'a', 'b'"):
+        check_class_disjoint({"train": draw("x"), "test": draw("z", domain=None)})
+
+
+def test_meta_test_must_be_of_other_classes_than_training_and_validation():
+    draw = lambda classes: EpisodeSampler(pd.DataFrame({"intent": list(classes) * 2}), "intent", 2, 1, 1)  # noqa: E731
+    model = types.SimpleNamespace()
+    check_new_classes(model, draw("ab"))
+    remember_classes(model, {"training": draw("ab")})
+    remember_classes(model, {"training": draw("cd"), "validation": draw("ef")})
+    check_new_classes(model, draw("gh"))
+    for fitted, classes, use in ((model, "ag", "training"), (types.SimpleNamespace(model=model), "gf", "validation")):
+        with pytest.raises(DataError, match=f"'{use}' and 'test' must have no class in common.\nReceived 1 in both"):
+            check_new_classes(fitted, draw(classes))

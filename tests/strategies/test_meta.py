@@ -12,6 +12,7 @@ from tests import tiny
 from tf_transfer.backend import keras, tf
 from tf_transfer.callbacks.resume import Resume
 from tf_transfer.checkpoints import load_state, save_state
+from tf_transfer.episodes.class_splits import check_new_classes
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.episodes.tensors import EpisodeTensors
 from tf_transfer.errors import CheckpointError, DataError, TrainingError
@@ -20,6 +21,7 @@ from tf_transfer.gradient_check import gradcheck
 from tf_transfer.meta_learner import BatchLoss, kept_bytes
 from tf_transfer.model import TransferModel
 from tf_transfer.strategies import ANIL, MAML, MetaSGD, ProtoMAML, ProtoNet, Reptile, meta
+from tf_transfer.strategies.episode_sources import training_sampler
 from tf_transfer.strategies.outer_loop import OuterLoop
 from tf_transfer.strategies.proto_net import prototype_head
 from tf_transfer.strategies.validation import Validation
@@ -220,6 +222,31 @@ def test_adapting_to_classes_with_names(fresh, strategy):
     assert tiny.same(tiny.snapshot(fresh), fresh.first)
 
 
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        ProtoNet(steps=2, meta_batch=2),
+        pytest.param(ProtoMAML(steps=2, meta_batch=2, inner_steps=1, first_order=True), marks=pytest.mark.slow),
+    ],
+    ids=lambda s: s.name,
+)
+def test_prototypes_learn_from_episodes_of_several_ways(strategy):
+    """In one of few classes the head's other outputs count for nothing: adapted to it, a model has no such."""
+    model, sampler = make_model(classes=0), make_sampler(way=(2, 4), seed=2)
+    episodes = sampler.sample(3)
+    assert len({e.way for e in episodes}) == 3
+    strategy.fit(model, sampler)
+    assert model.tasks[0].outputs == 4
+    losses = strategy._learner(model).query_losses(*EpisodeTensors(model, sampler)(episodes)).numpy()
+    for loss, episode in zip(losses, episodes):
+        support, query = (sampler.table.iloc[rows].reset_index(drop=True) for rows in (episode.support, episode.query))
+        adapted = strategy.adapt(model, support)
+        assert set(adapted.tasks[0].classes) == set(episode.classes)
+        assert adapted.evaluate({"q": query})["q", "intent", "log_loss"] == pytest.approx(loss, rel=1e-3)
+    with pytest.raises(DataError, match="Splits 'training' and 'test' must have no class in common"):
+        check_new_classes(model, sampler)
+
+
 def test_prototypes_take_any_number_of_classes(fresh):
     adapted = ProtoNet().adapt(fresh, make_intents())
     assert adapted.tasks[0].outputs == 8
@@ -399,6 +426,10 @@ def test_the_memory_estimate_is_told_and_grows_with_what_is_kept(fresh, monkeypa
     [
         ({"inner_lr": 0.0}, "inner_lr of maml must be a number above 0"),
         ({"inner_lr": -0.1}, "inner_lr of maml"),
+        ({"inner_lr": "0.1"}, "inner_lr of maml must be a number above 0.\nReceived '0.1'"),
+        ({"inner_lr": True}, "inner_lr of maml must be a number above 0.\nReceived True"),
+        ({"inner_lr": "auto"}, "inner_lr of maml must be a number above 0"),
+        ({"learning_rate": "fast"}, "learning_rate of maml must be a number above 0"),
         ({"inner_steps": 0}, "inner_steps of maml must be"),
         ({"inner_steps": 1.5}, "inner_steps of maml must be a whole number"),
         ({"adapt_steps": 0}, "adapt_steps of maml"),
@@ -409,6 +440,12 @@ def test_the_memory_estimate_is_told_and_grows_with_what_is_kept(fresh, monkeypa
 def test_bad_options(options, message):
     with pytest.raises(DataError, match=message):
         MAML(**options)
+
+
+@pytest.mark.parametrize("steps", [0, -1, 2.5, True])
+def test_outer_steps_must_be_a_whole_number(fresh, sampler, steps):
+    with pytest.raises(DataError, match=r"steps must be a whole number of at least 1.\nReceived"):
+        ProtoNet().fit(fresh, sampler, steps=steps)
 
 
 def test_episodes_that_do_not_fit(fresh):
@@ -426,6 +463,19 @@ def test_episodes_that_do_not_fit(fresh):
         MAML().fit(fresh, make_sampler(), validation=make_sampler())
     with pytest.raises(DataError, match="proto_net learns one classification"):
         ProtoNet().fit(tiny.make_model(), {"one": tiny.make_table()})
+
+
+def test_classes_of_source_tables_come_again_in_a_validation_of_another_domain():
+    model, strategy = tiny.make_model(tiny.TASKS[:1]), ProtoNet(shot=1, num_query=1)
+    source = {name: tiny.make_table(30, seed=seed) for seed, name in enumerate(["one", "two"])}
+    sampler, other = training_sampler(strategy, model, source, 0), tiny.make_table(30, seed=3)
+    strategy._validation(model, EpisodeSampler(other, "mood", 3, 1, 1), sampler, 1)
+    for name, context in (
+        ("three", contextlib.nullcontext()), ("two", pytest.raises(DataError, match="no class of a domain in common"))
+    ):  # fmt: skip
+        named = EpisodeSampler(other.assign(product=name), "mood", 3, 1, 1, domain="product")
+        with context:
+            strategy._validation(model, named, sampler, 1)
 
 
 @pytest.mark.parametrize(

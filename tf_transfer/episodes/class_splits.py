@@ -65,7 +65,7 @@ def split_classes(
 
 
 def check_class_disjoint(splits: Mapping[str, pd.DataFrame | EpisodeSampler], task: Task | str | None = None) -> None:
-    """Checks that no class is in two splits.
+    """Checks that no class is in two splits; of two samplers with domains, that no class of a domain is.
 
     Args:
         splits: by name, samplers (the classes that they draw) or tables (the classes that they hold).
@@ -81,23 +81,60 @@ def check_class_disjoint(splits: Mapping[str, pd.DataFrame | EpisodeSampler], ta
         tf_transfer.errors.DataError: Splits 'train' and 'test' must have no class in common.
     """
     tables = {name: split for name, split in splits.items() if not isinstance(split, EpisodeSampler)}
-    classes = {name: split.classes for name, split in splits.items() if name not in tables}
+    pairs = {name: split.pairs for name, split in splits.items() if name not in tables}
     if tables:
         if task is None:
             raise DataError(f"Tables need a task to tell their classes.\nReceived task=None with {listed(tables)}.")
         task = resolve_task(pd.concat(list(tables.values()), ignore_index=True), task, ("classification",))
     for name, table in tables.items():
         y, present = task.encode(table, f"the table {name!r}")
-        classes[name] = [task.classes[i] for i in np.unique(y[present])]
+        pairs[name] = [(None, task.classes[i]) for i in np.unique(y[present])]
     for a, b in itertools.combinations(splits, 2):
-        in_b = set(map(str, classes[b]))
-        shared = [c for c in classes[a] if str(c) in in_b]
-        if shared:
-            raise DataError(
-                f"Splits {a!r} and {b!r} must have no class in common.\n"
-                f"Received {len(shared)} in both: {listed(shared)}.\n"
-                "Deal the classes out with split_classes(), or drop these rows from one of them."
-            )
+        _check_disjoint(a, pairs[a], b, pairs[b])
+
+
+def remember_classes(model, samplers: Mapping[str, EpisodeSampler]) -> None:
+    """Notes with a model what it is meta-trained on, for `check_new_classes`.
+
+    Args:
+        model: a `TransferModel`; neither its copies nor its files have the note.
+        samplers: by use, such as ``"training"``; beside those of earlier trainings.
+    """
+    known = model.__dict__.setdefault("_classes_of_episodes", {})
+    for use, sampler in samplers.items():
+        known[use] = tuple(dict.fromkeys([*known.get(use, ()), *sampler.pairs]))
+
+
+def check_new_classes(fitted, sampler: EpisodeSampler) -> None:
+    """Checks that the episodes of meta-test are of classes that a model was not meta-trained or validated on.
+
+    Args:
+        fitted: what a strategy's ``fit`` returned. Where nothing was noted nothing is refused: a model from a
+            file, a copy, a training on tables.
+
+    Raises:
+        DataError: a class, or with domains on both sides a class of a domain, is in both.
+    """
+    model = getattr(fitted, "model", fitted)  # learned rates come with their model
+    for use, pairs in getattr(model, "_classes_of_episodes", {}).items():
+        _check_disjoint(use, pairs, "test", sampler.pairs)
+
+
+def _check_disjoint(a: str, pairs_a, b: str, pairs_b) -> None:
+    """Checks two splits, given by name and by their ``(domain, class)``, the domain None where there is none."""
+    by_domain = all(domain is not None for domain, _ in [*pairs_a, *pairs_b])
+
+    def key(pair):
+        return tuple(map(str, pair)) if by_domain else str(pair[1])
+
+    in_b = set(map(key, pairs_b))
+    shared = dict.fromkeys(pair if by_domain else pair[1] for pair in pairs_a if key(pair) in in_b)
+    if shared:
+        raise DataError(
+            f"Splits {a!r} and {b!r} must have no class {'of a domain ' if by_domain else ''}in common.\n"
+            f"Received {len(shared)} in both: {listed(shared)}.\n"
+            "Deal the classes out with split_classes(), or drop these rows from one of them."
+        )
 
 
 def _group_classes(table: pd.DataFrame, task: Task, y: np.ndarray, present: np.ndarray, by: str) -> np.ndarray:

@@ -112,6 +112,7 @@ class EpisodeSampler:
         task: the task, resolved, or None.
         classes: all classes that episodes are drawn from.
         domains: all domains that episodes are drawn from.
+        pairs: all ``(domain, class)`` that episodes are drawn from; the domain is None without ``domain``.
         ways, shots: (lowest, highest) number of classes, and of support rows of one; (1, 1) where there are no classes.
 
     Raises:
@@ -159,6 +160,7 @@ class EpisodeSampler:
         self._pools = _fitting(self, _find_pools(self.table, self.task, domain))
         drawn = {c for pool in self._pools for c in pool.classes}
         self.classes = tuple(c for c in self.task.classes if c in drawn) if self.task else ()
+        self.pairs = tuple((pool.domain, c) for pool in self._pools for c in pool.classes) if self.classes else ()
         self.domains = () if domain is None else tuple(pool.domain for pool in self._pools)
 
     def episode(self, index: int) -> Episode:

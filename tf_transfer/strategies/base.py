@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -43,9 +44,12 @@ class Strategy:
                     f"{self.name} has no {field.name}.\nReceived {field.name}={value!r}, which would change nothing.\n"
                     "Leave it out."
                 )
-            if isinstance(value, bool) or not isinstance(value, int | float) or (math.isfinite(value) and value > 0):
-                continue
-            raise DataError(f"{field.name} of {self.name} must be a number above 0.\nReceived {value!r}.")
+            if _is_number(value):
+                good = math.isfinite(value) and value > 0
+            else:
+                good = not field.type.startswith("float") or (value == "auto" and "auto" in field.type)
+            if not good:
+                raise DataError(f"{field.name} of {self.name} must be a number above 0.\nReceived {value!r}.")
 
     def fit(self, model, source, *, seed: int = 0, verbose=0, callbacks=None):
         """Learns from the source.
@@ -89,6 +93,10 @@ class Strategy:
     def restored(self, model, learned: list[np.ndarray]):
         """What `fit` returned, from the model with its weights and what `learned` said."""
         return model
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def source_tables(source) -> dict[str, pd.DataFrame]:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from tf_transfer.backend import keras, tf
 from tf_transfer.callbacks.settings import data_columns, episode_settings
-from tf_transfer.episodes.class_splits import check_class_disjoint
+from tf_transfer.episodes.class_splits import check_class_disjoint, remember_classes
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.episodes.tensors import EpisodeTensors
 from tf_transfer.errors import DataError, TrainingError, check_choice, check_whole, listed
@@ -25,7 +25,7 @@ from tf_transfer.meta_learner import (
     weight_count,
 )
 from tf_transfer.strategies.base import Strategy
-from tf_transfer.strategies.episode_sources import check_fits, training_sampler
+from tf_transfer.strategies.episode_sources import SOURCE, check_fits, training_sampler
 from tf_transfer.strategies.validation import Validation
 
 
@@ -90,7 +90,7 @@ class MetaStrategy(Strategy):
                 have ``loss`` (mean query loss), ``gradient_norm``, ``learning_rate`` and, validating, ``val_loss``.
                 Their model has the outer loop's optimizer.
             steps: outer steps instead of the strategy's own.
-            validation: sampler of episodes to stop by, of classes that no other split has. The weights of
+            validation: sampler of episodes to stop by, of classes, or domains, that no other split has. The weights of
                 the best validation are kept, which may be those of the first, before any outer step.
             validate_every: outer steps between validations; the last step is followed by one too.
             validation_episodes: episodes a validation; always the same ones.
@@ -113,11 +113,16 @@ class MetaStrategy(Strategy):
                 f"Give a multiple of {learner.replicas}."
             )
         check = None if validation is None else self._validation(model, validation, sampler, validation_episodes)
-        optimizer, total = self._optimizer(model), self.steps if steps is None else steps
+        total = self.steps if steps is None else steps
+        check_whole("steps", total)
+        optimizer = self._optimizer(model)
         loop = OuterLoop(
             learner, optimizer, steps=total, epoch_steps=validate_every, callbacks=callbacks, patience=self.patience,
             validates=check is not None,
         )  # fmt: skip
+        if sampler is source:
+            used = {"training": sampler, "validation": validation}
+            remember_classes(model, {use: part for use, part in used.items() if part is not None})
         loop.run(
             lambda step: self._outer_step(learner, optimizer, tensors, sampler, step),
             lambda: {"val_loss": check.loss(learner, self.meta_batch)},
@@ -169,7 +174,8 @@ class MetaStrategy(Strategy):
 
     def _validation(self, model, validation, sampler, count: int) -> Validation:
         check_fits(self, model, validation, "validation")
-        if sampler.classes and validation.classes:
+        # Of tables, domains are the tasks: classes are meant to come again in others.
+        if sampler.domain != SOURCE or validation.domains:
             check_class_disjoint({"training": sampler, "validation": validation})
         return Validation(model, validation, count)
 
