@@ -277,8 +277,9 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         """Of source training and of one target training: strategy, stage, seconds, parameters, peak_gb.
 
         ``seconds`` and ``parameters`` (weights that the target's training changed) are means over cells;
-        ``peak_gb`` is the most memory that the process had held by the end of a cell, in 10⁹ bytes. The last
-        two are NaN for source training and for cells of an older version, ``parameters`` where there is no encoder.
+        ``peak_gb`` is the most memory that the process held in source training and in one of the cells, in 10⁹ bytes,
+        what earlier ones left allocated included; outside Linux, by the end of a cell. The last two are NaN for
+        source training and for cells of an older version, ``parameters`` where there is no encoder.
         """
         records = []
         for cell, (_, meta) in self._ordinary.items():

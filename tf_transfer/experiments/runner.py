@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 import time
 from collections.abc import Callable
 
@@ -13,6 +12,7 @@ from tf_transfer.callbacks.resume import Resume
 from tf_transfer.checkpoints import load_state, save_state
 from tf_transfer.encoders import load_encoder
 from tf_transfer.errors import CheckpointError, TrainingError
+from tf_transfer.experiments.memory import forget_peak, peak_gb
 from tf_transfer.experiments.prepared import Prepared, PreparedTarget, draw_support
 from tf_transfer.experiments.runs import Cell, Run, all_cells
 from tf_transfer.model import TransferModel
@@ -39,6 +39,7 @@ class Runner:
         self.encoder_hash = _hash(self.model)
         self._pretrained = [v.numpy() for v in self.model.state]
         self._adapted = None
+        self._peak_of_fit: float | None = None
 
     def run(self, run: Run, data: Prepared, say: Callable[[str, int, int], None]) -> None:
         """Computes the missing cells of ``run``; ``say`` is called before each, see `compare`."""
@@ -55,7 +56,9 @@ class Runner:
                     continue
                 if sources:
                     say(f"{label}, seed {seed}: source training", done, len(cells))
+                forget_peak()
                 fitted, seconds = self._fit(run, label, strategy, seed, {n: data.sources[n] for n in names})
+                self._peak_of_fit = peak_gb()
                 for cell in todo:
                     say(str(cell), done, len(cells))
                     self._compute(run, cell, strategy, fitted, seconds, data.targets[cell.target], taught)
@@ -93,6 +96,7 @@ class Runner:
     def _compute(
         self, run: Run, cell: Cell, strategy, fitted, source_seconds: float, target: PreparedTarget, taught: set
     ) -> None:  # fmt: skip
+        forget_peak()
         start = time.perf_counter()
         is_model = strategy.learned(fitted) is not None
         try:
@@ -108,7 +112,8 @@ class Runner:
         # A head that neither the source nor a label has trained has nothing to say.
         learned = {t.name for t in self.model.tasks if t.name in taught or t.encode(support)[1].any()}
         scores = {name: p.scores for name, p in predictions.items() if name in learned}
-        cost = {"source_seconds": source_seconds, "target_seconds": seconds, "peak_gb": _peak_gb()}
+        peak = max(filter(None, (self._peak_of_fit, peak_gb())), default=None)
+        cost = {"source_seconds": source_seconds, "target_seconds": seconds, "peak_gb": peak}
         run.write_cell(cell, scores, cost | {"parameters": _changed(fitted, adapted)})
 
 
@@ -119,16 +124,6 @@ def _changed(before, after) -> int | None:
         return None
     pairs = [(a.numpy(), b.numpy()) for a, b in zip(before.state, after.state) if a.dtype.is_floating]
     return sum(int(b.size) for a, b in pairs if not np.array_equal(a, b))
-
-
-def _peak_gb() -> float | None:
-    """The most memory that this process has held so far, in 10⁹ bytes; None where the system does not say."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
 def _hash(model: TransferModel) -> str:
