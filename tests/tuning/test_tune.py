@@ -196,14 +196,22 @@ def test_dropout_precision_and_loss_weights_are_searched(experiment, tmp_path, m
             seen.append((m.heads["mood"].rate, m.encoder.precision, m.tasks[0].loss_weight))
         return adapted
 
+    kept, measure = [], Bench.measure
+
+    def measuring(self, candidate, measurement):
+        found = measure(self, candidate, measurement)
+        kept.append((len(self._runners), len(self._adapted)))
+        return found
+
     monkeypatch.setattr(LinearProbe, "adapt", adapting)
+    monkeypatch.setattr(Bench, "measure", measuring)
     monkeypatch.setattr("tf_transfer.tuning.bench.MOST_MODELS", 2)
     space = {"dropout": {"min": 0, "max": 0.5}, "precision": "mixed_bfloat16", "loss_weight.stars": [0.5, 2.0]}
     options = {"strategies": {"linear_probe": {"uses_source": False}}, "folds": 2, "repeats": 1, "trials": 3}
     result = tune(experiment(), tmp_path / "s", settings=space, early_stop=False, **options)
     tried = [tuple(o.settings.values()) for o in result.outcomes]
     assert len(set(tried)) == 3 and seen == [t for t in tried for _ in range(4)]
-    assert list(result.trials["dropout"]) == [t[0] for t in tried]
+    assert list(result.trials["dropout"]) == [t[0] for t in tried] and max(kept) == (2, 2)
     best = result.best_experiment
     assert (best.encoder.dropout, best.encoder.precision, best.tasks[0].loss_weight) == tried[result.best_trial.trial]
     pasted = yaml.safe_load(result.to_yaml())
