@@ -50,7 +50,7 @@ class ProtoMAML(MAML):
         outer = BatchLoss(model, variables, *in_parts(query, self.rows_a_part))
         query_loss, gradient, _, losses = meta_gradient(
             loop, outer, start, self.rates_of(model, [start[i] for i in loop.changed]), query_parts=outer.parts,
-            first_order=self.first_order, step_weights=self.step_weights(),
+            first_order=self.first_order, by_rates=False, step_weights=self.step_weights(),
         )  # fmt: skip
         through = tape.gradient(
             made, weights, output_gradients=[gradient[p] for p in places],
