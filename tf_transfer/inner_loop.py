@@ -7,7 +7,8 @@ Unrolling the loop under one tape makes graph, compile time and memory grow with
     v ← ∇L_query(θ_k);  v ← v − H_support(θᵢ) (α v)  for i = k−1 … 0
 
 Where memory is plentiful, the tape runs over k calls of one traced step instead: the intermediate values
-of every step are kept, and none is computed twice. Either way one step is traced, whatever k.
+of every step are kept, and none is computed twice. Either way one step is traced, whatever k; the memory of
+the recursion grows by one copy of the changed weights a step, that of the tape by all intermediate values.
 
 Finn et al. 2017, "Model-Agnostic Meta-Learning", Algorithm 1; the recursion is reverse-mode
 differentiation of gradient descent, as in Maclaurin et al. 2015, "Gradient-based Hyperparameter
@@ -111,8 +112,9 @@ class InnerLoop:
         return points, tf.stack(losses) if losses else tf.zeros((0,))
 
     def pull_back(
-        self, start, rates, descent: Descent, cotangent: Sequence[tf.Tensor], *, first_order: bool = False, added=None
-    ):
+        self, start, rates, descent: Descent, cotangent: Sequence[tf.Tensor], *, first_order: bool = False,
+        by_rates: bool = True, added=None,
+    ):  # fmt: skip
         """The gradient by ``start`` and by ``rates``, from the gradient by the weights at the end.
 
         Args:
@@ -120,28 +122,29 @@ class InnerLoop:
             descent: its result, with the points kept.
             cotangent: gradient of some loss by ``descent.end``; shaped as ``start``.
             first_order: take every Hessian for 0 (FOMAML, Finn et al. 2017, section 5.2).
+            by_rates: whether the gradient by the rates is wanted; FOMAML needs no inner gradient but for it.
             added: ``(step, weights) -> tensors`` shaped as ``start``: the gradient of a loss that also
                 looks at the weights before ``step``; None for none.
 
         Returns:
-            ``(gradient, rate_gradient)``: shaped as ``start`` and as ``rates``.
+            ``(gradient, rate_gradient)``: shaped as ``start`` and as ``rates``; the second empty without ``by_rates``.
         """
-        changed = self._changed(start)
-        if isinstance(self.steps, int) and self.steps == 0:
-            return list(cotangent), [tf.zeros_like(r) for r in rates]
+        changed, rate_gradient = self._changed(start), [tf.zeros_like(r) for r in rates] if by_rates else []
+        if (isinstance(self.steps, int) and self.steps == 0) or (first_order and not by_rates and added is None):
+            return list(cotangent), rate_gradient
 
         def body(step, cotangent, rate_gradient):
             step -= 1
             at = _merged(start, changed, [p.read(step) for p in descent.points])
-            cotangent, by_rate = self._back(at, rates, cotangent, first_order)
+            cotangent, more = self._back(at, rates, cotangent, first_order, by_rates)
             if added is not None:
                 cotangent = [a + b for a, b in zip(cotangent, added(step, at))]
-            return step, cotangent, [a + b for a, b in zip(rate_gradient, by_rate)]
+            return step, cotangent, [a + b for a, b in zip(rate_gradient, more, strict=True)]
 
         _, cotangent, rate_gradient = tf.while_loop(
             lambda step, *_: step > 0,
             body,
-            (tf.convert_to_tensor(self.steps), list(cotangent), [tf.zeros_like(r) for r in rates]),
+            (tf.convert_to_tensor(self.steps), list(cotangent), rate_gradient),
             parallel_iterations=1,
         )
         return cotangent, rate_gradient
@@ -157,24 +160,27 @@ class InnerLoop:
         loss, gradient = summed(lambda part: self._gradient(weights, part), self.parts)
         return loss, [weights[i] - rate * g for i, rate, g in zip(self._changed(weights), rates, gradient)]
 
-    def _back(self, weights, rates, cotangent, first_order: bool):
+    def _back(self, weights, rates, cotangent, first_order: bool, by_rates: bool):
         changed = self._changed(weights)
         moving = [cotangent[i] for i in changed]
-        if first_order:
-            _, gradient = summed(lambda part: self._gradient(weights, part), self.parts)
-        else:
+        if not first_order:
             vector = [tf.zeros_like(w) for w in weights]
             for i, rate, v in zip(changed, rates, moving):
                 vector[i] = rate * v
             gradient, product = summed(lambda part: self._product(weights, vector, part), self.parts)
             gradient = [gradient[i] for i in changed]
             cotangent = [v - p for v, p in zip(cotangent, product)]
+        elif by_rates:
+            _, gradient = summed(lambda part: self._gradient(weights, part), self.parts)
+        if not by_rates:
+            return cotangent, []
         return cotangent, [_summed_to(-v * g, rate) for v, g, rate in zip(moving, gradient, rates)]
 
 
 def meta_gradient(
     loop: InnerLoop, query_loss: PartLoss, start: Sequence[tf.Tensor], rates: Sequence[tf.Tensor], *,
-    query_parts: int = 1, first_order: bool = False, step_weights: Sequence[float] | None = None,
+    query_parts: int = 1, first_order: bool = False, by_rates: bool = True,
+    step_weights: Sequence[float] | None = None,
 ):  # fmt: skip
     """The query loss after the inner loop, and its gradient by the start and by the rates.
 
@@ -185,13 +191,14 @@ def meta_gradient(
         rates: see `InnerLoop.descend`.
         query_parts: into which the query rows are split.
         first_order: FOMAML.
+        by_rates: whether the gradient by the rates is wanted.
         step_weights: (steps,) weights of the query losses after each inner step (multi-step loss,
             Antoniou et al. 2019, "How to train your MAML", equation 4); None: the last alone counts.
 
     Returns:
         loss: scalar; the weighted one with ``step_weights``.
         gradient: shaped as ``start``.
-        rate_gradient: shaped as ``rates``.
+        rate_gradient: shaped as ``rates``; empty without ``by_rates``.
         support_losses: (steps,) before each inner step.
 
     Reference:
@@ -200,15 +207,16 @@ def meta_gradient(
     """
     start = [tf.convert_to_tensor(w) for w in start]
     if loop.keep and not first_order:
-        return _unrolled(loop, query_loss, start, list(rates), query_parts, step_weights)
-    descent = loop.descend(start, rates, keep=True)
+        return _unrolled(loop, query_loss, start, list(rates), query_parts, step_weights, by_rates)
+    options = {"first_order": first_order, "by_rates": by_rates}
+    descent = loop.descend(start, rates, keep=not first_order or by_rates or step_weights is not None)
 
     def query(weights):
         return summed(lambda part: value_and_gradient(lambda w: query_loss(w, part), weights), query_parts)
 
     loss, cotangent = query(descent.end)
     if step_weights is None:
-        gradient, by_rate = loop.pull_back(start, rates, descent, cotangent, first_order=first_order)
+        gradient, by_rate = loop.pull_back(start, rates, descent, cotangent, **options)
         return loss, gradient, by_rate, descent.losses
     # Weight i is of the loss after step i + 1: the points before steps 1 … k − 1, then the end.
     weights = tf.concat([[0.0], step_weights], 0)
@@ -218,7 +226,7 @@ def meta_gradient(
         return [weights[step] * g for g in query(at)[1]]
 
     cotangent = [weights[-1] * c for c in cotangent]
-    gradient, by_rate = loop.pull_back(start, rates, descent, cotangent, first_order=first_order, added=added)
+    gradient, by_rate = loop.pull_back(start, rates, descent, cotangent, added=added, **options)
     between = [
         summed(lambda part, i=i: query_loss(loop.point(start, descent, i), part), query_parts)
         for i in range(1, loop.steps)
@@ -226,9 +234,10 @@ def meta_gradient(
     return tf.reduce_sum(tf.stack([*between, loss]) * weights[1:]), gradient, by_rate, descent.losses
 
 
-def _unrolled(loop: InnerLoop, query_loss: PartLoss, start, rates, query_parts: int, step_weights):
+def _unrolled(loop: InnerLoop, query_loss: PartLoss, start, rates, query_parts: int, step_weights, by_rates: bool):
+    watched = [start, rates] if by_rates else [start, []]
     with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch([start, rates])
+        tape.watch(watched)
         points, losses = loop.unroll(start, rates)
         if step_weights is None:
             counted, shares = points[-1:], [1.0]
@@ -238,7 +247,7 @@ def _unrolled(loop: InnerLoop, query_loss: PartLoss, start, rates, query_parts: 
             share * summed(lambda part, at=at: query_loss(at, part), query_parts) for at, share in zip(counted, shares)
         ]
         loss = tf.add_n(found)
-    gradient, by_rate = tape.gradient(loss, [start, rates], unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    gradient, by_rate = tape.gradient(loss, watched, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     return loss, [tf.convert_to_tensor(g) for g in gradient], [tf.convert_to_tensor(g) for g in by_rate], losses
 
 

@@ -53,6 +53,24 @@ def test_the_multi_step_loss_by_hand():
     assert float(gradient[0]) == pytest.approx(2 * x * x * w * (0.25 * c**2 + 0.75 * c**4), rel=1e-6)
 
 
+def test_fomaml_computes_inner_gradients_again_for_the_rates_alone():
+    calls, gradients = [], []
+
+    def support(weights, part):
+        calls.append(part)
+        return square(3.0)(weights)
+
+    for by_rates, expected in ((False, 2), (True, 4)):
+        calls.clear()
+        _, gradient, by_rate, _ = meta_gradient(
+            InnerLoop(support, 2), square(3.0), [tf.constant(1.0)], [tf.constant(0.1)], first_order=True,
+            by_rates=by_rates,
+        )  # fmt: skip
+        assert (len(calls), len(by_rate)) == (expected, int(by_rates))
+        gradients.append(float(gradient[0]))
+    assert gradients[0] == gradients[1] == pytest.approx(18 * 0.8**2, rel=1e-5)
+
+
 def test_no_inner_step_is_the_query_gradient():
     weights = [tf.constant([1.0, 2.0])]
     loss, gradient, _, inner = meta_gradient(

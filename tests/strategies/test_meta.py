@@ -20,7 +20,7 @@ from tf_transfer.freezing import freeze
 from tf_transfer.gradient_check import gradcheck
 from tf_transfer.meta_learner import BatchLoss, kept_bytes
 from tf_transfer.model import TransferModel
-from tf_transfer.strategies import ANIL, MAML, MetaSGD, ProtoMAML, ProtoNet, Reptile, meta
+from tf_transfer.strategies import ANIL, MAML, MetaSGD, ProtoMAML, ProtoNet, Reptile, maml, meta
 from tf_transfer.strategies.episode_sources import training_sampler
 from tf_transfer.strategies.outer_loop import OuterLoop
 from tf_transfer.strategies.proto_net import prototype_head
@@ -71,8 +71,10 @@ def sampler():
 
 GRADIENTS = [
     MAML(inner_steps=3, inner_lr=0.05),
+    MAML(inner_steps=3, inner_lr=0.05, memory_gb=1e-9),
     MAML(inner_steps=2, inner_lr=0.05, multi_step=True, inner_freeze="embeddings"),
     MetaSGD(inner_steps=2, inner_lr=0.05),
+    MetaSGD(inner_steps=2, inner_lr=0.05, memory_gb=1e-9),
     MetaSGD(inner_steps=1, inner_lr=0.05, rates="weight", inner_freeze="all"),
     ANIL(inner_steps=3, inner_lr=0.1),
     ProtoNet(),
@@ -404,6 +406,16 @@ def test_callbacks_hear_the_steps_of_an_inner_loop(fresh, sampler):
     support = make_intents(24).replace({"intent": {c: i % 3 for i, c in enumerate(WORDS)}})
     MAML(inner_steps=2, inner_lr=1e-3).adapt(fresh, support, callbacks=[hooks])
     assert [batch for batch, _ in heard] == [0, 1] and heard[1][1] < heard[0][1]
+
+
+def test_what_is_kept_does_not_grow_with_a_large_memory(fresh, monkeypatch):
+    batch = ({}, {}, {"intent": tf.ones(6)})
+    one = kept_bytes(fresh, 6, 1)
+    for machine, limit in ((3 * 2.5 * one, 2.5 * one), (1e15, 8e9)):
+        monkeypatch.setattr(maml, "machine_bytes", lambda machine=machine: machine)
+        most = int(limit / one)
+        assert MAML(inner_steps=most).keeps(fresh, batch)
+        assert not MAML(inner_steps=most + 1).keeps(fresh, batch)
 
 
 def test_the_memory_estimate_is_told_and_grows_with_what_is_kept(fresh, monkeypatch, capsys):

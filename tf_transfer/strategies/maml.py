@@ -24,8 +24,9 @@ class MAML(GradientStrategy):
         first_order: leave the second derivatives out: less time an outer step, and another gradient.
         multi_step: every inner step's query loss counts, 1/steps each, not the last alone.
         jit_compile: run the inner gradients through XLA.
-        memory_gb: the most gigabytes that intermediate values of the inner steps may take; where `kept_bytes`
-            estimates more, they are computed twice instead of kept. ``"auto"``: a third of the machine's memory.
+        memory_gb: the most gigabytes that intermediate values of the inner steps may take. Where `kept_bytes`
+            estimates more, they are computed twice instead of kept, and a step adds its weights alone to the
+            memory. ``"auto"``: 8, or a third of the machine's memory where that is less.
     """
 
     name: ClassVar[str] = "maml"
@@ -41,9 +42,9 @@ class MAML(GradientStrategy):
         outer = BatchLoss(learner.model, learner.variables, *in_parts(query, self.rows_a_part))
         query_loss, gradient, by_rate, losses = meta_gradient(
             loop, outer, weights, rates, query_parts=outer.parts, first_order=self.first_order,
-            step_weights=self.step_weights(),
+            by_rates=bool(learner.extra), step_weights=self.step_weights(),
         )  # fmt: skip
-        return query_loss, [*gradient, *by_rate[: len(learner.extra)]], losses
+        return query_loss, [*gradient, *by_rate], losses
 
     def inner_loop(self, learner, batch):
         return super().inner_loop(learner, batch, compiled=self.jit_compile, keep=self.keeps(learner.model, batch))
@@ -57,7 +58,7 @@ class MAML(GradientStrategy):
         return self._kept(model, next(iter(batch[2].values())).shape[0])
 
     def _kept(self, model, rows: int) -> bool:
-        limit = machine_bytes() / 3 if self.memory_gb == "auto" else self.memory_gb * 1e9
+        limit = min(8e9, machine_bytes() / 3) if self.memory_gb == "auto" else self.memory_gb * 1e9
         return rows <= self.rows_a_part and kept_bytes(model, rows, self.inner_steps) <= limit
 
     def memory_estimate(self, model, rows):

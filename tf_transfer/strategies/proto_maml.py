@@ -40,7 +40,7 @@ class ProtoMAML(MAML):
             BatchLoss(learner.model, learner.variables, *in_parts(query, self.rows_a_part)),
         )
         query_loss, gradient, _, losses = meta_gradient(
-            loop, outer, start, self.rates_of(learner.model, [start[i] for i in loop.changed]),
+            loop, outer, start, self.rates_of(learner.model, [start[i] for i in loop.changed]), by_rates=False,
             query_parts=outer.parts, first_order=self.first_order, step_weights=self.step_weights(),
         )  # fmt: skip
         through = tape.gradient(
