@@ -8,10 +8,11 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 
 from tests import tiny
 from tf_transfer.episode_evaluation import EpisodeComparison, episode_tables, evaluate_episodes
+from tf_transfer.episodes.class_splits import remember_classes
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.errors import DataError
 from tf_transfer.model import TransferModel
-from tf_transfer.strategies import MAML, LinearProbe, ProtoNet
+from tf_transfer.strategies import MAML, LinearProbe, ProtoMAML, ProtoNet
 from tf_transfer.tasks import Task
 
 PROBE = LinearProbe(uses_source=False)
@@ -50,6 +51,23 @@ def test_every_strategy_is_scored_on_every_episode(found, sampler, model):
         assert row["accuracy"] == pytest.approx(accuracy_score(query["animal"].astype(int), labels.astype(int)))
         auroc = roc_auc_score(query["animal"].astype(int), prediction.scores, multi_class="ovr")
         assert row["auroc"] == pytest.approx(auroc)
+
+
+def test_episodes_of_fewer_classes_than_the_head_has(sampler, model):
+    several = EpisodeSampler(sampler.table, "animal", way=(2, 3), shot=1, num_query=2, seed=0)
+    episodes = several.sample(8)
+    assert {e.way for e in episodes} == {2, 3}
+    candidates = {"prototypes": (ProtoNet(), model), "descent": (ProtoMAML(inner_steps=2, inner_lr=0.1), model)}
+    found = evaluate_episodes(candidates, several, episodes)
+    assert found.values["accuracy"].between(0, 1).all() and not found.values["diverged"].any()
+    assert found.table("accuracy").loc["prototypes", "mean"] > 0.5
+
+
+def test_classes_of_meta_training_are_refused(sampler, model):
+    seen = model.copy()
+    remember_classes(seen, {"training": sampler})
+    with pytest.raises(DataError, match="must have no class in common"):
+        evaluate_episodes({"prototypes": (ProtoNet(), seen)}, sampler, sampler.sample(1))
 
 
 def test_labels_are_the_episodes_own_numbers(sampler):

@@ -12,6 +12,7 @@ from scipy import stats
 
 from tf_transfer import metrics
 from tf_transfer.backend import keras
+from tf_transfer.episodes.class_splits import check_new_classes
 from tf_transfer.episodes.sampler import Episode, EpisodeSampler
 from tf_transfer.errors import DataError, TrainingError, check_choice
 from tf_transfer.tasks import Task
@@ -110,13 +111,15 @@ def evaluate_episodes(
         verbose: 1 shows a progress bar.
 
     Raises:
-        DataError: no candidates or episodes.
+        DataError: no candidates or episodes, or episodes of classes that a model was meta-trained on.
     """
     if not candidates or not len(episodes):
         raise DataError(
             f"evaluate_episodes needs strategies and episodes.\nReceived {len(candidates)} strategies and "
             f"{len(episodes)} episodes.\nDraw episodes with sampler.sample(600)."
         )
+    for _, model in candidates.values():
+        check_new_classes(model, sampler)
     rows = []
     bar = keras.utils.Progbar(len(candidates) * len(episodes)) if verbose else None
     for name, (strategy, model) in candidates.items():
@@ -135,7 +138,7 @@ def _score(strategy, model, sampler: EpisodeSampler, episode: Episode, seed: int
     start = time.perf_counter()
     try:
         adapted = strategy.adapt(model, support, seed=seed, out=spare)
-        scores = adapted.predict(query, verbose=0)[task.name].scores
+        scores = _of_classes(task, adapted.predict(query, verbose=0)[task.name].scores)
         diverged = not np.isfinite(scores).all()
     except TrainingError:
         adapted, diverged = spare, True
@@ -146,6 +149,14 @@ def _score(strategy, model, sampler: EpisodeSampler, episode: Episode, seed: int
         suite = metrics.resampled_suite(task.kind, y[present], [scores[present]], once)
         found |= {metric: float(value[0, 0]) for metric, value in suite.items()}
     return found, None if isinstance(sampler.way, list | tuple) else adapted
+
+
+def _of_classes(task: Task, scores: np.ndarray) -> np.ndarray:
+    """Scores without the outputs of a larger head, which an episode of fewer classes leaves empty."""
+    if task.kind != "classification" or scores.shape[1] == task.outputs:
+        return scores
+    scores = scores[:, : task.outputs]
+    return scores / scores.sum(1, keepdims=True)
 
 
 def episode_tables(sampler: EpisodeSampler, episode: Episode) -> tuple[Task, pd.DataFrame, pd.DataFrame]:

@@ -151,7 +151,8 @@ class Setting:
         fitted = TransferModel(encoder, self.task, max_length=32, freeze=FROZEN[self.encoder])
         start = time.perf_counter()
         if name not in NOT_META:
-            options = {"validation": self.validation, "validate_every": max(strategy.steps // 4, 1)}
+            check = self.validation if sampler is self.test else None  # what is chosen by it does not stop by it
+            options = {"validation": check, "validate_every": max(strategy.steps // 4, 1)}
             fitted = strategy.fit(fitted, self.train, seed=0, **options)
         seconds = time.perf_counter() - start
         return evaluate_episodes({name: (strategy, fitted)}, sampler, episodes).values.assign(training=seconds)
