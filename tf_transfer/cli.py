@@ -11,6 +11,7 @@ import typer
 
 from tf_transfer import __version__
 from tf_transfer.errors import DataError, TrainingError, TransferError
+from tf_transfer.terminal import ProgressBar, print_comparison
 
 app = typer.Typer(
     help="Measure and improve the transfer learning of pretrained language models.",
@@ -188,7 +189,7 @@ def tune(
     asked = {"oracle": oracle, "trials": trials, "objective": objective}
     asked |= {"target": target, "budget": budget, "seed": seed}
     folder = output or Path("runs") / f"{experiment.stem}-tune"
-    with _resumable(folder), _Progress() as say:
+    with _resumable(folder), ProgressBar() as say:
         result = search(experiment, folder, say=say, **{k: v for k, v in asked.items() if v is not None})
     print(result)
     plot = folder / "trials.png"
@@ -243,10 +244,10 @@ def report(
 def _run(experiment: Path, output: Path, margin: float | None = None) -> None:
     from tf_transfer.comparison import compare as run
 
-    with _resumable(output), _Progress() as say:
+    with _resumable(output), ProgressBar() as say:
         comparison = run(experiment, output, say=say)
     comparison.margin = margin
-    _print_comparison(comparison)
+    print_comparison(comparison)
     folder = comparison.save()
     print(
         f"\nReport: {folder / 'report.html'}  Results: {folder / 'results.csv'}  Verdicts: {folder / 'verdicts.json'}"
@@ -285,35 +286,6 @@ def _resumable(folder: Path):
         raise typer.Exit(130) from None
 
 
-def _print_comparison(comparison) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from tf_transfer.report.wording import to_settle
-
-    console = Console(markup=False, highlight=False, soft_wrap=True)
-    for (target, task), rows in comparison.summary().groupby(["target", "task"], sort=False):
-        title = f"{target}: {task}, {rows['metric'].iloc[0]} (mean over seeds)"
-        shown = Table("labels", title=title, title_justify="left")
-        for budget in rows["budget"]:
-            shown.add_column(str(budget), justify="right")
-        for strategy in (s for s in comparison.strategies if s in rows):
-            shown.add_row(strategy, *("–" if v != v else f"{v:.3f}" for v in rows[strategy]))
-        console.print(shown)
-    neither = {"undecided": "○ undecided", "equivalent": "≈ no difference that matters"}
-    marks = neither | {"helped": "▲ helped", "hurt": "▼ hurt"}
-    console.print(f"\nDifference to {comparison.baseline}, with 95 % interval:")
-    for row in comparison.verdicts().itertuples():
-        found = f"{row.value:+.3f} [{row.low:+.3f}, {row.high:+.3f}]" if row.value == row.value else "undefined"
-        place = f"{row.target}, {row.task}, {row.budget} labels"
-        words = marks if row.transfer else neither | {"helped": "▲ better", "hurt": "▼ worse"}
-        console.print(f"  {place:32} {row.strategy:14} {found:28} {words[row.verdict]}")
-        if needed := to_settle(row):
-            console.print(f"  {'':32} {'':14} {needed}", style="dim")
-    for problem in comparison.unusable:
-        console.print(f"Not used: {problem}", style="yellow")
-
-
 def _load_model(folder: Path):
     from tf_transfer.model import load_model
 
@@ -348,24 +320,6 @@ def _task(label: str, columns):
 
 def _note(message: str) -> None:
     print(message, file=sys.stderr)
-
-
-class _Progress:
-    """A bar for cells done, with what is running beside it."""
-
-    def __enter__(self):
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-        columns = SpinnerColumn(), MofNCompleteColumn(), BarColumn(), TimeElapsedColumn()
-        self._bar = Progress(*columns, TextColumn("{task.description}"), console=Console(stderr=True))
-        self._task = self._bar.add_task("reading data", total=None)
-        self._bar.start()
-        return lambda what, done, of: self._bar.update(self._task, description=what, completed=done, total=of)
-
-    def __exit__(self, error, *_):
-        self._bar.live.transient = error is not None  # nothing stands between the user and the message
-        self._bar.stop()
 
 
 def main() -> None:

@@ -1,0 +1,51 @@
+"""What the command line shows of a comparison while it runs and when it is done."""
+
+from __future__ import annotations
+
+
+def print_comparison(comparison) -> None:
+    """Means over seeds, verdicts with what would settle the undecided, and what could not be used."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from tf_transfer.report.wording import to_settle
+
+    console = Console(markup=False, highlight=False, soft_wrap=True)
+    for (target, task), rows in comparison.summary().groupby(["target", "task"], sort=False):
+        title = f"{target}: {task}, {rows['metric'].iloc[0]} (mean over seeds)"
+        shown = Table("labels", title=title, title_justify="left")
+        for budget in rows["budget"]:
+            shown.add_column(str(budget), justify="right")
+        for strategy in (s for s in comparison.strategies if s in rows):
+            shown.add_row(strategy, *("–" if v != v else f"{v:.3f}" for v in rows[strategy]))
+        console.print(shown)
+    neither = {"undecided": "○ undecided", "equivalent": "≈ no difference that matters"}
+    marks = neither | {"helped": "▲ helped", "hurt": "▼ hurt"}
+    console.print(f"\nDifference to {comparison.baseline}, with 95 % interval:")
+    for row in comparison.verdicts().itertuples():
+        found = f"{row.value:+.3f} [{row.low:+.3f}, {row.high:+.3f}]" if row.value == row.value else "undefined"
+        place = f"{row.target}, {row.task}, {row.budget} labels"
+        words = marks if row.transfer else neither | {"helped": "▲ better", "hurt": "▼ worse"}
+        console.print(f"  {place:32} {row.strategy:14} {found:28} {words[row.verdict]}")
+        if needed := to_settle(row):
+            console.print(f"      {needed}", style="dim")
+    for problem in comparison.unusable:
+        console.print(f"Not used: {problem}", style="yellow")
+
+
+class ProgressBar:
+    """A bar for cells done, with what is running beside it."""
+
+    def __enter__(self):
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        columns = SpinnerColumn(), MofNCompleteColumn(), BarColumn(), TimeElapsedColumn()
+        self._bar = Progress(*columns, TextColumn("{task.description}"), console=Console(stderr=True))
+        self._task = self._bar.add_task("reading data", total=None)
+        self._bar.start()
+        return lambda what, done, of: self._bar.update(self._task, description=what, completed=done, total=of)
+
+    def __exit__(self, error, *_):
+        self._bar.live.transient = error is not None  # nothing stands between the user and the message
+        self._bar.stop()
