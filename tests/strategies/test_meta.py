@@ -325,6 +325,25 @@ def test_anil_adapts_the_heads_alone_on_vectors_that_are_computed_once(fresh, mo
     assert not np.allclose(noisy.heads["intent"].kernel, expected.heads["intent"].kernel)
 
 
+@pytest.mark.slow
+def test_compiled_inner_gradients_train_to_the_weights_of_plain_ones():
+    task = Task("intent", kind="classification", classes=(0, 1, 2))
+    model = TransferModel(tiny.make_encoder(texts=tuple(WORDS.values())), task, max_length=12, seed=1)
+    variables, found = model.trained_variables, []
+    first, start = tiny.snapshot(model), [v.numpy() for v in variables]
+    for compiled in (False, True):
+        tiny.restore(model, first)
+        strategy = MAML(
+            meta_batch=1, inner_steps=2, inner_lr=0.5, outer_optimizer="sgd", learning_rate=10.0, clip_norm=100.0,
+            jit_compile=compiled,
+        )  # fmt: skip
+        strategy.fit(model, make_sampler(), steps=1)
+        found.append([v.numpy() for v in variables])
+    for plain, compiled in zip(*found):
+        np.testing.assert_allclose(compiled, plain, rtol=1e-3, atol=1e-5)
+    assert max(np.abs(a - b).max() for a, b in zip(found[0], start)) > 1e-2
+
+
 def test_open_classes_become_the_episodes_numbers(sampler):
     model = make_model(classes=0)
     MAML(steps=1, meta_batch=1, inner_steps=1).fit(model, sampler)
