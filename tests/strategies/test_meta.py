@@ -9,13 +9,14 @@ import pytest
 from sklearn.neighbors import NearestCentroid
 
 from tests import tiny
+from tf_transfer import workers
 from tf_transfer.backend import keras, tf
 from tf_transfer.callbacks.resume import Resume
 from tf_transfer.checkpoints import load_state, save_state
 from tf_transfer.episodes.class_splits import check_new_classes
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.episodes.tensors import EpisodeTensors
-from tf_transfer.errors import CheckpointError, DataError, TrainingError
+from tf_transfer.errors import CheckpointError, DataError, DistributionError, TrainingError
 from tf_transfer.freezing import freeze
 from tf_transfer.gradient_check import gradcheck
 from tf_transfer.meta_learner import BatchLoss, kept_bytes
@@ -326,6 +327,25 @@ def test_anil_adapts_the_heads_alone_on_vectors_that_are_computed_once(fresh, mo
     assert not np.allclose(noisy.heads["intent"].kernel, expected.heads["intent"].kernel)
 
 
+@pytest.mark.slow
+def test_compiled_inner_gradients_train_to_the_weights_of_plain_ones():
+    task = Task("intent", kind="classification", classes=(0, 1, 2))
+    model = TransferModel(tiny.make_encoder(texts=tuple(WORDS.values())), task, max_length=12, seed=1)
+    variables, found = model.trained_variables, []
+    first, start = tiny.snapshot(model), [v.numpy() for v in variables]
+    for compiled in (False, True):
+        tiny.restore(model, first)
+        strategy = MAML(
+            meta_batch=1, inner_steps=2, inner_lr=0.5, outer_optimizer="sgd", learning_rate=10.0, clip_norm=100.0,
+            jit_compile=compiled,
+        )  # fmt: skip
+        strategy.fit(model, make_sampler(), steps=1)
+        found.append([v.numpy() for v in variables])
+    for plain, compiled in zip(*found):
+        np.testing.assert_allclose(compiled, plain, rtol=1e-3, atol=1e-5)
+    assert max(np.abs(a - b).max() for a, b in zip(found[0], start)) > 1e-2
+
+
 def test_open_classes_become_the_episodes_numbers(sampler):
     model = make_model(classes=0)
     MAML(steps=1, meta_batch=1, inner_steps=1).fit(model, sampler)
@@ -368,6 +388,24 @@ def test_the_kept_weights_are_the_best_of_the_start_each_epoch_and_the_end(fresh
     with context:
         loop.run(step, lambda: {"val_loss": next(losses)}, {}, 0)
     assert weight.numpy() == kept and next(losses, None) is None
+
+
+def test_workers_agree_before_the_outer_loop_and_a_lost_one_is_explained(fresh, monkeypatch):
+    """Two workers are in test_workers; here their talk is listened to."""
+
+    def step(number):
+        raise tf.errors.UnavailableError(None, None, "connection reset")
+
+    said = []
+    monkeypatch.setattr(workers, "check_agreement", lambda distribution, facts: said.append(facts))
+    monkeypatch.setattr(workers, "workers_of", lambda distribution: 2)
+    learner = types.SimpleNamespace(model=fresh, parameters=[], extra=[])
+    options = {"steps": 2, "epoch_steps": 1, "callbacks": None, "patience": 1, "validates": False}
+    for seed in (0, 1):
+        with pytest.raises(DistributionError, match="Another of the 2 workers no longer answers"):
+            OuterLoop(learner, keras.optimizers.SGD(0.1), **options).run(step, dict, {"seed": seed, "way": 3}, 0)
+    assert said[0]["goes on at"] == "epoch 0, step 0"
+    assert [name for name in said[0] if said[0][name] != said[1][name]] == ["seed"]
 
 
 def test_a_killed_outer_loop_remembers_its_validations(fresh, tmp_path):
@@ -428,6 +466,9 @@ def test_the_memory_estimate_is_told_and_grows_with_what_is_kept(fresh, monkeypa
     with pytest.warns(ResourceWarning, match=r"maml is estimated to take .* GB.*\n?.*Lower rows_a_part"):
         MAML(inner_steps=1).fit(fresh, make_sampler(), steps=1, verbose=2)
     assert "GB beside the model" in capsys.readouterr().out
+    for strategy in (ProtoNet(), ANIL(), ProtoMAML()):  # whole episodes, whatever rows_a_part
+        with pytest.warns(ResourceWarning, match="Lower the episodes' way, shot, num_query or the model's max_length"):
+            strategy._say_memory(fresh, types.SimpleNamespace(rows={"support": 6}), 0)
 
 
 # -- bad input ----------------------------------------------------------------------------------------

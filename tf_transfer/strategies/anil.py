@@ -32,6 +32,7 @@ class ANIL(GradientStrategy):
 
     name: ClassVar[str] = "anil"
     unread: ClassVar[tuple[str, ...]] = ("inner_freeze", "rows_a_part")
+    by_parts: ClassVar[bool] = False
     search_space: ClassVar[Mapping[str, object]] = GradientStrategy.search_space | {"inner_steps": [5, 10, 20]}
 
     inner_steps: int = 10

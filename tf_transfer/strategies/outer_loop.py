@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import warnings
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from tf_transfer import workers
 from tf_transfer.backend import keras
 from tf_transfer.callbacks.arrange import arranged, resume_of
 from tf_transfer.callbacks.backup import Place
@@ -86,9 +88,15 @@ class OuterLoop:
 
         Raises:
             CheckpointError: see `Resume`.
+            DistributionError: other workers go on elsewhere, or have other settings.
         """
-        if self._resume is None:
-            return Place()
+        place = Place() if self._resume is None else self._open_backup(settings)
+        facts = {name: hashlib.sha256(repr(value).encode()).hexdigest()[:16] for name, value in settings.items()}
+        facts |= {"goes on at": f"epoch {place.epoch}, step {place.batch}"}
+        workers.check_agreement(self._learner.model.distribute_strategy, facts)
+        return place
+
+    def _open_backup(self, settings: Mapping) -> Place:
         model, learner = self._learner.model, self._learner
         variables = {
             "weights": model.state, "rates": learner.extra, "counter": [model._train_counter],
@@ -113,8 +121,16 @@ class OuterLoop:
             validate: logs of a validation.
             settings: as for `open`.
             verbose: as in Keras.
+
+        Raises:
+            DistributionError: another worker was lost, or does not agree.
         """
-        place, outer = self.open(settings), OuterModel(self._learner, self._optimizer)
+        place = self.open(settings)
+        with workers.lost_workers_explained(self._learner.model.distribute_strategy):
+            self._run(place, step, validate, verbose)
+
+    def _run(self, place: Place, step, validate, verbose) -> None:
+        outer = OuterModel(self._learner, self._optimizer)
         verbose = 1 if verbose == "auto" else int(verbose)
         hooks = keras.callbacks.CallbackList(
             [*self._callbacks, *([self._resume] if self._resume else [])], add_progbar=verbose != 0, model=outer,

@@ -28,6 +28,7 @@ class ProtoMAML(MAML):
     name: ClassVar[str] = "proto_maml"
     needs_classes: ClassVar[bool] = True
     any_way: ClassVar[bool] = True
+    by_parts: ClassVar[bool] = False
 
     def episode_gradient(self, learner, support, query):
         places, weights = _places(learner), learner.weights()

@@ -29,6 +29,7 @@ class ProtoNet(MetaStrategy):
     needs_classes: ClassVar[bool] = True
     any_way: ClassVar[bool] = True
     unread: ClassVar[tuple[str, ...]] = ("rows_a_part",)
+    by_parts: ClassVar[bool] = False
 
     def episode_gradient(self, learner, support, query):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
