@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from tests import tiny
-from tests.strategies.test_meta import make_model, make_sampler
+from tests.strategies.test_meta import make_intents, make_model, make_sampler
 from tf_transfer.backend import keras, tf
-from tf_transfer.episodes.tensors import EpisodeTensors
+from tf_transfer.episodes.tensors import EpisodeTensors, table_batch
+from tf_transfer.meta_learner import in_parts
 from tf_transfer.strategies import ANIL, MAML, MetaSGD, ProtoMAML, ProtoNet, Reptile
 
 HOST = re.compile(r"\b(infeed|outfeed|send|recv|host_?compute|callback|py_func)\b", re.IGNORECASE)
@@ -20,16 +21,28 @@ HOST = re.compile(r"\b(infeed|outfeed|send|recv|host_?compute|callback|py_func)\
 BATCH, LENGTH = 8, 24
 
 
-def program_of(step, *batch) -> str:
-    """The whole step as XLA's text; TensorFlow raises when an operation cannot be compiled."""
+def program_of(step, *batch, compiled: bool = False) -> str:
+    """The whole step as XLA's text; TensorFlow raises when an operation cannot be compiled.
+
+    Args:
+        compiled: the program for this processor, optimised, instead of the one that is compiled: seconds to a minute.
+    """
     function = tf.function(step, jit_compile=True, autograph=False)
-    return function.experimental_get_compiler_ir(*batch)(stage="hlo")
+    return function.experimental_get_compiler_ir(*batch)(stage="optimized_hlo" if compiled else "hlo")
 
 
 def check(program: str) -> None:
     assert "ENTRY" in program and "dot(" in program
     assert not HOST.search(program) and not re.findall(r'custom_call_target="[^"]*"', program)
     assert "<=" not in program.split("\n", 1)[0]  # a bounded dynamic shape
+
+
+def check_both(step, *batch) -> str:
+    """Checks the program that is compiled and what becomes of it; returns the former."""
+    program = program_of(step, *batch)
+    check(program)
+    check(program_of(step, *batch, compiled=True))
+    return program
 
 
 def fixed_batch(model, table):
@@ -54,7 +67,7 @@ def test_a_compiled_step_gives_the_losses_of_a_plain_one():
     model.dataset(tiny.make_table(11), learn_scale=True)
     first, found = tiny.snapshot(model), []
     batch = fixed_batch(model, tiny.make_table(11))
-    check(program_of(model.train_step, batch))
+    check_both(model.train_step, batch)
     for compiled in (False, True):
         tiny.restore(model, first)
         model.optimizer.reset()
@@ -95,6 +108,7 @@ def test_an_outer_step_of_maml_compiles_whole():
 @pytest.mark.parametrize(
     "strategy",
     [
+        MAML(inner_steps=2),
         MAML(inner_steps=2, first_order=True),
         MAML(inner_steps=2, multi_step=True, rows_a_part=4),
         ANIL(inner_steps=2),
@@ -107,7 +121,29 @@ def test_an_outer_step_of_maml_compiles_whole():
 )
 def test_every_outer_step_compiles_whole(strategy):
     step, batches = outer_step(strategy)
-    check(program_of(step, *batches))
+    check_both(step, *batches)
+
+
+def adaptation(rows_a_part: int):
+    """The inner loop of `adapt` as one function, with its arguments: two steps on six rows."""
+    model, strategy = make_model(), MAML(inner_steps=2, rows_a_part=rows_a_part)
+    intents = make_intents().query("intent <= 'c2'")[:6]
+    support = intents.assign(intent=intents["intent"].str[1:].astype(int))
+    adapter = strategy._adapter(model)
+    batch, parts = in_parts(table_batch(model, support), rows_a_part)
+    start = [tf.convert_to_tensor(v) for v in adapter.variables]
+    return lambda *arguments: adapter._run(*arguments, parts), (batch, start, strategy.rates_of(model, start))
+
+
+def test_an_adaptation_compiles_whole():
+    step, arguments = adaptation(rows_a_part=64)
+    check(program_of(step, *arguments))
+
+
+@pytest.mark.slow
+def test_an_adaptation_in_parts_compiles_whole():
+    step, arguments = adaptation(rows_a_part=4)
+    check_both(step, *arguments)
 
 
 def test_a_callback_would_be_seen():
@@ -124,6 +160,5 @@ def test_mixed_precision_compiles_whole_with_losses_in_float32():
         keras.mixed_precision.set_global_policy("float32")
     model.compile()
     model.optimizer.build(model.trained_variables)
-    program = program_of(model.train_step, fixed_batch(model, tiny.make_table(11)))
-    check(program)
+    program = check_both(model.train_step, fixed_batch(model, tiny.make_table(11)))
     assert re.search(r"= bf16\[.*\bdot\(", program)

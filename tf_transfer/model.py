@@ -133,7 +133,9 @@ class TransferModel(Network):
                 )
             plan_rate(self.optimizer, int(self.optimizer.iterations.numpy()) - initial_epoch * steps, epochs * steps)
         run = Run(self, callbacks, validation_data is not None)
-        place = run.open(x if rows is None else rows, initial_epoch, epochs, steps, batch_size)
+        plan = x if rows is None else rows, initial_epoch, epochs, steps, batch_size
+        workers.check_training(self, lambda: run.settings_of_workers(*plan))
+        place = run.open(*plan)
         workers.check_agreement(self.distribute_strategy, {"goes on at": f"epoch {place.epoch}, batch {place.batch}"})
         if rows is None:
             x = run.skip(x, place, initial_epoch, steps)
@@ -213,10 +215,7 @@ class TransferModel(Network):
 
     def tokenise(self, table: pd.DataFrame) -> batches.Tokens:
         """The table's token ids."""
-        if distribution.workers_of(self.distribute_strategy) > 1:
-            model = {"weights": workers.hash_of_weights(self.state) if self.heads else "open", **self.options}
-            facts = {"table": workers.hash_of_table(table), **{n: str(v) for n, v in model.items()}}
-            workers.check_agreement(self.distribute_strategy, facts | workers.versions())
+        workers.check_training(self, lambda: {"table": workers.hash_of_table(table), **self.options})
         o = self.options
         return batches.tokenise(
             self.encoder, table, text=o["text"], text_pair=o["text_pair"], max_length=o["max_length"]

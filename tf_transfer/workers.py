@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
 
 import numpy as np
@@ -16,8 +16,23 @@ from tf_transfer.distribution import workers_of
 from tf_transfer.errors import DistributionError
 
 PACKAGES = ("tf-transfer", "tensorflow", "tf-keras", "transformers", "tokenizers", "numpy")
-FACTS, CHARACTERS = 16, 96
-"""Room for what the workers tell each other: facts, and characters of each."""
+FACTS, CHARACTERS, HASH = 40, 96, 16
+"""Room for what the workers tell each other: facts, characters of each, and those of a hash."""
+
+
+def check_training(model, settings: Callable[[], Mapping]) -> None:
+    """Compares ``settings``, the model's weights and the versions among all workers, where there are several.
+
+    Args:
+        model: a `TransferModel`.
+        settings: gives what the workers must share beside those, by name; dicts in it are compared entry by entry.
+
+    Raises:
+        DistributionError: as `check_agreement`.
+    """
+    if workers_of(model.distribute_strategy) > 1:
+        weights = hash_of_weights(model.state) if model.heads else "open"
+        check_agreement(model.distribute_strategy, {"weights": weights, **_flat(settings()), **versions()})
 
 
 def check_agreement(distribution: tf.distribute.Strategy, facts: Mapping[str, str]) -> None:
@@ -40,9 +55,9 @@ def check_agreement(distribution: tf.distribute.Strategy, facts: Mapping[str, st
     if differing:
         lines = [f"{n}: " + ", ".join(f"worker {i} {f.get(n, 'none')}" for i, f in enumerate(said)) for n in differing]
         raise DistributionError(
-            "All workers must have the same data, model and versions.\nReceived different ones:\n"
+            "All workers must have the same data, settings, weights and versions.\nReceived different ones:\n"
             + "\n".join(lines)
-            + "\nGive every worker the same files and the same environment. Nothing was trained."
+            + "\nGive every worker the same program, files and environment. Nothing was trained."
         )
 
 
@@ -57,7 +72,7 @@ def versions() -> dict[str, str]:
 
 def hash_of_table(table: pd.DataFrame) -> str:
     """Rows, and the start of a SHA-256 of all cells."""
-    return f"{len(table)} rows {hashlib.sha256(table.to_csv(index=False).encode()).hexdigest()[:16]}"
+    return f"{len(table)} rows {_hash(table.to_csv(index=False).encode())}"
 
 
 def hash_of_weights(variables: Sequence[tf.Variable]) -> str:
@@ -65,7 +80,7 @@ def hash_of_weights(variables: Sequence[tf.Variable]) -> str:
     digest = hashlib.sha256()
     for variable in variables:
         digest.update(np.ascontiguousarray(variable.numpy()))
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()[:HASH]
 
 
 @contextlib.contextmanager
@@ -92,6 +107,19 @@ def lost_workers_explained(distribution: tf.distribute.Strategy) -> Iterator[Non
         ) from None
 
 
+def _flat(settings: Mapping) -> dict[str, str]:
+    """``{"data: rows": "16"}`` of ``{"data": {"rows": 16}}``."""
+    found = {}
+    for name, value in settings.items():
+        inner = _flat(value) if isinstance(value, Mapping) else None
+        found |= {name: str(value)} if inner is None else {f"{name}: {n}": v for n, v in inner.items()}
+    return found
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:HASH]
+
+
 def _gathered(distribution, codes: tf.Tensor) -> tf.Tensor:
     """(replicas, …): ``codes`` (…) of every replica."""
 
@@ -102,10 +130,18 @@ def _gathered(distribution, codes: tf.Tensor) -> tf.Tensor:
 
 
 def _to_codes(facts: Mapping[str, str]) -> np.ndarray:
-    """(FACTS, CHARACTERS) int32."""
+    """(FACTS, CHARACTERS) int32; of a longer text its start and a hash.
+
+    Raises:
+        ValueError: more facts than there is room for.
+    """
+    if len(facts) > FACTS:
+        raise ValueError(f"There is room for {FACTS} facts.\nReceived {len(facts)}.")
     codes = np.zeros((FACTS, CHARACTERS), np.int32)
-    for row, (name, value) in zip(codes, list(facts.items())[:FACTS]):
-        text = f"{name}\n{value}".encode()[:CHARACTERS]
+    for row, (name, value) in zip(codes, facts.items()):
+        text = f"{name}\n{value}".encode()
+        if len(text) > CHARACTERS:
+            text = text[: CHARACTERS - HASH - 4] + f"... {_hash(text)}".encode()
         row[: len(text)] = list(text)
     return codes
 

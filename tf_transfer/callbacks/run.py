@@ -8,7 +8,13 @@ from tf_transfer.backend import keras, tf
 from tf_transfer.callbacks.arrange import arranged, resume_of
 from tf_transfer.callbacks.backup import Place
 from tf_transfer.callbacks.monitors import CheckMonitors, set_directions
-from tf_transfer.callbacks.settings import data_columns, model_settings, start_settings, table_hash
+from tf_transfer.callbacks.settings import (
+    data_columns,
+    model_settings,
+    optimizer_settings,
+    start_settings,
+    table_hash,
+)
 from tf_transfer.callbacks.stop_on_nan import StopOnNaN
 from tf_transfer.errors import DataError
 from tf_transfer.inputs import Rows
@@ -38,6 +44,20 @@ class Run:
         end = [] if self._resume is None else [self._resume]
         self.callbacks = [*guard, *own, watch, *history, *end]
 
+    def settings(self, data, initial_epoch: int, epochs: int, steps: int | None, batch_size: int) -> dict:
+        """What a run must share to go on where this one stops; for the arguments see `open`."""
+        return model_settings(self._model) | {
+            "data": _data_settings(self._model, data, batch_size), "initial_epoch": initial_epoch, "epochs": epochs,
+            "steps_per_epoch": steps,
+        }  # fmt: skip
+
+    def settings_of_workers(self, *arguments) -> dict:
+        """What workers must share to train together; for the arguments see `open`."""
+        return self.settings(*arguments) | {
+            "optimizer": str(optimizer_settings(self._model.optimizer)),
+            "backup": "none" if self._resume is None else self._resume.save_freq,
+        }
+
     def open(self, data, initial_epoch: int, epochs: int, steps: int | None, batch_size: int) -> Place:
         """Where the run begins: at ``initial_epoch``, or where a backup stopped.
 
@@ -52,6 +72,10 @@ class Run:
             return Place(initial_epoch)
         from tf_transfer.callbacks.resume import Training
 
+        if not isinstance(data, tf.data.Dataset | Rows):
+            raise DataError(
+                f"A backup needs a table or tf.data.\nReceived {type(data).__name__}.\nGive one of them, or no backup."
+            )
         if self._resume.save_freq != "epoch" and _starts_anew(data, steps):
             raise DataError(
                 "A backup within an epoch needs a place to go on from in the data.\n"
@@ -62,10 +86,7 @@ class Run:
         with model.distribute_strategy.scope():
             optimizer_variables = optimizer_state(optimizer, model.trained_variables)
             model.build_metrics()
-        settings = model_settings(model) | {
-            "data": _data_settings(model, data, batch_size), "initial_epoch": initial_epoch, "epochs": epochs,
-            "steps_per_epoch": steps,
-        }  # fmt: skip
+        settings = self.settings(data, initial_epoch, epochs, steps, batch_size)
         training = Training(
             model,
             {
@@ -114,9 +135,7 @@ def _data_settings(model, data, batch_size: int) -> dict:
     if isinstance(data, tf.data.Dataset):
         return {"kind": "tf.data", "elements": str(data.element_spec), "batches": int(data.cardinality())}
     if not isinstance(data, Rows):
-        raise DataError(
-            f"A backup needs a table or tf.data.\nReceived {type(data).__name__}.\nGive one of them, or no backup."
-        )
+        return {"kind": type(data).__name__}
     table, weights = data
     found = {"kind": "table", "rows": len(table), "hash": table_hash(table, data_columns(model))}
     if weights is not None:

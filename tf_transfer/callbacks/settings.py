@@ -39,11 +39,12 @@ def _tokenizer_hash(tokenizer) -> str:
 
 def start_settings(model, optimizer) -> dict:
     """Where a run starts from: the weights, and an optimizer that has not made a step."""
-    config = optimizer.get_config()
-    return {
-        "first weights": weights_hash(model.state),
-        "optimizer": {"class": type(optimizer).__name__, **config},
-    }
+    return {"first weights": weights_hash(model.state), "optimizer": optimizer_settings(optimizer)}
+
+
+def optimizer_settings(optimizer) -> dict:
+    """What a Keras optimizer is."""
+    return {"class": type(optimizer).__name__, **optimizer.get_config()}
 
 
 def weights_hash(variables) -> str:
