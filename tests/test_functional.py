@@ -204,6 +204,31 @@ def test_a_weight_that_is_not_a_number_is_no_assignment(layer):
         layer(tf.ones((1, 2)))
 
 
+@pytest.mark.parametrize("replica", [False, True])
+def test_variables_of_a_mirrored_model_in_and_out_of_its_replicas(replica):
+    distribution = tf.distribute.MirroredStrategy(["CPU:0"])
+    with distribution.scope():
+        layer = keras.layers.Dense(2)
+        layer.build((None, 2))
+
+        def compute(x):
+            with fast_weights(layer, [layer.kernel], [2 * tf.eye(2)]):
+                return layer(x)
+
+        def assign(x):
+            with assignments_refused([layer.kernel]):
+                layer.kernel.assign(x)
+
+        def run(function, x):
+            return tf.function(distribution.run if replica else lambda f, args: f(*args), autograph=False)(
+                function, (x,)
+            )
+
+        np.testing.assert_allclose(run(compute, tf.ones((1, 2))), [[2.0, 2.0]])
+        with pytest.raises(TrainingError, match="on 'kernel:0'"):
+            run(assign, tf.ones((2, 2)))
+
+
 # -- derivatives ---------------------------------------------------------------------------------------
 
 

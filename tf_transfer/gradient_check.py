@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import sys
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
-from tf_transfer.backend import keras, tf, transformers
+from tf_transfer.backend import keras, tf
 from tf_transfer.episodes.sampler import Episode, EpisodeSampler
-from tf_transfer.episodes.tensors import EpisodeTensors
+from tf_transfer.episodes.tensors import EpisodeTensors, only_classification
 from tf_transfer.errors import DataError
 from tf_transfer.meta_learner import MetaLearner
 from tf_transfer.model import TransferModel
@@ -40,8 +41,9 @@ class GradientCheck:
 
 
 def gradcheck(
-    strategy, model: TransferModel, episode: Episode, sampler: EpisodeSampler, *, step: float = 1e-5, seed: int = 0
-) -> GradientCheck:
+    strategy, model: TransferModel, episode: Episode, sampler: EpisodeSampler | None = None, *, step: float = 1e-5,
+    seed: int = 0,
+) -> GradientCheck:  # fmt: skip
     """Compares a strategy's meta-gradient with central differences, on a copy of the model in float64.
 
     For every variable, the derivative of the query loss after the inner loop along a random direction
@@ -51,8 +53,8 @@ def gradcheck(
     Args:
         strategy: a meta-learning strategy with a meta-gradient: not `Reptile`. One of first order parts.
         model: with heads that fit the episode; it is not changed.
-        episode: of ``sampler``.
-        sampler: whose table the episode's rows are in.
+        episode: as a sampler draws it.
+        sampler: whose table the episode's rows are in; None: the episode's own. One from a file needs it.
         step: h, in the weights' units for a direction of unit norm.
         seed: of the directions.
 
@@ -60,13 +62,15 @@ def gradcheck(
         `GradientCheck`.
 
     Raises:
-        DataError: the strategy has no meta-gradient.
+        DataError: the strategy has no meta-gradient, the episode has more classes than the head outputs, or
+            its sampler is not known.
     """
     if strategy.name == "reptile" or not hasattr(strategy, "episode_gradient"):
         raise DataError(
             f"gradcheck compares the gradient of a query loss.\nReceived {strategy.name}, which has none.\n"
             "Give maml, anil, meta_sgd, proto_net or proto_maml."
         )
+    sampler = _sampler_of(model, episode, sampler)
     with double_precision():
         twin = model.copy()
         support, query = (
@@ -76,6 +80,25 @@ def gradcheck(
         run = tf.function(lambda: learner.episode_gradient(support, query)[:2], autograph=False)
         _, gradients = run()
         return _compare(run, learner.parameters, gradients, step, seed)
+
+
+def _sampler_of(model, episode: Episode, sampler: EpisodeSampler | None) -> EpisodeSampler:
+    """The sampler that the episode's rows belong to, when the episode fits the model."""
+    if sampler is None:
+        sampler = episode.sampler
+    if sampler is None:
+        raise DataError(
+            f"An episode holds the positions of rows in its sampler's table.\nReceived episode {episode.index}, which "
+            "no sampler drew, alone.\nGive the sampler too: gradcheck(strategy, model, episode, sampler)."
+        )
+    outputs = only_classification(model).outputs if episode.classes else 0
+    if episode.way > outputs:
+        raise DataError(
+            f"The head must have an output for each class of the episode.\nReceived a head of {outputs} outputs, and "
+            f"an episode of {episode.way} classes.\nGive the model's task that many classes, or draw episodes of "
+            f"way={outputs}."
+        )
+    return sampler
 
 
 def _compare(run, variables: Sequence[tf.Variable], gradients, step: float, seed: int) -> GradientCheck:
@@ -106,17 +129,24 @@ def _difference(run, variable, direction, step: float) -> float:
 def double_precision() -> Iterator[None]:
     """Within it, Keras layers are made and graphs are traced in float64."""
     policy, floatx = keras.mixed_precision.global_policy(), keras.backend.floatx()
-    # DistilBERT's attention casts to tf.float32, whatever its own precision.
-    module = transformers.models.distilbert.modeling_tf_distilbert
+    modules = _model_modules()
     try:
         keras.backend.set_floatx("float64")
         keras.mixed_precision.set_global_policy("float64")
-        module.tf = _Wide()
+        for module in modules:
+            module.tf = _Wide()
         yield
     finally:
-        module.tf = tf
+        for module in modules:
+            module.tf = tf
         keras.backend.set_floatx(floatx)
         keras.mixed_precision.set_global_policy(policy)
+
+
+def _model_modules() -> list:
+    """Hugging Face's modules of the families in use: some cast to tf.float32, whatever their own precision."""
+    names = [n for n in sys.modules if n.startswith("transformers.models.") and ".modeling_tf_" in n]
+    return [sys.modules[n] for n in names if "tf" in vars(sys.modules[n])]
 
 
 class _Wide:
@@ -124,3 +154,9 @@ class _Wide:
 
     def __getattr__(self, name: str):
         return tf.float64 if name == "float32" else getattr(tf, name)
+
+    def where(self, condition, x=None, y=None, name=None):
+        """As `tf.where`, with a plain number of the type of the other branch, not of single precision."""
+        if isinstance(x, float) and tf.is_tensor(y):
+            x = tf.constant(x, y.dtype)
+        return tf.where(condition, x, y, name=name)

@@ -13,6 +13,7 @@ from tf_transfer.functional import assignments_refused, value_and_gradient
 from tf_transfer.gradient_check import double_precision
 from tf_transfer.inner_loop import InnerLoop, meta_gradient
 from tf_transfer.meta_learner import BatchLoss, in_parts
+from tf_transfer.model import TransferModel
 from tf_transfer.tasks import Task
 
 FAMILIES = ("bert", "distilbert", "roberta", "albert", "gpt2", "t5")
@@ -86,11 +87,9 @@ class Case:
     """A tiny model in double precision, a support and a query batch, and their losses."""
 
     def __init__(self, family: str):
+        task = Task("mood", kind="classification", classes=tiny.MOODS)
+        base = tiny.make_encoder(family, layers=2, width=8)
         with double_precision():
-            task = Task("mood", kind="classification", classes=tiny.MOODS)
-            base = tiny.make_encoder(family, layers=2, width=8)
-            from tf_transfer.model import TransferModel
-
             self.model = TransferModel(base.blank_copy(), task, max_length=12)
         draws = np.random.default_rng(0)
         for variable in self.model.encoder.state:  # larger than the initial ones, so that no derivative is tiny

@@ -1,6 +1,7 @@
 """The meta-learning strategies: what each one's gradient is, by an independent way, and their bad input."""
 
 import contextlib
+import dataclasses
 import types
 
 import numpy as np
@@ -42,8 +43,8 @@ def make_sampler(**options):
     return EpisodeSampler(make_intents(), "intent", **{"way": 3, "shot": 2, "num_query": 2} | options)
 
 
-def make_model(classes=3, **options):
-    encoder = tiny.make_encoder(texts=tuple(WORDS.values()), layers=2, **options)
+def make_model(classes=3, family="bert", layers=2, **options):
+    encoder = tiny.make_encoder(family, texts=tuple(WORDS.values()), layers=layers, **options)
     classes = tuple(range(classes)) if classes else ()
     return TransferModel(encoder, Task("intent", kind="classification", classes=classes), max_length=12, seed=1)
 
@@ -85,7 +86,7 @@ GRADIENTS = [
 
 @pytest.mark.parametrize("strategy", GRADIENTS, ids=lambda s: s.name)
 def test_the_meta_gradient_agrees_with_central_differences(fresh, sampler, strategy):
-    found = gradcheck(strategy, fresh, sampler.episode(0), sampler)
+    found = gradcheck(strategy, fresh, sampler.episode(0))
     assert found.relative_error < 1e-6, found
     assert tiny.same(tiny.snapshot(fresh), fresh.first)
 
@@ -96,6 +97,18 @@ def test_gradcheck_sees_a_gradient_of_first_order(fresh, sampler):
     assert len(found.parts()) > 5
     with pytest.raises(DataError, match="reptile, which has none"):
         gradcheck(Reptile(), fresh, sampler.episode(0), sampler)
+
+
+def test_gradcheck_of_a_family_that_casts_to_single_precision(sampler):
+    found = gradcheck(ProtoNet(), make_model(family="deberta-v2", layers=1, width=8), sampler.episode(0))
+    assert found.relative_error < 1e-6, found
+
+
+def test_gradcheck_of_an_episode_that_does_not_fit(fresh, sampler):
+    with pytest.raises(DataError, match=r"a head of 3 outputs, and an episode of 4 classes"):
+        gradcheck(ProtoNet(), fresh, make_sampler(way=4).episode(0))
+    with pytest.raises(DataError, match=r"Received episode 0.*\n?Give the sampler too"):
+        gradcheck(ProtoNet(), fresh, dataclasses.replace(sampler.episode(0), sampler=None))
 
 
 def gradients_of(strategy, model, sampler, episodes):

@@ -28,6 +28,7 @@ class Episode:
             order is random. Empty for a regression and for rows of any labels.
         domain: the domain that all rows are from, or None.
         index: the episode's number in its sampler's sequence.
+        sampler: the `EpisodeSampler` that drew it; None for an episode from a file.
     """
 
     support: np.ndarray
@@ -35,6 +36,7 @@ class Episode:
     classes: tuple
     domain: object
     index: int
+    sampler: EpisodeSampler | None = dataclasses.field(default=None, repr=False)
 
     @property
     def way(self) -> int:
@@ -181,7 +183,7 @@ class EpisodeSampler:
             support.append(rows[:shot])
             query.append(rows[shot:])
         classes = tuple(pool.classes[number] for number in drawn) if self.classes else ()
-        return Episode(np.concatenate(support), np.concatenate(query), classes, pool.domain, int(index))
+        return Episode(np.concatenate(support), np.concatenate(query), classes, pool.domain, int(index), self)
 
     def sample(self, count: int, start: int = 0) -> list[Episode]:
         """Episodes ``start`` to ``start + count - 1``.
