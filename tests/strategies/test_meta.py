@@ -532,9 +532,9 @@ def test_episodes_that_do_not_fit(fresh):
 
 
 def test_classes_of_source_tables_come_again_in_a_validation_of_another_domain():
-    model, strategy = tiny.make_model(tiny.TASKS[:1]), ProtoNet(shot=1, num_query=1)
+    model, strategy = tiny.make_model(tiny.TASKS[:1]), ProtoNet()
     source = {name: tiny.make_table(30, seed=seed) for seed, name in enumerate(["one", "two"])}
-    sampler, other = training_sampler(strategy, model, source, 0), tiny.make_table(30, seed=3)
+    sampler, other = training_sampler(strategy, model, source, shot=1, num_query=1, seed=0), tiny.make_table(30, seed=3)
     strategy._validation(model, EpisodeSampler(other, "mood", 3, 1, 1), sampler, 1)
     for name, context in (
         ("three", contextlib.nullcontext()), ("two", pytest.raises(DataError, match="no class of a domain in common"))

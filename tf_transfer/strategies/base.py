@@ -47,7 +47,8 @@ class Strategy:
             if _is_number(value):
                 good = math.isfinite(value) and value > 0
             else:
-                good = not field.type.startswith("float") or (value == "auto" and "auto" in field.type)
+                kind = str(field.type)  # a class where annotations are not postponed
+                good = not kind.startswith("float") or (value == "auto" and "auto" in kind)
             if not good:
                 raise DataError(f"{field.name} of {self.name} must be a number above 0.\nReceived {value!r}.")
 

@@ -14,20 +14,20 @@ SOURCE = "__source__"
 """Column that names the source of a row while episodes are drawn from several."""
 
 
-def training_sampler(strategy, model, source, seed: int) -> EpisodeSampler:
+def training_sampler(strategy, model, source, *, shot: int, num_query: int, seed: int) -> EpisodeSampler:
     """The sampler of the source's episodes; classes and heads that the model leaves open are made to fit them.
 
     Args:
         strategy: a `MetaStrategy`.
         model: a `TransferModel`.
         source: an `EpisodeSampler`; or a table, or ``{name: table}``.
-        seed: of the episodes of tables.
+        shot, num_query, seed: of the episodes of tables.
 
     Raises:
         DataError: the episodes do not fit the model or the strategy.
     """
     if not isinstance(source, EpisodeSampler):
-        return _sampler_of_tables(strategy, model, source, seed)
+        return _sampler_of_tables(strategy, model, source, shot=shot, num_query=num_query, seed=seed)
     check_fits(strategy, model, source)
     if not _of_classes(source):
         model.resolve(source.table)
@@ -68,13 +68,11 @@ def _of_classes(sampler: EpisodeSampler) -> bool:
     return sampler.task is not None and sampler.task.kind == "classification"
 
 
-def _sampler_of_tables(strategy, model, source, seed: int) -> EpisodeSampler:
+def _sampler_of_tables(strategy, model, source, **options) -> EpisodeSampler:
     tables = source_tables(source)
     joined = join_tables([t.assign(**{SOURCE: name}) for name, t in tables.items()])
     model.resolve(joined)
-    options = {
-        "shot": strategy.shot, "num_query": strategy.num_query, "seed": seed, "domain": SOURCE, "drop_small": True,
-    }  # fmt: skip
+    options |= {"domain": SOURCE, "drop_small": True}
     if not strategy.needs_classes:
         return EpisodeSampler(joined, None, **options)
     if len(model.tasks) != 1 or model.tasks[0].kind != "classification":

@@ -104,7 +104,7 @@ class MetaStrategy(Strategy):
         from tf_transfer.strategies.outer_loop import OuterLoop  # its callbacks need TensorFlow at once
 
         check_whole("validate_every", validate_every)
-        sampler = training_sampler(self, model, source, seed)
+        sampler = training_sampler(self, model, source, shot=self.shot, num_query=self.num_query, seed=seed)
         model.encoder.reseed(seed)
         tensors, learner = EpisodeTensors(model, sampler), self._learner(model)
         self._say_memory(model, tensors, verbose)
