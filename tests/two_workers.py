@@ -44,11 +44,10 @@ def free_ports(count: int) -> list[int]:
 
 
 def losses(distribution, folder: str) -> dict:
-    """Fine-tuning, multi-task learning and MAML; predictions of rows that two workers cannot share equally."""
+    """`fit`, fine-tuning, multi-task learning and MAML; predictions of rows that two workers cannot share equally."""
     from tests import tiny
-    from tests.strategies.test_meta import make_model, make_sampler
+    from tests.step_losses import on_episodes, on_tables
     from tf_transfer.backend import keras
-    from tf_transfer.strategies import MAML
 
     with distribution.scope():
         model = tiny.make_model()
@@ -60,23 +59,46 @@ def losses(distribution, folder: str) -> dict:
     model.fit(table, epochs=2, batch_size=BATCH, callbacks=[note], validation_data=validation, verbose=0)
     data = model.dataset(validation, batch_size=BATCH)
     predicted = {"table": model.predict(validation, verbose=0), "dataset": model.predict(data, verbose=0)}
-    with distribution.scope():
-        small = make_model()
-    MAML(steps=2, meta_batch=4, inner_steps=2, inner_lr=0.1, learning_rate=0.01).fit(small, make_sampler())
     return {
-        "steps": steps, "weights": tiny.snapshot(model), "maml": tiny.snapshot(small),
+        "steps": steps, "weights": tiny.snapshot(model),
+        "strategies": on_tables(distribution, model) | {"maml": on_episodes(distribution, "maml")},
         "scores": {name: {t: p.scores.tolist() for t, p in found.items()} for name, found in predicted.items()},
     }  # fmt: skip
 
 
 def disagree(distribution, folder: str) -> dict:
-    """The second worker has another table."""
-    from tests import tiny
+    """The second worker differs in one thing after another; prints what is said of each, and ends with the last."""
+    import dataclasses
 
-    index = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
+    import numpy as np
+
+    from tests import tiny
+    from tf_transfer.callbacks.resume import Resume
+    from tf_transfer.errors import DistributionError
+
+    index, table = json.loads(os.environ["TF_CONFIG"])["task"]["index"], tiny.make_table(16)
     with distribution.scope():
         model = tiny.make_model()
-    model.fit(tiny.make_table(16 + index), batch_size=BATCH, verbose=0)
+        weighted = tiny.make_model([dataclasses.replace(t, loss_weight=1.0 + index) for t in tiny.TASKS])
+    options = {"batch_size": BATCH, "verbose": 0}
+    cases = {
+        "batch_size": lambda: model.fit(table, **options | {"batch_size": BATCH + 8 * index}),
+        "epochs": lambda: model.fit(table, epochs=1 + index, **options),
+        "sample_weight": lambda: model.fit(table, sample_weight=np.full(16, 1.0 + index), **options),
+        "loss_weight": lambda: weighted.fit(table, **options),
+        "tf.data": lambda: model.fit(model.dataset(table, batch_size=BATCH).take(1 + index), verbose=0),
+        "validation": lambda: model.fit(table, validation_data=table if index else None, **options),
+        "backup": lambda: model.fit(table, callbacks=[Resume(folder)] if index else [], **options),
+        "predict": lambda: model.predict(tiny.make_table(16 + index), verbose=0),
+    }
+    said = {}
+    for name, case in cases.items():
+        try:
+            case()
+        except DistributionError as error:
+            said[name] = str(error)
+    print(json.dumps(said), flush=True)
+    model.fit(tiny.make_table(16 + index), **options)
     return {}
 
 
