@@ -21,7 +21,8 @@ ON_EPISODES = {
     "anil": ANIL(**INNER),
     "meta_sgd": MetaSGD(first_order=True, **INNER),
     "reptile": Reptile(**INNER | {"learning_rate": 0.5}),
-    "proto_net": ProtoNet(**OUTER),
+    # Adam's quotient would enlarge the rounding of gradients that are nearly 0.
+    "proto_net": ProtoNet(outer_optimizer="sgd", **OUTER | {"learning_rate": 0.1}),
     "proto_maml": ProtoMAML(first_order=True, **INNER),
 }
 STEPS = {"fine_tune": 3 + 2 + 4, "multi_task": 2 * 4} | dict.fromkeys(ON_EPISODES, OUTER["steps"])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests import tiny
+from tests.step_losses import ON_EPISODES, ON_TABLES, STEPS
 from tests.test_optimization import run
 from tf_transfer import distribution
 from tf_transfer.backend import tf
@@ -18,6 +19,7 @@ from tf_transfer.errors import DataError, DistributionError
 from tf_transfer.optimization import AdamW
 
 ROOT = Path(__file__).parents[1]
+TASKS = [t.name for t in tiny.TASKS]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,7 @@ def both(found, *keys):
 
 
 @pytest.mark.slow
-def test_two_replicas_have_the_losses_and_metrics_of_one_device(found):
+def test_two_replicas_have_the_logs_of_one_device(found):
     assert len(found["one"]["fit"]["steps"]) == 6
     np.testing.assert_allclose(*both(found, "fit", "steps"), rtol=2e-4)
     np.testing.assert_allclose(*both(found, "fit", "history"), rtol=2e-4)
@@ -51,18 +53,18 @@ def test_two_replicas_have_the_losses_and_metrics_of_one_device(found):
 
 @pytest.mark.slow
 def test_two_replicas_have_the_gradients_of_one_device(found):
-    np.testing.assert_allclose(*both(found, "plain", "history"), rtol=1e-6)
+    assert len(found["one"]["plain"]["losses"]) == 3
+    np.testing.assert_allclose(*both(found, "plain", "losses"), rtol=1e-6)
     np.testing.assert_allclose(*both(found, "plain", "weights"), atol=1e-6)
 
 
 @pytest.mark.slow
 def test_two_replicas_have_the_weights_of_one_device(found):
     """To rounding, which Adam's quotient enlarges where a gradient is nearly 0: single weights differ by more."""
-    for weights in ("weights", "multi_task", "adapted"):
-        one, two = both(found, "fit", weights)
+    for keys in (("fit", "weights"), *(("fit", "strategies", name, "weights") for name in ON_TABLES)):
+        one, two = both(found, *keys)
         assert np.linalg.norm(two - one) < 1e-4 * np.linalg.norm(one)
         np.testing.assert_allclose(two, one, atol=2e-3)
-    assert found["two"]["fit"]["copies apart"] == 0
 
 
 @pytest.mark.slow
@@ -74,9 +76,29 @@ def test_two_replicas_predict_every_row_in_order(found):
 
 
 @pytest.mark.slow
+def test_two_replicas_evaluate_every_row(found):
+    for name in ("one", "two"):
+        assert found[name]["fit"]["rows"] == {s: dict.fromkeys(TASKS, 9) for s in ("table", "dataset")}
+    np.testing.assert_allclose(*both(found, "fit", "metrics"), rtol=2e-3)
+    np.testing.assert_allclose(*both(found, "fit", "keras"), rtol=2e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STEPS)
+def test_two_replicas_have_the_losses_of_one_device_in_every_step_of_a_strategy(found, name):
+    place = ("fit", "strategies", name) if name in ON_TABLES else ("episodes", name)
+    one, two = both(found, *place, "losses")
+    assert len(one) == STEPS[name] and np.ptp(one) > 1e-3
+    np.testing.assert_allclose(two, one, atol=1e-4, rtol=0)
+    assert not any(both(found, *place, "copies apart"))
+
+
+@pytest.mark.slow
 def test_two_replicas_share_the_episodes_of_a_meta_batch(found):
-    np.testing.assert_allclose(*both(found, "maml", "weights"), atol=1e-5)
-    assert "Give a multiple of 2." in found["two"]["maml"]["error"]
+    for name in ON_EPISODES:
+        for learned in ("weights", "rates"):
+            np.testing.assert_allclose(*both(found, "episodes", name, learned), atol=1e-5)
+    assert "Give a multiple of 2." in found["two"]["uneven"]
 
 
 # -- what connect chooses -----------------------------------------------------------------------------
