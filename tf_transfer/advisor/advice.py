@@ -134,8 +134,8 @@ class Advice:
     def _closing(self) -> str:
         once = self.rows.groupby("strategy")["once_seconds"].max().max()
         return (
-            "Times are of one source and target training, from steps timed when this was asked for.\nThe first of a run "
-            f"takes up to {_duration(once)} more for tracing. Training of the whole experiment takes about "
+            "Times are of one source and target training, from steps timed when this was asked for.\n"
+            f"The first of a run takes up to {_duration(once)} more for tracing. Training of the whole experiment takes about "
             f"{_duration(self.run_seconds)}."
         )
 

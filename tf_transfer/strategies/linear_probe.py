@@ -56,9 +56,9 @@ class LinearProbe(Strategy):
     def fit(self, model, source=None, *, seed=0, verbose=0, callbacks=None):
         if not self.uses_source:
             return model
-        table = join_tables(list(source_tables(source).values()))
-        model.resolve(table)
-        solve_heads(model, table)
+        tables = list(source_tables(source).values())
+        model.resolve(join_tables(tables))
+        solve_heads(model, *tables)
         return model
 
     def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
@@ -69,8 +69,10 @@ class LinearProbe(Strategy):
         return adapted
 
 
-def solve_heads(model, table: pd.DataFrame, anchored: bool = False) -> None:
-    """Sets each head to the best one on the encoder's frozen features.
+def solve_heads(model, *tables: pd.DataFrame, anchored: bool = False) -> None:
+    """Sets each head to the best one on the encoder's frozen features of all rows.
+
+    Each table is encoded by itself, so that any choice of the same tables shares their vectors.
 
     A regression is ridge regression, with the penalty of least leave-one-out error; a classification
     is multinomial (multilabel: binary) logistic regression, with the penalty of least
@@ -80,8 +82,8 @@ def solve_heads(model, table: pd.DataFrame, anchored: bool = False) -> None:
         anchored: penalise the distance from the head's present weights, not from 0. The random weights
             of a head that nothing has trained are no anchor: under a large penalty they would be all that is left.
     """
-    x = model.encode(table, verbose=0).astype(np.float64)
-    y, w = encode_labels(model.tasks, table)
+    x = np.concatenate([model.encode(table, verbose=0) for table in tables]).astype(np.float64)
+    y, w = encode_labels(model.tasks, join_tables(list(tables)))
     for task in model.tasks:
         rows = w[task.name] > 0
         if not rows.any() or not task.loss_weight:
