@@ -135,8 +135,8 @@ class Advice:
         once = self.rows.groupby("strategy")["once_seconds"].max().max()
         return (
             "Times are of one source and target training, from steps timed when this was asked for.\n"
-            f"The first of a run takes up to {_duration(once)} more for tracing. Training of the whole experiment takes about "
-            f"{_duration(self.run_seconds)}."
+            f"The first of a run takes up to {_duration(once)} more for tracing. Training of the whole experiment "
+            f"takes about {_duration(self.run_seconds)}."
         )
 
     def _repr_html_(self) -> str:
