@@ -9,11 +9,12 @@ difference, has stated. Both go through `paired_difference` as a comparison's do
 The z-test beside it is the usual practice: the two strategies' standard errors over the rows of a test set,
 added as if they had been tested on different rows, without any part for the seeds.
 
-    python -m tests.benchmarks.calibration [EXPERIMENTS]
+    python -m tests.benchmarks.calibration [EXPERIMENTS] [--only NAME]
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import os
 import sys
@@ -201,7 +202,11 @@ def experiments(number: int, share: int, count: int) -> tuple[list[Outcome], lis
 
 
 def main() -> int:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else EXPERIMENTS
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("count", nargs="?", type=int, default=EXPERIMENTS, help="experiments of a setting")
+    parser.add_argument("--only", default="", help="the settings whose name has this in it")
+    arguments = parser.parse_args()
+    count = arguments.count
     report = Report(
         f"Verdicts at 95 % of simulated experiments with a known truth: {count:,} a setting without a difference\n"
         f"and one with twice the stated minimum effect for each of them that was undecided; {PROCESSES} processes.\n"
@@ -210,6 +215,8 @@ def main() -> int:
     start, wrong, decided = time.perf_counter(), 0, 0
     with ProcessPoolExecutor(PROCESSES) as pool:
         for number, setting in enumerate(SETTINGS):
+            if arguments.only not in setting.name:
+                continue
             shares = [count // PROCESSES + (share < count % PROCESSES) for share in range(PROCESSES)]
             parts = list(pool.map(experiments, [number] * PROCESSES, range(PROCESSES), shares))
             without, twice = ([found for part in parts for found in part[i]] for i in (0, 1))
