@@ -160,12 +160,14 @@ def test_the_encoder_stays_and_features_are_computed_once(model, monkeypatch):
     tiny.restore(model, model.first)
     calls, compute = [], model._vectoriser._compute
     monkeypatch.setattr(model._vectoriser, "_compute", lambda *a: calls.append(1) or compute(*a))
-    source, support = tiny.make_table(20, seed=31), tiny.make_table(6, seed=32)
+    source, other, support = (tiny.make_table(rows, seed=rows) for rows in (150, 160, 6))
     probe = LinearProbe()
+    probe.fit(model, {"source": source, "other": other})
+    assert len(calls) == 2
     adapted = probe.adapt(probe.fit(model, source), support)
     monkeypatch.setattr(adapted._vectoriser, "_compute", lambda *a: pytest.fail("the source was kept"))
     adapted.predict(source, verbose=0)
-    assert len(calls) == 1
+    assert len(calls) == 2
     encoder = len(model.encoder.state)
     assert tiny.same(tiny.snapshot(adapted)[:encoder], model.first[:encoder])
 
