@@ -55,12 +55,11 @@ def test_every_strategy_is_scored_on_every_episode(found, sampler, model):
 
 def test_episodes_of_fewer_classes_than_the_head_has(sampler, model):
     several = EpisodeSampler(sampler.table, "animal", way=(2, 3), shot=1, num_query=2, seed=0)
-    episodes = several.sample(8)
-    assert {e.way for e in episodes} == {2, 3}
+    episodes = [next(e for e in several.sample(8) if e.way == way) for way in (2, 3)]
     candidates = {"prototypes": (ProtoNet(), model), "descent": (ProtoMAML(inner_steps=2, inner_lr=0.1), model)}
     found = evaluate_episodes(candidates, several, episodes)
     assert found.values["accuracy"].between(0, 1).all() and not found.values["diverged"].any()
-    assert found.table("accuracy").loc["prototypes", "mean"] > 0.5
+    assert found.table("accuracy").loc["prototypes", "mean"] > 0.5  # above chance
 
 
 def test_classes_of_meta_training_are_refused(sampler, model):
