@@ -153,13 +153,16 @@ def advise(
     """Rank an experiment's strategies before training, with a reason and a predicted time for each."""
     from tf_transfer.advisor.advice import summarise
     from tf_transfer.comparison import Comparison
+    from tf_transfer.experiments.experiment import load_experiment
     from tf_transfer.tables import save_table
 
     if output is not None:
         _check_output(output)
+    asked = load_experiment(experiment)
     comparison = None if run is None else Comparison(run)
     advice = None if comparison is None else comparison.advice
     if advice is not None:
+        advice.check_strategies(asked)
         _note(f"This is the advice that {run} was given before training.")
     advice = advice or _ask(experiment)
     print(advice)

@@ -278,8 +278,9 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
 
         ``seconds`` and ``parameters`` (weights that the target's training changed) are means over cells;
         ``peak_gb`` is the most memory that the process held in source training and in one of the cells, in 10⁹ bytes,
-        what earlier ones left allocated included; outside Linux, by the end of a cell. The last two are NaN for
-        source training and for cells of an older version, ``parameters`` where there is no encoder.
+        what earlier ones left allocated included; where the system cannot forget a peak, by the end of a cell. The
+        last two are NaN for source training and for cells of an older version, ``parameters`` where there is no
+        encoder.
         """
         records = []
         for cell, (_, meta) in self._ordinary.items():

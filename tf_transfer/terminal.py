@@ -8,7 +8,7 @@ def print_comparison(comparison) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from tf_transfer.report.wording import to_settle
+    from tf_transfer.report.wording import SYMBOLS, to_settle, verdict_word
 
     console = Console(markup=False, highlight=False, soft_wrap=True)
     for (target, task), rows in comparison.summary().groupby(["target", "task"], sort=False):
@@ -19,14 +19,12 @@ def print_comparison(comparison) -> None:
         for strategy in (s for s in comparison.strategies if s in rows):
             shown.add_row(strategy, *("–" if v != v else f"{v:.3f}" for v in rows[strategy]))
         console.print(shown)
-    neither = {"undecided": "○ undecided", "equivalent": "≈ no difference that matters"}
-    marks = neither | {"helped": "▲ helped", "hurt": "▼ hurt"}
     console.print(f"\nDifference to {comparison.baseline}, with 95 % interval:")
     for row in comparison.verdicts().itertuples():
         found = f"{row.value:+.3f} [{row.low:+.3f}, {row.high:+.3f}]" if row.value == row.value else "undefined"
         place = f"{row.target}, {row.task}, {row.budget} labels"
-        words = marks if row.transfer else neither | {"helped": "▲ better", "hurt": "▼ worse"}
-        console.print(f"  {place:32} {row.strategy:14} {found:28} {words[row.verdict]}")
+        word = f"{SYMBOLS[row.verdict]} {verdict_word(row.verdict, row.transfer)}"
+        console.print(f"  {place:32} {row.strategy:14} {found:28} {word}")
         if needed := to_settle(row):
             console.print(f"      {needed}", style="dim")
     for problem in comparison.unusable:

@@ -250,6 +250,10 @@ def test_advice_is_kept_before_training_and_the_report_says_how_it_fared(run, tm
     assert run("compare", "-o", folder, "--advise")[0] == 0
     code, out, _ = run("advise", "--run", folder)
     assert code == 0 and summarise(fared) in out and str(kept) in out
+    path = tmp_path / "small.yaml"
+    path.write_text(path.read_text().replace("majority", "scratch"), encoding="utf-8")
+    code, _, err = run("advise", "--run", folder)
+    assert code == 2 and "must be about the experiment asked for" in err
 
 
 def test_strategies_run_again_without_a_source_cost_the_share_that_is_left(content):

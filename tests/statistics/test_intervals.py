@@ -108,6 +108,16 @@ def test_equivalence_of_tied_rows_is_claimed_wrongly_in_five_per_cent_at_most():
         assert found.verdict == word
 
 
+def test_the_p_of_rows_that_all_differ_alike_goes_with_their_interval():
+    """All of 40 rows right, with .9 against .6: Brier .01 and .16 in every row."""
+    y = np.arange(40) % 2
+    found = paired_difference("brier", "classification", y, [sure(y, 0.9)], [sure(y, 0.6)])
+    assert found.value == pytest.approx(0.15) and found.low < 0 < found.high and found.verdict == "undecided"
+    assert found.p == pytest.approx((2 / 2.15) ** 40)  # the range of Brier is 2 wide
+    at_p = paired_difference("brier", "classification", y, [sure(y, 0.9)], [sure(y, 0.6)], confidence=1 - found.p)
+    assert at_p.low == pytest.approx(0, abs=1e-9)
+
+
 def test_rows_that_all_differ_alike_bound_the_difference_too():
     """A right and B wrong in 10 of 10 rows: up to 25.9 % of rows may be the other way round."""
     y = np.arange(10) % 2

@@ -7,6 +7,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import KFold, LeaveOneOut, cross_val_predict
 
 from tests import tiny
+from tf_transfer.model import TransferModel
 from tf_transfer.strategies import LinearProbe, linear_probe
 from tf_transfer.strategies.linear_probe import PENALTIES, logistic, ridge, solve_heads
 from tf_transfer.tasks import Task
@@ -154,6 +155,13 @@ def test_source_heads_are_kept_where_the_target_says_nothing(model):
     kernel, bias = ridge(x, (table["stars"].to_numpy(np.float32) - mean) / deviation - start)
     expected = (start + x @ kernel + bias) * deviation + mean
     np.testing.assert_allclose(adapted.predict(table, verbose=0)["stars"].scores, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_a_source_may_lack_the_column_of_second_texts(model):
+    table = tiny.make_table(8, seed=3)
+    paired = TransferModel(model.encoder, tiny.TASKS, text_pair="more", max_length=16)
+    fitted = LinearProbe().fit(paired, {"pairs": table.assign(more=table["text"]), "single": table})
+    assert np.isfinite(fitted.heads["stars"].kernel.numpy()).all()
 
 
 def test_the_encoder_stays_and_features_are_computed_once(model, monkeypatch):

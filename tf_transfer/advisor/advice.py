@@ -83,6 +83,22 @@ class Advice:
         records = [self._fared_at(comparison, fact) for fact in self.facts]
         return pd.DataFrame([r for r in records if r is not None])
 
+    def check_strategies(self, experiment) -> None:
+        """Checks that it is about an experiment of these strategies.
+
+        Raises:
+            DataError: other strategies, or other arguments of them.
+        """
+        asked = {f"strategy {k}": [s.name, dataclasses.asdict(s)] for k, s in experiment.strategies.items()}
+        asked = json.loads(json.dumps(asked))
+        known = {k: v for k, v in self.identity.items() if k.startswith("strategy ")}
+        differing = [k for k in {**known, **asked} if known.get(k) != asked.get(k)]
+        if differing:
+            raise DataError(
+                "The advice that is kept with a run must be about the experiment asked for.\n"
+                f"Received another one; these differ: {', '.join(differing)}.\nGive the experiment that was run."
+            )
+
     def _check(self, comparison: Comparison) -> None:
         content = comparison.run.read()
         ran = content["common"] | {f"strategy {k}": v for k, v in content["strategies"].items()}

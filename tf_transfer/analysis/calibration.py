@@ -38,7 +38,8 @@ def reliability(
         ``high`` is Wilson's interval for ``rows`` rows, since seeds say little more of the same rows. Regression:
         tenths of the predictions of each seed, the mean prediction and the mean label, with Student's interval.
         The labels of a row, and the rows of a group where there are groups, are drawn together: they count as the
-        number of rows that would give the variance between rows (groups). Ends are NaN in a bin of a single one.
+        number of rows that would give the variance between rows (groups). Ends are NaN where these are a single one,
+        but for Wilson's.
 
     Reference:
         Guo et al. 2017, "On Calibration of Modern Neural Networks"; Kish 1965, "Survey Sampling", of the design effect.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def forget_peak() -> None:
-    """Lets the peak start anew from what is held now, `resource.getrusage`'s too; only Linux can."""
+    """Lets the peak start anew from what is held now, `resource.getrusage`'s too; only Linux can, mostly."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 

@@ -56,9 +56,7 @@ class Runner:
                     continue
                 if sources:
                     say(f"{label}, seed {seed}: source training", done, len(cells))
-                forget_peak()
                 fitted, seconds = self._fit(run, label, strategy, seed, {n: data.sources[n] for n in names})
-                self._peak_of_fit = peak_gb()
                 for cell in todo:
                     say(str(cell), done, len(cells))
                     self._compute(run, cell, strategy, fitted, seconds, data.targets[cell.target], taught)
@@ -78,9 +76,11 @@ class Runner:
         path = run.fitted_path(label, seed)
         try:
             note, learned = load_state(self.model, path)
+            self._peak_of_fit = float(note["peak_gb"]) if "peak_gb" in note else None
             return strategy.restored(self.model, learned), float(note["seconds"])
         except CheckpointError:
             pass  # not there, or cut short: train again
+        forget_peak()
         start, backup = time.perf_counter(), Resume(run.backup_path(label, seed))
         try:
             fitted = strategy.fit(self.model, sources, seed=seed, callbacks=[backup])
@@ -88,9 +88,10 @@ class Runner:
             remedy = f"Give {label} a lower learning_rate; finished cells are kept."
             raise TrainingError(f"{label}, seed {seed}, source training: {error}\n{remedy}") from error
         seconds = backup.seconds_before + time.perf_counter() - start
-        learned = strategy.learned(fitted)
+        learned, self._peak_of_fit = strategy.learned(fitted), peak_gb()
         if learned is not None and strategy.uses_source:
-            save_state(self.model, path, {"seconds": str(seconds)}, learned)
+            known = {} if self._peak_of_fit is None else {"peak_gb": str(self._peak_of_fit)}
+            save_state(self.model, path, {"seconds": str(seconds)} | known, learned)
         return fitted, seconds
 
     def _compute(

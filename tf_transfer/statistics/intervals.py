@@ -246,12 +246,12 @@ class Draws:
         sample = Sample(
             sign * (values[first] - values[second]), sign * (draws[:, first] - draws[:, second]), self.units
         )
-        ends, one_sided = sample.bounds(alpha), sample.bounds(2 * alpha)
+        ends, one_sided, p = sample.bounds(alpha), sample.bounds(2 * alpha), sample.p()
         if sample.decides(alpha) and not sample.varies and not self._identical(first, second):
-            ends, one_sided = _of_alike_rows(sample, np.ptp(RANGES[metric]), alpha)
+            ends, one_sided, p = _of_alike_rows(sample, np.ptp(RANGES[metric]), alpha)
         return Difference(
             sample.value, *ends, confidence, metric, self.rows, len(first),
-            self._note(sample, metric, confidence), sample.p(), margin=margin,
+            self._note(sample, metric, confidence), p, margin=margin,
             equivalent=margin is not None and _within(one_sided, margin),
             effect=power.Effect.of(sample) if sample.decides(alpha) and sample.varies else None,
         ).at_level(alpha)  # fmt: skip
@@ -267,13 +267,13 @@ class Draws:
         return sample.note(metric, confidence, "groups" if self.grouped else "rows")
 
 
-def _of_alike_rows(sample: Sample, width: float, alpha: float) -> tuple[tuple, tuple]:
-    """The interval of a difference that no draw varies, and the one for equivalence; a metric without a largest value
-    bounds neither, and keeps the first."""
+def _of_alike_rows(sample: Sample, width: float, alpha: float) -> tuple[tuple, tuple, float]:
+    """The interval of a difference that no draw varies, the one for equivalence, and p; a metric without a largest
+    value bounds none of them, and keeps the first and p."""
     if not np.isfinite(width):
-        return sample.bounds(alpha), (-np.inf, np.inf)
+        return sample.bounds(alpha), (-np.inf, np.inf), sample.p()
     ends = proportions.of_alike_rows(sample.value, sample.units, width, alpha)
-    return ends, ends
+    return ends, ends, proportions.p_of_alike_rows(sample.value, sample.units, width)
 
 
 def _within(bounds: tuple[float, float], margin: float) -> bool:

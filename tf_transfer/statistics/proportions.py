@@ -77,3 +77,14 @@ def of_alike_rows(value: float, units: int, width: float, alpha: float) -> tuple
     """
     other = 1 - alpha ** (1 / units)
     return (1 - other) * value - other * width, (1 - other) * value + other * width
+
+
+def p_of_alike_rows(value: float, units: int, width: float) -> float:
+    """The alpha at which an end of `of_alike_rows` is 0.
+
+    Example:
+        >>> p = p_of_alike_rows(0.15, 40, 1.0)
+        >>> round(of_alike_rows(0.15, 40, 1.0, p)[0], 12)
+        0.0
+    """
+    return float((width / (abs(value) + width)) ** units)

@@ -50,7 +50,7 @@ class ANIL(GradientStrategy):
                 features = self._features(model, support, query)
         loop, loss, start = self._problem(learner, support, query, features)
         query_loss, gradient, _, losses = meta_gradient(
-            loop, loss, start, self.rates_of(model, start[: len(top)]), first_order=self.first_order
+            loop, loss, start, self.rates_of(model, start[: len(top)]), first_order=self.first_order, by_rates=False
         )
         by_body = tape.gradient(
             features, weights, output_gradients=gradient[-2:], unconnected_gradients=tf.UnconnectedGradients.ZERO

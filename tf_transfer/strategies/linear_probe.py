@@ -82,8 +82,10 @@ def solve_heads(model, *tables: pd.DataFrame, anchored: bool = False) -> None:
         anchored: penalise the distance from the head's present weights, not from 0. The random weights
             of a head that nothing has trained are no anchor: under a large penalty they would be all that is left.
     """
+    joined = join_tables(list(tables))
+    tables = [table.reindex(columns=joined.columns) for table in tables]  # what one lacks is missing in its rows
     x = np.concatenate([model.encode(table, verbose=0) for table in tables]).astype(np.float64)
-    y, w = encode_labels(model.tasks, join_tables(list(tables)))
+    y, w = encode_labels(model.tasks, joined)
     for task in model.tasks:
         rows = w[task.name] > 0
         if not rows.any() or not task.loss_weight:

@@ -100,6 +100,7 @@ class Bench:
                 oldest = next(iter(self._runners))
                 self._runners.pop(oldest)
                 self._adapted.pop(oldest, None)
+                self._fitted = ("", None)  # which may hold it
             tasks = [dataclasses.replace(t, loss_weight=w) for t, w in zip(self.plan.tasks, weights)]
             self._runners[place] = Runner(experiment, tasks)
         return place, self._runners[place]
