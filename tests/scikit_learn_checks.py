@@ -2,7 +2,8 @@
 
 The checks make up numbers in two dimensions, so scikit-learn runs next to none on an estimator of texts. Here stand-ins
 write each row of numbers as words; all else is what users get. No check is left out for the strategies without an
-encoder. With one, predictions depend on the other rows of a batch by float32 rounding, beyond a check's 1e-7.
+encoder. With one, predictions depend on the other rows of a batch, and on some processors on a row's place in it, by
+float32 rounding, a little beyond two checks' 1e-7.
 """
 
 import collections
@@ -12,7 +13,10 @@ import numpy as np
 from tests import tiny
 from tf_transfer.estimators import TransferClassifier, TransferRegressor
 
-EXPECTED_TO_FAIL = {"check_methods_subset_invariance": "float32: the shape of a batch changes the rounding"}
+EXPECTED_TO_FAIL = {
+    "check_methods_subset_invariance": "float32: the shape of a batch changes the rounding",
+    "check_methods_sample_order_invariance": "float32: on some processors a row's place changes the rounding",
+}
 """For estimators with an encoder."""
 
 
