@@ -69,7 +69,7 @@ def _cells(name: str) -> list:
     return nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells
 
 
-QUICK = {"01_quickstart", "06_your_own_data"}
+QUICK = {"01_quickstart"}
 """Those of `pytest`; CI executes them all."""
 
 

@@ -95,6 +95,7 @@ def outer_step(strategy):
     return step, batches
 
 
+@pytest.mark.slow
 def test_an_outer_step_of_maml_compiles_whole():
     model, sampler = make_model(), make_sampler()
     maml = MAML(inner_steps=2)

@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
-from scipy.special import expit, log_softmax, softmax
+from scipy.special import expit
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import KFold
 from threadpoolctl import threadpool_limits
@@ -152,7 +152,7 @@ def _validate(x, targets, start, weights, penalties, exclusive) -> float:
         for learn, check in folds:
             a, b = rows[learn], rows[check]
             change, shift = _solve(x[a], targets[a], start[a], weights[a], penalty / share, exclusive)
-            loss += _loss(start[b] + x[b] @ change + shift, targets[b], weights[b], exclusive)
+            loss += _loss(start[b] + x[b] @ change + shift, targets[b], weights[b], exclusive)[0]
         losses.append(loss)
     return penalties[int(np.argmin(losses))]
 
@@ -163,11 +163,9 @@ def _solve(x, targets, start, weights, penalty, exclusive) -> tuple[np.ndarray, 
 
     def objective(flat):
         change = flat.reshape(shape)
-        logits = start + x @ change[:-1] + change[-1]
-        error = (softmax(logits, axis=1) if exclusive else expit(logits)) - targets
-        error *= weights[:, None]
+        loss, error = _loss(start + x @ change[:-1] + change[-1], targets, weights, exclusive)
         gradient = np.vstack([x.T @ error + penalty * change[:-1], error.sum(0)])
-        loss = _loss(logits, targets, weights, exclusive) + penalty / 2 * np.square(change[:-1]).sum()
+        loss += penalty / 2 * np.square(change[:-1]).sum()
         # The bias is free, but for a touch that keeps it finite when one class is all there is.
         loss += 0.5e-3 * np.square(change[-1]).sum()
         gradient[-1] += 1e-3 * change[-1]
@@ -178,10 +176,17 @@ def _solve(x, targets, start, weights, penalty, exclusive) -> tuple[np.ndarray, 
     return change[:-1], change[-1]
 
 
-def _loss(logits, targets, weights, exclusive) -> float:
+def _loss(logits, targets, weights, exclusive) -> tuple[float, np.ndarray]:
+    """The loss, and its gradient (rows, classes) by the logits."""
+    # The probabilities serve both, and scipy's softmax and log_softmax take longer than the rest of a small solve.
     if exclusive:
-        return -float((weights[:, None] * targets * log_softmax(logits, axis=1)).sum())
-    return float((weights[:, None] * (np.logaddexp(0, logits) - targets * logits)).sum())
+        logits = logits - logits.max(1, keepdims=True)
+        odds = np.exp(logits)
+        total = odds.sum(1, keepdims=True)
+        losses, found = targets * (np.log(total) - logits), odds / total
+    else:
+        losses, found = np.logaddexp(0, logits) - targets * logits, expit(logits)
+    return float((weights[:, None] * losses).sum()), weights[:, None] * (found - targets)
 
 
 def _spread(x: np.ndarray) -> float:
