@@ -161,7 +161,7 @@ def test_tf_data_goes_on(model, tmp_path):
 # -- bad input --------------------------------------------------------------------------------------
 
 
-def refused(model, folder, message, call) -> None:
+def assert_refused(model, folder, message, call) -> None:
     """The call fails with the message, and neither the backup nor the model is changed."""
     before, written = tiny.snapshot(model), (folder / FILE).read_bytes()
     with pytest.raises(CheckpointError, match=message):
@@ -178,21 +178,25 @@ def refused(model, folder, message, call) -> None:
     ],
 )
 def test_other_settings_are_refused(model, stopped, change, named):
-    refused(model, stopped, named, lambda: fit(model, Resume(stopped), **change))
+    assert_refused(model, stopped, named, lambda: fit(model, Resume(stopped), **change))
 
 
 def test_other_data_is_refused(model, stopped):
     table = runs.TABLE.assign(stars=lambda t: t["stars"] + 1)
     call = lambda: model.fit(table, epochs=4, batch_size=4, callbacks=Resume(stopped), verbose=0)  # noqa: E731
-    refused(model, stopped, r"another training; nothing was changed(.|\n)*differ: data: hash\.(.|\n)*backup_dir", call)
+    assert_refused(
+        model, stopped, r"another training; nothing was changed(.|\n)*differ: data: hash\.(.|\n)*backup_dir", call
+    )
 
 
 def test_another_model_is_refused(model, stopped):
     other = tiny.make_model(tiny.TASKS[:1], max_length=20)
     call = lambda: fit(other, Resume(stopped))  # noqa: E731
-    refused(other, stopped, r"another training(.|\n)*tasks; (.|\n)*max_length \(24 in the backup, 20 now\)", call)
+    assert_refused(
+        other, stopped, r"another training(.|\n)*tasks; (.|\n)*max_length \(24 in the backup, 20 now\)", call
+    )
     model.heads["mood"].bias.assign_add([1.0, 0, 0])
-    refused(model, stopped, r"differ: first weights\.", lambda: fit(model, Resume(stopped)))
+    assert_refused(model, stopped, r"differ: first weights\.", lambda: fit(model, Resume(stopped)))
 
 
 @pytest.mark.parametrize("damage", ["truncated", "changed", "empty"])
@@ -201,7 +205,7 @@ def test_a_damaged_backup_is_refused(model, stopped, damage):
     content[-100] ^= 1
     kept = {"truncated": content[:-50], "changed": content, "empty": b""}[damage]
     (stopped / FILE).write_bytes(kept)
-    refused(
+    assert_refused(
         model,
         stopped,
         r"training.safetensors is (missing or )?damaged(.|\n)*Delete it",
