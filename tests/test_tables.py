@@ -32,7 +32,7 @@ ROWS = [["good film", "pos", 4], ["bad, bad film", "neg", 1]]
         ("a.csv", 'text,tone,stars\ngood film,pos,4\n"bad, bad film",neg,1\n'),
         ("bom.csv", '\ufefftext,tone,stars\r\ngood film,pos,4\r\n\r\n"bad, bad film",neg,1'),
         ("a.tsv", "text\ttone\tstars\ngood film\tpos\t4\nbad, bad film\tneg\t1\n"),
-        ("a.csv.gz", gzip.compress(b'text,tone,stars\ngood film,pos,4\n"bad, bad film",neg,1\n')),
+        ("a.csv.gz", gzip.compress(b'text,tone,stars\ngood film,pos,4\n"bad, bad film",neg,1\n', mtime=0)),
         (
             "a.jsonl",
             '{"text": "good film", "tone": "pos", "stars": 4}\n\n{"stars": 1, "tone": "neg", "text": "bad, bad film"}',
