@@ -1,6 +1,22 @@
-"""Models that several test modules only read: tracing a training step takes seconds."""
+"""Models that several test modules only read, and what keeps tracing and compiling short: they take most of the time."""
+
+import os
 
 import pytest
+
+# XLA's programs are checked and run a few times: code that is made quickly serves better than quick code.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def graphs_as_they_are_traced():
+    """Graphs of the tests run once or twice: rewriting them takes longer than they do.
+
+    Notebooks, the command line and the workers, which are processes of their own, run them rewritten.
+    """
+    from tf_transfer.backend import tf
+
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 @pytest.fixture(scope="session")

@@ -43,7 +43,7 @@ def make_sampler(**options):
     return EpisodeSampler(make_intents(), "intent", **{"way": 3, "shot": 2, "num_query": 2} | options)
 
 
-def make_model(classes=3, family="bert", layers=2, **options):
+def make_model(classes=3, family="bert", layers=1, **options):
     encoder = tiny.make_encoder(family, texts=tuple(WORDS.values()), layers=layers, **options)
     classes = tuple(range(classes)) if classes else ()
     return TransferModel(encoder, Task("intent", kind="classification", classes=classes), max_length=12, seed=1)
@@ -100,7 +100,7 @@ def test_gradcheck_sees_a_gradient_of_first_order(fresh, sampler):
 
 
 def test_gradcheck_of_a_family_that_casts_to_single_precision(sampler):
-    found = gradcheck(ProtoNet(), make_model(family="deberta-v2", layers=1, width=8), sampler.episode(0))
+    found = gradcheck(ProtoNet(), make_model(family="deberta-v2", width=8), sampler.episode(0))
     assert found.relative_error < 1e-6, found
 
 
