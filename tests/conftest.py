@@ -10,13 +10,9 @@ os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llv
 
 @pytest.fixture(scope="session", autouse=True)
 def graphs_as_they_are_traced():
-    """Graphs of the tests run once or twice: rewriting them takes longer than they do.
+    from tests import tiny
 
-    Notebooks, the command line and the workers, which are processes of their own, run them rewritten.
-    """
-    from tf_transfer.backend import tf
-
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    tiny.keep_graphs()
 
 
 @pytest.fixture(scope="session")

@@ -588,7 +588,8 @@ def test_a_run_stopped_within_source_training_goes_on_within_it(done, content, t
 @pytest.mark.slow
 def test_a_killed_process_goes_on_to_the_same_bits(done, content, encoder_folder, tmp_path):
     code = (
-        "import sys; from tests.experiments import *; from tf_transfer import compare\n"
+        "import sys; from tests.experiments import *; from tests.tiny import keep_graphs; keep_graphs()\n"
+        "from tf_transfer import compare\n"
         "compare(make_experiment(encoder={'name': sys.argv[1], 'max_length': 16}, baseline='target_only', seeds=[1],\n"
         "    strategies=[{'target_only': {'adapt_steps': 1}}, {'fine_tune': FAST}]), sys.argv[2])"
     )

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from tf_transfer.backend import tf
 from tf_transfer.model import TransferModel
 from tf_transfer.tasks import Task
 from tf_transfer.tiny import tiny_encoder
@@ -16,6 +17,14 @@ TASKS = [
     Task("themes", kind="multilabel", classes=("water", "noise")),
     Task("stars", kind="regression"),
 ]
+
+
+def keep_graphs() -> None:
+    """Graphs run as they are traced. Those of the tests run a few times: rewriting them takes longer than they do.
+
+    Notebooks, documents and the command line, which are processes of their own, run them rewritten.
+    """
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 def make_table(rows: int = 24, seed: int = 0) -> pd.DataFrame:

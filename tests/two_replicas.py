@@ -77,6 +77,7 @@ def uneven(distribution) -> str:
 def main() -> None:
     from tf_transfer.distribution import connect
 
+    tiny.keep_graphs()
     found = {}
     for name, distribution in (
         ("one", connect("cpu", verbose=False)),

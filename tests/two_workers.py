@@ -127,12 +127,14 @@ def resume(distribution, folder: str) -> dict:
 
 
 def main() -> int:
+    from tests import tiny
     from tf_transfer.distribution import connect
     from tf_transfer.errors import TransferError
 
     try:
         part = {f.__name__: f for f in (losses, disagree, resume)}[sys.argv[1]]
         distribution = connect("multi_worker" if "TF_CONFIG" in os.environ else "cpu")
+        tiny.keep_graphs()
         print(json.dumps(part(distribution, sys.argv[2]), default=lambda value: value.tolist()), flush=True)
     except TransferError as error:
         print(error, file=sys.stderr, flush=True)
