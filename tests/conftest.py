@@ -1,4 +1,4 @@
-"""Models that several test modules only read, and what keeps tracing and compiling short: they take most of the time."""
+"""Models that several test modules only read, and what shortens tracing and compiling, which take most of the time."""
 
 import os
 
