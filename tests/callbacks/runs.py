@@ -53,6 +53,7 @@ def fit(model, *callbacks, **options):
 
 
 if __name__ == "__main__":  # the process of the test of a real kill
+    tiny.keep_graphs()
     trained = make_model()
     start(trained)
     fit(trained, Resume(sys.argv[1], save_freq=4), Kill(15, signal.SIGKILL))
