@@ -1,5 +1,6 @@
 """Models that several test modules only read, and what shortens tracing and compiling, which take most of the time."""
 
+import gc
 import os
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 if "PYTEST_XDIST_WORKER" in os.environ:  # processes share the cores: threads of each would wait for those of the others
     for library in ("TF_NUM_INTRAOP", "OMP_NUM", "OPENBLAS_NUM"):
         os.environ.setdefault(f"{library}_THREADS", "1")
+gc.set_threshold(100_000, 50, 100)  # tracing makes millions of objects, few of them in cycles
 # XLA's programs are checked and run a few times: code that is made quickly serves better than quick code.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
 

@@ -22,7 +22,7 @@ TASKS = [
 def keep_graphs() -> None:
     """Graphs run as they are traced. Those of the tests run a few times: rewriting them takes longer than they do.
 
-    Notebooks, documents and the command line, which are processes of their own, run them rewritten.
+    The first notebook, documents and the command line, which are processes of their own, run them rewritten.
     """
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
