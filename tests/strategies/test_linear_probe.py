@@ -91,6 +91,16 @@ def test_the_penalty_of_a_classification_has_the_least_cross_validated_loss(monk
     assert len(chosen) == 5 * len(PENALTIES[::2]) + 1
 
 
+@pytest.mark.parametrize(("classes", "solved"), [([0, 1, 2, 3], 1), ([0, 1, 2, 2], 4 * len(PENALTIES[::2]) + 1)])
+def test_with_a_row_a_class_nothing_is_left_out_to_be_found(monkeypatch, classes, solved):
+    chosen, solve = [], linear_probe._solve
+    monkeypatch.setattr(linear_probe, "_solve", lambda *args: chosen.append(args[4]) or solve(*args))
+    x = X[:4]
+    logistic(x, np.eye(4)[classes], np.zeros((4, 4)), np.ones(4), exclusive=True)
+    spread = np.square(x - x.mean(0)).sum(1).mean()
+    assert len(chosen) == solved and (solved > 1 or chosen == [pytest.approx(PENALTIES[8] * spread)])
+
+
 def test_the_penalty_pulls_towards_the_start(monkeypatch):
     start = X @ TRUE
     monkeypatch.setattr(linear_probe, "PENALTIES", (1e9,))
