@@ -70,7 +70,10 @@ def test_snippets_run(page, place):
     names = {"__name__": "snippet"}
     if page.parent == OVERVIEW.parent:
         snippets.run(OVERVIEW, names)
-    snippets.run(page, names)
+    printed = snippets.run(page, names)
+    code = "".join(content for _, content in snippets.blocks(page, "python"))
+    assert printed or "print(" not in code
+    assert len(names) > 2
 
 
 @pytest.mark.parametrize("page", each(PAGES))
