@@ -42,6 +42,12 @@ LENGTHS = np.random.default_rng(0).integers(1, 60, 43)
 # -- order ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_no_thread_tunes_what_is_fixed_and_keeps_the_end_waiting(shuffle):
+    options = labelled(make_tokens(LENGTHS), batch_size=8, shuffle=shuffle).options()
+    assert options.autotune.enabled is False and options.deterministic is True
+
+
 def test_every_row_comes_once_an_epoch():
     tokens = make_tokens(LENGTHS)
     dataset = labelled(tokens, batch_size=8, shuffle=True, epochs=3)

@@ -150,9 +150,19 @@ def to_dataset(
     plan = plan.apply(tf.data.experimental.assert_cardinality(epochs * steps))
     if skip:
         plan = plan.skip(skip)
+    return untuned(plan.map(load, num_parallel_calls=2).prefetch(2))
+
+
+def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """The data set in order and without TensorFlow's tuning of its parallelism, for one that leaves nothing to choose.
+
+    The tuning thread sleeps twice as long each time, up to a minute, and whoever drops an iterator waits until it
+    wakes: up to as long again as the training took (``python -m tests.benchmarks.pipeline``).
+    """
     options = tf.data.Options()
     options.deterministic = True
-    return plan.map(load, num_parallel_calls=2).prefetch(2).with_options(options)
+    options.autotune.enabled = False
+    return dataset.with_options(options)
 
 
 def steps_of(rows: int, batch_size: int) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tf_transfer.backend import tf
+from tf_transfer.batches import untuned
 from tf_transfer.errors import DataError, listed
 from tf_transfer.inputs import check_weights, with_labels
 
@@ -68,14 +69,14 @@ def _slices(model, x: Mapping, y, weights, batch_size: int, shuffle: bool):
     fields = {f: np.asarray(v).astype(np.int32) for f, v in x.items() if f in (IDS, MASK, TYPES)}
     rows = len(fields[IDS])
     if y is None:
-        return tf.data.Dataset.from_tensor_slices(fields).batch(batch_size)
+        return untuned(tf.data.Dataset.from_tensor_slices(fields).batch(batch_size))
     labels = with_labels(pd.DataFrame(index=range(rows)), y, model.tasks)
     model.resolve(labels)
     y, w = model.encode_labels(labels, learn_scale=shuffle)
     if weights is not None:
         w = {n: v * check_weights(weights, rows) for n, v in w.items()}
     data = tf.data.Dataset.from_tensor_slices((fields, y, w))
-    return (data.shuffle(rows, seed=model.options["seed"]) if shuffle else data).batch(batch_size)
+    return untuned((data.shuffle(rows, seed=model.options["seed"]) if shuffle else data).batch(batch_size))
 
 
 def _check_fields(x) -> None:
