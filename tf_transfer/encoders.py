@@ -11,6 +11,7 @@ from tf_transfer.assets import fetch
 from tf_transfer.backend import keras, tf, transformers
 from tf_transfer.errors import DataError, check_choice, listed, nearest
 from tf_transfer.freezing import freeze, weights_of
+from tf_transfer.trunk import from_trunk
 
 POOLINGS = ("auto", "mean", "cls", "last")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -85,8 +86,9 @@ class Encoder(keras.layers.Layer):
         return bool(getattr(self.config, "type_vocab_size", 0))
 
     def hidden(self, x: dict, training: bool = False) -> tf.Tensor:
-        """(batch, length, width) float: a vector a token, from ids (batch, length) int32."""
-        return self.transformer({f: x[f] for f in self.fields}, training=training).last_hidden_state
+        """(batch, length, width) float: a vector a token, from ids (batch, length) int32, or from a `trunk`."""
+        with from_trunk(self, x):
+            return self.transformer({f: x[f] for f in self.fields}, training=training).last_hidden_state
 
     def call(self, x: dict, training: bool = False) -> tf.Tensor:
         """(batch, width) float: a vector a text, from ids (batch, length) int32."""

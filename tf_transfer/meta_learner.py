@@ -11,6 +11,7 @@ from tf_transfer import distribution, freezing
 from tf_transfer.backend import tf
 from tf_transfer.functional import assignments_refused, fast_weights
 from tf_transfer.inner_loop import InnerLoop
+from tf_transfer.trunk import with_trunk
 
 
 class BatchLoss:
@@ -22,9 +23,12 @@ class BatchLoss:
         batch: ``(x, y, w)``, of a number of rows that ``parts`` divides.
         parts: computed one after the other, in less memory; see `in_parts`.
         dropout: with the dropout masks of the encoder's present step.
+        repeated: it is computed many times, so the encoder's frozen blocks are run once for all; see `trunk`.
     """
 
-    def __init__(self, model, variables, batch, parts: int = 1, dropout: bool = False):
+    def __init__(self, model, variables, batch, parts: int = 1, dropout: bool = False, repeated: bool = False):
+        if repeated and not dropout:
+            batch = with_trunk(model.encoder, batch[0]), *batch[1:]
         self.model, self.variables, self.batch, self.parts, self.dropout = model, variables, batch, parts, dropout
         weighted = [tf.cast(batch[2][t.name] > 0, tf.float32) for t in model.tasks if t.loss_weight]
         self._count = tf.add_n([tf.reduce_sum(w) for w in weighted])
@@ -239,7 +243,7 @@ class Adapter:
         return run(batch, list(start), list(rates))
 
     def _run(self, batch, start, rates, parts: int):
-        loss = BatchLoss(self.model, self.variables, batch, parts, self._dropout)
+        loss = BatchLoss(self.model, self.variables, batch, parts, self._dropout, repeated=True)
         descent = InnerLoop(loss, self._steps, parts=parts, changed=self.changed).descend(start, rates)
         return descent.end, descent.losses
 

@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.pipeline
 
-BERT-tiny on a table of the repository. The thread that tunes a pipeline sleeps 10 ms, then 20, 40, …, and an iterator is
-not gone before it wakes: with it, runs of any length end after .6, 1.3, 2.6, 5.1, 10.2 … seconds.
+BERT-tiny on a table of the repository. The thread that tunes a pipeline sleeps 10 ms, then 20, 40, …, and an iterator
+is not gone before it wakes: with it, runs of any length end after .6, 1.3, 2.6, 5.1, 10.2 … seconds.
 """
 
 from __future__ import annotations

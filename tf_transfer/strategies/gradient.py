@@ -56,7 +56,7 @@ class GradientStrategy(MetaStrategy):
     def inner_loop(self, learner, batch, **options) -> InnerLoop:
         """The descent on a batch of an episode; ``options`` are those of `InnerLoop`."""
         model, variables = learner.model, learner.variables
-        loss = BatchLoss(model, variables, *in_parts(batch, self.rows_a_part), self.inner_dropout)
+        loss = BatchLoss(model, variables, *in_parts(batch, self.rows_a_part), self.inner_dropout, repeated=True)
         changed = inner_variables(model, variables, self.inner_freeze)
         return InnerLoop(loss, self.inner_steps, parts=loss.parts, changed=changed, **options)
 

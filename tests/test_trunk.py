@@ -1,0 +1,127 @@
+"""The frozen lower blocks of an encoder run once for a batch that is used many times."""
+
+import numpy as np
+import pytest
+
+from tests import tiny
+from tf_transfer.backend import tf
+from tf_transfer.episodes.sampler import EpisodeSampler
+from tf_transfer.episodes.tensors import table_batch
+from tf_transfer.freezing import blocks_of, freeze
+from tf_transfer.gradient_check import gradcheck
+from tf_transfer.meta_learner import Adapter
+from tf_transfer.model import TransferModel
+from tf_transfer.strategies import MAML
+from tf_transfer.trunk import FIELD, with_trunk
+
+FAMILIES = ("bert", "distilbert", "roberta", "gpt2", "t5", "mpnet", "deberta-v2")
+TASK = tiny.TASKS[0]
+
+
+def frozen_model(depth=1, family="bert"):
+    return TransferModel(tiny.make_encoder(family, layers=2), TASK, max_length=24, freeze=depth)
+
+
+def ids():
+    return {
+        "input_ids": tf.constant([[2, 5, 6, 7, 3], [2, 8, 3, 0, 0]]),
+        "attention_mask": tf.constant([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]),
+        "token_type_ids": tf.zeros((2, 5), tf.int32),
+    }
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_encoder_goes_on_from_the_trunk(family):
+    encoder = tiny.make_encoder(family, layers=2)
+    freeze(encoder, 1)
+    x = with_trunk(encoder, ids())
+    whole = encoder(ids()).numpy()
+    np.testing.assert_allclose(encoder(x), whole, rtol=1e-6, atol=1e-7)
+    assert np.abs(encoder(x | {FIELD: x[FIELD][::-1]}) - whole).max() > 1e-3
+    for variable in blocks_of(encoder.transformer)[0].weights:
+        if "relative" not in variable.name:  # T5's first block hands its positions to the others, beside the trunk
+            variable.assign(variable + np.random.default_rng(0).normal(size=variable.shape))
+    np.testing.assert_allclose(encoder(x), whole, rtol=1e-6, atol=1e-7)
+    assert np.abs(encoder(ids()) - whole).max() > 1e-3
+
+
+@pytest.mark.parametrize("depth", ["none", "embeddings"])
+def test_without_frozen_blocks_there_is_no_trunk(depth):
+    encoder = tiny.make_encoder(layers=2)
+    freeze(encoder, depth)
+    assert FIELD not in with_trunk(encoder, ids())
+
+
+def test_blocks_that_run_several_times_are_no_trunk():
+    encoder = tiny.make_encoder("albert", layers=2)
+    freeze(encoder, "all")
+    assert FIELD not in with_trunk(encoder, ids())
+
+
+def test_what_training_changes_is_not_below_a_trunk():
+    encoder = tiny.make_encoder(layers=2)
+    freeze(encoder, 1)
+    blocks_of(encoder.transformer)[0].trainable = True
+    assert FIELD not in with_trunk(encoder, ids())
+
+
+def test_a_block_is_as_before_after_an_exception():
+    model = frozen_model()
+    block = blocks_of(model.encoder.transformer)[0]
+    with pytest.raises(KeyError):
+        with_trunk(model.encoder, {"input_ids": ids()["input_ids"]})
+    assert "call" not in vars(block)
+
+
+def count_runs(block):
+    """Counts how often a block runs; where its result is not needed, it does not."""
+    runs, own = [], block.call
+
+    def call(*args, **kwargs):
+        given = own(*args, **kwargs)
+        seen = tf.numpy_function(lambda h: runs.append(1) or h, [given[0]], given[0].dtype, stateful=False)
+        seen.set_shape(given[0].shape)
+        return (given[0] + 0 * tf.stop_gradient(seen), *given[1:])
+
+    block.call = call
+    return runs
+
+
+def test_frozen_blocks_run_once_whatever_the_number_of_steps():
+    model = frozen_model()
+    lower, upper = map(count_runs, blocks_of(model.encoder.transformer))
+    adapter = Adapter(model, steps=5)
+    start = [tf.convert_to_tensor(v) for v in adapter.variables]
+    adapter(table_batch(model, tiny.make_table(6)), start, [tf.constant(0.1)] * len(start))
+    assert (len(lower), len(upper)) == (1, 5)
+
+
+def test_dropout_in_the_inner_loop_is_drawn_at_every_step():
+    model = frozen_model()
+    lower, _ = map(count_runs, blocks_of(model.encoder.transformer))
+    adapter = Adapter(model, steps=5, dropout=True)
+    start = [tf.convert_to_tensor(v) for v in adapter.variables]
+    adapter(table_batch(model, tiny.make_table(6)), start, [tf.constant(0.1)] * len(start))
+    assert len(lower) == 5
+
+
+def test_the_meta_gradient_over_a_trunk_agrees_with_central_differences():
+    model = frozen_model()
+    for variable in model.trained_variables:  # away from gradients near 0
+        variable.assign_add(0.3 * np.random.default_rng(0).normal(size=variable.shape))
+    episode = EpisodeSampler(tiny.make_table(40), "mood", way=3, shot=1, num_query=2).episode(0)
+    found = gradcheck(MAML(inner_steps=2, inner_lr=0.05, memory_gb=1e-9), model, episode)
+    assert found.relative_error < 1e-6, found
+
+
+@pytest.mark.parametrize("rows_a_part", [64, 4])
+def test_adapting_gives_what_it_gives_without_a_trunk(rows_a_part, monkeypatch):
+    support, found = tiny.make_table(10), []
+    for changed in (False, True):
+        model = frozen_model()
+        if changed:
+            monkeypatch.setattr("tf_transfer.meta_learner.with_trunk", lambda encoder, x: x)
+        maml = MAML(inner_steps=3, inner_lr=0.1, rows_a_part=rows_a_part)
+        found.append([v.numpy() for v in maml.adapt(model, support).state])
+    for once, each in zip(*found):
+        np.testing.assert_allclose(once, each, rtol=1e-5, atol=1e-6)
