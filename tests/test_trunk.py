@@ -18,8 +18,8 @@ FAMILIES = ("bert", "distilbert", "roberta", "gpt2", "t5", "mpnet", "deberta-v2"
 TASK = tiny.TASKS[0]
 
 
-def frozen_model(depth=1, family="bert"):
-    return TransferModel(tiny.make_encoder(family, layers=2), TASK, max_length=24, freeze=depth)
+def frozen_model(depth=1, **options):
+    return TransferModel(tiny.make_encoder(layers=2), TASK, max_length=24, freeze=depth, **options)
 
 
 def ids():
@@ -96,13 +96,54 @@ def test_frozen_blocks_run_once_whatever_the_number_of_steps():
     assert (len(lower), len(upper)) == (1, 5)
 
 
-def test_dropout_in_the_inner_loop_is_drawn_at_every_step():
+def test_frozen_blocks_have_no_dropout_and_others_have():
+    model = frozen_model(dropout=0.0)
+    found = {}
+    for depth in (1, 2, "all"):
+        freeze(model.encoder, depth)
+        losses = []
+        for step in range(2):
+            model.encoder.dropout_state.assign([0, step])
+            losses.append(model.encoder(ids(), training=True).numpy())
+        found[depth] = np.abs(losses[0] - losses[1]).max()
+    assert found[1] > 1e-3 and found[2] == found["all"] == 0
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_fit_runs_frozen_blocks_once(keep, monkeypatch):
+    if not keep:
+        monkeypatch.setattr("tf_transfer.trunk.MOST_BYTES", 1)
+    model, table = frozen_model(), tiny.make_table(20)
+    lower, upper = map(count_runs, blocks_of(model.encoder.transformer))
+    model.compile()
+    model.fit(table, epochs=3, batch_size=8, verbose=0)
+    assert (len(lower), len(upper)) == (1 if keep else 9, 9)
+
+
+def test_one_pass_keeps_nothing():
     model = frozen_model()
-    lower, _ = map(count_runs, blocks_of(model.encoder.transformer))
-    adapter = Adapter(model, steps=5, dropout=True)
-    start = [tf.convert_to_tensor(v) for v in adapter.variables]
-    adapter(table_batch(model, tiny.make_table(6)), start, [tf.constant(0.1)] * len(start))
-    assert len(lower) == 5
+    dataset = model._passes(model._rows(tiny.make_table(20)), 0, 3, 8)
+    assert FIELD not in dataset.element_spec[0]
+
+
+def test_a_run_that_goes_on_for_less_than_a_pass_keeps_the_trunk_as_the_first_did():
+    model = frozen_model()
+    dataset = model._passes(model._rows(tiny.make_table(20)), 4, 6, 8)
+    assert FIELD in dataset.element_spec[0]
+
+
+@pytest.mark.parametrize("depth", [1, "all"])
+def test_fit_learns_what_it_learns_without_keeping(depth, monkeypatch):
+    table, found = tiny.make_table(20), []
+    for keep in (True, False):
+        if not keep:
+            monkeypatch.setattr("tf_transfer.trunk.MOST_BYTES", 1)
+        model = frozen_model(depth)
+        model.compile(learning_rate=1e-2)
+        model.fit(table, epochs=3, batch_size=8, verbose=0)
+        found.append([v.numpy() for v in model.trained_variables])
+    for kept, live in zip(*found):
+        np.testing.assert_allclose(kept, live, rtol=1e-4, atol=1e-5)
 
 
 def test_the_meta_gradient_over_a_trunk_agrees_with_central_differences():

@@ -19,6 +19,9 @@ WINDOW = 50
 """The most batches whose rows are sorted by length together, and never over half of an epoch's: more waste
 less padding, fewer mix rows better from epoch to epoch."""
 
+TRUNK = "trunk"
+"""Field of ``x``: (batch, length, width) float, what the highest frozen block gives, and anything at padding."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Tokens:
@@ -31,6 +34,7 @@ class Tokens:
         lengths: (rows,) int32, tokens of each row.
         pad_id: id that fills a row up to its batch's length.
         limit: the most tokens that the encoder takes.
+        trunk: (tokens, width) float, what the frozen blocks of the encoder make of each; see `trunk.Trunk`. Or None.
     """
 
     ids: np.ndarray
@@ -39,6 +43,7 @@ class Tokens:
     lengths: np.ndarray
     pad_id: int
     limit: int = 2**31 - 1
+    trunk: tf.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -58,6 +63,8 @@ class Tokens:
         }
         if self.types is not None:
             x["token_type_ids"] = tf.where(mask, tf.gather(self.types, index), 0)
+        if self.trunk is not None:
+            x[TRUNK] = tf.gather(self.trunk, index)
         return x
 
 

@@ -11,7 +11,7 @@ from tf_transfer.assets import fetch
 from tf_transfer.backend import keras, tf, transformers
 from tf_transfer.errors import DataError, check_choice, listed, nearest
 from tf_transfer.freezing import freeze, weights_of
-from tf_transfer.trunk import from_trunk
+from tf_transfer.trunk import from_trunk, with_trunk
 
 POOLINGS = ("auto", "mean", "cls", "last")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -87,6 +87,8 @@ class Encoder(keras.layers.Layer):
 
     def hidden(self, x: dict, training: bool = False) -> tf.Tensor:
         """(batch, length, width) float: a vector a token, from ids (batch, length) int32, or from a `trunk`."""
+        if training:  # what stays as it is runs as in prediction
+            x = with_trunk(self, x)
         with from_trunk(self, x):
             return self.transformer({f: x[f] for f in self.fields}, training=training).last_hidden_state
 

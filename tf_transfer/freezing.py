@@ -17,7 +17,7 @@ _EMBEDDINGS = (
 
 
 def freeze(encoder, depth: str | int = "none") -> None:
-    """Sets which weights training leaves alone, from the input upwards.
+    """Sets which weights training leaves alone, from the input upwards. Frozen blocks have no dropout; see `trunk`.
 
     Args:
         encoder: an `Encoder`; its ``frozen`` holds the depth from now on.

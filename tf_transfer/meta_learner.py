@@ -27,7 +27,7 @@ class BatchLoss:
     """
 
     def __init__(self, model, variables, batch, parts: int = 1, dropout: bool = False, repeated: bool = False):
-        if repeated and not dropout:
+        if repeated:
             batch = with_trunk(model.encoder, batch[0]), *batch[1:]
         self.model, self.variables, self.batch, self.parts, self.dropout = model, variables, batch, parts, dropout
         weighted = [tf.cast(batch[2][t.name] > 0, tf.float32) for t in model.tasks if t.loss_weight]

@@ -20,6 +20,7 @@ from tf_transfer.optimization import WarmupDecay, plan_rate
 from tf_transfer.predictions import Predictions
 from tf_transfer.tasks import Task
 from tf_transfer.token_inputs import batches_of
+from tf_transfer.trunk import Trunk
 from tf_transfer.vectors import Vectoriser
 
 
@@ -54,7 +55,7 @@ class TransferModel(Network):
         self.options = {
             "text": text, "text_pair": text_pair, "max_length": max_length, "dropout": dropout, "seed": seed,
         }  # fmt: skip
-        self._vectoriser = Vectoriser(encoder)
+        self._vectoriser, self._trunk = Vectoriser(encoder), Trunk(encoder)
 
     def resolve(self, table: pd.DataFrame) -> None:
         """Reads the kinds and classes that are still open from a table, and makes the heads."""
@@ -152,6 +153,7 @@ class TransferModel(Network):
         steps = batches.steps_of(len(rows.table), batch_size)
         passes = max(-(-end // steps) - first // steps, 1)
         options = {"first_epoch": first // steps, "skip": first % steps, "epochs": passes, "weights": rows.weights}
+        options["keep_trunk"] = end > steps  # whether it goes on from a backup or not
         return self.dataset(rows.table, learn_scale=True, shuffle=True, batch_size=batch_size, **options)
 
     def predict(self, x, batch_size: int = 32, verbose="auto", **kwargs) -> Predictions:
@@ -223,13 +225,14 @@ class TransferModel(Network):
 
     def dataset(
         self, table: pd.DataFrame, *, where: str = "the training table", learn_scale: bool = False, weights=None,
-        **options,
+        keep_trunk: bool = False, **options,
     ) -> tf.data.Dataset:  # fmt: skip
         """The table as `tf.data` of ``(x, y, w)``; ``options`` are those of `batches.to_dataset`.
 
         Args:
             learn_scale: let the heads of regressions take their scale from these labels.
             weights: (rows,) float32 factors of the rows' losses, or None.
+            keep_trunk: run the encoder's frozen blocks now, once for all epochs; see `trunk`.
         """
         self.resolve(table)
         y, w = self.encode_labels(table, where, learn_scale)
@@ -237,7 +240,9 @@ class TransferModel(Network):
             w = {name: factors * weights for name, factors in w.items()}
         if options.get("shuffle"):
             options = self._shapes(options.get("batch_size", 32)) | options
-        return batches.to_dataset(self.tokenise(table), y, w, **{"seed": self.options["seed"]} | options)
+        tokens = self.tokenise(table)
+        tokens = self._trunk.keep(tokens) if keep_trunk else tokens
+        return batches.to_dataset(tokens, y, w, **{"seed": self.options["seed"]} | options)
 
     def encode_labels(self, table: pd.DataFrame, where: str = "the table", learn_scale: bool = False) -> tuple:
         """``y`` and ``w`` of every task; see `labels.encode_labels`, and `dataset` for ``learn_scale``."""
