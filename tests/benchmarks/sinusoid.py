@@ -1,7 +1,8 @@
 """Finn's sinusoid regression: the error on new tasks after 1, 5 and 10 inner steps, and the speed of a meta-step.
 
 A task is y = A sin(x − φ), A in [.1, 5], φ in [0, π], x in [−5, 5]; a network of two layers of 40; one
-inner step at rate .01 on 10 points; meta-batches of 25, Adam at .001 (Finn et al. 2017, section 5.1).
+inner step at rate .01 on 10 points; meta-batches of 25, Adam at .001 (Finn et al. 2017, section 5.1). The network is
+trained from several seeds, of its weights and of its tasks; all are tried on the same new tasks.
 
     python -m tests.benchmarks.sinusoid          5,000 meta-steps
     python -m tests.benchmarks.sinusoid --full   70,000, as in the paper
@@ -25,29 +26,36 @@ TASKS, POINTS, RATE, TEST_TASKS = 25, 10, 0.01, 600
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--full", action="store_true", help="70,000 meta-steps")
+    parser.add_argument("--seeds", type=int, default=3, help="trainings, whose errors are averaged")
     parser.add_argument("--iterations", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     iterations = arguments.iterations or (70_000 if arguments.full else 5_000)
-    report = Report(f"Sinusoid regression, {iterations:,} meta-steps of {TASKS} tasks, {TEST_TASKS} test tasks")
+    report = Report(
+        f"Sinusoid regression, {iterations:,} meta-steps of {TASKS} tasks, {arguments.seeds} seeds, {TEST_TASKS} test tasks"
+    )
+    errors = [train_and_test(seed, iterations, report) for seed in range(arguments.seeds)]
+    for steps, bound in BOUNDS.get(iterations, dict.fromkeys((1, 5, 10))).items():
+        by_seed = np.stack([found[steps] for found in errors])
+        of_tasks = by_seed.mean(0)
+        half = 1.96 * of_tasks.std(ddof=1) / np.sqrt(len(of_tasks))
+        report.figure(
+            f"mean squared error after {steps} inner steps", of_tasks.mean(), at_most=bound, digits=3,
+            detail=f"± {half:.3f} (95 %, other tasks); by seed {', '.join(f'{e:.3f}' for e in by_seed.mean(1))}",
+        )  # fmt: skip
+    compare_speed(report, np.random.default_rng(2))
+    return report.finish()
+
+
+def train_and_test(seed: int, iterations: int, report: Report) -> dict[int, np.ndarray]:
+    """`errors_on_new_tasks` of a network trained from a seed."""
     from tf_transfer.backend import keras
 
-    model, optimizer = network(), keras.optimizers.Adam(1e-3)
-    train = meta_step(model, optimizer)
-    draws, start = np.random.default_rng(0), time.perf_counter()
-    for step in range(iterations):
+    model, draws, start = network(seed), np.random.default_rng([3, seed]), time.perf_counter()
+    train = meta_step(model, keras.optimizers.Adam(1e-3))
+    for _ in range(iterations):
         train(*batch(draws, TASKS))
-        if (step + 1) % (iterations // 5) == 0:
-            report.note(f"{step + 1:,} meta-steps, {time.perf_counter() - start:.0f} s")
-    errors = errors_on_new_tasks(model, np.random.default_rng(1))
-    for steps, bound in BOUNDS.get(iterations, dict.fromkeys((1, 5, 10))).items():
-        found = errors[steps]
-        half = 1.96 * found.std(ddof=1) / np.sqrt(len(found))
-        report.figure(
-            f"mean squared error after {steps} inner steps", found.mean(), at_most=bound, digits=3,
-            detail=f"± {half:.3f} (95 %), median {np.median(found):.3f}",
-        )  # fmt: skip
-    compare_speed(report, draws)
-    return report.finish()
+    report.note(f"seed {seed}: {time.perf_counter() - start:.0f} s")
+    return errors_on_new_tasks(model, np.random.default_rng(1))
 
 
 def batch(draws, tasks: int):
@@ -60,11 +68,11 @@ def batch(draws, tasks: int):
     return [tf.constant(v, tf.float32) for v in (x[0], y[0], x[1], y[1])]
 
 
-def network():
+def network(seed: int = 0):
     """Two hidden layers of 40 units."""
     from tf_transfer.backend import keras
 
-    keras.utils.set_random_seed(0)
+    keras.utils.set_random_seed(seed)
     layers = [keras.layers.Dense(40, "relu"), keras.layers.Dense(40, "relu"), keras.layers.Dense(1)]
     model = keras.Sequential(layers)
     model.build((None, 1))
