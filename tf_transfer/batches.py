@@ -8,6 +8,7 @@ where a row has no label for the task.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -18,9 +19,6 @@ from tf_transfer.errors import DataError, check_columns
 WINDOW = 50
 """The most batches whose rows are sorted by length together, and never over half of an epoch's: more waste
 less padding, fewer mix rows better from epoch to epoch."""
-
-TRUNK = "trunk"
-"""Field of ``x``: (batch, length, width) float, what the highest frozen block gives, and anything at padding."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +32,7 @@ class Tokens:
         lengths: (rows,) int32, tokens of each row.
         pad_id: id that fills a row up to its batch's length.
         limit: the most tokens that the encoder takes.
-        trunk: (tokens, width) float, what the frozen blocks of the encoder make of each; see `trunk.Trunk`. Or None.
+        more: (tokens, width) float32 by field, handed out with the ids and 0 at padding; see `vectors.Trunk`.
     """
 
     ids: np.ndarray
@@ -43,7 +41,7 @@ class Tokens:
     lengths: np.ndarray
     pad_id: int
     limit: int = 2**31 - 1
-    trunk: tf.Tensor | None = None
+    more: Mapping[str, tf.Tensor] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -63,9 +61,7 @@ class Tokens:
         }
         if self.types is not None:
             x["token_type_ids"] = tf.where(mask, tf.gather(self.types, index), 0)
-        if self.trunk is not None:
-            x[TRUNK] = tf.gather(self.trunk, index)
-        return x
+        return x | {f: tf.where(mask[..., None], tf.gather(v, index), 0) for f, v in self.more.items()}
 
 
 def tokenise(

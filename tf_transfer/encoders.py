@@ -87,6 +87,7 @@ class Encoder(keras.layers.Layer):
 
     def hidden(self, x: dict, training: bool = False) -> tf.Tensor:
         """(batch, length, width) float: a vector a token, from ids (batch, length) int32, or from a `trunk`."""
+        training = training and self.frozen != "all"
         if training:  # what stays as it is runs as in prediction
             x = with_trunk(self, x)
         with from_trunk(self, x):

@@ -17,7 +17,7 @@ _EMBEDDINGS = (
 
 
 def freeze(encoder, depth: str | int = "none") -> None:
-    """Sets which weights training leaves alone, from the input upwards. Frozen blocks have no dropout; see `trunk`.
+    """Sets which weights training leaves alone, from the input upwards. Frozen blocks run without dropout; see `trunk`.
 
     Args:
         encoder: an `Encoder`; its ``frozen`` holds the depth from now on.
@@ -121,6 +121,8 @@ def _hold_relative_positions(transformer, held: bool) -> None:
     """DeBERTa and MPNet keep embeddings of relative positions as a bare weight beside the blocks."""
     layer = getattr(_body(transformer), "encoder", None)
     variables = [getattr(layer, name, None) for name in ("rel_embeddings", "relative_attention_bias")]
+    if held and variables[0] is not None and getattr(layer, "LayerNorm", None) is not None:
+        layer.LayerNorm.trainable = False  # DeBERTa normalises them
     for variable in (v for v in variables if isinstance(v, tf.Variable)):
         weights = [layer._trainable_weights, layer._non_trainable_weights]
         origin, place = weights if held else weights[::-1]

@@ -61,9 +61,11 @@ def kept_bytes(model, rows: int, steps: int) -> float:
 
     Of weights three copies a step; of a token in a block, 110 numbers for each of the encoder's width and 12
     for each pair of a head and another token, as measured with MiniLM; BERT-tiny took 1.2 to 1.5 times as much.
+    Frozen blocks keep none.
     """
     config, length = model.encoder.config, model.options["max_length"]
     layers = getattr(config, "num_hidden_layers", None) or getattr(config, "num_layers", 12)
+    layers -= 0 if isinstance(model.encoder.frozen, str) else model.encoder.frozen
     heads = getattr(config, "num_attention_heads", None) or getattr(config, "num_heads", 12)
     numbers = 3 * weight_count(model)
     numbers += rows * length * layers * (110 * model.encoder.width + 12 * heads * length)

@@ -20,8 +20,7 @@ from tf_transfer.optimization import WarmupDecay, plan_rate
 from tf_transfer.predictions import Predictions
 from tf_transfer.tasks import Task
 from tf_transfer.token_inputs import batches_of
-from tf_transfer.trunk import Trunk
-from tf_transfer.vectors import Vectoriser
+from tf_transfer.vectors import Trunk, Vectoriser
 
 
 class TransferModel(Network):
@@ -153,7 +152,7 @@ class TransferModel(Network):
         steps = batches.steps_of(len(rows.table), batch_size)
         passes = max(-(-end // steps) - first // steps, 1)
         options = {"first_epoch": first // steps, "skip": first % steps, "epochs": passes, "weights": rows.weights}
-        options["keep_trunk"] = end > steps  # whether it goes on from a backup or not
+        options["keep_trunk"] = end > steps  # by the whole run's length, so that one that goes on rounds alike
         return self.dataset(rows.table, learn_scale=True, shuffle=True, batch_size=batch_size, **options)
 
     def predict(self, x, batch_size: int = 32, verbose="auto", **kwargs) -> Predictions:

@@ -45,8 +45,7 @@ def batches_of(model, x, y=None, weights=None, *, batch_size: int = 32, shuffle:
             raise DataError(f"y must be a dict with the tasks {listed(names)}.\nReceived a {type(part).__name__}.")
 
     def fill(x, y=None, w=None):
-        x = {f: tf.cast(v, tf.int32) for f, v in x.items()}
-        x = {f: x.get(f, tf.zeros_like(x[IDS])) for f in fields}
+        x = {f: tf.cast(x.get(f, tf.zeros_like(x[IDS])), tf.int32) for f in fields}
         if y is None:
             return x
         y = y if isinstance(y, Mapping) else {names[0]: y}
@@ -61,7 +60,7 @@ def _complete(spec: tuple, fields: list[str]) -> bool:
     """Whether batches are what a training step takes, or inputs alone."""
     if not all(isinstance(part, Mapping) for part in spec) or len(spec) == 2:
         return False
-    return all(f in spec[0] for f in fields) and all(s.dtype == tf.int32 for s in spec[0].values())
+    return all(f in spec[0] and spec[0][f].dtype == tf.int32 for f in fields)
 
 
 def _slices(model, x: Mapping, y, weights, batch_size: int, shuffle: bool):

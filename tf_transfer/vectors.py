@@ -1,16 +1,19 @@
-"""Texts' vectors: computed once for a table and one state of the encoder's weights, and kept.
+"""What an encoder makes of a whole table, computed once: the texts' vectors, and what its frozen blocks give.
 
-Not those of a few short texts, as of an episode: to look them up takes a hash of all weights, which is slower.
+Vectors are kept for one state of the encoder's weights; not those of a few short texts, as of an episode: to look them
+up takes a hash of all weights, which is slower.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 
 import numpy as np
 
 from tf_transfer import batches, distribution
 from tf_transfer.backend import keras, tf
+from tf_transfer.trunk import trunk_field, with_trunk
 
 CACHED_TABLES = 16
 """Tables whose vectors are kept; the oldest makes room."""
@@ -20,6 +23,9 @@ KEPT_FROM = 512
 
 TOKENS_A_ROW = 64
 """A batch holds as many tokens as ``batch_size`` rows of this length: short texts come in larger batches."""
+
+MOST_TRUNK_BYTES = 1e9
+"""What the frozen blocks make of a table is kept for a training when it takes no more."""
 
 
 class VectorCache:
@@ -96,3 +102,41 @@ class Vectoriser:
         for variable in self.encoder.state:
             digest.update(np.ascontiguousarray(variable.numpy()))
         return digest.digest()
+
+
+class Trunk:
+    """Runs the frozen blocks of an encoder over whole tables; its graph is traced once for what is frozen.
+
+    Args:
+        encoder: an `Encoder`, which stays as it is.
+    """
+
+    def __init__(self, encoder):
+        self.encoder, self._traced = encoder, {}
+        self._alone = not tf.distribute.has_strategy()
+
+    def keep(self, tokens: batches.Tokens) -> batches.Tokens:
+        """The tokens with what the frozen blocks make of them, to be handed out with the ids.
+
+        As they are where there is no `trunk`, where it would take more than `MOST_TRUNK_BYTES` (and twice that while
+        it is made), and where devices share the batches.
+        """
+        field, size = trunk_field(self.encoder), 4 * len(tokens.ids) * self.encoder.width
+        if field is None or not self._alone or size > MOST_TRUNK_BYTES or not tokens.lengths.all():
+            return tokens
+        kept = np.empty((len(tokens.ids), self.encoder.width), np.float32)
+        for rows, length in batches.plan_by_length(tokens, 32 * TOKENS_A_ROW):
+            hidden = self._run(tokens.gather(rows, length)).get(field)
+            if hidden is None or hidden.shape != (len(rows), length, self.encoder.width):
+                return tokens
+            real = np.arange(length) < tokens.lengths[rows][:, None]
+            kept[(tokens.starts[rows][:, None] + np.arange(length))[real]] = tf.cast(hidden, tf.float32).numpy()[real]
+        with tf.device("CPU:0"):  # where batches are made
+            return dataclasses.replace(tokens, more={field: tf.constant(kept)})
+
+    def _run(self, x: dict) -> dict:
+        key = self.encoder.frozen, *map(id, self.encoder.trainable_variables)
+        if key not in self._traced:
+            shapes = {field: tf.TensorSpec((None, None), tf.int32) for field in x}
+            self._traced[key] = tf.function(lambda x: with_trunk(self.encoder, x), input_signature=[shapes])
+        return self._traced[key](x)

@@ -39,7 +39,7 @@ def seconds_of(model, table, most_bytes: float) -> float:
     """Wall time of one `fit`, the trunk's own time included."""
     model.start_run(1e-4, 0)
     start = time.perf_counter()
-    with mock.patch("tf_transfer.trunk.MOST_BYTES", most_bytes):
+    with mock.patch("tf_transfer.vectors.MOST_TRUNK_BYTES", most_bytes):
         model.fit(table, epochs=EPOCHS, batch_size=BATCH, verbose=0)
     return time.perf_counter() - start
 

@@ -39,7 +39,8 @@ class MAML(GradientStrategy):
     def episode_gradient(self, learner, support, query):
         loop, weights = self.inner_loop(learner, support), learner.weights()
         rates = self.rates_in_training(learner, [weights[i] for i in loop.changed])
-        outer = BatchLoss(learner.model, learner.variables, *in_parts(query, self.rows_a_part))
+        parts = in_parts(query, self.rows_a_part)
+        outer = BatchLoss(learner.model, learner.variables, *parts, repeated=self.multi_step)
         query_loss, gradient, by_rate, losses = meta_gradient(
             loop, outer, weights, rates, query_parts=outer.parts, first_order=self.first_order,
             by_rates=bool(learner.extra), step_weights=self.step_weights(),

@@ -38,7 +38,7 @@ class ProtoMAML(MAML):
             made = [start[place] for place in places]
         loop, outer = (
             self.inner_loop(learner, support),
-            BatchLoss(learner.model, learner.variables, *in_parts(query, self.rows_a_part)),
+            BatchLoss(learner.model, learner.variables, *in_parts(query, self.rows_a_part), repeated=self.multi_step),
         )
         query_loss, gradient, _, losses = meta_gradient(
             loop, outer, start, self.rates_of(learner.model, [start[i] for i in loop.changed]), by_rates=False,
