@@ -43,24 +43,22 @@ GRID = {
     "fine_tune": {"adapt_steps": [30], "adapt_learning_rate": ["auto", 1e-3]},
     "knn": {"k": [1]},
 }
+_TINY = {
+    "maml": {"learning_rate": 3e-4, "inner_steps": 5, "adapt_steps": 10, "inner_lr": 0.3},
+    "anil": {"learning_rate": 3e-4, "inner_lr": 0.3},
+    "reptile": {"inner_steps": 5, "adapt_steps": 10, "inner_lr": 0.1},
+    "proto_net": {"learning_rate": 3e-4},
+    "proto_maml": {"learning_rate": 3e-4, "inner_steps": 3, "inner_lr": 0.03},
+    "fine_tune": {"adapt_steps": 30, "adapt_learning_rate": 1e-3},
+    "knn": {"k": 1},
+}
 CHOSEN = {
-    "bert-tiny": {
-        "maml": {"learning_rate": 3e-4, "inner_steps": 5, "adapt_steps": 10, "inner_lr": 0.3},
-        "anil": {"learning_rate": 3e-4, "inner_lr": 0.3},
-        "reptile": {"inner_steps": 5, "adapt_steps": 10, "inner_lr": 0.1},
-        "proto_net": {"learning_rate": 3e-4},
-        "proto_maml": {"learning_rate": 3e-4, "inner_steps": 3, "inner_lr": 0.03},
-        "fine_tune": {"adapt_steps": 30, "adapt_learning_rate": 1e-3},
-        "knn": {"k": 1},
-    },
-    "minilm": {
-        "maml": {"learning_rate": 3e-4, "inner_steps": 5, "adapt_steps": 10, "inner_lr": 0.3},
-        "anil": {"learning_rate": 3e-4, "inner_lr": 0.3},
-        "reptile": {"inner_steps": 5, "adapt_steps": 10, "inner_lr": 0.1},
-        "proto_net": {"learning_rate": 3e-4},
-        "proto_maml": {"learning_rate": 3e-4, "inner_steps": 3, "inner_lr": 0.03},
-        "fine_tune": {"adapt_steps": 30, "adapt_learning_rate": 1e-3},
-        "knn": {"k": 1},
+    "bert-tiny": _TINY,
+    "minilm": _TINY
+    | {
+        "anil": {"learning_rate": 3e-4, "inner_lr": 1.0},
+        "reptile": {"inner_steps": 5, "adapt_steps": 10, "inner_lr": 0.3},
+        "fine_tune": {"adapt_steps": 30, "adapt_learning_rate": "auto"},
     },
 }
 """By encoder; tuned with one label a class, and taken for the other settings too."""
