@@ -14,10 +14,11 @@ from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.episodes.tensors import table_batch
 from tf_transfer.freezing import blocks_of, freeze
 from tf_transfer.gradient_check import gradcheck
-from tf_transfer.meta_learner import Adapter
+from tf_transfer.meta_learner import Adapter, kept_bytes, weight_count
 from tf_transfer.model import TransferModel
 from tf_transfer.strategies import MAML
 from tf_transfer.tiny import TINY_FAMILIES
+from tf_transfer.token_inputs import batches_of
 from tf_transfer.trunk import with_trunk
 from tf_transfer.vectors import Trunk
 
@@ -36,9 +37,9 @@ def ids():
     }
 
 
-def kept(encoder, rows=3):
+def kept(encoder, trunk=None):
     """A table's tokens with the trunk of its texts."""
-    return Trunk(encoder).keep(tokenise(encoder, tiny.make_table(rows), max_length=24))
+    return (trunk or Trunk(encoder)).keep(tokenise(encoder, tiny.make_table(3), max_length=24))
 
 
 def of_tokens(encoder, tokens):
@@ -56,6 +57,8 @@ def test_the_encoder_goes_on_from_the_trunk_of_a_table(family):
     encoder = tiny.make_encoder(family, layers=2)
     freeze(encoder, 1)
     tokens = kept(encoder)
+    padded = tokens.gather(tf.constant([0], tf.int64), int(tokens.lengths[0]) + 2)["trunk_1"].numpy()[0]
+    assert np.all(padded[-2:] == 0) and np.all(np.any(padded[:-2] != 0, axis=1))
     whole = of_tokens(encoder, dataclasses.replace(tokens, more={}))
     np.testing.assert_allclose(of_tokens(encoder, tokens), whole, rtol=1e-5, atol=1e-6)
     for variable in blocks_of(encoder.transformer)[0].weights:
@@ -68,7 +71,8 @@ def test_the_encoder_goes_on_from_the_trunk_of_a_table(family):
 def test_a_trunk_of_another_depth_does_not_count():
     encoder = tiny.make_encoder(layers=2)
     freeze(encoder, 1)
-    tokens = kept(encoder)
+    trunk = Trunk(encoder)
+    tokens = kept(encoder, trunk)
     wrong = dataclasses.replace(tokens, more={"trunk_1": 0 * tokens.more["trunk_1"]})
     for depth in (2, "none"):
         freeze(encoder, depth)
@@ -76,7 +80,7 @@ def test_a_trunk_of_another_depth_does_not_count():
         assert np.array_equal(of_tokens(encoder, wrong), whole)
     freeze(encoder, 1)
     blocks_of(encoder.transformer)[0].trainable = True
-    assert not kept(encoder).more
+    assert not kept(encoder, trunk).more
 
 
 def test_normalised_relative_positions_are_frozen_with_the_blocks():
@@ -111,6 +115,7 @@ def test_blocks_that_run_several_times_are_no_trunk():
     encoder = tiny.make_encoder("albert", layers=2)
     freeze(encoder, "all")
     assert set(with_trunk(encoder, ids())) == set(ids())
+    assert np.array_equal(encoder(ids(), training=True), encoder(ids()))  # no dropout, all the same
 
 
 def test_what_training_changes_is_not_below_a_trunk():
@@ -173,6 +178,18 @@ def test_fit_runs_frozen_blocks_once(keep, monkeypatch):
     model.compile()
     model.fit(table, epochs=3, batch_size=8, verbose=0)
     assert (len(lower), len(upper)) == (1 if keep else 9, 9)
+
+
+def test_a_data_set_with_a_trunk_is_trained_on_as_it_is():
+    model = frozen_model()
+    dataset = model.dataset(tiny.make_table(20), keep_trunk=True)
+    assert batches_of(model, dataset) is dataset
+
+
+def test_frozen_blocks_keep_no_intermediate_values():
+    whole, frozen = kept_bytes(frozen_model("embeddings"), 8, 3), kept_bytes(frozen_model(1), 8, 3)
+    model = frozen_model(2)
+    assert whole > frozen > kept_bytes(model, 8, 3) == 4 * 3 * 3 * weight_count(model)
 
 
 def test_one_pass_keeps_nothing():
