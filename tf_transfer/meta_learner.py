@@ -179,22 +179,15 @@ class MetaLearner:
 
         return tf.map_fn(loss, (support, query), fn_output_signature=tf.float32, parallel_iterations=1)
 
-    def apply_gradients(self, optimizer, gradients: Sequence[tf.Tensor]) -> None:
-        """One step of ``optimizer``, the same on every replica."""
-        if not distribution.shared_out(self.model.distribute_strategy):
-            optimizer.apply_gradients(zip(gradients, self.parameters))
-            return
-        key = "apply", id(optimizer)
-        if key not in self._traced:
+    def updater(self, optimizer) -> Callable:
+        """``update(*gradients)``: one step of ``optimizer`` in a traced function, the same on every replica."""
+        strategy = self.model.distribute_strategy
+        shared = distribution.shared_out(strategy)
 
-            def step(*gradients):
-                pairs = list(zip(gradients, self.parameters))
-                optimizer.apply_gradients(pairs, skip_gradients_aggregation=True)
+        def step(*gradients):
+            optimizer.apply_gradients(zip(gradients, self.parameters), skip_gradients_aggregation=shared)
 
-            self._traced[key] = tf.function(
-                lambda *g: self.model.distribute_strategy.run(step, args=g), autograph=False
-            )
-        self._traced[key](*gradients)
+        return tf.function(lambda *g: strategy.run(step, args=g) if shared else step(*g), autograph=False)
 
     def _meta_gradients(self, support, query):
         episodes = tf.shape(next(iter(support[0].values())))[0]

@@ -135,6 +135,23 @@ def test_a_meta_batch_is_the_mean_of_its_episodes(fresh, sampler):
         np.testing.assert_allclose(gradient, np.mean([a[1][i] for a in alone], 0), rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["adam", "sgd"])
+def test_outer_steps_are_those_of_keras_traced_once(fresh, sampler, kind):
+    strategy = ProtoNet(outer_optimizer=kind, learning_rate=0.1, clip_norm=0.5)
+    learner, optimizer = strategy._learner(fresh), strategy._optimizer(fresh)
+    twins = [tf.Variable(v) for v in learner.parameters]
+    theirs = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}[kind](0.1, global_clipnorm=0.5)
+    update, draws = learner.updater(optimizer), np.random.default_rng(0)
+    for size in (0.01, 10.0, 0.1):  # below the norm that clips and above it
+        gradients = [tf.constant(size * draws.normal(size=v.shape), tf.float32) for v in twins]
+        update(*gradients)
+        theirs.apply_gradients(zip(gradients, twins))
+    assert update.experimental_get_tracing_count() == 1
+    assert all(not np.array_equal(v.numpy(), first) for v, first in zip(fresh.state, fresh.first) if v.shape.rank == 2)
+    for ours, twin in zip(learner.parameters, twins, strict=True):
+        np.testing.assert_allclose(ours.numpy(), twin.numpy(), rtol=1e-4, atol=1e-5)  # 1 - beta_2 has four digits
+
+
 def test_reptile_with_one_inner_step_is_gradient_descent(fresh, sampler):
     """θ + 1 · (θ₁ − θ) = θ − inner_lr ∇L, with L the loss on all the episode's rows."""
     strategy = Reptile(inner_steps=1, inner_lr=0.1, learning_rate=1.0, steps=1, meta_batch=1)

@@ -125,8 +125,9 @@ class MetaStrategy(Strategy):
         if sampler is source:
             used = {"training": sampler, "validation": validation}
             remember_classes(model, {use: part for use, part in used.items() if part is not None})
+        update = learner.updater(optimizer)
         loop.run(
-            lambda step: self._outer_step(learner, optimizer, tensors, sampler, step),
+            lambda step: self._outer_step(learner, update, tensors, sampler, step),
             lambda: {"val_loss": check.loss(learner, self.meta_batch)},
             self._settings(model, sampler, validation) | {"outer steps": total, "seed": seed, "epoch": validate_every},
             verbose,
@@ -140,13 +141,13 @@ class MetaStrategy(Strategy):
         described = {name: episode_settings(part, columns) for name, part in parts.items() if part is not None}
         return {"strategy": {"name": self.name, **dataclasses.asdict(self)}, **described}
 
-    def _outer_step(self, learner, optimizer, tensors, sampler, step: int) -> dict[str, float]:
+    def _outer_step(self, learner, update, tensors, sampler, step: int) -> dict[str, float]:
         """One step on ``meta_batch`` new episodes; its logs."""
         episodes = sampler.sample(self.meta_batch, start=step * self.meta_batch)
         losses, gradients, inner = learner.meta_gradients(*tensors(episodes))
         norm = float(tf.linalg.global_norm(gradients))
         self._check_finite(losses.numpy(), inner.numpy(), norm, episodes, step)
-        learner.apply_gradients(optimizer, gradients)
+        update(*gradients)
         learner.model.encoder.next_dropout()
         return {"loss": losses.numpy().mean(), "gradient_norm": norm}
 
@@ -167,10 +168,14 @@ class MetaStrategy(Strategy):
             )
 
     def _optimizer(self, model):
+        from tf_transfer.optimization import AdamW  # as above
+
         rate = model.auto_learning_rate if self.learning_rate == "auto" else self.learning_rate
-        kind = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}[self.outer_optimizer]
         with model.distribute_strategy.scope():
-            optimizer = kind(rate, global_clipnorm=self.clip_norm)
+            if self.outer_optimizer == "adam":
+                optimizer = AdamW(rate, weight_decay=0.0, global_clipnorm=self.clip_norm)  # Adam, fused
+            else:
+                optimizer = keras.optimizers.SGD(rate, global_clipnorm=self.clip_norm)
             optimizer.build(self._learner(model).parameters)
         return optimizer
 
