@@ -4,10 +4,11 @@
 
 Meta-training sees the intents of 6 domains, early stopping those of 2, the episodes those of 2 others. What
 a strategy needs no meta-training for starts from the pretrained encoder. Every strategy, fine-tuning too, leaves
-the same part of the encoder alone: `FROZEN`. The episodes are frozen in FOLDER, and a strategy that is done is
-kept there and not done again. Meta-training is told in seconds of processor time, adapting and predicting in those
-of the clock, the median over episodes. ``--tune`` prints how each candidate of `GRID` does on episodes of the
-validation domains; `CHOSEN` holds its winners, and the test domains were never used to choose.
+the same part of the encoder alone, `FROZEN`, but where `CHOSEN` says otherwise. The episodes are frozen in FOLDER,
+and a strategy that is done is kept there and not done again. Meta-training is told in seconds of processor time,
+adapting and predicting in those of the clock, the median over episodes. ``--tune`` prints how each candidate of
+`GRID` does on episodes of the validation domains; `CHOSEN` holds its winners, and the test domains were never used
+to choose.
 """
 
 from __future__ import annotations
@@ -34,15 +35,23 @@ STEPS = {"bert-tiny": 200, "minilm": 50}
 """Of meta-training at most."""
 TUNING_EPISODES, TUNING_STEPS = 60, {"bert-tiny": 100, "minilm": 25}
 RATES, INNER = {"learning_rate": [3e-4, 1e-3]}, {"inner_steps": [5], "adapt_steps": [10]}
+LESSON = ("way", "freeze")
+"""Not of a strategy but of its meta-training: the classes of an episode, and what of the encoder is left alone."""
 GRID = {
     "maml": RATES | INNER | {"inner_lr": [0.1, 0.3]},
     "anil": RATES | {"inner_lr": [0.3, 1.0]},
     "reptile": INNER | {"inner_lr": [0.1, 0.3]},
-    "proto_net": {"learning_rate": [1e-4, 3e-4, 1e-3]},
+    "proto_net": {"learning_rate": [1e-4, 3e-4, 1e-3], "distance": ["euclidean", "cosine"], "way": [5, 20]},
     "proto_maml": RATES | {"inner_steps": [3], "inner_lr": [0.01, 0.03]},
     "fine_tune": {"adapt_steps": [30], "adapt_learning_rate": ["auto", 1e-3]},
     "knn": {"k": [1]},
 }
+HARDER = {"distance": "cosine", "cosine_scale": 20.0, "way": 30, "freeze": "none", "meta_batch": 1}
+GRIDS = {
+    "bert-tiny": GRID,
+    "minilm": GRID | {"proto_net": {f: [v] for f, v in HARDER.items()} | {"learning_rate": [3e-5], "way": [5, 30]}},
+}
+"""By encoder. MiniLM was trained by cosines; its ProtoNet may train all blocks, as adapting then trains none."""
 _TINY = {
     "maml": {"learning_rate": 3e-4, "inner_steps": 5, "adapt_steps": 10, "inner_lr": 0.3},
     "anil": {"learning_rate": 3e-4, "inner_lr": 0.3},
@@ -58,6 +67,9 @@ CHOSEN = {
     | {
         "anil": {"learning_rate": 3e-4, "inner_lr": 1.0},
         "reptile": {"inner_steps": 5, "adapt_steps": 10, "inner_lr": 0.3},
+        "proto_net": HARDER | {"learning_rate": 3e-5, "steps": 100},
+        "proto_maml": HARDER
+        | {"learning_rate": 3e-5, "steps": 100, "inner_steps": 3, "inner_lr": 0.03, "inner_freeze": 5},
         "fine_tune": {"adapt_steps": 30, "adapt_learning_rate": "auto"},
     },
 }
@@ -99,6 +111,7 @@ def strategies(chosen: dict[str, dict], steps: int) -> dict:
     """Every strategy with its chosen fields; MAML's relatives take those of MAML."""
     from tf_transfer.strategies import ANIL, MAML, LinearProbe, MetaSGD, ProtoMAML, ProtoNet, Reptile, TargetOnly
 
+    chosen = {name: {f: v for f, v in fields.items() if f not in LESSON} for name, fields in chosen.items()}
     outer = {"steps": steps, "meta_batch": META_BATCH, "patience": 4}
     inner = outer | {"inner_freeze": "embeddings"}
     return {
@@ -148,24 +161,28 @@ class Setting:
         from tf_transfer.tasks import Task
 
         self.encoder, (way, shot) = encoder, SETTINGS[name]
-        self.train, self.validation, self.test = (
-            EpisodeSampler(table, "intent", way, shot, NUM_QUERY, seed) for seed, table in enumerate(splits())
+        train, *others = splits()
+        self.train = lambda way: EpisodeSampler(train, "intent", way, shot, NUM_QUERY, 0)
+        self.validation, self.test = (
+            EpisodeSampler(table, "intent", way, shot, NUM_QUERY, seed) for seed, table in enumerate(others, 1)
         )
-        self.task = Task("intent", kind="classification", classes=tuple(range(way)))
+        self.way = way
+        self.task = lambda way: Task("intent", kind="classification", classes=tuple(range(way)))
 
-    def run(self, name: str, strategy, sampler, episodes) -> pd.DataFrame:
+    def run(self, name: str, strategy, sampler, episodes, lesson: dict) -> pd.DataFrame:
         """Meta-trains where the strategy does, and scores the episodes: a row for each."""
         from tf_transfer.encoders import load_encoder
         from tf_transfer.episode_evaluation import evaluate_episodes
         from tf_transfer.model import TransferModel
 
-        encoder = load_encoder(self.encoder)
-        fitted = TransferModel(encoder, self.task, max_length=32, freeze=FROZEN[self.encoder])
+        encoder, way = load_encoder(self.encoder), lesson.get("way", self.way)
+        freeze = lesson.get("freeze", FROZEN[self.encoder])
+        fitted = TransferModel(encoder, self.task(way), max_length=32, freeze=freeze)
         start = time.process_time()
         if name not in NOT_META:
             check = self.validation if sampler is self.test else None  # what is chosen by it does not stop by it
             options = {"validation": check, "validate_every": 50}
-            fitted = strategy.fit(fitted, self.train, seed=0, **options)
+            fitted = strategy.fit(fitted, self.train(way), seed=0, **options)
         seconds = time.process_time() - start
         return evaluate_episodes({name: (strategy, fitted)}, sampler, episodes).values.assign(training=seconds)
 
@@ -177,13 +194,15 @@ def tune(arguments) -> int:
     for name in arguments.setting or ["5-way-1-shot"]:
         setting = Setting(arguments.encoder, name)
         episodes = setting.validation.sample(TUNING_EPISODES, start=1000)
-        for strategy, grid in ((s, g) for s, g in GRID.items() if s in (arguments.strategy or GRID)):
+        for strategy, grid in (
+            (s, g) for s, g in GRIDS[arguments.encoder].items() if s in (arguments.strategy or GRID)
+        ):
             for values in itertools.product(*grid.values()):
                 fields = dict(zip(grid, values))
                 try:
                     chosen, steps = CHOSEN[arguments.encoder] | {strategy: fields}, TUNING_STEPS[arguments.encoder]
                     candidate = strategies(chosen, steps)[strategy]
-                    found = setting.run(strategy, candidate, setting.validation, episodes)
+                    found = setting.run(strategy, candidate, setting.validation, episodes, fields)
                     said = f"{found['accuracy'].mean():.3f}, trained {found['training'].iloc[0]:.0f} s"
                 except TrainingError as error:
                     said = "diverged: " + str(error).splitlines()[1]
@@ -203,10 +222,13 @@ def run_setting(arguments, name: str) -> pd.DataFrame:
     episodes = load_episodes(frozen, setting.test.table)
     candidates = strategies(CHOSEN[arguments.encoder], arguments.steps)
     for strategy in arguments.strategy or candidates:
-        fields = hashlib.sha256(f"{candidates[strategy]} {FROZEN[arguments.encoder]}".encode()).hexdigest()[:8]
+        chosen = CHOSEN[arguments.encoder].get(strategy, {})
+        lesson = {"freeze": FROZEN[arguments.encoder]} | {f: v for f, v in chosen.items() if f in LESSON}
+        fields = " ".join([str(candidates[strategy]), *map(str, lesson.values())])
+        fields = hashlib.sha256(fields.encode()).hexdigest()[:8]
         path = arguments.folder / f"{arguments.encoder}-{name}-{arguments.episodes}-{strategy}-{fields}.csv"
         if not path.exists():
-            found = setting.run(strategy, candidates[strategy], setting.test, episodes)
+            found = setting.run(strategy, candidates[strategy], setting.test, episodes, lesson)
             staging = path.with_suffix(".part")
             found.to_csv(staging, index=False)
             staging.replace(path)

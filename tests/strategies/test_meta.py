@@ -7,6 +7,7 @@ import types
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.neighbors import NearestCentroid
 
 from tests import tiny
@@ -86,6 +87,7 @@ GRADIENTS = [
     MetaSGD(inner_steps=1, inner_lr=0.05, rates="weight", inner_freeze="all"),
     ANIL(inner_steps=3, inner_lr=0.1),
     ProtoNet(),
+    ProtoNet(distance="cosine"),
     ProtoMAML(inner_steps=2, inner_lr=0.01, multi_step=True),
 ]
 
@@ -181,11 +183,24 @@ def test_the_prototype_head_is_the_nearest_class_mean():
     assert np.array_equal(logits.argmax(1), NearestCentroid().fit(x, y).predict(new))
 
 
+def test_by_cosines_the_logit_is_the_scaled_cosine_of_a_text_as_long_as_the_supports():
+    draws = np.random.default_rng(0)
+    x, y = draws.normal(size=(12, 6)) * draws.uniform(0.1, 10, (12, 1)), np.arange(12) % 3
+    weights = np.arange(12) > 2  # a row of weight 0 counts neither for a mean nor for the length
+    kernel, bias = prototype_head(tf.constant(x), tf.constant(y), tf.constant(weights), 3, cosine_scale=7.0)
+    means = np.stack([x[(y == c) & weights].mean(0) for c in range(3)])
+    new = draws.normal(size=(50, 6))
+    new *= np.linalg.norm(x[weights], axis=1).mean() / np.linalg.norm(new, axis=1, keepdims=True)
+    np.testing.assert_allclose(new @ kernel.numpy() + bias.numpy(), 7 * cosine_similarity(new, means))
+    assert np.array_equal((3 * new @ kernel.numpy()).argmax(1), cosine_similarity(new, means).argmax(1))
+
+
+@pytest.mark.parametrize("cosine_scale", [None, 10.0])
 @pytest.mark.parametrize("norm", [1.0, 1e3, 1e12])
-def test_a_class_without_a_row_has_probability_0(norm):
+def test_a_class_without_a_row_has_probability_0(norm, cosine_scale):
     """Whatever the vectors' norm: of large ones that are far from all means every logit is far below 0."""
     x = tf.constant(norm * np.random.default_rng(0).normal(size=(6, 4)), tf.float32)
-    kernel, bias = prototype_head(x, tf.constant([0, 0, 1, 1, 2, 2]), tf.ones(6), 4)
+    kernel, bias = prototype_head(x, tf.constant([0, 0, 1, 1, 2, 2]), tf.ones(6), 4, cosine_scale)
     with tf.GradientTape() as tape:
         tape.watch(x)
         logits = tf.matmul(-x, kernel) + bias

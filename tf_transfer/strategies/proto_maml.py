@@ -15,14 +15,17 @@ from tf_transfer.functional import fast_weights
 from tf_transfer.inner_loop import meta_gradient
 from tf_transfer.meta_learner import BatchLoss, in_parts
 from tf_transfer.strategies.maml import MAML
-from tf_transfer.strategies.proto_net import prototype_head, set_prototypes
+from tf_transfer.strategies.proto_net import ClassMeans
 
 
 @dataclasses.dataclass(frozen=True)
-class ProtoMAML(MAML):
+class ProtoMAML(ClassMeans, MAML):
     """The head of each episode starts as the nearest-class-mean classifier; then MAML's inner loop.
 
-    The meta-gradient flows through the class means too. For the arguments see `MAML`.
+    The meta-gradient flows through the class means too. For the other arguments see `MAML`.
+
+    Args:
+        distance, cosine_scale: of the classifier at the start; see `ClassMeans`.
     """
 
     name: ClassVar[str] = "proto_maml"
@@ -60,7 +63,7 @@ class ProtoMAML(MAML):
         with fast_weights(learner.model, learner.variables, weights):
             vectors = tf.cast(learner.model.encoder(x, training=False), head.dtype)
         start = list(weights)
-        for place, part in zip(_places(learner), prototype_head(vectors, y[name], w[name], head.task.outputs)):
+        for place, part in zip(_places(learner), self.head_of(vectors, y[name], w[name], head.task.outputs)):
             start[place] = part
         return start
 
@@ -70,7 +73,7 @@ class ProtoMAML(MAML):
     def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
         only_classification(model)
         adapted = self.target_model(model, support, out)
-        set_prototypes(adapted, support)
+        self.set_head(adapted, support)
         self._descend(adapted, support, model, callbacks)
         return adapted
 

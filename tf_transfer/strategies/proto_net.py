@@ -1,28 +1,65 @@
 """Classify by the nearest class mean in the space of the encoder's vectors.
 
 Snell et al. 2017, "Prototypical Networks for Few-shot Learning", Algorithm 1; the linear form of the
-classifier: section 2.4.
+classifier: section 2.4. By cosines instead of distances: Chen et al. 2021, "Meta-Baseline: Exploring
+Simple Meta-Learning for Few-Shot Learning", section 3.2.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from tf_transfer.backend import tf
 from tf_transfer.episodes.tensors import only_classification
+from tf_transfer.errors import check_choice
 from tf_transfer.functional import fast_weights
 from tf_transfer.strategies.meta import MetaStrategy
 
 
 @dataclasses.dataclass(frozen=True)
-class ProtoNet(MetaStrategy):
+class ClassMeans:
+    """How class means classify.
+
+    Args:
+        distance: ``"euclidean"``: the squared distance to a class mean; ``"cosine"``: of their angle, which
+            suits encoders that were trained by cosines, as sentence encoders are.
+        cosine_scale: the factor that makes logits of cosines.
+    """
+
+    distance: Literal["euclidean", "cosine"] = "euclidean"
+    cosine_scale: float = 10.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_choice("distance", self.distance, ["euclidean", "cosine"])
+
+    def head_of(self, vectors, labels, weights, way: int):
+        """The linear classifier of `prototype_head`."""
+        return prototype_head(vectors, labels, weights, way, self.cosine_scale if self.distance == "cosine" else None)
+
+    def set_head(self, model, support) -> None:
+        """Gives the model's one head the classifier of a table's class means."""
+        task = model.tasks[0]
+        y, present = task.encode(support, "the support table")
+        vectors = tf.constant(model.encode(support, verbose=0))
+        kernel, bias = self.head_of(vectors, y, present.astype(np.float32), task.outputs)
+        model.heads[task.name].kernel.assign(kernel)
+        model.heads[task.name].bias.assign(bias)
+
+
+@dataclasses.dataclass(frozen=True)
+class ProtoNet(ClassMeans, MetaStrategy):
     """Train the encoder so that a text lies nearest to the mean of its class; adapting takes no training.
 
     The adapted model is an ordinary one: its head holds the linear classifier (2c, −‖c‖²) that the
-    squared distances to the class means c amount to. Any number of classes.
+    squared distances to the class means c amount to. Any number of classes, also another in training than
+    on the target: episodes of more classes make a harder lesson.
+
+    Args:
+        distance, cosine_scale: see `ClassMeans`.
     """
 
     name: ClassVar[str] = "proto_net"
@@ -44,7 +81,7 @@ class ProtoNet(MetaStrategy):
         model = learner.model
         (name, head), (_, y, w), (_, y_query, w_query) = next(iter(model.heads.items())), support, query
         vectors = [tf.cast(model.encoder(x, training=False), head.dtype) for x, _, _ in (support, query)]
-        kernel, bias = prototype_head(vectors[0], y[name], w[name], head.task.outputs)
+        kernel, bias = self.head_of(vectors[0], y[name], w[name], head.task.outputs)
         return model.compute_losses(y_query, {name: tf.matmul(vectors[1], kernel) + bias}, w_query)[0]
 
     def rows_at_once(self, rows):
@@ -55,20 +92,25 @@ class ProtoNet(MetaStrategy):
         adapted = self.target_model(model, support, out)
         if out is None:
             adapted.share_vectors(model)
-        set_prototypes(adapted, support)
+        self.set_head(adapted, support)
         return adapted
 
 
-def prototype_head(vectors: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, way: int):
+def prototype_head(
+    vectors: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, way: int, cosine_scale: float | None = None
+):  # fmt: skip
     """The linear classifier that equals the nearest class mean.
 
-    −‖z − c‖² = 2 c·z − ‖c‖² − ‖z‖², and the last term is the same for all classes.
+    −‖z − c‖² = 2 c·z − ‖c‖² − ‖z‖², and the last term is the same for all classes. By cosines, the logit is
+    ``cosine_scale`` c·z / (‖c‖ ρ), with ρ the mean norm of the rows: the cosine of z and c, times the norm of
+    z relative to theirs, which the choice of the class does not depend on.
 
     Args:
         vectors: (rows, width).
         labels: (rows,) int32 in [0, way).
         weights: (rows,) of the rows in their class's mean; 0 leaves a row out.
         way: classes; one without a row gets probability 0.
+        cosine_scale: None for squared distances.
 
     Returns:
         kernel (width, way), bias (way,).
@@ -84,15 +126,9 @@ def prototype_head(vectors: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, wa
     counts = tf.reduce_sum(members, 0)
     means = tf.math.divide_no_nan(tf.matmul(members, vectors, transpose_a=True), counts[:, None])
     absent = tf.constant(vectors.dtype.min / 2, vectors.dtype)  # below any logit, whatever the vectors' norm
-    bias = tf.where(counts > 0, -tf.reduce_sum(means * means, 1), absent)
-    return 2 * tf.transpose(means), bias
-
-
-def set_prototypes(model, support) -> None:
-    """Gives the model's one head the classifier of `prototype_head` for a table."""
-    task = model.tasks[0]
-    y, present = task.encode(support, "the support table")
-    vectors = model.encode(support, verbose=0)
-    kernel, bias = prototype_head(tf.constant(vectors), y, present.astype(np.float32), task.outputs)
-    model.heads[task.name].kernel.assign(kernel)
-    model.heads[task.name].bias.assign(bias)
+    if cosine_scale is None:
+        return 2 * tf.transpose(means), tf.where(counts > 0, -tf.reduce_sum(means * means, 1), absent)
+    members = tf.reduce_sum(members, 1)
+    norm = tf.math.divide_no_nan(tf.reduce_sum(members * tf.norm(vectors, axis=1)), tf.reduce_sum(members))
+    kernel = tf.math.divide_no_nan(cosine_scale * tf.math.l2_normalize(means, 1), norm)
+    return tf.transpose(kernel), tf.where(counts > 0, tf.zeros_like(counts), absent)
