@@ -35,8 +35,9 @@ STEPS = {"bert-tiny": 200, "minilm": 50}
 """Of meta-training at most."""
 TUNING_EPISODES, TUNING_STEPS = 60, {"bert-tiny": 100, "minilm": 25}
 RATES, INNER = {"learning_rate": [3e-4, 1e-3]}, {"inner_steps": [5], "adapt_steps": [10]}
-LESSON = ("way", "freeze")
-"""Not of a strategy but of its meta-training: the classes of an episode, and what of the encoder is left alone."""
+LESSON = ("way", "domain", "freeze")
+"""Not of a strategy but of its meta-training: the classes of an episode, whether all are of one domain (the column's
+name) or of any (None), and what of the encoder is left alone."""
 GRID = {
     "maml": RATES | INNER | {"inner_lr": [0.1, 0.3]},
     "anil": RATES | {"inner_lr": [0.3, 1.0]},
@@ -49,7 +50,9 @@ GRID = {
 HARDER = {"distance": "cosine", "cosine_scale": 20.0, "way": 30, "freeze": "none", "meta_batch": 1}
 GRIDS = {
     "bert-tiny": GRID,
-    "minilm": GRID | {"proto_net": {f: [v] for f, v in HARDER.items()} | {"learning_rate": [3e-5], "way": [5, 30]}},
+    "minilm": GRID
+    | {name: GRID[name] | {"domain": [None, "domain"]} for name in ("maml", "anil", "reptile")}
+    | {"proto_net": {f: [v] for f, v in HARDER.items()} | {"learning_rate": [3e-5], "way": [5, 30]}},
 }
 """By encoder. MiniLM was trained by cosines; its ProtoNet may train all blocks, as adapting then trains none."""
 _TINY = {
@@ -162,7 +165,7 @@ class Setting:
 
         self.encoder, (way, shot) = encoder, SETTINGS[name]
         train, *others = splits()
-        self.train = lambda way: EpisodeSampler(train, "intent", way, shot, NUM_QUERY, 0)
+        self.train = lambda way, domain: EpisodeSampler(train, "intent", way, shot, NUM_QUERY, 0, domain=domain)
         self.validation, self.test = (
             EpisodeSampler(table, "intent", way, shot, NUM_QUERY, seed) for seed, table in enumerate(others, 1)
         )
@@ -182,7 +185,7 @@ class Setting:
         if name not in NOT_META:
             check = self.validation if sampler is self.test else None  # what is chosen by it does not stop by it
             options = {"validation": check, "validate_every": 50}
-            fitted = strategy.fit(fitted, self.train(way), seed=0, **options)
+            fitted = strategy.fit(fitted, self.train(way, lesson.get("domain")), seed=0, **options)
         seconds = time.process_time() - start
         return evaluate_episodes({name: (strategy, fitted)}, sampler, episodes).values.assign(training=seconds)
 
