@@ -547,6 +547,14 @@ def test_bad_options(options, message):
         MAML(**options)
 
 
+@pytest.mark.parametrize("kind", [ProtoNet, ProtoMAML])
+def test_bad_options_of_class_means(kind):
+    with pytest.raises(DataError, match="distance.*\n*.*'cos'"):
+        kind(distance="cos")
+    with pytest.raises(DataError, match="cosine_scale of proto_.* must be a number above 0"):
+        kind(distance="cosine", cosine_scale=0.0)
+
+
 @pytest.mark.parametrize("steps", [0, -1, 2.5, True])
 def test_outer_steps_must_be_a_whole_number(fresh, sampler, steps):
     with pytest.raises(DataError, match=r"steps must be a whole number of at least 1.\nReceived"):

@@ -1,8 +1,8 @@
 """Classify by the nearest class mean in the space of the encoder's vectors.
 
 Snell et al. 2017, "Prototypical Networks for Few-shot Learning", Algorithm 1; the linear form of the
-classifier: section 2.4. By cosines instead of distances: Chen et al. 2021, "Meta-Baseline: Exploring
-Simple Meta-Learning for Few-Shot Learning", section 3.2.
+classifier: section 2.4. By cosines, scaled, instead of distances: Chen et al. 2021, "Meta-Baseline:
+Exploring Simple Meta-Learning for Few-Shot Learning", who learn the scale.
 """
 
 from __future__ import annotations
