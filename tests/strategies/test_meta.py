@@ -549,9 +549,9 @@ def test_bad_options(options, message):
 
 @pytest.mark.parametrize("kind", [ProtoNet, ProtoMAML])
 def test_bad_options_of_class_means(kind):
-    with pytest.raises(DataError, match="distance.*\n*.*'cos'"):
+    with pytest.raises(DataError, match=r"distance.*\n*.*'cos'"):
         kind(distance="cos")
-    with pytest.raises(DataError, match="cosine_scale of proto_.* must be a number above 0"):
+    with pytest.raises(DataError, match=r"cosine_scale of proto_.* must be a number above 0"):
         kind(distance="cosine", cosine_scale=0.0)
 
 
