@@ -58,7 +58,7 @@ class AdamW(keras.optimizers.AdamW):
         return grads
 
     def _apply_weight_decay(self, variables):
-        if not self._fused:  # else `update_step` decays
+        if not self._fused and self.weight_decay:  # else `update_step` decays
             super()._apply_weight_decay(variables)
 
     def update_step(self, gradient, variable):
@@ -208,6 +208,8 @@ def optimizer_state(optimizer, trained: list[tf.Variable]) -> list[tf.Variable]:
         found += schedule.variables
     if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
         found.append(inner._current_learning_rate)
+    elif isinstance(schedule, tf.Variable):  # a callback may have set it
+        found.append(schedule)
     return found
 
 

@@ -7,8 +7,8 @@ a strategy needs no meta-training for starts from the pretrained encoder. Every 
 the same part of the encoder alone, `FROZEN`, but where `CHOSEN` says otherwise. The episodes are frozen in FOLDER,
 and a strategy that is done is kept there and not done again. Meta-training is told in seconds of processor time,
 adapting and predicting in those of the clock, the median over episodes. ``--tune`` prints how each candidate of
-`GRID` does on episodes of the validation domains; `CHOSEN` holds its winners (or what it had before, where no more
-than .005 was to be won), and the test domains were never used to choose.
+`GRIDS` does on episodes of the validation domains; `CHOSEN` holds its winners (or what it had before, where no more
+than .005 was to be won; MiniLM's ProtoMAML follows its ProtoNet), and the test domains were never used to choose.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FROZEN = {"bert-tiny": "none", "minilm": 5}
 """What no strategy trains: of MiniLM the embeddings and the lower five of six blocks."""
 EPISODES, NUM_QUERY, META_BATCH = 600, 5, 4
 STEPS = {"bert-tiny": 200, "minilm": 50}
-"""Of meta-training at most."""
+"""Of meta-training at most, unless `CHOSEN` or ``--steps`` says otherwise."""
 TUNING_EPISODES, TUNING_STEPS = 60, {"bert-tiny": 100, "minilm": 25}
 RATES, INNER = {"learning_rate": [3e-4, 1e-3]}, {"inner_steps": [5], "adapt_steps": [10]}
 LESSON = ("way", "domain", "freeze")
@@ -54,7 +54,7 @@ GRIDS = {
     | {name: GRID[name] | {"domain": [None, "domain"]} for name in ("maml", "anil", "reptile")}
     | {"proto_net": {f: [v] for f, v in HARDER.items()} | {"learning_rate": [3e-5], "way": [5, 30]}},
 }
-"""By encoder. MiniLM was trained by cosines; its ProtoNet may train all blocks, as adapting then trains none."""
+"""By encoder. MiniLM was trained by cosines; its ProtoNet may train all blocks, as adapting trains none."""
 _TINY = {
     "maml": {"learning_rate": 3e-4, "inner_steps": 5, "adapt_steps": 10, "inner_lr": 0.3},
     "anil": {"learning_rate": 3e-4, "inner_lr": 0.3},
@@ -89,11 +89,10 @@ def main() -> int:
     parser.add_argument("--encoder", default="bert-tiny", choices=["bert-tiny", "minilm"])
     parser.add_argument("--setting", action="append", choices=list(SETTINGS))
     parser.add_argument("--episodes", type=int, default=EPISODES)
-    parser.add_argument("--steps", type=int, help="meta-training steps at most; by default those of `STEPS`")
+    parser.add_argument("--steps", type=int, help="meta-training steps at most, of every strategy")
     parser.add_argument("--strategy", action="append", choices=[*GRID, "fomaml", "meta_sgd", "linear_probe"])
     parser.add_argument("--tune", action="store_true", help="try the grid on validation episodes")
     arguments = parser.parse_args()
-    arguments.steps = arguments.steps or STEPS[arguments.encoder]
     if arguments.tune:
         return tune(arguments)
     report = Report(f"clinc150, class-disjoint by domain, {arguments.encoder}, {arguments.episodes} episodes")
@@ -113,11 +112,18 @@ def splits() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     return split_classes(table, "intent", validation=2, test=2, seed=0, by="domain")
 
 
-def strategies(chosen: dict[str, dict], steps: int) -> dict:
-    """Every strategy with its chosen fields; MAML's relatives take those of MAML."""
+def strategies(chosen: dict[str, dict], steps: int, all_steps: int | None = None) -> dict:
+    """Every strategy with its chosen fields; MAML's relatives take those of MAML.
+
+    Args:
+        steps: of those whose fields do not say.
+        all_steps: of every strategy instead.
+    """
     from tf_transfer.strategies import ANIL, MAML, LinearProbe, MetaSGD, ProtoMAML, ProtoNet, Reptile, TargetOnly
 
-    chosen = {name: {f: v for f, v in fields.items() if f not in LESSON} for name, fields in chosen.items()}
+    aside = LESSON if all_steps is None else (*LESSON, "steps")
+    chosen = {name: {f: v for f, v in fields.items() if f not in aside} for name, fields in chosen.items()}
+    steps = all_steps or steps
     outer = {"steps": steps, "meta_batch": META_BATCH, "patience": 4}
     inner = outer | {"inner_freeze": "embeddings"}
     return {
@@ -226,7 +232,7 @@ def run_setting(arguments, name: str) -> pd.DataFrame:
         frozen.parent.mkdir(parents=True, exist_ok=True)
         freeze_episodes(setting.test, arguments.episodes, frozen)
     episodes = load_episodes(frozen, setting.test.table)
-    candidates = strategies(CHOSEN[arguments.encoder], arguments.steps)
+    candidates = strategies(CHOSEN[arguments.encoder], STEPS[arguments.encoder], arguments.steps)
     for strategy in arguments.strategy or candidates:
         chosen = CHOSEN[arguments.encoder].get(RELATIVES.get(strategy, strategy), {})
         lesson = {"freeze": FROZEN[arguments.encoder]} | {f: v for f, v in chosen.items() if f in LESSON}

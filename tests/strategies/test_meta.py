@@ -89,6 +89,7 @@ GRADIENTS = [
     ProtoNet(),
     ProtoNet(distance="cosine"),
     ProtoMAML(inner_steps=2, inner_lr=0.01, multi_step=True),
+    ProtoMAML(inner_steps=2, inner_lr=0.01, distance="cosine"),
 ]
 
 
@@ -144,10 +145,14 @@ def test_outer_steps_are_those_of_keras_traced_once(fresh, sampler, kind):
     twins = [tf.Variable(v) for v in learner.parameters]
     theirs = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}[kind](0.1, global_clipnorm=0.5)
     update, draws = learner.updater(optimizer), np.random.default_rng(0)
-    for size in (0.01, 10.0, 0.1):  # below the norm that clips and above it
+    norms = []
+    for size in (0.001, 10.0, 0.1):
         gradients = [tf.constant(size * draws.normal(size=v.shape), tf.float32) for v in twins]
+        norms.append(float(tf.linalg.global_norm(gradients)))
         update(*gradients)
         theirs.apply_gradients(zip(gradients, twins))
+        optimizer.learning_rate = theirs.learning_rate = 0.03  # as a callback does
+    assert norms[0] < strategy.clip_norm < norms[2]
     assert update.experimental_get_tracing_count() == 1
     assert all(not np.array_equal(v.numpy(), first) for v, first in zip(fresh.state, fresh.first) if v.shape.rank == 2)
     for ours, twin in zip(learner.parameters, twins, strict=True):
@@ -192,7 +197,18 @@ def test_by_cosines_the_logit_is_the_scaled_cosine_of_a_text_as_long_as_the_supp
     new = draws.normal(size=(50, 6))
     new *= np.linalg.norm(x[weights], axis=1).mean() / np.linalg.norm(new, axis=1, keepdims=True)
     np.testing.assert_allclose(new @ kernel.numpy() + bias.numpy(), 7 * cosine_similarity(new, means))
-    assert np.array_equal((3 * new @ kernel.numpy()).argmax(1), cosine_similarity(new, means).argmax(1))
+    new *= draws.uniform(0.1, 10, (50, 1))
+    logits = new @ kernel.numpy() + bias.numpy()
+    assert np.array_equal(logits.argmax(1), cosine_similarity(new, means).argmax(1))
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+def test_a_vector_of_zeros_has_gradients_by_cosines(weight):
+    x = tf.constant([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        kernel, _ = prototype_head(x, tf.constant([0, 0, 1]), tf.constant([weight, 1.0, 1.0]), 2, cosine_scale=10.0)
+    assert np.isfinite(kernel).all() and np.isfinite(tape.gradient(kernel, x)).all()
 
 
 @pytest.mark.parametrize("cosine_scale", [None, 10.0])
@@ -316,9 +332,10 @@ def test_prototypes_take_any_number_of_classes(fresh):
         ANIL(inner_steps=3, inner_lr=0.1),
         Reptile(inner_steps=3, inner_lr=0.1),
         ProtoNet(),
-        ProtoMAML(inner_steps=2, inner_lr=0.1, first_order=True),
+        ProtoNet(distance="cosine", cosine_scale=5.0),
+        ProtoMAML(inner_steps=2, inner_lr=0.1, first_order=True, distance="cosine"),
     ],
-    ids=lambda s: s.name,
+    ids=lambda s: f"{s.name}-{getattr(s, 'distance', '')}",
 )
 def test_validation_scores_the_query_after_adapting_to_the_support(fresh, sampler, strategy):
     """`adapt` on an episode's support ends where the inner loops of validation and of training do."""
@@ -490,6 +507,29 @@ def test_a_killed_outer_loop_remembers_its_validations(fresh, tmp_path):
     assert tiny.same(expected, found) and history == again
 
 
+def test_a_killed_outer_loop_goes_on_with_the_rate_that_a_callback_set(fresh, sampler, tmp_path):
+    def run(*callbacks):
+        tiny.restore(fresh, fresh.first)
+        fresh.__dict__.pop("_starts_of_runs", None)
+        history = keras.callbacks.History()
+        rate = keras.callbacks.LearningRateScheduler(lambda epoch, rate: 0.5 * rate)
+        ProtoNet(steps=4, meta_batch=1, learning_rate=0.1).fit(
+            fresh, sampler, callbacks=[history, rate, *callbacks], validate_every=1
+        )
+        return tiny.snapshot(fresh), history.history["learning_rate"]
+
+    def kill(epoch, logs):
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    expected, rates = run()
+    np.testing.assert_allclose(rates, [0.05, 0.025, 0.0125, 0.00625], rtol=1e-6)
+    with pytest.raises(KeyboardInterrupt):
+        run(keras.callbacks.LambdaCallback(on_epoch_begin=kill), Resume(tmp_path))
+    found, again = run(Resume(tmp_path))
+    assert tiny.same(expected, found) and rates == again
+
+
 def test_callbacks_hear_the_steps_of_an_inner_loop(fresh, sampler):
     heard = []
     hooks = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: heard.append((batch, logs["loss"])))
@@ -553,6 +593,8 @@ def test_bad_options_of_class_means(kind):
         kind(distance="cos")
     with pytest.raises(DataError, match=r"cosine_scale of proto_.* must be a number above 0"):
         kind(distance="cosine", cosine_scale=0.0)
+    with pytest.raises(DataError, match=r"cosine_scale=5.0 with distance='euclidean'"):
+        kind(cosine_scale=5.0)
 
 
 @pytest.mark.parametrize("steps", [0, -1, 2.5, True])

@@ -25,7 +25,8 @@ class ProtoMAML(ClassMeans, MAML):
     The meta-gradient flows through the class means too. For the other arguments see `MAML`.
 
     Args:
-        distance, cosine_scale: of the classifier at the start; see `ClassMeans`.
+        distance: of the classifier at the start: ``"euclidean"`` or ``"cosine"``; see `ProtoNet`.
+        cosine_scale: the factor that makes logits of cosines.
     """
 
     name: ClassVar[str] = "proto_maml"

@@ -14,20 +14,14 @@ import numpy as np
 
 from tf_transfer.backend import tf
 from tf_transfer.episodes.tensors import only_classification
-from tf_transfer.errors import check_choice
+from tf_transfer.errors import DataError, check_choice
 from tf_transfer.functional import fast_weights
 from tf_transfer.strategies.meta import MetaStrategy
 
 
 @dataclasses.dataclass(frozen=True)
 class ClassMeans:
-    """How class means classify.
-
-    Args:
-        distance: ``"euclidean"``: the squared distance to a class mean; ``"cosine"``: of their angle, which
-            suits encoders that were trained by cosines, as sentence encoders are.
-        cosine_scale: the factor that makes logits of cosines.
-    """
+    """How class means classify: the arguments and the head that `ProtoNet` and `ProtoMAML` share."""
 
     distance: Literal["euclidean", "cosine"] = "euclidean"
     cosine_scale: float = 10.0
@@ -35,6 +29,11 @@ class ClassMeans:
     def __post_init__(self):
         super().__post_init__()
         check_choice("distance", self.distance, ["euclidean", "cosine"])
+        if self.distance == "euclidean" and self.cosine_scale != ClassMeans.cosine_scale:
+            raise DataError(
+                f"cosine_scale of {self.name} is for distance='cosine'.\nReceived cosine_scale={self.cosine_scale!r} "
+                "with distance='euclidean', where it would change nothing.\nLeave it out, or add distance='cosine'."
+            )
 
     def head_of(self, vectors, labels, weights, way: int):
         """The linear classifier of `prototype_head`."""
@@ -59,7 +58,9 @@ class ProtoNet(ClassMeans, MetaStrategy):
     on the target: episodes of more classes make a harder lesson.
 
     Args:
-        distance, cosine_scale: see `ClassMeans`.
+        distance: ``"euclidean"``: the squared distance to a class mean; ``"cosine"``: of their angle, which
+            suits encoders that were trained by cosines, as sentence encoders are.
+        cosine_scale: the factor that makes logits of cosines.
     """
 
     name: ClassVar[str] = "proto_net"
@@ -129,6 +130,7 @@ def prototype_head(
     if cosine_scale is None:
         return 2 * tf.transpose(means), tf.where(counts > 0, -tf.reduce_sum(means * means, 1), absent)
     members = tf.reduce_sum(members, 1)
-    norm = tf.math.divide_no_nan(tf.reduce_sum(members * tf.norm(vectors, axis=1)), tf.reduce_sum(members))
+    norms = tf.sqrt(tf.maximum(tf.reduce_sum(vectors * vectors, 1), 1e-24))  # the norm of 0 has no gradient
+    norm = tf.math.divide_no_nan(tf.reduce_sum(members * norms), tf.reduce_sum(members))
     kernel = tf.math.divide_no_nan(cosine_scale * tf.math.l2_normalize(means, 1), norm)
     return tf.transpose(kernel), tf.where(counts > 0, tf.zeros_like(counts), absent)
