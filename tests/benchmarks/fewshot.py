@@ -52,9 +52,17 @@ GRIDS = {
     "bert-tiny": GRID,
     "minilm": GRID
     | {name: GRID[name] | {"domain": [None, "domain"]} for name in ("maml", "anil", "reptile")}
-    | {"proto_net": {f: [v] for f, v in HARDER.items()} | {"learning_rate": [3e-5], "way": [5, 30]}},
+    | {
+        "proto_net": {
+            "learning_rate": [3e-5],
+            "freeze": ["none"],
+            "meta_batch": [1],
+            "way": [5, 30],
+            "together": [{"distance": "euclidean"}, {"distance": "cosine", "cosine_scale": 20.0}],
+        }
+    },
 }
-"""By encoder. MiniLM was trained by cosines; its ProtoNet may train all blocks, as adapting trains none."""
+"""By encoder; ``together`` are fields that go together. MiniLM was trained by cosines; its ProtoNet may train all blocks, as adapting trains none."""
 _TINY = {
     "maml": {"learning_rate": 3e-4, "inner_steps": 5, "adapt_steps": 10, "inner_lr": 0.3},
     "anil": {"learning_rate": 3e-4, "inner_lr": 0.3},
@@ -211,6 +219,7 @@ def tune(arguments) -> int:
         ):
             for values in itertools.product(*grid.values()):
                 fields = dict(zip(grid, values))
+                fields |= fields.pop("together", {})
                 try:
                     chosen, steps = CHOSEN[arguments.encoder] | {strategy: fields}, TUNING_STEPS[arguments.encoder]
                     candidate = strategies(chosen, steps)[strategy]
