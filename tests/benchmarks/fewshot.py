@@ -62,7 +62,8 @@ GRIDS = {
         }
     },
 }
-"""By encoder; ``together`` are fields that go together. MiniLM was trained by cosines; its ProtoNet may train all blocks, as adapting trains none."""
+"""By encoder; ``together`` are fields that go together. MiniLM was trained by cosines; its ProtoNet may train all
+blocks, as adapting trains none."""
 _TINY = {
     "maml": {"learning_rate": 3e-4, "inner_steps": 5, "adapt_steps": 10, "inner_lr": 0.3},
     "anil": {"learning_rate": 3e-4, "inner_lr": 0.3},
