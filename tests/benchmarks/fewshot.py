@@ -47,7 +47,7 @@ GRID = {
     "fine_tune": {"adapt_steps": [30], "adapt_learning_rate": ["auto", 1e-3]},
     "knn": {"k": [1]},
 }
-HARDER = {"distance": "cosine", "cosine_scale": 20.0, "way": 30, "freeze": "none", "meta_batch": 1}
+_COSINES = {"distance": "cosine", "cosine_scale": 20.0, "way": 30, "freeze": "none", "meta_batch": 1}
 GRIDS = {
     "bert-tiny": GRID,
     "minilm": GRID
@@ -73,22 +73,20 @@ _TINY = {
     "fine_tune": {"adapt_steps": 30, "adapt_learning_rate": 1e-3},
     "knn": {"k": 1},
 }
-CHOSEN = {
-    "bert-tiny": _TINY,
-    "minilm": _TINY
-    | {
-        "maml": _TINY["maml"] | {"domain": "domain"},
-        "anil": {"learning_rate": 3e-4, "inner_lr": 1.0, "domain": "domain"},
-        "reptile": {"inner_steps": 5, "adapt_steps": 10, "inner_lr": 0.3},
-        "proto_net": HARDER | {"learning_rate": 3e-5, "steps": 100},
-        "proto_maml": HARDER
-        | {"learning_rate": 3e-5, "steps": 100, "inner_steps": 3, "inner_lr": 0.03, "inner_freeze": 5},
-        "fine_tune": {"adapt_steps": 30, "adapt_learning_rate": "auto"},
-    },
+_MINILM = _TINY | {
+    "maml": _TINY["maml"] | {"domain": "domain"},
+    "anil": {"learning_rate": 3e-4, "inner_lr": 1.0, "domain": "domain"},
+    "reptile": {"inner_steps": 5, "adapt_steps": 10, "inner_lr": 0.3},
+    "proto_net": _COSINES | {"learning_rate": 3e-5, "steps": 100},
+    "proto_maml": _COSINES
+    | {"learning_rate": 3e-5, "steps": 100, "inner_steps": 3, "inner_lr": 0.03, "inner_freeze": 5},
+    "fine_tune": {"adapt_steps": 30, "adapt_learning_rate": "auto"},
 }
-"""By encoder; tuned with one label a class, and taken for the other settings too."""
-RELATIVES = {"fomaml": "maml", "meta_sgd": "maml"}
-"""They take the fields of another."""
+CHOSEN = {
+    encoder: fields | {"fomaml": fields["maml"], "meta_sgd": fields["maml"], "linear_probe": {}}
+    for encoder, fields in {"bert-tiny": _TINY, "minilm": _MINILM}.items()
+}
+"""By encoder; tuned with one label a class, and taken for the other settings too. MAML's relatives take its fields."""
 NOT_META = ("fine_tune", "linear_probe", "knn")
 
 
@@ -122,7 +120,7 @@ def splits() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
 
 
 def strategies(chosen: dict[str, dict], steps: int, all_steps: int | None = None) -> dict:
-    """Every strategy with its chosen fields; MAML's relatives take those of MAML.
+    """Every strategy with its chosen fields.
 
     Args:
         steps: of those whose fields do not say.
@@ -137,9 +135,9 @@ def strategies(chosen: dict[str, dict], steps: int, all_steps: int | None = None
     inner = outer | {"inner_freeze": "embeddings"}
     return {
         "maml": MAML(**inner | chosen["maml"]),
-        "fomaml": MAML(first_order=True, **inner | chosen["maml"]),
+        "fomaml": MAML(first_order=True, **inner | chosen["fomaml"]),
         "anil": ANIL(**outer | chosen["anil"]),
-        "meta_sgd": MetaSGD(**inner | chosen["maml"]),
+        "meta_sgd": MetaSGD(**inner | chosen["meta_sgd"]),
         "reptile": Reptile(**inner | chosen["reptile"]),
         "proto_net": ProtoNet(**outer | chosen["proto_net"]),
         "proto_maml": ProtoMAML(**inner | chosen["proto_maml"]),
@@ -175,35 +173,38 @@ class _Nearest:
 
 
 class Setting:
-    """Samplers of the three splits, and a model for each strategy, of one encoder, way and shot."""
+    """The rows to learn from, and samplers of validation and test, of one encoder, way and shot."""
 
     def __init__(self, encoder: str, name: str):
-        from tf_transfer.episodes.sampler import EpisodeSampler
-        from tf_transfer.tasks import Task
+        self.encoder, (self.way, self.shot) = encoder, SETTINGS[name]
+        self.train, *others = splits()
+        self.validation, self.test = (self.sampler(table, self.way, seed) for seed, table in enumerate(others, 1))
 
-        self.encoder, (way, shot) = encoder, SETTINGS[name]
-        train, *others = splits()
-        self.train = lambda way, domain: EpisodeSampler(train, "intent", way, shot, NUM_QUERY, 0, domain=domain)
-        self.validation, self.test = (
-            EpisodeSampler(table, "intent", way, shot, NUM_QUERY, seed) for seed, table in enumerate(others, 1)
-        )
-        self.way = way
-        self.task = lambda way: Task("intent", kind="classification", classes=tuple(range(way)))
+    def sampler(self, table: pd.DataFrame, way: int, seed: int, domain: str | None = None):
+        from tf_transfer.episodes.sampler import EpisodeSampler
+
+        return EpisodeSampler(table, "intent", way, self.shot, NUM_QUERY, seed, domain=domain)
 
     def run(self, name: str, strategy, sampler, episodes, lesson: dict) -> pd.DataFrame:
-        """Meta-trains where the strategy does, and scores the episodes: a row for each."""
+        """Meta-trains where the strategy does, and scores the episodes: a row for each.
+
+        Args:
+            lesson: the fields of `LESSON` that differ from the setting's.
+        """
         from tf_transfer.encoders import load_encoder
         from tf_transfer.episode_evaluation import evaluate_episodes
         from tf_transfer.model import TransferModel
+        from tf_transfer.tasks import Task
 
         encoder, way = load_encoder(self.encoder), lesson.get("way", self.way)
-        freeze = lesson.get("freeze", FROZEN[self.encoder])
-        fitted = TransferModel(encoder, self.task(way), max_length=32, freeze=freeze)
+        task = Task("intent", kind="classification", classes=tuple(range(way)))
+        fitted = TransferModel(encoder, task, max_length=32, freeze=lesson.get("freeze", FROZEN[self.encoder]))
         start = time.process_time()
         if name not in NOT_META:
             check = self.validation if sampler is self.test else None  # what is chosen by it does not stop by it
             options = {"validation": check, "validate_every": 50}
-            fitted = strategy.fit(fitted, self.train(way, lesson.get("domain")), seed=0, **options)
+            source = self.sampler(self.train, way, 0, lesson.get("domain"))
+            fitted = strategy.fit(fitted, source, seed=0, **options)
         seconds = time.process_time() - start
         return evaluate_episodes({name: (strategy, fitted)}, sampler, episodes).values.assign(training=seconds)
 
@@ -215,9 +216,8 @@ def tune(arguments) -> int:
     for name in arguments.setting or ["5-way-1-shot"]:
         setting = Setting(arguments.encoder, name)
         episodes = setting.validation.sample(TUNING_EPISODES, start=1000)
-        for strategy, grid in (
-            (s, g) for s, g in GRIDS[arguments.encoder].items() if s in (arguments.strategy or GRID)
-        ):
+        grids = GRIDS[arguments.encoder]
+        for strategy, grid in ((s, grids[s]) for s in grids if s in (arguments.strategy or grids)):
             for values in itertools.product(*grid.values()):
                 fields = dict(zip(grid, values))
                 fields |= fields.pop("together", {})
@@ -244,7 +244,7 @@ def run_setting(arguments, name: str) -> pd.DataFrame:
     episodes = load_episodes(frozen, setting.test.table)
     candidates = strategies(CHOSEN[arguments.encoder], STEPS[arguments.encoder], arguments.steps)
     for strategy in arguments.strategy or candidates:
-        chosen = CHOSEN[arguments.encoder].get(RELATIVES.get(strategy, strategy), {})
+        chosen = CHOSEN[arguments.encoder][strategy]
         lesson = {"freeze": FROZEN[arguments.encoder]} | {f: v for f, v in chosen.items() if f in LESSON}
         fields = " ".join([str(candidates[strategy]), *map(str, lesson.values())])
         fields = hashlib.sha256(fields.encode()).hexdigest()[:8]

@@ -168,12 +168,12 @@ class MetaStrategy(Strategy):
             )
 
     def _optimizer(self, model):
-        from tf_transfer.optimization import AdamW  # as above
+        from tf_transfer.optimization import AdamW  # needs TensorFlow at once, too
 
         rate = model.auto_learning_rate if self.learning_rate == "auto" else self.learning_rate
         with model.distribute_strategy.scope():
             if self.outer_optimizer == "adam":
-                optimizer = AdamW(rate, weight_decay=0.0, global_clipnorm=self.clip_norm)  # Adam, fused
+                optimizer = AdamW(rate, weight_decay=0.0, global_clipnorm=self.clip_norm)  # Adam, in one kernel
             else:
                 optimizer = keras.optimizers.SGD(rate, global_clipnorm=self.clip_norm)
             optimizer.build(self._learner(model).parameters)

@@ -16,11 +16,12 @@ from tf_transfer.backend import tf
 from tf_transfer.episodes.tensors import only_classification
 from tf_transfer.errors import DataError, check_choice
 from tf_transfer.functional import fast_weights
+from tf_transfer.strategies.base import Strategy
 from tf_transfer.strategies.meta import MetaStrategy
 
 
 @dataclasses.dataclass(frozen=True)
-class ClassMeans:
+class ClassMeans(Strategy):
     """How class means classify: the arguments and the head that `ProtoNet` and `ProtoMAML` share."""
 
     distance: Literal["euclidean", "cosine"] = "euclidean"
