@@ -245,7 +245,7 @@ def report(
 
 
 def _run(experiment: Path, output: Path, margin: float | None = None) -> None:
-    from tf_transfer.comparison import compare as run
+    from tf_transfer.experiments.compare import compare as run
 
     with _resumable(output), ProgressBar() as say:
         comparison = run(experiment, output, say=say)

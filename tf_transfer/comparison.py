@@ -1,11 +1,10 @@
-"""Strategies x targets x label budgets x seeds: what was run, and what follows from it."""
+"""The results of strategies x targets x label budgets x seeds, and what follows from them."""
 
 from __future__ import annotations
 
 import shutil
-import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
@@ -13,13 +12,10 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import confusion_matrix
 
-from tf_transfer import __version__, metrics
+from tf_transfer import metrics
 from tf_transfer.comparison_analyses import ComparisonAnalyses
 from tf_transfer.comparison_plots import ComparisonPlots
 from tf_transfer.errors import CheckpointError, DataError, check_choice
-from tf_transfer.experiments.experiment import Experiment, load_experiment
-from tf_transfer.experiments.prepared import Prepared
-from tf_transfer.experiments.provenance import identities, options, provenance
 from tf_transfer.experiments.run_draws import RunDraws
 from tf_transfer.experiments.runs import Cell, Run, all_cells
 from tf_transfer.experiments.usable import usable_cells, usable_targets
@@ -30,44 +26,6 @@ from tf_transfer.statistics.verdicts import verdict_table
 from tf_transfer.storage import explained, write_text
 from tf_transfer.tables import save_table
 from tf_transfer.tasks import Task
-
-
-def compare(
-    experiment: Experiment | Mapping | str | Path, output: str | Path | None = None, *,
-    say: Callable[[str, int, int], None] | None = None,
-) -> Comparison:  # fmt: skip
-    """Runs every strategy on every target with every label budget and seed.
-
-    All strategies see the same sampled labels and the same test rows; the labels of a smaller
-    budget are among those of a larger one. A strategy is trained on the sources once for a seed.
-    The test split of a target is predicted, and used for nothing else.
-
-    Args:
-        experiment: see `load_experiment`.
-        output: folder that keeps every cell as soon as it is done; a run that was stopped goes on
-            from there. None keeps the cells in a temporary folder.
-        say: called with what goes on, and the numbers of cells done and in all.
-
-    Raises:
-        DataError: the experiment, its data, or the folder's content is not usable; all of it is
-            checked before anything is trained.
-    """
-    experiment = load_experiment(experiment)
-    data = Prepared.load(experiment)
-    run = Run(output if output is not None else Path(tempfile.mkdtemp(prefix="tf_transfer-run-")))
-    from tf_transfer.experiments.runner import Runner  # TensorFlow from here on
-
-    runner = Runner(experiment, data.tasks)
-    run.start(
-        data.common | {"encoder": runner.encoder_hash, "tf_transfer": __version__} | options(experiment),
-        identities(experiment),
-        provenance(experiment, data, runner.encoder_hash),
-    )
-    for name, target in data.targets.items():
-        rare_words = data.rare_words(experiment, name)
-        run.write_target(name, target.truth, target.groups, target.leakage, table=target.test, rare_words=rare_words)
-    runner.run(run, data, say or _silent)
-    return Comparison(run)
 
 
 class Comparison(ComparisonAnalyses, ComparisonPlots):
@@ -373,7 +331,3 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
 
     def _repr_html_(self) -> str:
         return self.summary().to_html(index=False, escape=True, border=0, float_format=lambda v: f"{v:.3f}")
-
-
-def _silent(what: str, done: int, of: int) -> None:
-    pass
