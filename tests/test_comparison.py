@@ -564,6 +564,7 @@ def test_a_run_stopped_within_a_cell_goes_on_to_the_same_bits(done, content, tmp
     assert comparison.costs["seconds"].iloc[2] > 0
 
 
+@pytest.mark.slow
 def test_a_run_stopped_within_source_training_goes_on_within_it(done, content, tmp_path, monkeypatch):
     original, batches = Resume.on_train_begin, []
 

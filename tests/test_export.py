@@ -134,7 +134,7 @@ def test_pairs_of_texts_have_types(tmp_path):
     check(found, model.predict(pairs, verbose=0))
 
 
-@pytest.mark.parametrize("family", ["gpt2", "deberta-v2"])
+@pytest.mark.parametrize("family", ["gpt2", pytest.param("deberta-v2", marks=pytest.mark.slow)])
 def test_other_families(family, tmp_path):
     model = TransferModel(tiny_encoder(family, width=16, layers=1), tiny.TASKS, max_length=24)
     for head in model.heads.values():

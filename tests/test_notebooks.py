@@ -72,19 +72,15 @@ def _cells(name: str) -> list:
 AS_TRACED = "import tensorflow; tensorflow.config.optimizer.set_experimental_options({'disable_meta_optimizer': True})"
 """As `tests.tiny.keep_graphs`."""
 
-QUICK = {"01_quickstart"}
-"""Those of `pytest`; CI executes them all."""
 
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[] if n in QUICK else [pytest.mark.slow]) for n in sorted(SMALL)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(SMALL))
 def test_executes(name, tmp_path):
     notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
     (settings,) = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
     for parameter in SMALL[name].split(" = ")[0].split(", "):
         assert f"{parameter} = " in settings.source
-    settings.source = SMALL[name] if name in QUICK else f"{SMALL[name]}\n{AS_TRACED}"
+    settings.source = f"{SMALL[name]}\n{AS_TRACED}"
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     shown = "".join(str(output.get("data", "")) for output in outputs)

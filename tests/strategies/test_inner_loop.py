@@ -238,7 +238,10 @@ def test_an_inner_step_on_the_variables_would_not_agree(restored):
     assert error_to_central_differences(restored, (2,), kind=assigning(restored.variables), **unguarded) > 1e-6
 
 
-@pytest.mark.parametrize(("family", "keep"), [("bert", False), ("gpt2", False), ("albert", True)])
+@pytest.mark.parametrize(
+    ("family", "keep"),
+    [("bert", False), *(pytest.param(*c, marks=pytest.mark.slow) for c in (("gpt2", False), ("albert", True)))],
+)
 def test_moments_with_a_stopped_gradient_would_not_agree(family, keep, monkeypatch):
     case = case_of(family)
     for layer in case.model.encoder.transformer._flatten_layers():
