@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from tf_transfer.advisor.facts import Facts
-from tf_transfer.comparison import Comparison
 from tf_transfer.errors import CheckpointError, DataError
 from tf_transfer.experiments.runs import Cell
 from tf_transfer.metrics import HIGHER_IS_BETTER
@@ -65,8 +64,11 @@ class Advice:
         content = {"format": FORMAT, "identity": self.identity, "run_seconds": self.run_seconds, "facts": facts}
         write_text(path, json.dumps(content | {"rows": self.rows.to_dict("records")}, indent=1))
 
-    def fared(self, comparison: Comparison) -> pd.DataFrame:
+    def fared(self, comparison) -> pd.DataFrame:
         """How the advice fared in a run of the same experiment: a row a target, task and budget.
+
+        Args:
+            comparison: the `Comparison` of the run.
 
         Returns:
             ``advised`` and its mean primary metric ``value``; ``best``, the strategy of the best mean, and
@@ -99,7 +101,7 @@ class Advice:
                 f"Received another one; these differ: {', '.join(differing)}.\nGive the experiment that was run."
             )
 
-    def _check(self, comparison: Comparison) -> None:
+    def _check(self, comparison) -> None:
         content = comparison.run.read()
         ran = content["common"] | {f"strategy {k}": v for k, v in content["strategies"].items()}
         differing = [k for k, v in self.identity.items() if ran.get(k) != v]
@@ -110,7 +112,7 @@ class Advice:
                 "Give the folder of its run, or ask for advice on the experiment that was run."
             )
 
-    def _fared_at(self, comparison: Comparison, fact: Facts) -> dict | None:
+    def _fared_at(self, comparison, fact: Facts) -> dict | None:
         place = {"target": fact.target, "task": fact.task, "budget": fact.budget}
         metric = comparison.metrics[fact.task]
         results = _at(comparison.results, fact)
@@ -195,7 +197,7 @@ def _at(table: pd.DataFrame, fact: Facts) -> pd.DataFrame:
     return table[(table["target"] == fact.target) & (table["task"] == fact.task) & (table["budget"] == fact.budget)]
 
 
-def _actual_seconds(comparison: Comparison, strategy: str, fact: Facts) -> float:
+def _actual_seconds(comparison, strategy: str, fact: Facts) -> float:
     """Median over seeds of source and target training; NaN where no cell is usable."""
     found = []
     for seed in comparison.seeds:
