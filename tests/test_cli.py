@@ -16,8 +16,8 @@ import yaml
 
 from tests.experiments import make_experiment, make_table
 from tf_transfer import cli
-from tf_transfer.comparison import Comparison
-from tf_transfer.experiments.compare import compare
+from tf_transfer.comparison.compare import compare
+from tf_transfer.comparison.comparison import Comparison
 from tf_transfer.report import headline
 from tf_transfer.report.wording import to_settle
 

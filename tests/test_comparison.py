@@ -23,9 +23,9 @@ from tests.experiments import BRIEF, FAST, make_experiment, make_table
 from tf_transfer import model, strategies
 from tf_transfer.callbacks.backup import FILE
 from tf_transfer.callbacks.resume import Resume
-from tf_transfer.comparison import Comparison
+from tf_transfer.comparison.compare import compare
+from tf_transfer.comparison.comparison import Comparison
 from tf_transfer.errors import CheckpointError, DataError, TrainingError
-from tf_transfer.experiments.compare import compare
 from tf_transfer.experiments.runs import Cell, all_cells
 from tf_transfer.metrics import SCALARS
 from tf_transfer.statistics import intervals as statistics

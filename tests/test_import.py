@@ -44,8 +44,8 @@ def test_every_public_name_resolves(name):
 
 
 def test_a_name_is_the_one_of_its_module():
+    from tf_transfer.comparison.compare import compare
     from tf_transfer.evaluation import evaluate
-    from tf_transfer.experiments.compare import compare
 
     assert tf_transfer.compare is compare
     assert tf_transfer.evaluate is evaluate

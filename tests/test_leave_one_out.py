@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from tests.experiments import FAST, make_experiment
-from tf_transfer.comparison import Comparison
+from tf_transfer.comparison.compare import compare
+from tf_transfer.comparison.comparison import Comparison
 from tf_transfer.errors import DataError
-from tf_transfer.experiments.compare import compare
 from tf_transfer.experiments.experiment import load_experiment
 from tf_transfer.experiments.runs import Cell
 from tf_transfer.strategies import fine_tune

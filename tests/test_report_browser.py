@@ -12,7 +12,7 @@ from tests.experiments import make_experiment, make_table
 from tests.stand_in_comparison import Whole, stand_in
 from tests.test_report import HOSTILE, ORDER, hostile_comparison
 from tf_transfer import report
-from tf_transfer.experiments.compare import compare
+from tf_transfer.comparison.compare import compare
 from tf_transfer.report import wording
 
 pytestmark = pytest.mark.skipif(chromium.PATH is None, reason=chromium.MISSING)

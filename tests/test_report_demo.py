@@ -10,7 +10,7 @@ import tf_transfer.demo
 from tests.experiments import make_table
 from tests.report_page import Page, lacking
 from tests.test_report import ORDER
-from tf_transfer.experiments.compare import compare
+from tf_transfer.comparison.compare import compare
 from tf_transfer.experiments.runner import Runner
 
 DEMO = Path(tf_transfer.demo.__file__).parent / "experiment.yaml"

@@ -8,7 +8,7 @@ import pytest
 
 from tests.stand_in_comparison import STRATEGIES, Whole, stand_in
 from tf_transfer import report
-from tf_transfer.comparison_plots import ComparisonPlots
+from tf_transfer.comparison.plots import ComparisonPlots
 from tf_transfer.errors import DataError
 from tf_transfer.report import detail_plots, plots, sections
 

@@ -152,7 +152,7 @@ def advise(
 ):
     """Rank an experiment's strategies before training, with a reason and a predicted time for each."""
     from tf_transfer.advisor.advice import summarise
-    from tf_transfer.comparison import Comparison
+    from tf_transfer.comparison.comparison import Comparison
     from tf_transfer.experiments.experiment import load_experiment
     from tf_transfer.tables import save_table
 
@@ -233,7 +233,7 @@ def report(
     margin: Margin = None,
 ):
     """Write the report of a run again: report.html and report.md. Nothing is trained."""
-    from tf_transfer.comparison import Comparison
+    from tf_transfer.comparison.comparison import Comparison
     from tf_transfer.report import headline, render
 
     comparison = Comparison(run, margin)
@@ -245,7 +245,7 @@ def report(
 
 
 def _run(experiment: Path, output: Path, margin: float | None = None) -> None:
-    from tf_transfer.experiments.compare import compare as run
+    from tf_transfer.comparison.compare import compare as run
 
     with _resumable(output), ProgressBar() as say:
         comparison = run(experiment, output, say=say)

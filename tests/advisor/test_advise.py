@@ -13,9 +13,9 @@ from tf_transfer import model
 from tf_transfer.advisor import cost, facts
 from tf_transfer.advisor.advice import load_advice, summarise
 from tf_transfer.advisor.advise import advise
-from tf_transfer.comparison import Comparison
+from tf_transfer.comparison.compare import compare
+from tf_transfer.comparison.comparison import Comparison
 from tf_transfer.errors import CheckpointError, DataError
-from tf_transfer.experiments.compare import compare
 from tf_transfer.report import build, to_markdown
 
 STRATEGIES = ["majority", "tfidf", {"words_alone": {"strategy": "tfidf", "uses_source": False}}, "linear_probe"]

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from tf_transfer.comparison import Comparison
+from tf_transfer.comparison.comparison import Comparison
 from tf_transfer.experiments.runs import Cell, Run
 from tf_transfer.metrics import PRIMARY
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import false_discovery_control
 
 from tests.analysis.folders import make_comparison, make_table, noisy, probabilities, write_run
-from tf_transfer.comparison import Comparison
+from tf_transfer.comparison.comparison import Comparison
 from tf_transfer.errors import CheckpointError, DataError
 from tf_transfer.statistics.intervals import paired_difference
 

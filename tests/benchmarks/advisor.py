@@ -19,8 +19,8 @@ import pandas as pd
 from tests.benchmarks.advisor_cases import DEVELOPMENT, HELD_OUT
 from tests.benchmarks.reporting import Report
 from tf_transfer.advisor.advise import advise
-from tf_transfer.comparison import Comparison
-from tf_transfer.experiments.compare import compare
+from tf_transfer.comparison.compare import compare
+from tf_transfer.comparison.comparison import Comparison
 from tf_transfer.storage import write_text
 
 SHARE = 0.75

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.benchmarks.reporting import Report
 from tests.report_page import lacking
-from tf_transfer.comparison import Comparison
+from tf_transfer.comparison.comparison import Comparison
 from tf_transfer.report.sections import SECTIONS
 
 BOUNDS = {"tweets": 0.60, "nyt": 0.38}

@@ -17,8 +17,8 @@ from scipy.stats import pearsonr
 from sklearn.linear_model import RidgeCV
 
 from tests.benchmarks.reporting import Report
-from tf_transfer.comparison import Comparison
-from tf_transfer.experiments.compare import compare
+from tf_transfer.comparison.compare import compare
+from tf_transfer.comparison.comparison import Comparison
 from tf_transfer.experiments.experiment import load_experiment
 from tf_transfer.experiments.prepared import Prepared, draw_support
 

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 from tests.benchmarks.reporting import Report
-from tf_transfer.experiments.compare import compare
+from tf_transfer.comparison.compare import compare
 from tf_transfer.tuning.records import Outcome, Records, best_of
 from tf_transfer.tuning.tune import tune
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from tests.analysis.folders import make_comparison, make_table, noisy, probabilities, write_run
-from tf_transfer.comparison import Comparison
+from tf_transfer.comparison.comparison import Comparison
 from tf_transfer.errors import DataError
 from tf_transfer.experiments.runs import Cell
 from tf_transfer.experiments.usable import seeds_note

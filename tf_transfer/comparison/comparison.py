@@ -13,8 +13,8 @@ import pandas as pd
 from sklearn.metrics import confusion_matrix
 
 from tf_transfer import metrics
-from tf_transfer.comparison_analyses import ComparisonAnalyses
-from tf_transfer.comparison_plots import ComparisonPlots
+from tf_transfer.comparison.analyses import ComparisonAnalyses
+from tf_transfer.comparison.plots import ComparisonPlots
 from tf_transfer.errors import CheckpointError, DataError, check_choice
 from tf_transfer.experiments.run_draws import RunDraws
 from tf_transfer.experiments.runs import Cell, Run, all_cells

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tf_transfer import __version__
-from tf_transfer.comparison import Comparison
+from tf_transfer.comparison.comparison import Comparison
 from tf_transfer.experiments.experiment import Experiment, load_experiment
 from tf_transfer.experiments.prepared import Prepared
 from tf_transfer.experiments.provenance import identities, options, provenance
