@@ -22,7 +22,8 @@ _MODULES = {
     "encoders": ("Encoder", "freeze", "load_encoder"),
     "episode_evaluation": ("EpisodeComparison", "evaluate_episodes"),
     "episodes.files": ("freeze_episodes", "load_episodes"),
-    "episodes.sampler": ("Episode", "EpisodeSampler"),
+    "episodes.episode": ("Episode",),
+    "episodes.sampler": ("EpisodeSampler",),
     "errors": (
         "AssetError", "CheckpointError", "DataError", "DistributionError", "TrainingError", "TransferError",
         "VersionError",

@@ -13,7 +13,8 @@ from scipy import stats
 from tf_transfer import metrics
 from tf_transfer.backend import keras
 from tf_transfer.episodes.class_splits import check_new_classes
-from tf_transfer.episodes.sampler import Episode, EpisodeSampler
+from tf_transfer.episodes.episode import Episode
+from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.errors import DataError, TrainingError, check_choice
 from tf_transfer.tasks import Task
 

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from tf_transfer.episodes.sampler import Episode, EpisodeSampler
+from tf_transfer.episodes.episode import Episode
+from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.errors import DataError
 from tf_transfer.tasks import Task
 

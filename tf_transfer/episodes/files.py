@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from tf_transfer import storage
-from tf_transfer.episodes.sampler import Episode, EpisodeSampler, read_domains
+from tf_transfer.episodes.episode import Episode
+from tf_transfer.episodes.sampler import EpisodeSampler, read_domains
 from tf_transfer.errors import DataError, check_columns, listed
 from tf_transfer.tasks import Task
 

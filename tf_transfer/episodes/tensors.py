@@ -9,7 +9,8 @@ import pandas as pd
 
 from tf_transfer.backend import tf
 from tf_transfer.batches import Tokens, bucket_lengths
-from tf_transfer.episodes.sampler import Episode, EpisodeSampler
+from tf_transfer.episodes.episode import Episode
+from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.errors import DataError, listed
 from tf_transfer.labels import encode_labels
 
