@@ -226,6 +226,7 @@ def test_the_meta_gradient_over_a_trunk_agrees_with_central_differences():
     assert found.relative_error < 1e-6, found
 
 
+@pytest.mark.slow
 def test_adapting_part_by_part_gives_what_it_gives_without_a_trunk(monkeypatch):
     support, found = tiny.make_table(10), []
     for changed in (False, True):

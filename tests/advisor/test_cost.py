@@ -83,6 +83,7 @@ def test_a_real_measurement(model):
     assert tiny.same(tiny.snapshot(model), before)
 
 
+@pytest.mark.slow
 def test_learning_from_episodes_is_timed_by_its_outer_steps(model):
     meter = cost.CostMeter(model, SOURCES, SOURCES)
     few, many = (

@@ -120,6 +120,7 @@ def simulated(rng, folder, rows=300, seeds=3):
     return make_comparison(folder, y, scores, metric="accuracy")
 
 
+@pytest.mark.slow
 def test_the_interval_covers_a_known_truth(tmp_path):
     covered, bounded = 0, 0
     for number in range(200):

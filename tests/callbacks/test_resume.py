@@ -81,6 +81,7 @@ def test_in_a_notebook_the_cell_is_run_again(model, whole, tmp_path):
     assert same(model, whole, fit(model, Resume(tmp_path, save_freq=2)))
 
 
+@pytest.mark.slow
 def test_a_killed_process_goes_on(model, whole, tmp_path):
     root = Path(__file__).parents[2]
     command = [sys.executable, "-m", "tests.callbacks.runs", str(tmp_path)]

@@ -477,6 +477,7 @@ def test_workers_agree_before_the_outer_loop_and_a_lost_one_is_explained(fresh, 
     assert [name for name in said[0] if said[0][name] != said[1][name]] == ["seed"]
 
 
+@pytest.mark.slow
 def test_a_killed_outer_loop_remembers_its_validations(fresh, tmp_path):
     train = EpisodeSampler(make_intents()[lambda t: t["intent"] < "c4"], "intent", way=3, shot=2, num_query=2)
     check = EpisodeSampler(make_intents()[lambda t: t["intent"] >= "c4"], "intent", way=3, shot=2, num_query=2)
