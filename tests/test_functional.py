@@ -10,7 +10,6 @@ from tf_transfer.functional import (
     assignments_refused,
     fast_weights,
     hessian_vector_product,
-    interpolate,
     summed,
     value_and_gradient,
 )
@@ -265,8 +264,3 @@ def test_a_sum_over_parts():
         found = summed(lambda part: [tf.reduce_sum(rows[part * size : (part + 1) * size]), tf.ones((2,))], parts)  # noqa: B023
         assert float(found[0]) == 15.0
         assert np.array_equal(found[1], np.full(2, parts))
-
-
-def test_interpolation():
-    found = interpolate([tf.constant([0.0, 2.0])], [tf.constant([4.0, 4.0])], 0.25)
-    assert found[0].numpy().tolist() == [1.0, 2.5]

@@ -180,7 +180,7 @@ def hessian_vector_product(loss: Loss, at: Sequence[tf.Tensor], vector: Sequence
 
 
 def summed(function: Callable[[int], list], parts: int):
-    """``Σ function(part)`` over ``parts`` parts, one after the other, tensor by tensor; one traced body for all."""
+    """``Σ function(part)`` over ``parts`` parts, one after the other, tensor by tensor; traced twice, however many."""
     total = function(0)
     if parts == 1:
         return total
@@ -189,8 +189,3 @@ def summed(function: Callable[[int], list], parts: int):
         return part + 1, tf.nest.map_structure(tf.add, total, function(part))
 
     return tf.while_loop(lambda part, _: part < parts, body, (tf.constant(1), total), parallel_iterations=1)[1]
-
-
-def interpolate(start: Sequence[tf.Tensor], end: Sequence[tf.Tensor], share: float) -> list[tf.Tensor]:
-    """``start + share (end - start)``, tensor by tensor: Reptile's outer step (Nichol et al. 2018, Algorithm 1)."""
-    return [a + tf.cast(share, a.dtype) * (b - a) for a, b in zip(start, end, strict=True)]

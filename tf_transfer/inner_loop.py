@@ -101,9 +101,9 @@ class InnerLoop:
     def unroll(self, start: Sequence[tf.Tensor], rates: Sequence[tf.Tensor]):
         """`descend` for a tape: the points before each step and at the end, and the losses.
 
-        One traced function is called ``steps`` times; it is not inlined, so the graph holds its body once.
+        One traced function is called ``steps`` times.
         """
-        step = tf.function(self._step, autograph=False, experimental_attributes={"_noinline": True})
+        step = _called(self._step)
         points, losses = [list(start)], []
         for _ in range(self.steps):
             loss, moved = step(points[-1], list(rates))
@@ -123,35 +123,34 @@ class InnerLoop:
             cotangent: gradient of some loss by ``descent.end``; shaped as ``start``.
             first_order: take every Hessian for 0 (FOMAML, Finn et al. 2017, section 5.2).
             by_rates: whether the gradient by the rates is wanted; FOMAML needs no inner gradient but for it.
-            added: ``(step, weights) -> tensors`` shaped as ``start``: the gradient of a loss that also
-                looks at the weights before ``step``; None for none.
+            added: ``(step, weights) -> (scalar, tensors)``: a loss that also looks at the weights before
+                ``step``, and its gradient by them, shaped as ``start``; None for none.
 
         Returns:
-            ``(gradient, rate_gradient)``: shaped as ``start`` and as ``rates``; the second empty without ``by_rates``.
+            ``(gradient, rate_gradient, loss)``: shaped as ``start`` and as ``rates``, the second empty without
+            ``by_rates``; and the sum of the losses that were added.
         """
         changed, rate_gradient = self._changed(start), [tf.zeros_like(r) for r in rates] if by_rates else []
+        total = tf.zeros((), cotangent[0].dtype)
         if (isinstance(self.steps, int) and self.steps == 0) or (first_order and not by_rates and added is None):
-            return list(cotangent), rate_gradient
+            return list(cotangent), rate_gradient, total
 
-        def body(step, cotangent, rate_gradient):
+        def body(step, cotangent, rate_gradient, total):
             step -= 1
             at = _merged(start, changed, [p.read(step) for p in descent.points])
             cotangent, more = self._back(at, rates, cotangent, first_order, by_rates)
             if added is not None:
-                cotangent = [a + b for a, b in zip(cotangent, added(step, at))]
-            return step, cotangent, [a + b for a, b in zip(rate_gradient, more, strict=True)]
+                loss, gradient = added(step, at)
+                cotangent, total = [a + b for a, b in zip(cotangent, gradient)], total + loss
+            return step, cotangent, [a + b for a, b in zip(rate_gradient, more, strict=True)], total
 
-        _, cotangent, rate_gradient = tf.while_loop(
+        _, *found = tf.while_loop(
             lambda step, *_: step > 0,
             body,
-            (tf.convert_to_tensor(self.steps), list(cotangent), rate_gradient),
+            (tf.convert_to_tensor(self.steps), list(cotangent), rate_gradient, total),
             parallel_iterations=1,
         )
-        return cotangent, rate_gradient
-
-    def point(self, start, descent: Descent, step: int) -> list[tf.Tensor]:
-        """The weights before ``step``, of a descent whose points were kept."""
-        return _merged(start, self._changed(start), [p.read(step) for p in descent.points])
+        return found
 
     def _changed(self, weights) -> list[int]:
         return list(range(len(weights))) if self.changed is None else list(self.changed)
@@ -216,22 +215,20 @@ def meta_gradient(
 
     loss, cotangent = query(descent.end)
     if step_weights is None:
-        gradient, by_rate = loop.pull_back(start, rates, descent, cotangent, **options)
+        gradient, by_rate, _ = loop.pull_back(start, rates, descent, cotangent, **options)
         return loss, gradient, by_rate, descent.losses
     # Weight i is of the loss after step i + 1: the points before steps 1 … k − 1, then the end.
-    weights = tf.concat([[0.0], step_weights], 0)
-    weights = tf.cast(weights, loss.dtype)
+    weights = tf.cast(step_weights, loss.dtype)
 
     def added(step, at):
-        return [weights[step] * g for g in query(at)[1]]
+        def scaled():
+            return tf.nest.map_structure(lambda t: weights[step - 1] * t, query(at))
+
+        return tf.cond(step > 0, scaled, lambda: (tf.zeros_like(loss), [tf.zeros_like(w) for w in at]))
 
     cotangent = [weights[-1] * c for c in cotangent]
-    gradient, by_rate = loop.pull_back(start, rates, descent, cotangent, added=added, **options)
-    between = [
-        summed(lambda part, i=i: query_loss(loop.point(start, descent, i), part), query_parts)
-        for i in range(1, loop.steps)
-    ]
-    return tf.reduce_sum(tf.stack([*between, loss]) * weights[1:]), gradient, by_rate, descent.losses
+    gradient, by_rate, between = loop.pull_back(start, rates, descent, cotangent, added=added, **options)
+    return between + weights[-1] * loss, gradient, by_rate, descent.losses
 
 
 def _unrolled(loop: InnerLoop, query_loss: PartLoss, start, rates, query_parts: int, step_weights, by_rates: bool):
@@ -243,12 +240,15 @@ def _unrolled(loop: InnerLoop, query_loss: PartLoss, start, rates, query_parts: 
             counted, shares = points[-1:], [1.0]
         else:
             counted, shares = points[1:], tf.unstack(tf.cast(step_weights, losses.dtype), num=loop.steps)
-        found = [
-            share * summed(lambda part, at=at: query_loss(at, part), query_parts) for at, share in zip(counted, shares)
-        ]
-        loss = tf.add_n(found)
+        loss_at = _called(lambda at: summed(lambda part: query_loss(at, part), query_parts))
+        loss = tf.add_n([share * loss_at(at) for at, share in zip(counted, shares)])
     gradient, by_rate = tape.gradient(loss, watched, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     return loss, [tf.convert_to_tensor(g) for g in gradient], [tf.convert_to_tensor(g) for g in by_rate], losses
+
+
+def _called(function):
+    """The function as a node that is called: however often, the graph holds its body once."""
+    return tf.function(function, autograph=False, experimental_attributes={"_noinline": True})
 
 
 def _in_xla() -> bool:

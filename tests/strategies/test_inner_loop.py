@@ -182,7 +182,12 @@ def test_meta_gradients_agree_with_central_differences(case):
 
 
 def test_meta_gradients_of_kept_steps_agree_with_central_differences(case):
-    assert error_to_central_differences(case, (2,), keep=True) < 1e-6
+    assert error_to_central_differences(case, (5,), keep=True) < 1e-6
+
+
+@pytest.mark.slow
+def test_meta_gradients_of_few_kept_steps_agree_with_central_differences(case):
+    assert error_to_central_differences(case, (1, 2, 3, 4), keep=True) < 1e-6
 
 
 @pytest.mark.parametrize("family", ["bert", *(pytest.param(f, marks=pytest.mark.slow) for f in FAMILIES[1:])])
@@ -240,7 +245,13 @@ def test_an_inner_step_on_the_variables_would_not_agree(restored):
 
 @pytest.mark.parametrize(
     ("family", "keep"),
-    [("bert", False), *(pytest.param(*c, marks=pytest.mark.slow) for c in (("gpt2", False), ("albert", True)))],
+    [
+        ("bert", False),
+        *(
+            pytest.param(*c, marks=pytest.mark.slow)
+            for c in (("gpt2", False), ("albert", True), ("distilbert", False), ("roberta", True))
+        ),
+    ],
 )
 def test_moments_with_a_stopped_gradient_would_not_agree(family, keep, monkeypatch):
     case = case_of(family)
@@ -302,22 +313,25 @@ def test_rows_in_parts_give_the_same_meta_gradient(bert):
     assert float(found[0][0]) == pytest.approx(float(found[1][0]), rel=1e-10)
 
 
-def graph_of(case, steps: int, keep: bool):
+def graph_of(case, steps: int, keep: bool, multi_step: bool):
     support, query = case.losses()
     rates = [tf.constant(0.05, tf.float64)] * len(case.variables)
     loop = InnerLoop(support, steps, keep=keep)
-    traced = tf.function(lambda w: meta_gradient(loop, query, w, rates)[:2], autograph=False)
+    shares = {"step_weights": tf.fill([steps], 1 / steps)} if multi_step else {}
+    traced = tf.function(lambda w: meta_gradient(loop, query, w, rates, **shares)[:2], autograph=False)
     return traced.get_concrete_function(case.weights()).graph.as_graph_def()
 
 
-def test_graph_size_does_not_grow_with_the_steps(bert):
-    one, ten = (len(graph_of(bert, steps, keep=False).SerializeToString()) for steps in (1, 10))
+@pytest.mark.parametrize("multi_step", [False, True])
+def test_graph_size_does_not_grow_with_the_steps(bert, multi_step):
+    one, ten = (len(graph_of(bert, steps, False, multi_step).SerializeToString()) for steps in (1, 10))
     assert ten < 1.01 * one
 
 
-def test_kept_steps_share_their_traced_functions(bert):
+@pytest.mark.parametrize("multi_step", [False, True])
+def test_kept_steps_share_their_traced_functions(bert, multi_step):
     """The graph holds a call for each step, forward and back; what is called is there once."""
-    two, ten = (graph_of(bert, steps, keep=True) for steps in (2, 10))
+    two, ten = (graph_of(bert, steps, True, multi_step) for steps in (2, 10))
     assert len(two.library.function) == len(ten.library.function)
     assert len(ten.SerializeToString()) < 1.25 * len(two.SerializeToString())
 
