@@ -1,5 +1,7 @@
 """Strategies on the same episodes: scores and intervals against scikit-learn and scipy."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,7 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 from tests import tiny
 from tf_transfer.episode_evaluation import EpisodeComparison, episode_tables, evaluate_episodes
 from tf_transfer.episodes.class_splits import remember_classes
-from tf_transfer.episodes.sampler import EpisodeSampler
+from tf_transfer.episodes.sampler import EpisodeSampler, check_rows
 from tf_transfer.errors import DataError
 from tf_transfer.model import TransferModel
 from tf_transfer.strategies import MAML, LinearProbe, ProtoMAML, ProtoNet
@@ -124,6 +126,36 @@ def test_bad_input(found, sampler, model):
     rows = EpisodeSampler(sampler.table, None, shot=2, num_query=2)
     with pytest.raises(DataError, match="task=None"):
         evaluate_episodes({"probe": (PROBE, model)}, rows, rows.sample(1))
+    with pytest.raises(DataError, match=r"A candidate must be(.|\n)*Received LinearProbe\(.* for 'probe'"):
+        evaluate_episodes({"probe": PROBE}, sampler, sampler.sample(1))
+    with pytest.raises(DataError, match=r"must be a list of Episode.\nReceived 5.\nDraw"):
+        evaluate_episodes({"probe": (PROBE, model)}, sampler, 5)
+    with pytest.raises(DataError, match=r"index of its own.*\nReceived 2 more than once"):
+        evaluate_episodes({"probe": (PROBE, model)}, sampler, [*sampler.sample(3), sampler.episode(2)])
+
+
+def test_episodes_of_another_table_are_refused(sampler, model):
+    candidates = {"prototypes": (ProtoNet(), model)}
+    shuffled = EpisodeSampler(sampler.table.sample(frac=1, random_state=0), "animal", way=3, shot=2, num_query=3)
+    with pytest.raises(DataError, match="Received episode 0 with rows of another table"):
+        evaluate_episodes(candidates, sampler, shuffled.sample(1))
+    frozen = [dataclasses.replace(e, sampler=None) for e in sampler.sample(8)]  # as from a file
+    short = EpisodeSampler(sampler.table.head(24), "animal", way=3, shot=2, num_query=3)
+    with pytest.raises(DataError, match=r"with (rows of another table|the unknown classes 'eel')"):
+        evaluate_episodes(candidates, short, frozen)
+    same = EpisodeSampler(sampler.table.assign(text="x"), "animal", way=2, shot=1, num_query=1)
+    check_rows(same, [*sampler.sample(1), *frozen])
+
+
+def test_a_task_is_known_by_its_labels(sampler, model):
+    task = Task("kind", label="animal", kind="classification", classes=(0, 1, 2))
+    named = TransferModel(model.encoder, task, max_length=12)
+    assert evaluate_episodes({"p": (ProtoNet(), named)}, sampler, sampler.sample(1)).values["accuracy"].notna().all()
+    other = TransferModel(model.encoder, Task("stars", kind="regression"), max_length=12)
+    table = sampler.table.assign(size=np.arange(30.0), stars=np.arange(30.0))
+    numbers = EpisodeSampler(table, Task("size", kind="regression"), shot=3)
+    with pytest.raises(DataError, match="labels in column 'size'"):
+        evaluate_episodes({"m": (PROBE, other)}, numbers, numbers.sample(1))
 
 
 def test_one_strategy_has_no_differences():

@@ -86,6 +86,11 @@ def test_what_cannot_be_replaced_is_named():
     layer.build((None, 2))
     with pytest.raises(DataError, match="'lonely:0'"), fast_weights(layer, [tf.Variable(1.0, name="lonely")], [1.0]):
         pass
+    with pytest.raises(DataError, match="Received 0 tensors for 1 variables"), fast_weights(layer, [layer.kernel], []):
+        pass
+    twice = [layer.kernel] * 2
+    with pytest.raises(DataError, match="2 variables, 1 of them different"), fast_weights(layer, twice, twice):
+        pass
     with pytest.raises(DataError, match=r"\(3, 2\).*kernel"), fast_weights(layer, [layer.kernel], [tf.ones((3, 2))]):
         pass
 

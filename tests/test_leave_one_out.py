@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.experiments import FAST, make_experiment
+from tests.experiments import FAST, make_experiment, make_table
 from tf_transfer.comparison.compare import compare
 from tf_transfer.comparison.comparison import Comparison
 from tf_transfer.errors import DataError
@@ -147,3 +147,10 @@ def test_a_head_that_no_remaining_source_teaches_says_nothing(content, tmp_path,
         "fine_tune without shop": {"stars", "mood"},
         "fine_tune without films": {"stars"},
     }
+
+
+def test_a_source_to_validate_on_is_not_left_out():
+    held = [{"maml": {"validation_source": "shop"}}, "majority"]
+    sources = {name: make_table(20, seed=seed) for seed, name in enumerate(["films", "shop", "books"])}
+    assert list(load(strategies=held, sources=sources).variants) == ["maml without films", "maml without books"]
+    assert "needs two sources beside its validation_source" in refusal(strategies=held)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
@@ -14,8 +15,8 @@ from tf_transfer import metrics
 from tf_transfer.backend import keras
 from tf_transfer.episodes.class_splits import check_new_classes
 from tf_transfer.episodes.episode import Episode
-from tf_transfer.episodes.sampler import EpisodeSampler
-from tf_transfer.errors import DataError, TrainingError, check_choice
+from tf_transfer.episodes.sampler import EpisodeSampler, check_rows
+from tf_transfer.errors import DataError, TrainingError, check_choice, listed
 from tf_transfer.tasks import Task
 
 
@@ -112,13 +113,11 @@ def evaluate_episodes(
         verbose: 1 shows a progress bar.
 
     Raises:
-        DataError: no candidates or episodes, or episodes of classes that a model was meta-trained on.
+        DataError: no candidates or episodes, an episode twice or of another table, a model without the task, or
+            episodes of classes that a model was meta-trained on.
     """
-    if not candidates or not len(episodes):
-        raise DataError(
-            f"evaluate_episodes needs strategies and episodes.\nReceived {len(candidates)} strategies and "
-            f"{len(episodes)} episodes.\nDraw episodes with sampler.sample(600)."
-        )
+    _check(candidates, episodes)
+    check_rows(sampler, episodes)
     for _, model in candidates.values():
         check_new_classes(model, sampler)
     rows = []
@@ -133,13 +132,39 @@ def evaluate_episodes(
     return EpisodeComparison(pd.DataFrame(rows))
 
 
+def _check(candidates, episodes) -> None:
+    if not isinstance(episodes, Sequence) or not all(isinstance(e, Episode) for e in episodes):
+        raise DataError(
+            f"episodes must be a list of Episode.\nReceived {episodes!r:.80}.\nDraw them with sampler.sample(600)."
+        )
+    if not candidates or not len(episodes):
+        raise DataError(
+            f"evaluate_episodes needs strategies and episodes.\nReceived {len(candidates)} strategies and "
+            f"{len(episodes)} episodes.\nDraw episodes with sampler.sample(600)."
+        )
+    for name, candidate in candidates.items():
+        if not isinstance(candidate, tuple | list) or len(candidate) != 2:
+            raise DataError(
+                f"A candidate must be (strategy, what its fit returned).\nReceived {candidate!r:.80} for {name!r}.\n"
+                "Give for instance {'proto_net': (strategy, strategy.fit(model, episodes))}."
+            )
+    counts = collections.Counter(episode.index for episode in episodes)
+    twice = [index for index, count in counts.items() if count > 1]
+    if twice:
+        raise DataError(
+            f"Every episode must have an index of its own, by which strategies are paired.\n"
+            f"Received {listed(twice)} more than once.\nDraw the episodes from one sampler, each once."
+        )
+
+
 def _score(strategy, model, sampler: EpisodeSampler, episode: Episode, seed: int, spare):
     """The suite of one episode, and the adapted model to overwrite in the next."""
     task, support, query = episode_tables(sampler, episode)
     start = time.perf_counter()
     try:
         adapted = strategy.adapt(model, support, seed=seed, out=spare)
-        scores = _of_classes(task, adapted.predict(query, verbose=0)[task.name].scores)
+        name = _same_task(adapted.tasks, task).name
+        scores = _of_classes(task, adapted.predict(query, verbose=0)[name].scores)
         diverged = not np.isfinite(scores).all()
     except TrainingError:
         adapted, diverged = spare, True
@@ -150,6 +175,17 @@ def _score(strategy, model, sampler: EpisodeSampler, episode: Episode, seed: int
         suite = metrics.resampled_suite(task.kind, y[present], [scores[present]], once)
         found |= {metric: float(value[0, 0]) for metric, value in suite.items()}
     return found, None if isinstance(sampler.way, list | tuple) else adapted
+
+
+def _same_task(tasks: Sequence[Task], task: Task) -> Task:
+    """The one that reads the labels of ``task``, whatever it is called."""
+    for found in tasks:
+        if found.label == task.label:
+            return found
+    raise DataError(
+        f"A strategy's model must have the task of the episodes, with its labels in column {task.label!r}.\n"
+        f"Received a model of {listed([f'{t.name}: {t.label}' for t in tasks])}.\nGive the model Task({task.label!r})."
+    )
 
 
 def _of_classes(task: Task, scores: np.ndarray) -> np.ndarray:

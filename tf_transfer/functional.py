@@ -29,7 +29,8 @@ def fast_weights(model: keras.Model, variables: Sequence[tf.Variable], tensors: 
         tensors: one for each, of its shape.
 
     Raises:
-        DataError: a variable that no layer of the model holds as an attribute, or another shape.
+        DataError: a variable that no layer of the model holds as an attribute, one twice, or another number of
+            tensors or shape.
         TrainingError: a variable was assigned to inside; see `assignments_refused`.
 
     Example:
@@ -42,8 +43,14 @@ def fast_weights(model: keras.Model, variables: Sequence[tf.Variable], tensors: 
         >>> float(layer(tf.ones((1, 2)))[0, 0])
         2.0
     """
+    if len(variables) != len(tensors) or len({id(v) for v in variables}) < len(variables):
+        raise DataError(
+            f"There must be one tensor for each variable, and no variable twice.\nReceived {len(tensors)} tensors for "
+            f"{len(variables)} variables, {len({id(v) for v in variables})} of them different.\n"
+            "Give the tensors in the order of the variables."
+        )
     slots = _find_slots(model, variables)
-    for variable, tensor in zip(variables, tensors, strict=True):
+    for variable, tensor in zip(variables, tensors):
         if not variable.shape.is_compatible_with(tensor.shape):
             raise DataError(
                 f"A fast weight must have its variable's shape.\nReceived {tensor.shape} for {variable.name!r} "

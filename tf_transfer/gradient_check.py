@@ -12,7 +12,7 @@ import pandas as pd
 
 from tf_transfer.backend import keras, tf
 from tf_transfer.episodes.episode import Episode
-from tf_transfer.episodes.sampler import EpisodeSampler
+from tf_transfer.episodes.sampler import EpisodeSampler, check_rows
 from tf_transfer.episodes.tensors import EpisodeTensors, only_classification
 from tf_transfer.errors import DataError
 from tf_transfer.meta_learner import MetaLearner
@@ -53,7 +53,7 @@ def gradcheck(
 
     Args:
         strategy: a meta-learning strategy with a meta-gradient: not `Reptile`. One of first order parts.
-        model: with heads that fit the episode; it is not changed.
+        model: with heads that fit the episode, or what the strategy's fit returned; it is not changed.
         episode: as a sampler draws it.
         sampler: whose table the episode's rows are in; None: the episode's own. One from a file needs it.
         step: h, in the weights' units for a direction of unit norm.
@@ -64,13 +64,15 @@ def gradcheck(
 
     Raises:
         DataError: the strategy has no meta-gradient, the episode has more classes than the head outputs, or
-            its sampler is not known.
+            its sampler is not known or another than that which drew it.
     """
     if strategy.name == "reptile" or not hasattr(strategy, "episode_gradient"):
         raise DataError(
             f"gradcheck compares the gradient of a query loss.\nReceived {strategy.name}, which has none.\n"
             "Give maml, anil, meta_sgd, proto_net or proto_maml."
         )
+    # Learned rates come with their model.
+    rates, model = getattr(model, "rates", None), getattr(model, "model", model)
     sampler = _sampler_of(model, episode, sampler)
     with double_precision():
         twin = model.copy()
@@ -78,6 +80,8 @@ def gradcheck(
             tf.nest.map_structure(lambda t: t[0], part) for part in EpisodeTensors(twin, sampler)([episode])
         )
         learner = MetaLearner(twin, strategy.episode_gradient, strategy.extra_variables(twin))
+        for variable, rate in zip(learner.extra, rates or ()):
+            variable.assign(tf.cast(rate, variable.dtype))
         both = tf.compat.v1.wrap_function(lambda: learner.episode_gradient(support, query)[:2], [])
         _, gradients = both()
         # The differences need the loss alone, which takes a fraction of the gradient's time.
@@ -101,6 +105,7 @@ def _sampler_of(model, episode: Episode, sampler: EpisodeSampler | None) -> Epis
             f"an episode of {episode.way} classes.\nGive the model's task that many classes, or draw episodes of "
             f"way={outputs}."
         )
+    check_rows(sampler, [episode])
     return sampler
 
 

@@ -155,3 +155,24 @@ def test_meta_test_must_be_of_other_classes_than_training_and_validation():
     for fitted, classes, use in ((model, "ag", "training"), (types.SimpleNamespace(model=model), "gf", "validation")):
         with pytest.raises(DataError, match=f"'{use}' and 'test' must have no class in common.\nReceived 1 in both"):
             check_new_classes(fitted, draw(classes))
+
+
+@pytest.mark.parametrize("task", ["stars", None])
+def test_domains_without_classes_are_disjoint_by_domain(task):
+    draws = np.random.default_rng(0)
+    table = pd.DataFrame({"text": "x", "stars": draws.normal(size=24), "shop": list("abcd") * 6})
+    train, same, other = (
+        EpisodeSampler(table[table["shop"].isin(list(shops))], task, shot=2, num_query=2, domain="shop")
+        for shops in ("ab", "bc", "cd")
+    )
+    check_class_disjoint({"train": train, "test": other})
+    refused = r"Splits 'train' and 'test' must have no domain in common.\nReceived 1 in both: 'b'"
+    with pytest.raises(DataError, match=refused):
+        check_class_disjoint({"train": train, "test": same})
+    model = types.SimpleNamespace()
+    remember_classes(model, {"training": train})
+    check_new_classes(model, other)
+    with pytest.raises(DataError, match="no domain in common"):
+        check_new_classes(model, same)
+    # Rows of no domain may be of any.
+    check_class_disjoint({"train": train, "test": EpisodeSampler(table, task, shot=2, num_query=2)})

@@ -244,6 +244,8 @@ def test_a_missing_key_is_named(key):
     ({"strategies": ["majority", {"fine_tune": {"epochs": "two"}}]}, "epochs of fine_tune: input should be a"),
     ({"strategies": ["majority", {"fine_tune": {"learning_rate": "hot"}}]}, "received 'hot'"),
     ({"strategies": ["tfidf"]}, "baseline 'majority' must be one of the strategies 'tfidf'"),
+    ({"strategies": ["majority", {"maml": {"validation_source": "shpo"}}]},
+     "validation_source of maml must be one of several sources; received 'shpo' and the sources 'films', 'shop'. Did"),
     ({"sources": {}}, "strategies 'tfidf' learn from source data; received no sources"),
     ({"drop_leaks": "perhaps"}, "drop_leaks: Input should be a valid boolean"),
 ])  # fmt: skip

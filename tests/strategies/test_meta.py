@@ -25,6 +25,7 @@ from tf_transfer.meta_learner import BatchLoss, kept_bytes
 from tf_transfer.model import TransferModel
 from tf_transfer.strategies import ANIL, MAML, MetaSGD, ProtoMAML, ProtoNet, Reptile, maml, meta
 from tf_transfer.strategies.episode_sources import training_sampler
+from tf_transfer.strategies.meta_sgd import Rated
 from tf_transfer.strategies.outer_loop import OuterLoop
 from tf_transfer.strategies.proto_net import prototype_head
 from tf_transfer.strategies.validation import Validation
@@ -118,6 +119,19 @@ def test_gradcheck_of_an_episode_that_does_not_fit(fresh, sampler):
         gradcheck(ProtoNet(), fresh, make_sampler(way=4).episode(0))
     with pytest.raises(DataError, match=r"Received episode 0.*\n?Give the sampler too"):
         gradcheck(ProtoNet(), fresh, dataclasses.replace(sampler.episode(0), sampler=None))
+    with pytest.raises(
+        DataError, match=r"drawn from the sampler's table, of 24 rows.\nReceived episode 0 with rows of a"
+    ):
+        gradcheck(ProtoNet(), fresh, sampler.episode(0), EpisodeSampler(make_intents(24), "intent", 3, 1, 1))
+
+
+def test_gradcheck_of_learned_rates(fresh, sampler):
+    strategy, rates = MetaSGD(inner_steps=1, inner_lr=0.05), []
+    for variable in strategy.extra_variables(fresh):
+        rates.append(0.01 * (1 + len(rates)) + tf.zeros_like(variable))
+    of_start, of_learned = (gradcheck(strategy, m, sampler.episode(0)) for m in (fresh, Rated(fresh, rates)))
+    assert of_learned.relative_error < 1e-6
+    assert not np.allclose(of_start.table["analytic"], of_learned.table["analytic"], rtol=1e-3)
 
 
 def gradients_of(strategy, model, sampler, episodes):
@@ -425,7 +439,10 @@ def test_validation_keeps_the_best_weights_and_stops(fresh):
     train = EpisodeSampler(make_intents()[lambda t: t["intent"] < "c4"], "intent", way=3, shot=2, num_query=2)
     check = EpisodeSampler(make_intents()[lambda t: t["intent"] >= "c4"], "intent", way=3, shot=2, num_query=2)
     strategy = MAML(steps=20, inner_steps=1, learning_rate=5.0, outer_optimizer="sgd", clip_norm=100.0, patience=2)
-    strategy.fit(fresh, train, validation=check, validate_every=1, validation_episodes=4)
+    losses = []
+    note = keras.callbacks.LambdaCallback(on_epoch_end=lambda _, logs: losses.append(logs["val_loss"]))
+    strategy.fit(fresh, train, validation=check, validate_every=1, validation_episodes=4, callbacks=[note])
+    assert len(losses) == strategy.patience  # of 20: none was better than the first, before any step
     kept = gradients_of(strategy, fresh, check, check.sample(4))[0].mean()
     # A rate of 5 spoils the model; what is kept is no worse than the first step.
     tiny.restore(fresh, fresh.first)
@@ -581,6 +598,8 @@ def test_the_memory_estimate_is_told_and_grows_with_what_is_kept(fresh, monkeypa
         ({"adapt_steps": 0}, "adapt_steps of maml"),
         ({"meta_batch": 0}, "meta_batch of maml"),
         ({"outer_optimizer": "adamax"}, "outer_optimizer"),
+        ({"first_order": "no"}, "first_order of maml must be True or False.\nReceived 'no'.\nThe default is False"),
+        ({"multi_step": 1}, "multi_step of maml must be True or False.\nReceived 1"),
     ],
 )
 def test_bad_options(options, message):
@@ -619,6 +638,65 @@ def test_episodes_that_do_not_fit(fresh):
         MAML().fit(fresh, make_sampler(), validation=make_sampler())
     with pytest.raises(DataError, match="proto_net learns one classification"):
         ProtoNet().fit(tiny.make_model(), {"one": tiny.make_table()})
+    with pytest.raises(DataError, match=r"validation must be an EpisodeSampler.\nReceived DataFrame"):
+        MAML().fit(fresh, make_sampler(), validation=make_intents())
+    with pytest.raises(DataError, match=r"validation_episodes must be a whole number"):
+        MAML().fit(fresh, make_sampler(), validation_episodes=0)
+    numbers = EpisodeSampler(tiny.make_table(), Task("stars", kind="regression"), shot=2, num_query=2)
+    with pytest.raises(
+        DataError, match=r"labels in column 'stars'.\nReceived the tasks 'intent', and episodes for tra"
+    ):
+        MAML().fit(fresh, numbers)
+
+
+def test_models_that_a_strategy_cannot_adapt(fresh):
+    rated = Rated(fresh, [])
+    with pytest.raises(
+        DataError, match=r"maml adapts a TransferModel.\nReceived Rated.\nGive what this strategy's fit"
+    ):
+        MAML().adapt(rated, make_intents(8))
+    with pytest.raises(DataError, match=r"meta_sgd adapts at the rates.*\nReceived TransferModel, without any"):
+        MetaSGD().adapt(fresh, make_intents(8))
+
+
+def make_sources(**rows: int):
+    return {name: tiny.make_table(count, seed=seed) for seed, (name, count) in enumerate(rows.items())}
+
+
+def test_a_source_is_held_out_to_validate_on(monkeypatch):
+    model, seen, logs = tiny.make_model(tiny.TASKS[:1]), {}, []
+    kinds = {"EpisodeTensors": meta.EpisodeTensors, "Validation": meta.Validation}
+    for name in kinds:
+
+        def note(model, sampler, *args, name=name):
+            seen[name] = sampler.domains
+            return kinds[name](model, sampler, *args)
+
+        monkeypatch.setattr(meta, name, note)
+    note_logs = keras.callbacks.LambdaCallback(on_epoch_end=lambda _, found: logs.append(found))
+    strategy = ProtoNet(steps=1, meta_batch=1, shot=1, num_query=1, validation_source="two")
+    strategy.fit(model, make_sources(one=30, two=30, three=30), callbacks=[note_logs], validation_episodes=2)
+    assert seen == {"EpisodeTensors": ("one", "three"), "Validation": ("two",)}
+    assert np.isfinite(logs[0]["val_loss"])
+
+
+def test_a_source_to_validate_on_must_be_one_of_several(fresh):
+    strategy = ProtoNet(validation_source="tow")
+    with pytest.raises(DataError, match=r"Received validation_source='tow' and the tables 'one', 'two'. Did you mean"):
+        strategy.fit(fresh, make_sources(one=30, two=30))
+    with pytest.raises(DataError, match="and the tables 'tow'"):
+        strategy.fit(fresh, make_sources(tow=30))
+    with pytest.raises(DataError, match=r"and an EpisodeSampler.\nGive source tables by name"):
+        strategy.fit(fresh, make_sampler())
+
+
+def test_sources_that_are_too_small_for_an_episode_are_named():
+    for strategy, needed in ((MAML(), r"4 rows that"), (ProtoNet(), "4 rows of each of 3 classes that")):
+        source, options = make_sources(small=3, large=60), {"shot": 2, "num_query": 2, "seed": 0}
+        left_out = rf"leaves out 1 of 2 sources, which have fewer than the {needed}.*'small' \(3 rows\). Lower shot"
+        with pytest.warns(UserWarning, match=left_out):
+            found = training_sampler(strategy, tiny.make_model(tiny.TASKS[:1]), source, **options)
+        assert found.domains == ("large",)
 
 
 def test_classes_of_source_tables_come_again_in_a_validation_of_another_domain():
@@ -645,9 +723,12 @@ def test_classes_of_source_tables_come_again_in_a_validation_of_another_domain()
 )
 def test_what_is_not_finite_names_episode_and_step_and_changes_nothing(fresh, sampler, strategy, message):
     before = [v.numpy() for v in fresh.trained_variables]
+    remembered = dict(fresh.__dict__.pop("_classes_of_episodes", {}))
     with pytest.raises(TrainingError, match=message):
         strategy.fit(fresh, sampler, steps=1)
     assert tiny.same([v.numpy() for v in fresh.trained_variables], before)
+    check_new_classes(fresh, sampler)  # no step has learned from them
+    fresh.__dict__["_classes_of_episodes"] = remembered
 
 
 def test_freezing_and_new_heads_are_heard_of_by_equal_strategies(sampler):

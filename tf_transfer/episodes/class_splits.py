@@ -65,7 +65,8 @@ def split_classes(
 
 
 def check_class_disjoint(splits: Mapping[str, pd.DataFrame | EpisodeSampler], task: Task | str | None = None) -> None:
-    """Checks that no class is in two splits; of two samplers with domains, that no class of a domain is.
+    """Checks that no class is in two splits; of two samplers with domains, that no class of a domain is, or no domain
+    where there are no classes.
 
     Args:
         splits: by name, samplers (the classes that they draw) or tables (the classes that they hold).
@@ -123,6 +124,10 @@ def check_new_classes(fitted, sampler: EpisodeSampler) -> None:
 def _check_disjoint(a: str, pairs_a, b: str, pairs_b) -> None:
     """Checks two splits, given by name and by their ``(domain, class)``, the domain None where there is none."""
     by_domain = all(domain is not None for domain, _ in [*pairs_a, *pairs_b])
+    if by_domain and any(label is None for _, label in [*pairs_a, *pairs_b]):
+        pairs_a, pairs_b = ([(domain, None) for domain, _ in pairs] for pairs in (pairs_a, pairs_b))
+    elif not by_domain:
+        pairs_a, pairs_b = ([p for p in pairs if p[1] is not None] for pairs in (pairs_a, pairs_b))
 
     def key(pair):
         return tuple(map(str, pair)) if by_domain else str(pair[1])
@@ -130,10 +135,14 @@ def _check_disjoint(a: str, pairs_a, b: str, pairs_b) -> None:
     in_b = set(map(key, pairs_b))
     shared = dict.fromkeys(pair if by_domain else pair[1] for pair in pairs_a if key(pair) in in_b)
     if shared:
+        unit, units = "class of a domain" if by_domain else "class", "classes"
+        if by_domain and all(label is None for _, label in shared):
+            unit, units, shared = "domain", "domains", [domain for domain, _ in shared]
         raise DataError(
-            f"Splits {a!r} and {b!r} must have no class {'of a domain ' if by_domain else ''}in common.\n"
+            f"Splits {a!r} and {b!r} must have no {unit} in common.\n"
             f"Received {len(shared)} in both: {listed(shared)}.\n"
-            "Deal the classes out with split_classes(), or drop these rows from one of them."
+            f"Deal the {units} out{' with split_classes()' if units == 'classes' else ''}, or drop these rows from one "
+            "of them."
         )
 
 

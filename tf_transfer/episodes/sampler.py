@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
 from tf_transfer.episodes.episode import Episode
-from tf_transfer.errors import DataError, check_columns, check_whole, is_whole
+from tf_transfer.errors import DataError, check_columns, check_whole, is_whole, listed
 from tf_transfer.tasks import Task, plain_class
 
 
@@ -51,7 +51,8 @@ class EpisodeSampler:
         task: the task, resolved, or None.
         classes: all classes that episodes are drawn from.
         domains: all domains that episodes are drawn from.
-        pairs: all ``(domain, class)`` that episodes are drawn from; the domain is None without ``domain``.
+        pairs: all ``(domain, class)`` that episodes are drawn from; the domain is None without ``domain``, the class
+            where there are none. Empty without either.
         ways, shots: (lowest, highest) number of classes, and of support rows of one; (1, 1) where there are no classes.
 
     Raises:
@@ -81,6 +82,10 @@ class EpisodeSampler:
         balanced: bool = True,
         drop_small: bool = False,
     ):
+        if not isinstance(table, pd.DataFrame):
+            raise DataError(
+                f"`table` must be a DataFrame.\nReceived {type(table).__name__}.\nGive one of labelled rows."
+            )
         self.table = table.reset_index(drop=True)
         self.task = None if task is None else resolve_task(table, task, ("classification", "regression"))
         self.way, self.shot, self.num_query, self.seed = way, shot, num_query, seed
@@ -99,8 +104,9 @@ class EpisodeSampler:
         self._pools = _fitting(self, _find_pools(self.table, self.task, domain))
         drawn = {c for pool in self._pools for c in pool.classes}
         self.classes = tuple(c for c in self.task.classes if c in drawn) if self.task else ()
-        self.pairs = tuple((pool.domain, c) for pool in self._pools for c in pool.classes) if self.classes else ()
         self.domains = () if domain is None else tuple(pool.domain for pool in self._pools)
+        named = self.classes or self.domains
+        self.pairs = tuple((pool.domain, c) for pool in self._pools for c in pool.classes) if named else ()
 
     def episode(self, index: int) -> Episode:
         """Episode number ``index`` (from 0) of the sequence.
@@ -134,6 +140,30 @@ class EpisodeSampler:
 
     def __iter__(self) -> Iterator[Episode]:
         return map(self.episode, itertools.count())
+
+
+def check_rows(sampler: EpisodeSampler, episodes: Sequence[Episode]) -> None:
+    """Checks that episodes hold rows of a sampler's table: those of another table with the same labels will do.
+
+    Raises:
+        DataError: an episode has rows, classes or labels that the table has not.
+    """
+    task, drawn_by = sampler.task, {}
+    known = {str(c) for c in task.classes} if task else set()
+    for episode in episodes:
+        rows, foreign = np.concatenate([episode.support, episode.query]), episode.sampler
+        unknown = {str(c) for c in episode.classes} - known
+        if foreign not in drawn_by:
+            same = foreign in (None, sampler) or len(foreign.table) == len(sampler.table)
+            if same and foreign is not None and task is not None:
+                same = task.label in foreign.table and foreign.table[task.label].equals(sampler.table[task.label])
+            drawn_by[foreign] = same
+        if not drawn_by[foreign] or unknown or rows.max() >= len(sampler.table):
+            what = f"the unknown classes {listed(sorted(unknown))}" if unknown else "rows of another table"
+            raise DataError(
+                f"Episodes must be drawn from the sampler's table, of {len(sampler.table)} rows.\n"
+                f"Received episode {episode.index} with {what}.\nGive the sampler that drew it."
+            )
 
 
 def resolve_task(table: pd.DataFrame, task: Task | str, kinds: tuple[str, ...]) -> Task:

@@ -84,6 +84,12 @@ class Experiment(Spec):
         needing = [label for label, s in self.strategies.items() if s.uses_source]
         if needing and not self.sources:
             raise ValueError(f"strategies {listed(needing)} learn from source data; received no sources")
+        for label, name in self.validated_on.items():
+            if name not in self.sources or len(self.sources) < 2:
+                raise ValueError(
+                    f"validation_source of {label} must be one of several sources; received {name!r} and the sources "
+                    f"{listed(self.sources)}.{nearest(name, self.sources)}"
+                )
         for name in [*self.sources, *self.targets, *self.strategies]:
             if not name.strip() or name.startswith(".") or set(name) & set(UNFIT) or not name.isprintable():
                 raise ValueError(f"the name {name!r} is used for files: leave out {' '.join(UNFIT)} and a leading dot")
@@ -107,17 +113,30 @@ class Experiment(Spec):
                 f"{listed(self.sources)} and the strategies {listed(chosen)}. Without its only source a strategy is "
                 "target_only: compare it with that"
             )
+        for label in chosen:
+            if label in self.validated_on and len(self.sources) < 3:
+                raise ValueError(
+                    f"leave_one_out of {label} needs two sources beside its validation_source; "
+                    f"received the sources {listed(self.sources)}"
+                )
         taken = [label for label in self.variants if label in self.strategies]
         if taken:
             raise ValueError(f"leave_one_out makes the label {taken[0]!r}; call that strategy by another name")
         return self
 
     @property
+    def validated_on(self) -> dict[str, str]:
+        """``{label: source}`` of the strategies that hold a source out to validate on."""
+        found = {label: getattr(s, "validation_source", None) for label, s in self.strategies.items()}
+        return {label: source for label, source in found.items() if source is not None}
+
+    @property
     def variants(self) -> dict[str, tuple[str, str]]:
         """``{label: (strategy, source)}`` of the strategies that are also run without a source."""
         sources = [label for label, s in self.strategies.items() if s.uses_source]
         chosen = [label for label in sources if self.leave_one_out is True or label in (self.leave_one_out or ())]
-        return {f"{label} without {source}": (label, source) for label in chosen for source in self.sources}
+        left_out = [(label, s) for label in chosen for s in self.sources if s != self.validated_on.get(label)]
+        return {f"{label} without {source}": (label, source) for label, source in left_out}
 
     @property
     def trained(self) -> dict[str, tuple[Any, list[str]]]:

@@ -44,13 +44,15 @@ class Strategy:
                     f"{self.name} has no {field.name}.\nReceived {field.name}={value!r}, which would change nothing.\n"
                     "Leave it out."
                 )
-            if _is_number(value):
-                good = math.isfinite(value) and value > 0
+            kind = getattr(field.type, "__name__", str(field.type))  # a class where annotations are not postponed
+            if kind == "bool":
+                good, wanted = isinstance(value, bool), "True or False"
             else:
-                kind = str(field.type)  # a class where annotations are not postponed
                 good = not kind.startswith("float") or (value == "auto" and "auto" in kind)
+                good, wanted = math.isfinite(value) and value > 0 if _is_number(value) else good, "a number above 0"
             if not good:
-                raise DataError(f"{field.name} of {self.name} must be a number above 0.\nReceived {value!r}.")
+                remedy = "" if field.default is dataclasses.MISSING else f"\nThe default is {field.default!r}."
+                raise DataError(f"{field.name} of {self.name} must be {wanted}.\nReceived {value!r}.{remedy}")
 
     def fit(self, model, source, *, seed: int = 0, verbose=0, callbacks=None):
         """Learns from the source.

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
+
+import pandas as pd
 
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.episodes.tensors import only_classification
-from tf_transfer.errors import DataError, listed
+from tf_transfer.errors import DataError, listed, nearest
 from tf_transfer.strategies.base import source_tables
 from tf_transfer.tables import join_tables
 
@@ -37,6 +40,25 @@ def training_sampler(strategy, model, source, *, shot: int, num_query: int, seed
     return source
 
 
+def hold_out(strategy, source) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
+    """The source tables to train on, and the one to validate on: the strategy's ``validation_source``.
+
+    Raises:
+        DataError: there is no table of that name, or no other.
+    """
+    name, tables = strategy.validation_source, {}
+    if not isinstance(source, EpisodeSampler):
+        tables = source_tables(source)
+    if name not in tables or len(tables) < 2:
+        received = f"the tables {listed(tables)}" if tables else "an EpisodeSampler"
+        raise DataError(
+            f"validation_source of {strategy.name} must name one of several source tables.\n"
+            f"Received validation_source={name!r} and {received}.{nearest(name, tables)}\n"
+            "Give source tables by name, or a sampler of other classes as validation."
+        )
+    return {n: table for n, table in tables.items() if n != name}, {name: tables[name]}
+
+
 def check_fits(strategy, model, sampler: EpisodeSampler, use: str = "training") -> None:
     """Checks that a strategy can learn from a sampler's episodes with the model's heads.
 
@@ -49,6 +71,12 @@ def check_fits(strategy, model, sampler: EpisodeSampler, use: str = "training") 
     if not _of_classes(sampler):
         if strategy.needs_classes:
             raise _only_classes(strategy, "episodes of rows" if sampler.task is None else sampler.task.kind)
+        if sampler.task is not None and not any(t.label == sampler.task.label for t in model.tasks):
+            raise DataError(
+                f"The model must have the task of the episodes, with its labels in column {sampler.task.label!r}.\n"
+                f"Received the tasks {listed([t.name for t in model.tasks])}, and episodes for {use}.\n"
+                "Give the model that Task, or draw episodes of rows of any labels with EpisodeSampler(table, None)."
+            )
         return
     task, (lowest, way) = only_classification(model), sampler.ways
     if lowest != way and not strategy.any_way:
@@ -74,11 +102,28 @@ def _sampler_of_tables(strategy, model, source, **options) -> EpisodeSampler:
     model.resolve(joined)
     options |= {"domain": SOURCE, "drop_small": True}
     if not strategy.needs_classes:
-        return EpisodeSampler(joined, None, **options)
-    if len(model.tasks) != 1 or model.tasks[0].kind != "classification":
+        sampler = EpisodeSampler(joined, None, **options)
+    elif len(model.tasks) == 1 and model.tasks[0].kind == "classification":
+        task = model.tasks[0]
+        sampler = EpisodeSampler(joined, task, way=len(task.classes), **options)
+    else:
         raise _only_classes(strategy, listed([f"{t.name}: {t.kind}" for t in model.tasks]))
-    task = model.tasks[0]
-    return EpisodeSampler(joined, task, way=len(task.classes), **options)
+    _say_left_out(strategy, tables, sampler)
+    return sampler
+
+
+def _say_left_out(strategy, tables: dict, sampler: EpisodeSampler) -> None:
+    """Warns of sources that are too small for an episode."""
+    small = [f"{name!r} ({len(table)} rows)" for name, table in tables.items() if name not in sampler.domains]
+    if small:
+        needed = sampler.shots[1] + sampler.num_query
+        of_each = f" of each of {sampler.ways[1]} classes" if _of_classes(sampler) else ""
+        warnings.warn(
+            f"{strategy.name} leaves out {len(small)} of {len(tables)} sources, which have fewer than the {needed} rows"
+            f"{of_each} that an episode takes (shot={sampler.shot}, num_query={sampler.num_query}): "
+            f"{', '.join(small)}. Lower shot or num_query.",
+            UserWarning, stacklevel=4,
+        )  # fmt: skip
 
 
 def _only_classes(strategy, found: str) -> DataError:

@@ -25,7 +25,7 @@ from tf_transfer.meta_learner import (
     weight_count,
 )
 from tf_transfer.strategies.base import Strategy
-from tf_transfer.strategies.episode_sources import SOURCE, check_fits, training_sampler
+from tf_transfer.strategies.episode_sources import SOURCE, check_fits, hold_out, training_sampler
 from tf_transfer.strategies.validation import Validation
 
 
@@ -45,6 +45,7 @@ class MetaStrategy(Strategy):
         shot, num_query: support and query rows of an episode that is drawn from source tables.
         rows_a_part: the most rows computed at once; more are added up part by part, in less memory.
         patience: validations without a better query loss before the outer loop stops; see `fit`.
+        validation_source: the name of a source table that is not trained on, but validated on.
     """
 
     effort: ClassVar[str | None] = "steps"
@@ -63,6 +64,7 @@ class MetaStrategy(Strategy):
     num_query: int = 16
     rows_a_part: int = 64
     patience: int = 5
+    validation_source: str | None = None
 
     needs_classes: ClassVar[bool] = False
     """Whether it can only learn from episodes of classes."""
@@ -92,8 +94,9 @@ class MetaStrategy(Strategy):
                 have ``loss`` (mean query loss), ``gradient_norm``, ``learning_rate`` and, validating, ``val_loss``.
                 Their model has the outer loop's optimizer.
             steps: outer steps instead of the strategy's own.
-            validation: sampler of episodes to stop by, of classes, or domains, that no other split has. The weights of
-                the best validation are kept, which may be those of the first, before any outer step.
+            validation: sampler of episodes to stop by, of classes, or domains, that no other split has, instead of
+                those of ``validation_source``. The weights of the best validation are kept, which may be those of
+                the first, before any outer step.
             validate_every: outer steps between validations; the last step is followed by one too.
             validation_episodes: episodes a validation; always the same ones.
 
@@ -104,7 +107,14 @@ class MetaStrategy(Strategy):
         from tf_transfer.strategies.outer_loop import OuterLoop  # its callbacks need TensorFlow at once
 
         check_whole("validate_every", validate_every)
-        sampler = training_sampler(self, model, source, shot=self.shot, num_query=self.num_query, seed=seed)
+        check_whole("validation_episodes", validation_episodes)
+        options = {"shot": self.shot, "num_query": self.num_query, "seed": seed}
+        held_out = None
+        if self.validation_source is not None and validation is None:
+            source, held_out = hold_out(self, source)
+        sampler = training_sampler(self, model, source, **options)
+        if held_out is not None:
+            validation = training_sampler(self, model, held_out, **options)
         model.encoder.reseed(seed)
         tensors, learner = EpisodeTensors(model, sampler), self._learner(model)
         self._say_memory(model, tensors, verbose)
@@ -122,16 +132,22 @@ class MetaStrategy(Strategy):
             learner, optimizer, steps=total, epoch_steps=validate_every, callbacks=callbacks, patience=self.patience,
             validates=check is not None,
         )  # fmt: skip
-        if sampler is source:
-            used = {"training": sampler, "validation": validation}
-            remember_classes(model, {use: part for use, part in used.items() if part is not None})
+        used = {"training": sampler, "validation": validation} if sampler is source else {}
+        used = {use: part for use, part in used.items() if part is not None}
         update = learner.updater(optimizer)
+
+        def step(number: int) -> dict[str, float]:
+            logs = self._outer_step(learner, update, tensors, sampler, number)
+            remember_classes(model, used)  # from the first step on, whatever comes then
+            return logs
+
         loop.run(
-            lambda step: self._outer_step(learner, update, tensors, sampler, step),
+            step,
             lambda: {"val_loss": check.loss(learner, self.meta_batch)},
             self._settings(model, sampler, validation) | {"outer steps": total, "seed": seed, "epoch": validate_every},
             verbose,
         )
+        remember_classes(model, used)  # a run that went on may have had no step left
         return self._fitted(model, learner)
 
     def _settings(self, model, sampler, validation) -> dict:
@@ -180,6 +196,11 @@ class MetaStrategy(Strategy):
         return optimizer
 
     def _validation(self, model, validation, sampler, count: int) -> Validation:
+        if not isinstance(validation, EpisodeSampler):
+            raise DataError(
+                f"validation must be an EpisodeSampler.\nReceived {type(validation).__name__}.\n"
+                "Give EpisodeSampler(table, task), or name a source table with the strategy's validation_source."
+            )
         check_fits(self, model, validation, "validation")
         # Of tables, domains are the tasks: classes are meant to come again in others.
         if sampler.domain != SOURCE or validation.domains:
@@ -248,8 +269,14 @@ class MetaStrategy(Strategy):
         """A copy of ``model`` whose classes are those of the support, to be adapted.
 
         Raises:
-            DataError: the support has another number of classes than the head, and the strategy needs as many.
+            DataError: the support has another number of classes than the head, and the strategy needs as many;
+                or the model is none.
         """
+        if not hasattr(model, "resolve"):
+            raise DataError(
+                f"{self.name} adapts a TransferModel.\nReceived {type(model).__name__}.\n"
+                "Give what this strategy's fit returned, or a pretrained model."
+            )
         model.resolve(support)
         tasks = [_task_of_support(t, support) for t in model.tasks]
         if tasks == model.tasks:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from tf_transfer.backend import tf
-from tf_transfer.errors import check_choice
+from tf_transfer.errors import DataError, check_choice
 from tf_transfer.meta_learner import inner_variables
 from tf_transfer.strategies.maml import MAML
 
@@ -66,6 +66,11 @@ class MetaSGD(MAML):
         return Rated(model, [tf.convert_to_tensor(rate) for rate in learned])
 
     def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
+        if not isinstance(model, Rated):
+            raise DataError(
+                f"meta_sgd adapts at the rates that it has learned.\nReceived {type(model).__name__}, without any.\n"
+                "Give what its fit returned, or adapt with maml."
+            )
         adapted = self.target_model(model.model, support, out)
         self._descend(adapted, support, model, callbacks)
         return adapted

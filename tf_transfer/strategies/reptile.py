@@ -19,7 +19,8 @@ class Reptile(GradientStrategy):
 
     θ ← θ + learning_rate · mean over episodes of (θ_k − θ). With one inner step this is gradient
     descent on the mixture of tasks; with more it prefers starts from which tasks agree. Support and
-    query rows both train. A validation descends on the support alone and scores the query.
+    query rows both train: the ``loss`` in the logs is theirs, before the last inner step. A validation
+    descends on the support alone and scores the query.
 
     Args:
         learning_rate: share of the way that a step goes; ``"auto"``: 0.5.
