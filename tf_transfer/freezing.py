@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from tf_transfer.backend import keras, tf
-from tf_transfer.errors import DataError
+from tf_transfer.errors import DataError, is_whole
 
 _EMBEDDINGS = (
     "embeddings", "wte", "wpe", "embed_tokens", "embed_positions", "shared",
@@ -49,11 +49,21 @@ def freeze(encoder, depth: str | int = "none") -> None:
     encoder.frozen = depth
 
 
+def check_depth(depth, name: str = "freeze") -> None:
+    """Raises:
+    DataError: ``depth`` is none of those that `freeze` takes.
+    """
+    if not (isinstance(depth, str) and depth in ("none", "embeddings", "all")) and not (is_whole(depth) and depth >= 0):
+        raise DataError(
+            f"{name} must be 'none', 'embeddings', a number of blocks, or 'all'.\nReceived {depth!r}.\n"
+            "Give for instance 'none', which trains the whole encoder."
+        )
+
+
 def _number_of_blocks(encoder, depth) -> int:
-    if depth in ("none", "embeddings", "all") and not isinstance(depth, int):
+    check_depth(depth)
+    if isinstance(depth, str):
         return 0
-    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 0:
-        raise DataError(f"freeze must be 'none', 'embeddings', a number of blocks, or 'all'.\nReceived {depth!r}.")
     most = len(blocks_of(encoder.transformer))
     if depth > most:
         shared = " (its layers share the weights of one block)" if encoder.config.model_type == "albert" else ""

@@ -9,6 +9,7 @@ from typing import ClassVar
 from tf_transfer.backend import tf
 from tf_transfer.episodes.tensors import table_batch
 from tf_transfer.errors import TrainingError, check_whole
+from tf_transfer.freezing import check_depth
 from tf_transfer.functional import summed
 from tf_transfer.inner_loop import InnerLoop
 from tf_transfer.meta_learner import Adapter, BatchLoss, first_not_finite, in_parts, inner_variables, kept_with
@@ -43,6 +44,7 @@ class GradientStrategy(MetaStrategy):
         if self.inner_freeze == 0 and not isinstance(self.inner_freeze, bool):
             object.__setattr__(self, "inner_freeze", "embeddings")
         super().__post_init__()
+        check_depth(self.inner_freeze, f"inner_freeze of {self.name}")
         check_whole(f"inner_steps of {self.name}", self.inner_steps)
         if self.adapt_steps is not None:
             check_whole(f"adapt_steps of {self.name}", self.adapt_steps)
