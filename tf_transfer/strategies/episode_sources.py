@@ -40,12 +40,24 @@ def training_sampler(strategy, model, source, *, shot: int, num_query: int, seed
     return source
 
 
-def hold_out(strategy, source) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
-    """The source tables to train on, and the one to validate on: the strategy's ``validation_source``.
+def samplers_of(strategy, model, source, validation, seed: int) -> tuple[EpisodeSampler, EpisodeSampler | None]:
+    """The samplers of the episodes to train on and of those to validate on, None for none.
+
+    Args:
+        strategy, model, source, seed: as for `training_sampler`.
+        validation: a sampler, or None: that of the strategy's ``validation_source`` where it names one.
 
     Raises:
-        DataError: there is no table of that name, or no other.
+        DataError: the episodes do not fit the model or the strategy, or there is no source of that name.
     """
+    options = {"shot": strategy.shot, "num_query": strategy.num_query, "seed": seed}
+    if strategy.validation_source is None or validation is not None:
+        return training_sampler(strategy, model, source, **options), validation
+    return tuple(training_sampler(strategy, model, tables, **options) for tables in _held_out(strategy, source))
+
+
+def _held_out(strategy, source) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
+    """The source tables to train on, and the one to validate on."""
     name, tables = strategy.validation_source, {}
     if not isinstance(source, EpisodeSampler):
         tables = source_tables(source)

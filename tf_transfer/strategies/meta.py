@@ -25,7 +25,7 @@ from tf_transfer.meta_learner import (
     weight_count,
 )
 from tf_transfer.strategies.base import Strategy
-from tf_transfer.strategies.episode_sources import SOURCE, check_fits, hold_out, training_sampler
+from tf_transfer.strategies.episode_sources import SOURCE, check_fits, samplers_of
 from tf_transfer.strategies.validation import Validation
 
 
@@ -108,13 +108,7 @@ class MetaStrategy(Strategy):
 
         check_whole("validate_every", validate_every)
         check_whole("validation_episodes", validation_episodes)
-        options = {"shot": self.shot, "num_query": self.num_query, "seed": seed}
-        held_out = None
-        if self.validation_source is not None and validation is None:
-            source, held_out = hold_out(self, source)
-        sampler = training_sampler(self, model, source, **options)
-        if held_out is not None:
-            validation = training_sampler(self, model, held_out, **options)
+        sampler, validation = samplers_of(self, model, source, validation, seed)
         model.encoder.reseed(seed)
         tensors, learner = EpisodeTensors(model, sampler), self._learner(model)
         self._say_memory(model, tensors, verbose)
@@ -132,9 +126,8 @@ class MetaStrategy(Strategy):
             learner, optimizer, steps=total, epoch_steps=validate_every, callbacks=callbacks, patience=self.patience,
             validates=check is not None,
         )  # fmt: skip
-        used = {"training": sampler, "validation": validation} if sampler is source else {}
-        used = {use: part for use, part in used.items() if part is not None}
-        update = learner.updater(optimizer)
+        parts = {"training": sampler, "validation": validation} if sampler is source else {}
+        used, update = {use: part for use, part in parts.items() if part is not None}, learner.updater(optimizer)
 
         def step(number: int) -> dict[str, float]:
             logs = self._outer_step(learner, update, tensors, sampler, number)
