@@ -115,6 +115,15 @@ def test_the_gradient_of_dropout_is_its_mask():
     assert kernels.dropout(x, 0.0, seed) is x
 
 
+def test_the_parts_of_a_batch_have_the_masks_of_the_whole():
+    x, seed = tf.ones((6, 5, 4)), tf.constant([5, 6])
+    found = []
+    for part in (0, 1, tf.constant(2)):
+        with kernels.rows_of_part(part, 3):
+            found.append(kernels.dropout(x[:2], 0.25, seed))
+    assert np.array_equal(tf.concat(found, 0), kernels.dropout(x, 0.25, seed))
+
+
 def test_masks_of_neighbouring_layers_steps_and_places_are_not_correlated():
     """Each correlation of a million entries has deviation .001; 5 of them is one in two million."""
     ones = tf.ones((1000, 1000))

@@ -16,6 +16,7 @@ from tf_transfer.backend import keras, tf
 from tf_transfer.environment import compiles_for_processors
 
 _PORTABLE = ContextVar("portable", default=False)
+_PART = ContextVar("part", default=(0, 1))
 
 
 def compiled(function):
@@ -85,7 +86,7 @@ class StatelessMasks:
     def dropout(self, inputs, rate, noise_shape=None):
         seed = dropout_seed(self._state, self._index)
         if noise_shape is not None:
-            seed += [0, 104729 * replica_number()]
+            seed += [0, 104729 * share_number()]
             return tf.nn.experimental.stateless_dropout(inputs, rate, seed=seed, noise_shape=noise_shape)
         return dropout(inputs, rate, seed)
 
@@ -99,32 +100,43 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
     """``x`` with a share ``rate`` of its entries set to 0 and the others scaled up, as `tf.nn.dropout`.
 
     The mask is a hash of (seed, place), in one pass, and is drawn anew on the way back instead of kept.
-    Places are those in the whole batch: replicas that share it out draw the masks of a single device.
+    Places are those in the whole batch: replicas that share it out draw the masks of a single device, and a batch
+    that is computed in parts has those of the whole (see `rows_of_part`).
 
     Args:
         rate: a Python number in [0, 1).
         seed: (2,) int32.
     """
-    replica = replica_number()
+    share = share_number()
 
     @tf.custom_gradient
     def masked(x):
-        return _masked(x, seed, replica, rate), masked
+        return _masked(x, seed, share, rate), masked
 
     return masked(tf.convert_to_tensor(x)) if rate else x
 
 
-def replica_number():
-    """The place of the replica that computes among those that share a batch; 0 where none does."""
-    context = tf.distribute.get_replica_context()
+@contextlib.contextmanager
+def rows_of_part(number, parts: int) -> Iterator[None]:
+    """Within it, what is computed are the rows of part ``number`` (an int or a tensor) of ``parts`` equal ones."""
+    token = _PART.set((number, parts))
+    try:
+        yield
+    finally:
+        _PART.reset(token)
+
+
+def share_number():
+    """Which share of a batch is computed, of those of all replicas and parts; 0 where it is a whole one."""
+    context, (number, parts) = tf.distribute.get_replica_context(), _PART.get()
     shared = context is not None and context.num_replicas_in_sync > 1
-    return context.replica_id_in_sync_group if shared else 0
+    return (context.replica_id_in_sync_group if shared else 0) * parts + number
 
 
 @compiled
-def _masked(x, seed, replica, rate):
+def _masked(x, seed, share, rate):
     key = tf.bitcast(seed, tf.uint32)
-    places = tf.reshape(tf.range(tf.size(x)), tf.shape(x)) + replica * tf.size(x)
+    places = tf.reshape(tf.range(tf.size(x)), tf.shape(x)) + share * tf.size(x)
     places = tf.cast(places, tf.uint32)
     first, second = _scrambled(key[0]), _scrambled(key[1] + tf.constant(0x9E3779B9, tf.uint32))
     draws = _scrambled(tf.bitwise.bitwise_xor(_scrambled(places + first), second))

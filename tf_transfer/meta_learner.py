@@ -11,6 +11,7 @@ from tf_transfer import distribution, freezing
 from tf_transfer.backend import tf
 from tf_transfer.functional import assignments_refused, fast_weights
 from tf_transfer.inner_loop import InnerLoop
+from tf_transfer.kernels import rows_of_part
 from tf_transfer.trunk import with_trunk
 
 
@@ -38,22 +39,27 @@ class BatchLoss:
         x, y, w = self.batch
         if self.parts > 1:
             x, y, w = distribution.part_of(self.batch, part, self.parts)
-        with fast_weights(self.model, self.variables, weights):
+        with fast_weights(self.model, self.variables, weights), rows_of_part(part, self.parts):
             outputs = self.model(x, training=self.dropout)
             loss, _, count = self.model.compute_losses(y, outputs, w)
         return loss * tf.math.divide_no_nan(count, tf.cast(self._count, count.dtype))
 
 
 def in_parts(batch, rows: int):
-    """The batch, filled up with rows of weight 0 to a multiple of ``rows`` where it has more; the number of parts."""
-    total = next(iter(batch[2].values())).shape[0]
+    """The batch, filled up with rows of weight 0 to equal parts of at most ``rows``; the number of parts."""
+    total = row_count(batch)
     parts = -(-total // rows)
     if parts == 1:
         return batch, 1
-    spare = parts * rows - total
+    spare = -total % parts
     x, y, w = tf.nest.map_structure(lambda t: tf.concat([t, tf.repeat(t[-1:], spare, axis=0)], 0), batch)
     w = {name: tf.concat([v[:total], tf.zeros((spare,), v.dtype)], 0) for name, v in w.items()}
     return (x, y, w), parts
+
+
+def row_count(batch) -> int:
+    """The rows of a batch ``(x, y, w)``."""
+    return next(iter(batch[2].values())).shape[0]
 
 
 def kept_bytes(model, rows: int, steps: int) -> float:
