@@ -12,6 +12,7 @@ from tf_transfer.functional import (
     hessian_vector_product,
     summed,
     value_and_gradient,
+    with_pull_back,
 )
 
 IDS = {"input_ids": tf.constant([[5, 6, 7, 8], [9, 6, 5, 4]]), "attention_mask": tf.ones((2, 4), tf.int32)}
@@ -260,6 +261,14 @@ def test_sparse_and_unused_gradients_are_dense():
     _, product = hessian_vector_product(loss, weights, direction)
     np.testing.assert_allclose(product[0], [[0, 0], [4, 4], [0, 0], [0, 0], [2, 2]])
     assert np.array_equal(product[1], np.zeros(3))
+
+
+def test_a_pull_back_by_hand():
+    # (a, b) to (ab, a³): u₁ b + u₂ 3a² by a, u₁ a by b; nothing by a third. At (2, 3) with u = (1, −1).
+    at = [tf.constant(2.0), tf.constant(3.0), tf.constant([5.0])]
+    found, pull_back = with_pull_back(lambda w: (w[0] * w[1], w[0] ** 3), at)
+    assert [float(f) for f in found] == [6.0, 8.0]
+    assert [g.numpy().tolist() for g in pull_back([tf.constant(1.0), tf.constant(-1.0)])] == [3.0 - 12.0, 2.0, [0.0]]
 
 
 def test_a_sum_over_parts():

@@ -113,6 +113,7 @@ def test_an_outer_step_of_maml_compiles_whole():
         MAML(inner_steps=2, first_order=True),
         MAML(inner_steps=2, multi_step=True),
         ANIL(inner_steps=2),
+        ANIL(inner_steps=2, rows_a_part=4),
         MetaSGD(inner_steps=2),
         Reptile(inner_steps=2),
         ProtoNet(),

@@ -165,6 +165,29 @@ def value_and_gradient(loss: Loss, at: Sequence[tf.Tensor], wanted: Sequence[int
     return value, [tf.convert_to_tensor(g) for g in gradient]
 
 
+def with_pull_back(function: Callable[[list], Sequence], at: Sequence[tf.Tensor]):
+    """``function(at)`` and what takes a gradient by it to one by ``at``; the intermediate values are held for that.
+
+    Args:
+        function: from a list of tensors to a list of tensors.
+        at: tensors.
+
+    Returns:
+        The list; ``pull_back(upstream) -> gradient``: from tensors of its shapes to dense ones of those of ``at``.
+    """
+    at = list(at)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(at)
+        found = list(function(at))
+
+    def pull_back(upstream: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        zero = tf.UnconnectedGradients.ZERO
+        gradient = tape.gradient(found, at, output_gradients=list(upstream), unconnected_gradients=zero)
+        return [tf.convert_to_tensor(g) for g in gradient]
+
+    return found, pull_back
+
+
 def hessian_vector_product(loss: Loss, at: Sequence[tf.Tensor], vector: Sequence[tf.Tensor]):
     """The gradient g and the product H v of the Hessian of ``loss`` at ``at`` with ``vector``.
 

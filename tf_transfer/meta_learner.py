@@ -9,7 +9,7 @@ import numpy as np
 
 from tf_transfer import distribution, freezing
 from tf_transfer.backend import tf
-from tf_transfer.functional import assignments_refused, fast_weights
+from tf_transfer.functional import assignments_refused, fast_weights, summed, value_and_gradient, with_pull_back
 from tf_transfer.inner_loop import InnerLoop
 from tf_transfer.kernels import rows_of_part
 from tf_transfer.trunk import with_trunk
@@ -43,6 +43,50 @@ class BatchLoss:
             outputs = self.model(x, training=self.dropout)
             loss, _, count = self.model.compute_losses(y, outputs, w)
         return loss * tf.math.divide_no_nan(count, tf.cast(self._count, count.dtype))
+
+
+class BatchVectors:
+    """An encoder's vectors of one batch as a function of the model's weights.
+
+    Args:
+        model: a `TransferModel` with heads; it is not changed.
+        variables: those that the weights stand for.
+        x: ids (rows, length) int32 by field, of a number of rows that ``parts`` divides.
+        parts: computed one after the other, in less memory; see `in_parts`.
+        dropout: with the dropout masks of the encoder's present step.
+    """
+
+    def __init__(self, model, variables, x, parts: int = 1, dropout: bool = False):
+        self.model, self.variables, self.x, self.parts, self.dropout = model, variables, x, parts, dropout
+        self._dtype = next(iter(model.heads.values())).dtype
+
+    def __call__(self, weights: Sequence[tf.Tensor], part=0) -> tf.Tensor:
+        """(rows / parts, width) of ``part``, as precise as the heads."""
+        x = distribution.part_of(self.x, part, self.parts) if self.parts > 1 else self.x
+        with fast_weights(self.model, self.variables, weights), rows_of_part(part, self.parts):
+            return tf.cast(self.model.encoder(x, training=self.dropout), self._dtype)
+
+    def whole(self, weights: Sequence[tf.Tensor]) -> tf.Tensor:
+        """(rows, width) of all parts; one traced body, whatever their number."""
+        if self.parts == 1:
+            return self(weights)
+        found = tf.map_fn(
+            lambda part: self(weights, part), tf.range(self.parts), fn_output_signature=tf.as_dtype(self._dtype),
+            parallel_iterations=1,
+        )  # fmt: skip
+        return tf.reshape(found, [-1, self.model.encoder.width])
+
+    def pull_back(self, weights: Sequence[tf.Tensor], upstream: tf.Tensor) -> list[tf.Tensor]:
+        """The gradient by ``weights`` of a loss whose gradient by the vectors (rows, width) is ``upstream``.
+
+        The vectors are computed anew, and the intermediate values of one part alone are held.
+        """
+
+        def share(part):
+            by_part = distribution.part_of(upstream, part, self.parts)
+            return value_and_gradient(lambda w: tf.reduce_sum(self(w, part) * by_part), weights)[1]
+
+        return summed(share, self.parts)
 
 
 def in_parts(batch, rows: int):
@@ -131,6 +175,43 @@ class MetaLearner:
     def weights(self) -> list[tf.Tensor]:
         """The model's present weights as tensors."""
         return [tf.convert_to_tensor(v) for v in self.variables]
+
+    def vectors(self, *batches, rows: int, dropout: Sequence[bool] | None = None):
+        """The encoder's vectors of batches, and what takes a gradient by them to one by `variables`.
+
+        Of batches that have at most ``rows`` rows together, the tape holds the intermediate values. Others are
+        computed part by part, and once more on the way back: gradient caching, Gao et al. 2021, "Scaling Deep
+        Contrastive Learning Batch Size under Memory Limited Setup".
+
+        Args:
+            batches: ``(x, y, w)`` each.
+            rows: the most rows whose intermediate values are held together.
+            dropout: of each batch, as in `BatchVectors`; None for none.
+
+        Returns:
+            batches: filled up as by `in_parts`.
+            vectors: list of (rows, width).
+            pull_back: ``(list of (rows, width)) -> gradients``, shaped as `variables`.
+        """
+        filled, weights = [in_parts(batch, rows) for batch in batches], self.weights()
+        functions = [
+            BatchVectors(self.model, self.variables, x, parts, d)
+            for ((x, _, _), parts), d in zip(filled, dropout or [False] * len(batches), strict=True)
+        ]
+
+        def vectors(weights):
+            return [function.whole(weights) for function in functions]
+
+        def pull_back(upstream):
+            total = [tf.zeros_like(w) for w in weights]
+            for function, by_vectors in zip(functions, upstream, strict=True):
+                with tf.control_dependencies(total):  # one batch after the other
+                    total = [t + g for t, g in zip(total, function.pull_back(weights, by_vectors))]
+            return total
+
+        if sum(map(row_count, batches)) <= rows:
+            return list(batches), *with_pull_back(vectors, weights)
+        return [batch for batch, _ in filled], vectors(weights), pull_back
 
     def episode_gradient(self, support, query):
         """What the strategy gives for one episode; it must not assign to what the outer loop trains."""

@@ -20,8 +20,8 @@ from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.episodes.tensors import EpisodeTensors
 from tf_transfer.errors import CheckpointError, DataError, DistributionError, TrainingError
 from tf_transfer.freezing import freeze
-from tf_transfer.gradient_check import gradcheck
-from tf_transfer.meta_learner import BatchLoss, in_parts, kept_bytes
+from tf_transfer.gradient_check import double_precision, gradcheck
+from tf_transfer.meta_learner import BatchLoss, MetaLearner, in_parts, kept_bytes
 from tf_transfer.model import TransferModel
 from tf_transfer.strategies import ANIL, MAML, MetaSGD, ProtoMAML, ProtoNet, Reptile, maml, meta
 from tf_transfer.strategies.episode_sources import training_sampler
@@ -51,9 +51,9 @@ def make_model(classes=3, family="bert", layers=1, **options):
     return TransferModel(encoder, Task("intent", kind="classification", classes=classes), max_length=12, seed=1)
 
 
-def far_from_zero(layers: int = 1):
+def far_from_zero(**options):
     """A model of larger weights than the initial ones, so that no gradient is tiny."""
-    found = make_model(layers=layers)
+    found = make_model(**options)
     draws = np.random.default_rng(0)
     for variable in found.encoder.state:
         variable.assign_add(0.2 * draws.normal(size=variable.shape))
@@ -150,6 +150,70 @@ def test_a_meta_batch_is_the_mean_of_its_episodes(fresh, sampler):
     assert inner.shape == (3, 2)
     for i, gradient in enumerate(mean):
         np.testing.assert_allclose(gradient, np.mean([a[1][i] for a in alone], 0), rtol=1e-3, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def wide():
+    """A learner in double precision whose model has dropout; 9 support and 21 query rows."""
+    with double_precision():
+        model, sampler = far_from_zero(dropout=0.3, width=8).copy(), make_sampler(shot=3, num_query=7)
+    episode = (tf.nest.map_structure(lambda t: t[0], b) for b in EpisodeTensors(model, sampler)([sampler.episode(0)]))
+    return MetaLearner(model, None), *episode
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        ANIL(inner_steps=2, inner_lr=0.1),
+        ANIL(inner_steps=2, inner_lr=0.1, inner_dropout=True),
+        ProtoNet(),
+        ProtoNet(distance="cosine"),
+        ProtoMAML(inner_steps=1, inner_lr=0.01),
+        ProtoMAML(inner_steps=1, inner_lr=0.01, first_order=True, distance="cosine"),
+    ],
+    ids=["anil", "anil-dropout", "proto_net", "proto_net-cosine", "proto_maml", "proto_maml-cosine"],
+)
+def test_an_episode_in_parts_has_the_gradient_of_one_pass(wide, strategy):
+    with double_precision():
+        whole, parts = (dataclasses.replace(strategy, rows_a_part=rows).episode_gradient(*wide) for rows in (64, 5))
+        loss = dataclasses.replace(strategy, rows_a_part=5).episode_loss(*wide)
+    np.testing.assert_allclose([parts[0], loss], whole[0], rtol=1e-10)
+    np.testing.assert_allclose(parts[2], whole[2], rtol=1e-10)
+    assert len(parts[1]) == len(wide[0].variables) and max(np.abs(g).max() for g in whole[1]) > 0.01
+    for a, b in zip(parts[1], whole[1]):
+        np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-11)
+
+
+@pytest.mark.parametrize(("rows", "calls", "most"), [(30, 2, 21), (29, 4, 21), (20, 6, 11), (5, 14, 5)])
+def test_the_encoder_computes_so_many_rows_at_once(wide, monkeypatch, rows, calls, most):
+    """An episode that fits is computed once; another once more on the way back."""
+    learner, support, query = wide
+    call, seen = type(learner.model.encoder).call, []
+
+    def counted(x, training):
+        seen.append(len(x["input_ids"]))
+        return call(learner.model.encoder, x, training=training)
+
+    monkeypatch.setattr(learner.model.encoder, "call", counted)
+    with double_precision():
+        _, vectors, pull_back = learner.vectors(support, query, rows=rows)
+        pull_back(vectors)
+    assert (len(seen), max(seen)) == (calls, most)
+
+
+def test_the_graph_does_not_grow_with_the_parts(wide):
+    learner, support, query = wide
+
+    def size(rows):
+        def run():
+            _, vectors, pull_back = learner.vectors(support, query, rows=rows)
+            return pull_back(vectors)
+
+        graph = tf.function(run, autograph=False).get_concrete_function().graph.as_graph_def()
+        return len(graph.node) + sum(len(function.node_def) for function in graph.library.function)
+
+    with double_precision():
+        assert size(3) == size(5)  # 3 + 7 parts and 2 + 5
 
 
 def test_parts_are_of_equal_size():
@@ -416,8 +480,12 @@ def test_anil_adapts_the_heads_alone_on_vectors_that_are_computed_once(fresh, mo
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-3, atol=1e-6)
     with pytest.raises(DataError, match="anil has no inner_freeze"):
         ANIL(inner_freeze=1)
-    noisy = ANIL(**options, inner_dropout=True).adapt(fresh, support, out=found)
-    assert not np.allclose(noisy.heads["intent"].kernel, expected.heads["intent"].kernel)
+    noisy = []
+    for rows in (64, 5):
+        adapted = ANIL(**options, inner_dropout=True, rows_a_part=rows).adapt(fresh, support, out=found)
+        noisy.append(adapted.heads["intent"].kernel.numpy())
+        assert not np.allclose(noisy[-1], expected.heads["intent"].kernel)
+    np.testing.assert_allclose(*noisy, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.slow
@@ -586,9 +654,11 @@ def test_the_memory_estimate_is_told_and_grows_with_what_is_kept(fresh, monkeypa
     with pytest.warns(ResourceWarning, match=r"maml is estimated to take .* GB.*\n?.*Lower rows_a_part"):
         MAML(inner_steps=1).fit(fresh, make_sampler(), steps=1, verbose=2)
     assert "GB beside the model" in capsys.readouterr().out
-    for strategy in (ProtoNet(), ANIL(), ProtoMAML()):  # whole episodes, whatever rows_a_part
-        with pytest.warns(ResourceWarning, match="Lower the episodes' way, shot, num_query or the model's max_length"):
-            strategy._say_memory(fresh, types.SimpleNamespace(rows={"support": 6}), 0)
+    for kind in (ProtoNet, ANIL, ProtoMAML, Reptile):
+        most, all_rows = (kind(rows_a_part=r).memory_estimate(fresh, 640) for r in (64, 6400))
+        assert most == kind().memory_estimate(fresh, 6400) < all_rows
+        with pytest.warns(ResourceWarning, match=r"Lower rows_a_part \(8\) or the model's max_length"):
+            kind(rows_a_part=8)._say_memory(fresh, types.SimpleNamespace(rows={"support": 6}), 0)
 
 
 # -- bad input ----------------------------------------------------------------------------------------

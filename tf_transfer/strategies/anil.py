@@ -15,7 +15,7 @@ from tf_transfer.episodes.tensors import table_batch
 from tf_transfer.functional import fast_weights
 from tf_transfer.inner_loop import InnerLoop, meta_gradient
 from tf_transfer.labels import encode_labels
-from tf_transfer.meta_learner import kept_with
+from tf_transfer.meta_learner import BatchVectors, in_parts, kept_with
 from tf_transfer.strategies.gradient import GradientStrategy
 
 
@@ -24,15 +24,15 @@ class ANIL(GradientStrategy):
     """Learn an encoder whose features let a few gradient steps on the heads go far.
 
     The encoder runs once forward and once back whatever the number of inner steps: the recursion
-    through the inner loop gives the exact gradient by the features. On the target the encoder stays as it is.
+    through the inner loop gives the exact gradient by the features. Of an episode in parts it runs forward
+    once more. On the target the encoder stays as it is.
 
     Args:
         first_order: leave the second derivatives out.
     """
 
     name: ClassVar[str] = "anil"
-    unread: ClassVar[tuple[str, ...]] = ("inner_freeze", "rows_a_part")
-    by_parts: ClassVar[bool] = False
+    unread: ClassVar[tuple[str, ...]] = ("inner_freeze",)
     search_space: ClassVar[Mapping[str, object]] = GradientStrategy.search_space | {"inner_steps": [5, 10, 20]}
 
     inner_steps: int = 10
@@ -41,34 +41,26 @@ class ANIL(GradientStrategy):
 
     def episode_gradient(self, learner, support, query):
         model, top = learner.model, _head_variables(learner.model)
-        heads = set(map(id, top))
-        body = [v for v in learner.variables if id(v) not in heads]
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            weights = [tf.convert_to_tensor(v) for v in body]
-            tape.watch(weights)
-            with fast_weights(model, body, weights):
-                features = self._features(model, support, query)
-        loop, loss, start = self._problem(learner, support, query, features)
+        loop, loss, start, pull_back = self._problem(learner, support, query)
         query_loss, gradient, _, losses = meta_gradient(
             loop, loss, start, self.rates_of(model, start[: len(top)]), first_order=self.first_order, by_rates=False
         )
-        by_body = tape.gradient(
-            features, weights, output_gradients=gradient[-2:], unconnected_gradients=tf.UnconnectedGradients.ZERO
-        )
-        found = dict(zip(map(id, body), map(tf.convert_to_tensor, by_body)))
-        found |= dict(zip(map(id, top), gradient))
-        return query_loss, [found[id(v)] for v in learner.variables], losses
+        by_heads = dict(zip(map(id, top), gradient))
+        total = [by_heads.get(id(v), g) for v, g in zip(learner.variables, pull_back(gradient[-2:]))]
+        return query_loss, total, losses
 
     def episode_loss(self, learner, support, query):
-        features = self._features(learner.model, support, query)
-        loop, loss, start = self._problem(learner, support, query, features)
+        loop, loss, start, _ = self._problem(learner, support, query)
         return loss(loop.descend(start, self.rates_of(learner.model, [start[i] for i in loop.changed])).end, 0)
 
-    def _features(self, model, support, query) -> list[tf.Tensor]:
-        return [model.encoder(support[0], training=self.inner_dropout), model.encoder(query[0], training=False)]
+    def _problem(self, learner, support, query):
+        """The inner loop on the heads, the query loss, and where the loop starts: the heads' weights, the features.
 
-    def _problem(self, learner, support, query, features):
-        """The inner loop on the heads, the query loss, and where the loop starts: the heads' weights, the features."""
+        Last, what takes a gradient by the two features to one by the learner's variables.
+        """
+        (support, query), features, pull_back = learner.vectors(
+            support, query, rows=self.rows_a_part, dropout=[self.inner_dropout, False]
+        )
         top = _head_variables(learner.model)
 
         def loss(weights, batch, place, training=False):
@@ -77,18 +69,17 @@ class ANIL(GradientStrategy):
         loop = InnerLoop(
             lambda w, _: loss(w, support, -2, self.inner_dropout), self.inner_steps, changed=range(len(top))
         )
-        return loop, lambda w, _: loss(w, query, -1), [*map(tf.convert_to_tensor, top), *features]
+        return loop, lambda w, _: loss(w, query, -1), [*map(tf.convert_to_tensor, top), *features], pull_back
 
     def rows_at_once(self, rows):
-        return 2 * rows
+        return min(2 * rows, self.rows_a_part)
 
     def batch_of(self, model, support):
-        y, w = encode_labels(model.tasks, support, "the support table")
         if self.inner_dropout:
-            vectors = model.encoder(table_batch(model, support)[0], training=True)
-        else:
-            vectors = model.encode(support, verbose=0)
-        return tf.nest.map_structure(tf.convert_to_tensor, (vectors, y, w))
+            (x, y, w), parts = in_parts(table_batch(model, support), self.rows_a_part)
+            return BatchVectors(model, [], x, parts, dropout=True).whole([]), y, w
+        y, w = encode_labels(model.tasks, support, "the support table")
+        return tf.nest.map_structure(tf.convert_to_tensor, (model.encode(support, verbose=0), y, w))
 
     def _adapter(self, model):
         options = self.adapt_steps or self.inner_steps, self.inner_dropout

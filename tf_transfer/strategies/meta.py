@@ -70,8 +70,6 @@ class MetaStrategy(Strategy):
     """Whether it can only learn from episodes of classes."""
     any_way: ClassVar[bool] = False
     """Whether the number of classes may differ from episode to episode."""
-    by_parts: ClassVar[bool] = True
-    """Whether ``rows_a_part`` bounds the rows of an episode whose intermediate values are held together."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -226,11 +224,6 @@ class MetaStrategy(Strategy):
         """The most rows whose intermediate values are held together, of episodes of ``rows`` support or query rows."""
         return min(rows, self.rows_a_part)
 
-    @property
-    def memory_remedy(self) -> str:
-        """What to lower where an outer step takes too much memory."""
-        return f"rows_a_part ({self.rows_a_part})" if self.by_parts else "the episodes' way, shot, num_query"
-
     def _say_memory(self, model, tensors, verbose) -> None:
         estimate, most = self.memory_estimate(model, max(tensors.rows.values())), machine_bytes() / 1e9
         if verbose:
@@ -238,7 +231,7 @@ class MetaStrategy(Strategy):
         if estimate > most:
             warnings.warn(
                 f"{self.name} is estimated to take {estimate:.1f} GB; this machine has {most:.1f} GB. "
-                f"Lower {self.memory_remedy} or the model's max_length.",
+                f"Lower rows_a_part ({self.rows_a_part}) or the model's max_length.",
                 ResourceWarning, stacklevel=3,
             )  # fmt: skip
 

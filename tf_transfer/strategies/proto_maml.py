@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from tf_transfer.backend import tf
 from tf_transfer.episodes.tensors import only_classification
-from tf_transfer.functional import fast_weights
+from tf_transfer.functional import with_pull_back
 from tf_transfer.inner_loop import meta_gradient
 from tf_transfer.meta_learner import BatchLoss, in_parts
 from tf_transfer.strategies.maml import MAML
@@ -32,14 +32,12 @@ class ProtoMAML(ClassMeans, MAML):
     name: ClassVar[str] = "proto_maml"
     needs_classes: ClassVar[bool] = True
     any_way: ClassVar[bool] = True
-    by_parts: ClassVar[bool] = False
 
     def episode_gradient(self, learner, support, query):
-        places, weights = _places(learner), learner.weights()
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(weights)
-            start = self._from_class_means(learner, weights, support)
-            made = [start[place] for place in places]
+        places = _places(learner)
+        (filled,), vectors, pull_back = learner.vectors(support, rows=self.rows_a_part)
+        made, by_vectors = with_pull_back(lambda v: self._class_means(learner, filled, *v), vectors)
+        start = _with_head(learner, made)
         loop, outer = (
             self.inner_loop(learner, support),
             BatchLoss(learner.model, learner.variables, *in_parts(query, self.rows_a_part), repeated=self.multi_step),
@@ -48,28 +46,18 @@ class ProtoMAML(ClassMeans, MAML):
             loop, outer, start, self.rates_of(learner.model, [start[i] for i in loop.changed]), by_rates=False,
             query_parts=outer.parts, first_order=self.first_order, step_weights=self.step_weights(),
         )  # fmt: skip
-        through = tape.gradient(
-            made, weights, output_gradients=[gradient[p] for p in places],
-            unconnected_gradients=tf.UnconnectedGradients.ZERO,
-        )  # fmt: skip
-        total = [tf.convert_to_tensor(t) + (0 if i in places else g) for i, (t, g) in enumerate(zip(through, gradient))]
+        through = pull_back(by_vectors([gradient[p] for p in places]))
+        total = [t + (0 if i in places else g) for i, (t, g) in enumerate(zip(through, gradient))]
         return query_loss, total, losses
 
     def start_of(self, learner, support):
-        return self._from_class_means(learner, learner.weights(), support)
+        (filled,), vectors, _ = learner.vectors(support, rows=self.rows_a_part)
+        return _with_head(learner, self._class_means(learner, filled, *vectors))
 
-    def _from_class_means(self, learner, weights, support) -> list[tf.Tensor]:
-        """The weights, with the nearest-class-mean classifier of the support as the head."""
-        (name, head), (x, y, w) = next(iter(learner.model.heads.items())), support
-        with fast_weights(learner.model, learner.variables, weights):
-            vectors = tf.cast(learner.model.encoder(x, training=False), head.dtype)
-        start = list(weights)
-        for place, part in zip(_places(learner), self.head_of(vectors, y[name], w[name], head.task.outputs)):
-            start[place] = part
-        return start
-
-    def rows_at_once(self, rows):
-        return rows  # the class means are of all support rows together
+    def _class_means(self, learner, support, vectors):
+        """Kernel and bias of the nearest-class-mean classifier, from the support's vectors (rows, width)."""
+        (name, head), (_, y, w) = next(iter(learner.model.heads.items())), support
+        return self.head_of(vectors, y[name], w[name], head.task.outputs)
 
     def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
         only_classification(model)
@@ -77,6 +65,14 @@ class ProtoMAML(ClassMeans, MAML):
         self.set_head(adapted, support)
         self._descend(adapted, support, model, callbacks)
         return adapted
+
+
+def _with_head(learner, head) -> list[tf.Tensor]:
+    """The learner's weights, with a kernel and a bias for those of the head."""
+    weights = learner.weights()
+    for place, part in zip(_places(learner), head):
+        weights[place] = part
+    return weights
 
 
 def _places(learner) -> list[int]:

@@ -15,7 +15,7 @@ import numpy as np
 from tf_transfer.backend import tf
 from tf_transfer.episodes.tensors import only_classification
 from tf_transfer.errors import DataError, check_choice
-from tf_transfer.functional import fast_weights
+from tf_transfer.functional import value_and_gradient
 from tf_transfer.strategies.base import Strategy
 from tf_transfer.strategies.meta import MetaStrategy
 
@@ -67,27 +67,24 @@ class ProtoNet(ClassMeans, MetaStrategy):
     name: ClassVar[str] = "proto_net"
     needs_classes: ClassVar[bool] = True
     any_way: ClassVar[bool] = True
-    unread: ClassVar[tuple[str, ...]] = ("rows_a_part",)
-    by_parts: ClassVar[bool] = False
 
     def episode_gradient(self, learner, support, query):
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            weights = learner.weights()
-            tape.watch(weights)
-            with fast_weights(learner.model, learner.variables, weights):
-                loss = self.episode_loss(learner, support, query)
-        gradients = tape.gradient(loss, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        return loss, [tf.convert_to_tensor(g) for g in gradients], tf.zeros((0,))
+        batches, vectors, pull_back = learner.vectors(support, query, rows=self.rows_a_part)
+        loss, by_vectors = value_and_gradient(lambda v: self._loss(learner.model, batches, v), vectors)
+        return loss, pull_back(by_vectors), tf.zeros((0,))
 
     def episode_loss(self, learner, support, query):
-        model = learner.model
-        (name, head), (_, y, w), (_, y_query, w_query) = next(iter(model.heads.items())), support, query
-        vectors = [tf.cast(model.encoder(x, training=False), head.dtype) for x, _, _ in (support, query)]
+        batches, vectors, _ = learner.vectors(support, query, rows=self.rows_a_part)
+        return self._loss(learner.model, batches, vectors)
+
+    def _loss(self, model, batches, vectors) -> tf.Tensor:
+        """The query loss from the vectors (rows, width) of support and query."""
+        (name, head), ((_, y, w), (_, y_query, w_query)) = next(iter(model.heads.items())), batches
         kernel, bias = self.head_of(vectors[0], y[name], w[name], head.task.outputs)
         return model.compute_losses(y_query, {name: tf.matmul(vectors[1], kernel) + bias}, w_query)[0]
 
     def rows_at_once(self, rows):
-        return 2 * rows
+        return min(2 * rows, self.rows_a_part)
 
     def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
         only_classification(model)
