@@ -488,23 +488,35 @@ def test_anil_adapts_the_heads_alone_on_vectors_that_are_computed_once(fresh, mo
     np.testing.assert_allclose(*noisy, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.slow
-def test_compiled_inner_gradients_train_to_the_weights_of_plain_ones():
+PLAIN_SGD = {"outer_optimizer": "sgd", "learning_rate": 10.0, "clip_norm": 100.0}
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        pytest.param(MAML(meta_batch=1, inner_steps=2, inner_lr=0.5, **PLAIN_SGD), marks=pytest.mark.slow),
+        ANIL(meta_batch=1, inner_steps=2, inner_lr=0.5, **PLAIN_SGD),
+        pytest.param(Reptile(meta_batch=1, inner_steps=2, inner_lr=0.5, learning_rate=1.0), marks=pytest.mark.slow),
+    ],
+    ids=lambda s: s.name,
+)
+def test_compiled_inner_gradients_train_to_the_weights_of_plain_ones(strategy):
     task = Task("intent", kind="classification", classes=(0, 1, 2))
     model = TransferModel(tiny.make_encoder(texts=tuple(WORDS.values())), task, max_length=12, seed=1)
-    variables, found = model.trained_variables, []
+    variables, found, programs = model.trained_variables, [], []
     first, start = tiny.snapshot(model), [v.numpy() for v in variables]
     for compiled in (False, True):
         tiny.restore(model, first)
-        strategy = MAML(
-            meta_batch=1, inner_steps=2, inner_lr=0.5, outer_optimizer="sgd", learning_rate=10.0, clip_norm=100.0,
-            jit_compile=compiled,
-        )  # fmt: skip
+        strategy = dataclasses.replace(strategy, jit_compile=compiled)
         strategy.fit(model, make_sampler(), steps=1)
         found.append([v.numpy() for v in variables])
+        (traced,) = strategy._learner(model)._traced.values()
+        functions = traced.get_concrete_function().graph.as_graph_def().library.function
+        programs.append([f for f in functions if f.attr["_XlaMustCompile"].b and "lambda" in f.signature.name])
     for plain, compiled in zip(*found):
         np.testing.assert_allclose(compiled, plain, rtol=1e-3, atol=1e-5)
     assert max(np.abs(a - b).max() for a, b in zip(found[0], start)) > 1e-2
+    assert programs[1] and not programs[0]
 
 
 def test_open_classes_become_the_episodes_numbers(sampler):

@@ -67,8 +67,9 @@ class ANIL(GradientStrategy):
             return _head_loss(learner.model, top, weights, (weights[place], *batch[1:]), training)
 
         loop = InnerLoop(
-            lambda w, _: loss(w, support, -2, self.inner_dropout), self.inner_steps, changed=range(len(top))
-        )
+            lambda w, _: loss(w, support, -2, self.inner_dropout), self.inner_steps, changed=range(len(top)),
+            compiled=self.jit_compile,
+        )  # fmt: skip
         return loop, lambda w, _: loss(w, query, -1), [*map(tf.convert_to_tensor, top), *features], pull_back
 
     def rows_at_once(self, rows):

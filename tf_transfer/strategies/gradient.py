@@ -26,6 +26,7 @@ class GradientStrategy(MetaStrategy):
         adapt_steps: gradient steps on a target's labels; None: as many as ``inner_steps``.
         inner_freeze: depth to which the inner loop leaves the encoder alone, as in `encoders.freeze`.
         inner_dropout: dropout in the inner loop; off by default, since masks differ between support and query.
+        jit_compile: run the inner gradients of episodes through XLA.
     """
 
     search_space: ClassVar[Mapping[str, object]] = MetaStrategy.search_space | {
@@ -38,6 +39,7 @@ class GradientStrategy(MetaStrategy):
     adapt_steps: int | None = None
     inner_freeze: str | int = "none"
     inner_dropout: bool = False
+    jit_compile: bool = False
 
     def __post_init__(self):
         # inner_freeze=0 freezes the embeddings alone; the check for numbers above 0 is not for it.
@@ -60,7 +62,8 @@ class GradientStrategy(MetaStrategy):
         model, variables = learner.model, learner.variables
         loss = BatchLoss(model, variables, *in_parts(batch, self.rows_a_part), self.inner_dropout, repeated=True)
         changed = inner_variables(model, variables, self.inner_freeze)
-        return InnerLoop(loss, self.inner_steps, parts=loss.parts, changed=changed, **options)
+        options |= {"parts": loss.parts, "changed": changed, "compiled": self.jit_compile}
+        return InnerLoop(loss, self.inner_steps, **options)
 
     def start_of(self, learner, support) -> list[tf.Tensor]:
         """The weights that the inner loop starts from."""

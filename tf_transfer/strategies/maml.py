@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 
 from tf_transfer.backend import tf
 from tf_transfer.inner_loop import meta_gradient
-from tf_transfer.meta_learner import BatchLoss, in_parts, kept_bytes, machine_bytes, weight_count
+from tf_transfer.meta_learner import BatchLoss, in_parts, kept_bytes, machine_bytes, row_count, weight_count
 from tf_transfer.strategies.gradient import GradientStrategy
 
 
@@ -23,7 +23,6 @@ class MAML(GradientStrategy):
     Args:
         first_order: leave the second derivatives out: less time an outer step, and another gradient.
         multi_step: every inner step's query loss counts, 1/steps each, not the last alone.
-        jit_compile: run the inner gradients through XLA.
         memory_gb: the most gigabytes that intermediate values of the inner steps may take. Where `kept_bytes`
             estimates more, they are computed twice instead of kept, and a step adds its weights alone to the
             memory. ``"auto"``: 8, or a third of the machine's memory where that is less.
@@ -33,7 +32,6 @@ class MAML(GradientStrategy):
 
     first_order: bool = False
     multi_step: bool = False
-    jit_compile: bool = False
     memory_gb: float | Literal["auto"] = "auto"
 
     def episode_gradient(self, learner, support, query):
@@ -48,7 +46,7 @@ class MAML(GradientStrategy):
         return query_loss, [*gradient, *by_rate], losses
 
     def inner_loop(self, learner, batch):
-        return super().inner_loop(learner, batch, compiled=self.jit_compile, keep=self.keeps(learner.model, batch))
+        return super().inner_loop(learner, batch, keep=self.keeps(learner.model, batch))
 
     def step_weights(self) -> tf.Tensor | None:
         """(steps,) shares of the query losses behind each inner step; None: the last one alone."""
@@ -56,7 +54,7 @@ class MAML(GradientStrategy):
 
     def keeps(self, model, batch) -> bool:
         """Whether the intermediate values of all inner steps on a batch are expected to fit ``memory_gb``."""
-        return self._kept(model, next(iter(batch[2].values())).shape[0])
+        return self._kept(model, row_count(batch))
 
     def _kept(self, model, rows: int) -> bool:
         limit = min(8e9, machine_bytes() / 3) if self.memory_gb == "auto" else self.memory_gb * 1e9
