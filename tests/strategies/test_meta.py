@@ -87,6 +87,7 @@ GRADIENTS = [
     MetaSGD(inner_steps=2, inner_lr=0.05, memory_gb=1e-9),
     MetaSGD(inner_steps=1, inner_lr=0.05, rates="weight", inner_freeze="all"),
     ANIL(inner_steps=3, inner_lr=0.1),
+    ANIL(inner_steps=2, inner_lr=0.1, multi_step=True),
     ProtoNet(),
     ProtoNet(distance="cosine"),
     ProtoMAML(inner_steps=2, inner_lr=0.01, multi_step=True),
@@ -214,6 +215,17 @@ def test_the_graph_does_not_grow_with_the_parts(wide):
 
     with double_precision():
         assert size(3) == size(5)  # 3 + 7 parts and 2 + 5
+
+
+def test_the_multi_step_loss_is_the_mean_over_numbers_of_inner_steps(wide):
+    with double_precision():
+        one, two, both = (
+            ANIL(inner_lr=0.1, **options).episode_gradient(*wide)[:2]
+            for options in ({"inner_steps": 1}, {"inner_steps": 2}, {"inner_steps": 2, "multi_step": True})
+        )
+    assert abs(one[0] - two[0]) > 1e-4
+    for found, a, b in zip(tf.nest.flatten(both), tf.nest.flatten(one), tf.nest.flatten(two)):
+        np.testing.assert_allclose(found, (a + b) / 2, rtol=1e-8, atol=1e-11)
 
 
 def test_parts_are_of_equal_size():

@@ -13,37 +13,33 @@ from typing import ClassVar
 from tf_transfer.backend import tf
 from tf_transfer.episodes.tensors import table_batch
 from tf_transfer.functional import fast_weights
-from tf_transfer.inner_loop import InnerLoop, meta_gradient
+from tf_transfer.inner_loop import InnerLoop
 from tf_transfer.labels import encode_labels
 from tf_transfer.meta_learner import BatchVectors, in_parts, kept_with
-from tf_transfer.strategies.gradient import GradientStrategy
+from tf_transfer.strategies.gradient import MetaGradientStrategy
 
 
 @dataclasses.dataclass(frozen=True)
-class ANIL(GradientStrategy):
+class ANIL(MetaGradientStrategy):
     """Learn an encoder whose features let a few gradient steps on the heads go far.
 
     The encoder runs once forward and once back whatever the number of inner steps: the recursion
     through the inner loop gives the exact gradient by the features. Of an episode in parts it runs forward
     once more. On the target the encoder stays as it is.
-
-    Args:
-        first_order: leave the second derivatives out.
     """
 
     name: ClassVar[str] = "anil"
     unread: ClassVar[tuple[str, ...]] = ("inner_freeze",)
-    search_space: ClassVar[Mapping[str, object]] = GradientStrategy.search_space | {"inner_steps": [5, 10, 20]}
+    search_space: ClassVar[Mapping[str, object]] = MetaGradientStrategy.search_space | {"inner_steps": [5, 10, 20]}
 
     inner_steps: int = 10
     inner_lr: float = 0.01
-    first_order: bool = False
 
     def episode_gradient(self, learner, support, query):
         model, top = learner.model, _head_variables(learner.model)
         loop, loss, start, pull_back = self._problem(learner, support, query)
-        query_loss, gradient, _, losses = meta_gradient(
-            loop, loss, start, self.rates_of(model, start[: len(top)]), first_order=self.first_order, by_rates=False
+        query_loss, gradient, _, losses = self.meta_gradient(
+            loop, loss, start, self.rates_of(model, start[: len(top)]), by_rates=False
         )
         by_heads = dict(zip(map(id, top), gradient))
         total = [by_heads.get(id(v), g) for v, g in zip(learner.variables, pull_back(gradient[-2:]))]

@@ -11,7 +11,7 @@ from tf_transfer.episodes.tensors import table_batch
 from tf_transfer.errors import TrainingError, check_whole
 from tf_transfer.freezing import check_depth
 from tf_transfer.functional import summed
-from tf_transfer.inner_loop import InnerLoop
+from tf_transfer.inner_loop import InnerLoop, meta_gradient
 from tf_transfer.meta_learner import Adapter, BatchLoss, first_not_finite, in_parts, inner_variables, kept_with
 from tf_transfer.strategies.meta import MetaStrategy
 
@@ -111,6 +111,25 @@ class GradientStrategy(MetaStrategy):
     def _adapter(self, model) -> Adapter:
         options = self.adapt_steps or self.inner_steps, self.inner_freeze, self.rows_a_part, self.inner_dropout
         return kept_with(model, ("adapt", *options), lambda: Adapter(model, *options))
+
+
+@dataclasses.dataclass(frozen=True)
+class MetaGradientStrategy(GradientStrategy):
+    """Those whose outer loop differentiates through the inner loop.
+
+    Args:
+        first_order: leave the second derivatives out: less time an outer step, and another gradient.
+        multi_step: every inner step's query loss counts, 1/steps each, not the last alone.
+    """
+
+    first_order: bool = False
+    multi_step: bool = False
+
+    def meta_gradient(self, loop: InnerLoop, query_loss, start, rates, **options):
+        """`inner_loop.meta_gradient` with this strategy's fields."""
+        shares = tf.fill([self.inner_steps], 1 / self.inner_steps) if self.multi_step else None
+        options |= {"first_order": self.first_order, "step_weights": shares}
+        return meta_gradient(loop, query_loss, start, rates, **options)
 
 
 def _learn_scales(model, support) -> None:

@@ -12,7 +12,6 @@ from typing import ClassVar
 from tf_transfer.backend import tf
 from tf_transfer.episodes.tensors import only_classification
 from tf_transfer.functional import with_pull_back
-from tf_transfer.inner_loop import meta_gradient
 from tf_transfer.meta_learner import BatchLoss, in_parts
 from tf_transfer.strategies.maml import MAML
 from tf_transfer.strategies.proto_net import ClassMeans
@@ -42,9 +41,9 @@ class ProtoMAML(ClassMeans, MAML):
             self.inner_loop(learner, support),
             BatchLoss(learner.model, learner.variables, *in_parts(query, self.rows_a_part), repeated=self.multi_step),
         )
-        query_loss, gradient, _, losses = meta_gradient(
+        query_loss, gradient, _, losses = self.meta_gradient(
             loop, outer, start, self.rates_of(learner.model, [start[i] for i in loop.changed]), by_rates=False,
-            query_parts=outer.parts, first_order=self.first_order, step_weights=self.step_weights(),
+            query_parts=outer.parts,
         )  # fmt: skip
         through = pull_back(by_vectors([gradient[p] for p in places]))
         total = [t + (0 if i in places else g) for i, (t, g) in enumerate(zip(through, gradient))]
