@@ -659,13 +659,16 @@ def test_callbacks_hear_the_steps_of_an_inner_loop(fresh, sampler):
 
 
 def test_what_is_kept_does_not_grow_with_a_large_memory(fresh, monkeypatch):
-    batch = ({}, {}, {"intent": tf.ones(6)})
     one = kept_bytes(fresh, 6, 1)
     for machine, limit in ((3 * 2.5 * one, 2.5 * one), (1e15, 8e9)):
         monkeypatch.setattr(maml, "machine_bytes", lambda machine=machine: machine)
         most = int(limit / one)
-        assert MAML(inner_steps=most).keeps(fresh, batch)
-        assert not MAML(inner_steps=most + 1).keeps(fresh, batch)
+        assert MAML(inner_steps=most).keeps(fresh, 6, 6)
+        assert not MAML(inner_steps=most + 1).keeps(fresh, 6, 6)
+        # Every step's query loss holds its rows too; neither of first order nor in XLA's programs is anything kept.
+        assert not MAML(inner_steps=most, multi_step=True).keeps(fresh, 6, 6)
+        for options in ({"first_order": True}, {"jit_compile": True}, {"rows_a_part": 5}):
+            assert not MAML(inner_steps=1, **options).keeps(fresh, 6, 6)
 
 
 def test_the_memory_estimate_is_told_and_grows_with_what_is_kept(fresh, monkeypatch, capsys):
@@ -673,6 +676,8 @@ def test_the_memory_estimate_is_told_and_grows_with_what_is_kept(fresh, monkeypa
     weights = 4e-9 * sum(v.numpy().size for v in fresh.trained_variables)
     assert estimate(6, memory_gb=1e-9) == pytest.approx(kept_bytes(fresh, 6, 1) / 1e9 + 11 * weights)
     assert estimate(6, memory_gb=9) == pytest.approx(kept_bytes(fresh, 6, 5) / 1e9 + 6 * weights)
+    assert estimate(6, memory_gb=9, multi_step=True) == pytest.approx(kept_bytes(fresh, 12, 5) / 1e9 + 6 * weights)
+    assert estimate(6, memory_gb=9, first_order=True) == estimate(6, memory_gb=1e-9)
     assert estimate(640) == estimate(6400)  # in parts of 64 rows
     monkeypatch.setattr(meta, "machine_bytes", lambda: 1000)
     with pytest.warns(ResourceWarning, match=r"maml is estimated to take .* GB.*\n?.*Lower rows_a_part"):

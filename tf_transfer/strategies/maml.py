@@ -29,7 +29,7 @@ class MAML(MetaGradientStrategy):
     memory_gb: float | Literal["auto"] = "auto"
 
     def episode_gradient(self, learner, support, query):
-        loop, weights = self.inner_loop(learner, support), learner.weights()
+        loop, weights = self.inner_loop(learner, support, query), learner.weights()
         rates = self.rates_in_training(learner, [weights[i] for i in loop.changed])
         parts = in_parts(query, self.rows_a_part)
         outer = BatchLoss(learner.model, learner.variables, *parts, repeated=self.multi_step)
@@ -38,18 +38,22 @@ class MAML(MetaGradientStrategy):
         )
         return query_loss, [*gradient, *by_rate], losses
 
-    def inner_loop(self, learner, batch):
-        return super().inner_loop(learner, batch, keep=self.keeps(learner.model, batch))
+    def inner_loop(self, learner, batch, query=None):
+        keep = query is not None and self.keeps(learner.model, row_count(batch), row_count(query))
+        return super().inner_loop(learner, batch, keep=keep)
 
-    def keeps(self, model, batch) -> bool:
-        """Whether the intermediate values of all inner steps on a batch are expected to fit ``memory_gb``."""
-        return self._kept(model, row_count(batch))
-
-    def _kept(self, model, rows: int) -> bool:
+    def keeps(self, model, rows: int, query_rows: int) -> bool:
+        """Whether the intermediate values of all inner steps on so many rows are to be kept: they fit ``memory_gb``."""
+        if self.first_order or self.jit_compile or rows > self.rows_a_part:
+            return False
         limit = min(8e9, machine_bytes() / 3) if self.memory_gb == "auto" else self.memory_gb * 1e9
-        return rows <= self.rows_a_part and kept_bytes(model, rows, self.inner_steps) <= limit
+        return kept_bytes(model, self._rows_a_step(rows, query_rows), self.inner_steps) <= limit
+
+    def _rows_a_step(self, rows: int, query_rows: int) -> int:
+        return rows + query_rows if self.multi_step else rows
 
     def memory_estimate(self, model, rows):
-        if self._kept(model, rows):
-            return super().memory_estimate(model, rows) + kept_bytes(model, rows, self.inner_steps - 1) / 1e9
+        if self.keeps(model, rows, rows):
+            kept = kept_bytes(model, self._rows_a_step(rows, rows), self.inner_steps) - kept_bytes(model, rows, 1)
+            return super().memory_estimate(model, rows) + kept / 1e9
         return super().memory_estimate(model, rows) + 4 * self.inner_steps * weight_count(model) / 1e9

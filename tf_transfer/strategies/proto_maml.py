@@ -38,7 +38,7 @@ class ProtoMAML(ClassMeans, MAML):
         made, by_vectors = with_pull_back(lambda v: self._class_means(learner, filled, *v), vectors)
         start = _with_head(learner, made)
         loop, outer = (
-            self.inner_loop(learner, support),
+            self.inner_loop(learner, support, query),
             BatchLoss(learner.model, learner.variables, *in_parts(query, self.rows_a_part), repeated=self.multi_step),
         )
         query_loss, gradient, _, losses = self.meta_gradient(
