@@ -14,7 +14,8 @@ from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.episodes.tensors import table_batch
 from tf_transfer.freezing import blocks_of, freeze
 from tf_transfer.gradient_check import gradcheck
-from tf_transfer.meta_learner import Adapter, kept_bytes, weight_count
+from tf_transfer.memory_estimate import kept_bytes, weight_count
+from tf_transfer.meta_learner import Adapter
 from tf_transfer.model import TransferModel
 from tf_transfer.strategies import MAML
 from tf_transfer.tiny import TINY_FAMILIES
@@ -232,7 +233,7 @@ def test_adapting_part_by_part_gives_what_it_gives_without_a_trunk(monkeypatch):
     for changed in (False, True):
         model = frozen_model()
         if changed:
-            monkeypatch.setattr("tf_transfer.meta_learner.with_trunk", lambda encoder, x: x)
+            monkeypatch.setattr("tf_transfer.batch_functions.with_trunk", lambda encoder, x: x)
         maml = MAML(inner_steps=3, inner_lr=0.1, rows_a_part=4)
         found.append([v.numpy() for v in maml.adapt(model, support).state])
     for once, each in zip(*found):

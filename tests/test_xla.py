@@ -12,8 +12,8 @@ import pytest
 from tests import tiny
 from tests.strategies.test_meta import make_intents, make_model, make_sampler
 from tf_transfer.backend import keras, tf
+from tf_transfer.batch_functions import in_parts
 from tf_transfer.episodes.tensors import EpisodeTensors, table_batch
-from tf_transfer.meta_learner import in_parts
 from tf_transfer.strategies import ANIL, MAML, MetaSGD, ProtoMAML, ProtoNet, Reptile
 
 HOST = re.compile(r"\b(infeed|outfeed|send|recv|host_?compute|callback|py_func)\b", re.IGNORECASE)

@@ -2,137 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from tf_transfer import distribution, freezing
 from tf_transfer.backend import tf
-from tf_transfer.functional import assignments_refused, fast_weights, summed, value_and_gradient, with_pull_back
+from tf_transfer.batch_functions import BatchLoss, BatchVectors, in_parts, row_count
+from tf_transfer.functional import assignments_refused, with_pull_back
 from tf_transfer.inner_loop import InnerLoop
-from tf_transfer.kernels import rows_of_part
-from tf_transfer.trunk import with_trunk
-
-
-class BatchLoss:
-    """A model's training loss on one batch as a function of its weights.
-
-    Args:
-        model: a `TransferModel`; it is not changed.
-        variables: those that the weights stand for.
-        batch: ``(x, y, w)``, of a number of rows that ``parts`` divides.
-        parts: computed one after the other, in less memory; see `in_parts`.
-        dropout: with the dropout masks of the encoder's present step.
-        repeated: it is computed many times, so the encoder's frozen blocks are run once for all; see `trunk`.
-    """
-
-    def __init__(self, model, variables, batch, parts: int = 1, dropout: bool = False, repeated: bool = False):
-        if repeated:
-            batch = with_trunk(model.encoder, batch[0]), *batch[1:]
-        self.model, self.variables, self.batch, self.parts, self.dropout = model, variables, batch, parts, dropout
-        weighted = [tf.cast(batch[2][t.name] > 0, tf.float32) for t in model.tasks if t.loss_weight]
-        self._count = tf.add_n([tf.reduce_sum(w) for w in weighted])
-
-    def __call__(self, weights: Sequence[tf.Tensor], part=0) -> tf.Tensor:
-        """The share of ``part`` in the loss at ``weights``; the shares add up to the loss."""
-        x, y, w = self.batch
-        if self.parts > 1:
-            x, y, w = distribution.part_of(self.batch, part, self.parts)
-        with fast_weights(self.model, self.variables, weights), rows_of_part(part, self.parts):
-            outputs = self.model(x, training=self.dropout)
-            loss, _, count = self.model.compute_losses(y, outputs, w)
-        return loss * tf.math.divide_no_nan(count, tf.cast(self._count, count.dtype))
-
-
-class BatchVectors:
-    """An encoder's vectors of one batch as a function of the model's weights.
-
-    Args:
-        model: a `TransferModel` with heads; it is not changed.
-        variables: those that the weights stand for.
-        x: ids (rows, length) int32 by field, of a number of rows that ``parts`` divides.
-        parts: computed one after the other, in less memory; see `in_parts`.
-        dropout: with the dropout masks of the encoder's present step.
-    """
-
-    def __init__(self, model, variables, x, parts: int = 1, dropout: bool = False):
-        self.model, self.variables, self.x, self.parts, self.dropout = model, variables, x, parts, dropout
-        self._dtype = next(iter(model.heads.values())).dtype
-
-    def __call__(self, weights: Sequence[tf.Tensor], part=0) -> tf.Tensor:
-        """(rows / parts, width) of ``part``, as precise as the heads."""
-        x = distribution.part_of(self.x, part, self.parts) if self.parts > 1 else self.x
-        with fast_weights(self.model, self.variables, weights), rows_of_part(part, self.parts):
-            return tf.cast(self.model.encoder(x, training=self.dropout), self._dtype)
-
-    def whole(self, weights: Sequence[tf.Tensor]) -> tf.Tensor:
-        """(rows, width) of all parts; one traced body, whatever their number."""
-        if self.parts == 1:
-            return self(weights)
-        found = tf.map_fn(
-            lambda part: self(weights, part), tf.range(self.parts), fn_output_signature=tf.as_dtype(self._dtype),
-            parallel_iterations=1,
-        )  # fmt: skip
-        return tf.reshape(found, [-1, self.model.encoder.width])
-
-    def pull_back(self, weights: Sequence[tf.Tensor], upstream: tf.Tensor) -> list[tf.Tensor]:
-        """The gradient by ``weights`` of a loss whose gradient by the vectors (rows, width) is ``upstream``.
-
-        The vectors are computed anew, and the intermediate values of one part alone are held.
-        """
-
-        def share(part):
-            by_part = distribution.part_of(upstream, part, self.parts)
-            return value_and_gradient(lambda w: tf.reduce_sum(self(w, part) * by_part), weights)[1]
-
-        return summed(share, self.parts)
-
-
-def in_parts(batch, rows: int):
-    """The batch, filled up with rows of weight 0 to equal parts of at most ``rows``; the number of parts."""
-    total = row_count(batch)
-    parts = -(-total // rows)
-    if parts == 1:
-        return batch, 1
-    spare = -total % parts
-    x, y, w = tf.nest.map_structure(lambda t: tf.concat([t, tf.repeat(t[-1:], spare, axis=0)], 0), batch)
-    w = {name: tf.concat([v[:total], tf.zeros((spare,), v.dtype)], 0) for name, v in w.items()}
-    return (x, y, w), parts
-
-
-def row_count(batch) -> int:
-    """The rows of a batch ``(x, y, w)``."""
-    return next(iter(batch[2].values())).shape[0]
-
-
-def kept_bytes(model, rows: int, steps: int) -> float:
-    """An estimate of the bytes that the intermediate values of ``steps`` inner steps on ``rows`` rows take.
-
-    Of weights three copies a step; of a token in a block, 110 numbers for each of the encoder's width and 12
-    for each pair of a head and another token, as measured with MiniLM; BERT-tiny took 1.2 to 1.5 times as much.
-    Frozen blocks keep none.
-    """
-    config, length = model.encoder.config, model.options["max_length"]
-    layers = getattr(config, "num_hidden_layers", None) or getattr(config, "num_layers", 12)
-    layers -= 0 if isinstance(model.encoder.frozen, str) else model.encoder.frozen
-    heads = getattr(config, "num_attention_heads", None) or getattr(config, "num_heads", 12)
-    numbers = 3 * weight_count(model)
-    numbers += rows * length * layers * (110 * model.encoder.width + 12 * heads * length)
-    return 4.0 * steps * numbers
-
-
-def weight_count(model) -> int:
-    """Numbers in the weights that training changes."""
-    return sum(int(np.prod(v.shape)) for v in model.trained_variables)
-
-
-def machine_bytes() -> int:
-    """The machine's memory; 8 GB where the system does not say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 8 * 10**9
 
 
 def inner_variables(model, variables: Sequence[tf.Variable], inner_freeze: str | int) -> list[int]:

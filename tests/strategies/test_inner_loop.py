@@ -8,11 +8,11 @@ import pytest
 
 from tests import tiny
 from tf_transfer.backend import keras, tf
+from tf_transfer.batch_functions import BatchLoss, in_parts
 from tf_transfer.errors import TrainingError
 from tf_transfer.functional import assignments_refused, value_and_gradient
 from tf_transfer.gradient_check import double_precision
 from tf_transfer.inner_loop import InnerLoop, meta_gradient
-from tf_transfer.meta_learner import BatchLoss, in_parts
 from tf_transfer.model import TransferModel
 from tf_transfer.tasks import Task
 

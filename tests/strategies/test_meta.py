@@ -13,6 +13,7 @@ from sklearn.neighbors import NearestCentroid
 from tests import tiny
 from tf_transfer import workers
 from tf_transfer.backend import keras, tf
+from tf_transfer.batch_functions import BatchLoss, in_parts
 from tf_transfer.callbacks.resume import Resume
 from tf_transfer.checkpoints import load_state, save_state
 from tf_transfer.episodes.class_splits import check_new_classes
@@ -21,7 +22,8 @@ from tf_transfer.episodes.tensors import EpisodeTensors
 from tf_transfer.errors import CheckpointError, DataError, DistributionError, TrainingError
 from tf_transfer.freezing import freeze
 from tf_transfer.gradient_check import double_precision, gradcheck
-from tf_transfer.meta_learner import BatchLoss, MetaLearner, in_parts, kept_bytes
+from tf_transfer.memory_estimate import kept_bytes
+from tf_transfer.meta_learner import MetaLearner
 from tf_transfer.model import TransferModel
 from tf_transfer.strategies import ANIL, MAML, MetaSGD, ProtoMAML, ProtoNet, Reptile, maml, meta
 from tf_transfer.strategies.episode_sources import training_sampler

@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from tf_transfer.backend import tf
+from tf_transfer.batch_functions import BatchVectors, in_parts
 from tf_transfer.episodes.tensors import table_batch
 from tf_transfer.functional import fast_weights
 from tf_transfer.inner_loop import InnerLoop
 from tf_transfer.labels import encode_labels
-from tf_transfer.meta_learner import BatchVectors, in_parts, kept_with
+from tf_transfer.meta_learner import kept_with
 from tf_transfer.strategies.gradient import MetaGradientStrategy
 
 

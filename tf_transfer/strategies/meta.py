@@ -16,14 +16,8 @@ from tf_transfer.episodes.class_splits import check_class_disjoint, remember_cla
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.episodes.tensors import EpisodeTensors
 from tf_transfer.errors import DataError, TrainingError, check_choice, check_whole, listed
-from tf_transfer.meta_learner import (
-    MetaLearner,
-    first_not_finite,
-    kept_bytes,
-    kept_with,
-    machine_bytes,
-    weight_count,
-)
+from tf_transfer.memory_estimate import kept_bytes, machine_bytes, weight_count
+from tf_transfer.meta_learner import MetaLearner, first_not_finite, kept_with
 from tf_transfer.strategies.base import Strategy
 from tf_transfer.strategies.episode_sources import SOURCE, check_fits, samplers_of
 from tf_transfer.strategies.validation import Validation
