@@ -145,6 +145,11 @@ def test_episodes_of_another_table_are_refused(sampler, model):
         evaluate_episodes(candidates, short, frozen)
     same = EpisodeSampler(sampler.table.assign(text="x"), "animal", way=2, shot=1, num_query=1)
     check_rows(same, [*sampler.sample(1), *frozen])
+    for labels in ([0, 1, 2] * 6, [True, False] * 9):
+        plain = pd.DataFrame({"text": "x", "label": labels})
+        spelt = plain.assign(label=[f"{label} " for label in labels])
+        one, other = (EpisodeSampler(t, Task("label", kind="classification"), 2, 1, 1) for t in (plain, spelt))
+        check_rows(one, other.sample(1))
 
 
 def test_a_task_is_known_by_its_labels(sampler, model):

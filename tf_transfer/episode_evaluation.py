@@ -133,7 +133,7 @@ def evaluate_episodes(
 
 
 def _check(candidates, episodes) -> None:
-    if not isinstance(episodes, Sequence) or not all(isinstance(e, Episode) for e in episodes):
+    if not hasattr(episodes, "__len__") or not all(isinstance(e, Episode) for e in episodes):
         raise DataError(
             f"episodes must be a list of Episode.\nReceived {episodes!r:.80}.\nDraw them with sampler.sample(600)."
         )

@@ -80,8 +80,7 @@ def gradcheck(
             tf.nest.map_structure(lambda t: t[0], part) for part in EpisodeTensors(twin, sampler)([episode])
         )
         learner = MetaLearner(twin, strategy.episode_gradient, strategy.extra_variables(twin))
-        for variable, rate in zip(learner.extra, rates or ()):
-            variable.assign(tf.cast(rate, variable.dtype))
+        _set_rates(learner.extra, rates)
         both = tf.compat.v1.wrap_function(lambda: learner.episode_gradient(support, query)[:2], [])
         _, gradients = both()
         # The differences need the loss alone, which takes a fraction of the gradient's time.
@@ -107,6 +106,17 @@ def _sampler_of(model, episode: Episode, sampler: EpisodeSampler | None) -> Epis
         )
     check_rows(sampler, [episode])
     return sampler
+
+
+def _set_rates(variables: Sequence[tf.Variable], rates: list | None) -> None:
+    shapes = [tuple(v.shape) for v in variables]
+    if rates is not None and [tuple(rate.shape) for rate in rates] != shapes:
+        raise DataError(
+            f"Rates must be those that the strategy learns.\nReceived {len(rates)} rates for {len(shapes)} weights "
+            "that its inner loop changes, or of other shapes.\nGive the strategy whose fit returned them."
+        )
+    for variable, rate in zip(variables, rates or ()):
+        variable.assign(tf.cast(rate, variable.dtype))
 
 
 def _compare(loss, variables: Sequence[tf.Variable], gradients, step: float, seed: int) -> GradientCheck:

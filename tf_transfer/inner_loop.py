@@ -22,6 +22,7 @@ import functools
 from collections.abc import Sequence
 
 from tf_transfer.backend import keras, tf
+from tf_transfer.errors import DataError
 from tf_transfer.functional import PartLoss, hessian_vector_product, summed, value_and_gradient
 
 
@@ -205,6 +206,13 @@ def meta_gradient(
         Li et al. 2017, "Meta-SGD", Algorithm 1.
     """
     start = [tf.convert_to_tensor(w) for w in start]
+    if step_weights is not None:
+        step_weights = tf.convert_to_tensor(step_weights)
+        if isinstance(loop.steps, int) and step_weights.shape[0] != loop.steps:
+            raise DataError(
+                f"There must be a weight for each inner step.\nReceived {step_weights.shape[0]} step_weights for "
+                f"{loop.steps} steps.\nGive as many."
+            )
     if loop.keep and not first_order:
         return _unrolled(loop, query_loss, start, list(rates), query_parts, step_weights, by_rates)
     options = {"first_order": first_order, "by_rates": by_rates}

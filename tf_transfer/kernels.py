@@ -100,8 +100,8 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
     """``x`` with a share ``rate`` of its entries set to 0 and the others scaled up, as `tf.nn.dropout`.
 
     The mask is a hash of (seed, place), in one pass, and is drawn anew on the way back instead of kept.
-    Places are those in the whole batch: replicas that share it out draw the masks of a single device, and a batch
-    that is computed in parts has those of the whole (see `rows_of_part`).
+    Places are those in the whole batch: replicas that share it out draw the masks of a single device, and on
+    one device a batch that is computed in parts has those of the whole (see `rows_of_part`).
 
     Args:
         rate: a Python number in [0, 1).

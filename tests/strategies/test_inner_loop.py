@@ -9,7 +9,7 @@ import pytest
 from tests import tiny
 from tf_transfer.backend import keras, tf
 from tf_transfer.batch_functions import BatchLoss, in_parts
-from tf_transfer.errors import TrainingError
+from tf_transfer.errors import DataError, TrainingError
 from tf_transfer.functional import assignments_refused, value_and_gradient
 from tf_transfer.gradient_check import double_precision
 from tf_transfer.inner_loop import InnerLoop, meta_gradient
@@ -52,6 +52,15 @@ def test_the_multi_step_loss_by_hand():
     )
     assert float(loss) == pytest.approx(x * x * w * w * (0.25 * c**2 + 0.75 * c**4), rel=1e-6)
     assert float(gradient[0]) == pytest.approx(2 * x * x * w * (0.25 * c**2 + 0.75 * c**4), rel=1e-6)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_step_weights_are_as_many_as_steps(keep):
+    with pytest.raises(DataError, match="Received 3 step_weights for 2 steps"):
+        meta_gradient(
+            InnerLoop(square(1.0), 2, keep=keep), square(1.0), [tf.constant(1.0)], [tf.constant(0.1)],
+            step_weights=[0.2, 0.3, 0.5],
+        )  # fmt: skip
 
 
 def test_fomaml_computes_inner_gradients_again_for_the_rates_alone():

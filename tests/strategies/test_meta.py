@@ -134,6 +134,8 @@ def test_gradcheck_of_learned_rates(fresh, sampler):
         rates.append(0.01 * (1 + len(rates)) + tf.zeros_like(variable))
     of_start, of_learned = (gradcheck(strategy, m, sampler.episode(0)) for m in (fresh, Rated(fresh, rates)))
     assert of_learned.relative_error < 1e-6
+    with pytest.raises(DataError, match=rf"Received 2 rates for {len(rates)} weights"):
+        gradcheck(strategy, Rated(fresh, rates[:2]), sampler.episode(0))
     assert not np.allclose(of_start.table["analytic"], of_learned.table["analytic"], rtol=1e-3)
 
 
@@ -716,6 +718,7 @@ def test_the_memory_estimate_is_told_and_grows_with_what_is_kept(fresh, monkeypa
         ({"inner_freeze": "embedings"}, "inner_freeze of maml must be 'none', 'embeddings'.*\nReceived 'embedings'"),
         ({"inner_freeze": False}, "inner_freeze of maml must be .*\nReceived False"),
         ({"inner_freeze": 1.5}, "inner_freeze of maml must be .*\nReceived 1.5"),
+        ({"validation_source": ["two"]}, r"validation_source of maml must name a source.*\nReceived \['two'\]"),
         ({"first_order": "no"}, "first_order of maml must be True or False.\nReceived 'no'.\nThe default is False"),
         ({"multi_step": 1}, "multi_step of maml must be True or False.\nReceived 1"),
     ],
@@ -806,6 +809,18 @@ def test_a_source_to_validate_on_must_be_one_of_several(fresh):
         strategy.fit(fresh, make_sources(tow=30))
     with pytest.raises(DataError, match=r"and an EpisodeSampler.\nGive source tables by name"):
         strategy.fit(fresh, make_sampler())
+
+
+def test_classes_of_a_source_to_validate_on_count_and_what_it_lacks_is_said():
+    tables = make_sources(one=30, two=30, three=30)
+    two_moods = {n: t[t["mood"] != "sad"] for n, t in tables.items()}
+    open_model = tiny.make_model([Task("mood", kind="classification")])
+    strategy = MAML(steps=1, meta_batch=1, inner_steps=1, shot=1, num_query=1, validation_source="two")
+    strategy.fit(open_model, two_moods | {"two": tables["two"]}, validation_episodes=1)
+    assert len(open_model.tasks[0].classes) == 3
+    proto_net = ProtoNet(steps=1, shot=1, num_query=1, validation_source="two")
+    with pytest.raises(DataError, match=r"validation_source='two' of proto_net gives no episodes.*each of 3 classes"):
+        proto_net.fit(tiny.make_model(tiny.TASKS[:1]), tables | {"two": two_moods["two"]})
 
 
 def test_sources_that_are_too_small_for_an_episode_are_named():

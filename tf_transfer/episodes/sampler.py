@@ -143,7 +143,7 @@ class EpisodeSampler:
 
 
 def check_rows(sampler: EpisodeSampler, episodes: Sequence[Episode]) -> None:
-    """Checks that episodes hold rows of a sampler's table: those of another table with the same labels will do.
+    """Checks that episodes hold rows of a sampler's table, or of another one with the same labels.
 
     Raises:
         DataError: an episode has rows, classes or labels that the table has not.
@@ -154,16 +154,23 @@ def check_rows(sampler: EpisodeSampler, episodes: Sequence[Episode]) -> None:
         rows, foreign = np.concatenate([episode.support, episode.query]), episode.sampler
         unknown = {str(c) for c in episode.classes} - known
         if foreign not in drawn_by:
-            same = foreign in (None, sampler) or len(foreign.table) == len(sampler.table)
-            if same and foreign is not None and task is not None:
-                same = task.label in foreign.table and foreign.table[task.label].equals(sampler.table[task.label])
-            drawn_by[foreign] = same
+            drawn_by[foreign] = foreign in (None, sampler) or _same_labels(foreign, sampler)
         if not drawn_by[foreign] or unknown or rows.max() >= len(sampler.table):
             what = f"the unknown classes {listed(sorted(unknown))}" if unknown else "rows of another table"
             raise DataError(
                 f"Episodes must be drawn from the sampler's table, of {len(sampler.table)} rows.\n"
                 f"Received episode {episode.index} with {what}.\nGive the sampler that drew it."
             )
+
+
+def _same_labels(a: EpisodeSampler, b: EpisodeSampler) -> bool:
+    if len(a.table) != len(b.table) or (a.task is None) != (b.task is None):
+        return False
+    if b.task is None:
+        return True
+    labels = [[*map(str, s.task.classes)] if s.classes else None for s in (a, b)]
+    pairs = zip(a.task.encode(a.table), b.task.encode(b.table), strict=True)
+    return labels[0] == labels[1] and all(map(np.array_equal, *zip(*pairs)))
 
 
 def resolve_task(table: pd.DataFrame, task: Task | str, kinds: tuple[str, ...]) -> Task:

@@ -85,11 +85,7 @@ class Experiment(Spec):
         if needing and not self.sources:
             raise ValueError(f"strategies {listed(needing)} learn from source data; received no sources")
         for label, name in self.validated_on.items():
-            if name not in self.sources or len(self.sources) < 2:
-                raise ValueError(
-                    f"validation_source of {label} must be one of several sources; received {name!r} and the sources "
-                    f"{listed(self.sources)}.{nearest(name, self.sources)}"
-                )
+            self.check_validation_source(label, name)
         for name in [*self.sources, *self.targets, *self.strategies]:
             if not name.strip() or name.startswith(".") or set(name) & set(UNFIT) or not name.isprintable():
                 raise ValueError(f"the name {name!r} is used for files: leave out {' '.join(UNFIT)} and a leading dot")
@@ -123,6 +119,16 @@ class Experiment(Spec):
         if taken:
             raise ValueError(f"leave_one_out makes the label {taken[0]!r}; call that strategy by another name")
         return self
+
+    def check_validation_source(self, label: str, name: str) -> None:
+        """Raises:
+        ValueError: a strategy cannot hold the source ``name`` out.
+        """
+        if name not in self.sources or len(self.sources) < 2:
+            raise ValueError(
+                f"validation_source of {label} must be one of several sources; received {name!r} and the sources "
+                f"{listed(self.sources)}.{nearest(name, self.sources)}"
+            )
 
     @property
     def validated_on(self) -> dict[str, str]:

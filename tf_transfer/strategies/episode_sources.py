@@ -53,7 +53,16 @@ def samplers_of(strategy, model, source, validation, seed: int) -> tuple[Episode
     options = {"shot": strategy.shot, "num_query": strategy.num_query, "seed": seed}
     if strategy.validation_source is None or validation is not None:
         return training_sampler(strategy, model, source, **options), validation
-    return tuple(training_sampler(strategy, model, tables, **options) for tables in _held_out(strategy, source))
+    tables, held_out = _held_out(strategy, source)
+    model.resolve(join_tables([*tables.values(), *held_out.values()]))
+    sampler = training_sampler(strategy, model, tables, **options)
+    try:
+        return sampler, training_sampler(strategy, model, held_out, **options)
+    except DataError as error:
+        raise DataError(
+            f"validation_source={strategy.validation_source!r} of {strategy.name} gives no episodes of shot="
+            f"{strategy.shot}, num_query={strategy.num_query}{_of_each(sampler)}.\n{error}\nName another source."
+        ) from error
 
 
 def _held_out(strategy, source) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
@@ -129,13 +138,16 @@ def _say_left_out(strategy, tables: dict, sampler: EpisodeSampler) -> None:
     small = [f"{name!r} ({len(table)} rows)" for name, table in tables.items() if name not in sampler.domains]
     if small:
         needed = sampler.shots[1] + sampler.num_query
-        of_each = f" of each of {sampler.ways[1]} classes" if _of_classes(sampler) else ""
         warnings.warn(
             f"{strategy.name} leaves out {len(small)} of {len(tables)} sources, which have fewer than the {needed} rows"
-            f"{of_each} that an episode takes (shot={sampler.shot}, num_query={sampler.num_query}): "
+            f"{_of_each(sampler)} that an episode takes (shot={sampler.shot}, num_query={sampler.num_query}): "
             f"{', '.join(small)}. Lower shot or num_query.",
-            UserWarning, stacklevel=4,
+            UserWarning, stacklevel=6,
         )  # fmt: skip
+
+
+def _of_each(sampler: EpisodeSampler) -> str:
+    return f" of each of {sampler.ways[1]} classes" if _of_classes(sampler) else ""
 
 
 def _only_classes(strategy, found: str) -> DataError:

@@ -70,6 +70,11 @@ class MetaStrategy(Strategy):
         check_choice("outer_optimizer", self.outer_optimizer, ["adam", "sgd"])
         for field in ("steps", "meta_batch", "shot", "num_query", "rows_a_part", "patience"):
             check_whole(f"{field} of {self.name}", getattr(self, field))
+        if not isinstance(self.validation_source, str | None):
+            raise DataError(
+                f"validation_source of {self.name} must name a source.\nReceived {self.validation_source!r}.\n"
+                "Name one, or leave it out."
+            )
 
     # -- the outer loop ---------------------------------------------------------------------------
 

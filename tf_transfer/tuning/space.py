@@ -150,7 +150,24 @@ def _of_strategy(experiment: Experiment, label: str, wanted: Mapping) -> tuple[S
             base = dataclasses.replace(base, **{field: _checked(base, field, space, f"{place}.{field}")})
     if base.uses_source and not experiment.sources:
         raise DataError(f"{place} learns from source data.\nReceived an experiment without sources.")
+    for source in searched.get("validation_source", [getattr(base, "validation_source", None)]):
+        _check_validation_source(experiment, place, source)
     return base, searched
+
+
+def _check_validation_source(experiment: Experiment, place: str, source: str | None) -> None:
+    if source is None:
+        return
+    try:
+        experiment.check_validation_source(place, source)
+    except ValueError as error:
+        raise DataError(str(error)) from None
+    if experiment.tune.validation == "sources":
+        raise DataError(
+            f"{place} must not validate on a source that plays the target in turn.\nReceived "
+            f"validation_source={source!r} and tune.validation: sources.\nLeave the one out, or set tune.validation: "
+            "folds."
+        )
 
 
 def _parsed(space):
