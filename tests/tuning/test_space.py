@@ -178,9 +178,7 @@ def test_a_rate_written_as_yaml_reads_it_is_a_number():
 def test_a_source_to_validate_on_must_be_there_in_every_training():
     maml = {"maml": {"validation_source": "shop", "inner_steps": [1, 2]}}
     assert space_of(maml).strategies["maml"].validation_source == "shop"
-    with pytest.raises(
-        DataError, match=r"tune.strategies.maml must be one of several sources; received 'shpo'.*Did you"
-    ):
+    with pytest.raises(DataError, match=r"tune.strategies.maml must be one of several sources; .*'shpo'.*Did you"):
         space_of({"maml": {"validation_source": ["films", "shpo"]}})
     with pytest.raises(DataError, match=r"Received validation_source='shop' and tune.validation: sources"):
         space_of(maml, validation="sources")
