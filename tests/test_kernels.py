@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests import tiny
-from tf_transfer import kernels
+from tf_transfer import distribution, kernels
 from tf_transfer.backend import keras, tf, transformers
 
 POINTS = np.concatenate([np.linspace(-6, 6, 49), [-40.0, 40.0]])
@@ -119,7 +119,7 @@ def test_the_parts_of_a_batch_have_the_masks_of_the_whole():
     x, seed = tf.ones((6, 5, 4)), tf.constant([5, 6])
     found = []
     for part in (0, 1, tf.constant(2)):
-        with kernels.rows_of_part(part, 3):
+        with distribution.rows_of_part(part, 3):
             found.append(kernels.dropout(x[:2], 0.25, seed))
     assert np.array_equal(tf.concat(found, 0), kernels.dropout(x, 0.25, seed))
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from tf_transfer import distribution
 from tf_transfer.backend import tf
 from tf_transfer.functional import fast_weights, summed, value_and_gradient
-from tf_transfer.kernels import rows_of_part
 from tf_transfer.trunk import with_trunk
 
 
@@ -35,7 +34,7 @@ class BatchLoss:
         x, y, w = self.batch
         if self.parts > 1:
             x, y, w = distribution.part_of(self.batch, part, self.parts)
-        with fast_weights(self.model, self.variables, weights), rows_of_part(part, self.parts):
+        with fast_weights(self.model, self.variables, weights), distribution.rows_of_part(part, self.parts):
             outputs = self.model(x, training=self.dropout)
             loss, _, count = self.model.compute_losses(y, outputs, w)
         return loss * tf.math.divide_no_nan(count, tf.cast(self._count, count.dtype))
@@ -59,7 +58,7 @@ class BatchVectors:
     def __call__(self, weights: Sequence[tf.Tensor], part=0) -> tf.Tensor:
         """(rows / parts, width) of ``part``, as precise as the heads."""
         x = distribution.part_of(self.x, part, self.parts) if self.parts > 1 else self.x
-        with fast_weights(self.model, self.variables, weights), rows_of_part(part, self.parts):
+        with fast_weights(self.model, self.variables, weights), distribution.rows_of_part(part, self.parts):
             return tf.cast(self.model.encoder(x, training=self.dropout), self._dtype)
 
     def whole(self, weights: Sequence[tf.Tensor]) -> tf.Tensor:

@@ -11,11 +11,14 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 
 from tf_transfer.backend import tf
 from tf_transfer.errors import DistributionError, check_choice, listed
 
 KINDS = ("auto", "cpu", "mirrored", "multi_worker", "tpu")
+
+_PART = ContextVar("part", default=(0, 1))
 
 CLUSTER = '{"cluster": {"worker": ["host0:12345", "host1:12345"]}, "task": {"type": "worker", "index": 0}}'
 """What ``TF_CONFIG`` looks like."""
@@ -112,6 +115,23 @@ def part_of(batch, number, parts: int):
         return tf.reshape(t, tf.concat([[parts, shape[0] // parts], shape[1:]], 0))[number]
 
     return tf.nest.map_structure(part, batch)
+
+
+@contextlib.contextmanager
+def rows_of_part(number, parts: int) -> Iterator[None]:
+    """Within it, what is computed are the rows of part ``number`` (an int or a tensor) of ``parts`` equal ones."""
+    token = _PART.set((number, parts))
+    try:
+        yield
+    finally:
+        _PART.reset(token)
+
+
+def share_number():
+    """Which share of a batch is computed, of those of all replicas and parts; 0 where it is a whole one."""
+    context, (number, parts) = tf.distribute.get_replica_context(), _PART.get()
+    shared = context is not None and context.num_replicas_in_sync > 1
+    return (context.replica_id_in_sync_group if shared else 0) * parts + number
 
 
 def in_order(distribution: tf.distribute.Strategy, values) -> tf.Tensor:

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 
 from tf_transfer.backend import keras, tf
+from tf_transfer.distribution import share_number
 from tf_transfer.environment import compiles_for_processors
 
 _PORTABLE = ContextVar("portable", default=False)
-_PART = ContextVar("part", default=(0, 1))
 
 
 def compiled(function):
@@ -101,7 +101,7 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
 
     The mask is a hash of (seed, place), in one pass, and is drawn anew on the way back instead of kept.
     Places are those in the whole batch: replicas that share it out draw the masks of a single device, and on
-    one device a batch that is computed in parts has those of the whole (see `rows_of_part`).
+    one device a batch that is computed in parts has those of the whole (see `distribution.rows_of_part`).
 
     Args:
         rate: a Python number in [0, 1).
@@ -114,23 +114,6 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
         return _masked(x, seed, share, rate), masked
 
     return masked(tf.convert_to_tensor(x)) if rate else x
-
-
-@contextlib.contextmanager
-def rows_of_part(number, parts: int) -> Iterator[None]:
-    """Within it, what is computed are the rows of part ``number`` (an int or a tensor) of ``parts`` equal ones."""
-    token = _PART.set((number, parts))
-    try:
-        yield
-    finally:
-        _PART.reset(token)
-
-
-def share_number():
-    """Which share of a batch is computed, of those of all replicas and parts; 0 where it is a whole one."""
-    context, (number, parts) = tf.distribute.get_replica_context(), _PART.get()
-    shared = context is not None and context.num_replicas_in_sync > 1
-    return (context.replica_id_in_sync_group if shared else 0) * parts + number
 
 
 @compiled

@@ -40,36 +40,35 @@ def training_sampler(strategy, model, source, *, shot: int, num_query: int, seed
     return source
 
 
-def samplers_of(strategy, model, source, validation, seed: int) -> tuple[EpisodeSampler, EpisodeSampler | None]:
+def samplers_of(
+    strategy, model, source, validation, validation_source: str | None, **options
+) -> tuple[EpisodeSampler, EpisodeSampler | None]:
     """The samplers of the episodes to train on and of those to validate on, None for none.
 
     Args:
-        strategy, model, source, seed: as for `training_sampler`.
-        validation: a sampler, or None: that of the strategy's ``validation_source`` where it names one.
+        strategy, model, source, options: as for `training_sampler`.
+        validation: a sampler; or None: one of the source table that ``validation_source`` names, if any.
 
     Raises:
         DataError: the episodes do not fit the model or the strategy, or there is no source of that name.
     """
-    options = {"shot": strategy.shot, "num_query": strategy.num_query, "seed": seed}
-    if strategy.validation_source is None or validation is not None:
+    if validation_source is None or validation is not None:
         return training_sampler(strategy, model, source, **options), validation
-    tables, held_out = _held_out(strategy, source)
+    tables, held_out = _held_out(strategy, source, validation_source)
     model.resolve(join_tables([*tables.values(), *held_out.values()]))
     sampler = training_sampler(strategy, model, tables, **options)
     try:
         return sampler, training_sampler(strategy, model, held_out, **options)
     except DataError as error:
         raise DataError(
-            f"validation_source={strategy.validation_source!r} of {strategy.name} gives no episodes of shot="
-            f"{strategy.shot}, num_query={strategy.num_query}{_of_each(sampler)}.\n{error}\nName another source."
+            f"validation_source={validation_source!r} of {strategy.name} gives no episodes of shot={sampler.shot}, "
+            f"num_query={sampler.num_query}{_of_each(sampler)}.\n{error}\nName another source."
         ) from error
 
 
-def _held_out(strategy, source) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
+def _held_out(strategy, source, name: str) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
     """The source tables to train on, and the one to validate on."""
-    name, tables = strategy.validation_source, {}
-    if not isinstance(source, EpisodeSampler):
-        tables = source_tables(source)
+    tables = {} if isinstance(source, EpisodeSampler) else source_tables(source)
     if name not in tables or len(tables) < 2:
         received = f"the tables {listed(tables)}" if tables else "an EpisodeSampler"
         raise DataError(

@@ -105,7 +105,8 @@ class MetaStrategy(Strategy):
 
         check_whole("validate_every", validate_every)
         check_whole("validation_episodes", validation_episodes)
-        sampler, validation = samplers_of(self, model, source, validation, seed)
+        options = {"shot": self.shot, "num_query": self.num_query, "seed": seed}
+        sampler, validation = samplers_of(self, model, source, validation, self.validation_source, **options)
         model.encoder.reseed(seed)
         tensors, learner = EpisodeTensors(model, sampler), self._learner(model)
         self._say_memory(model, tensors, verbose)
