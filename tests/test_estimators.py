@@ -87,6 +87,7 @@ def test_tags_say_texts():
 # -- scikit-learn's tools ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_pipelines_and_cross_validation(encoder):
     pipeline = make_pipeline(FunctionTransformer(lambda texts: [t.replace("so", "") for t in texts]), tfidf())
     assert cross_val_score(pipeline, TEXTS, MOODS, cv=3).mean() == 1

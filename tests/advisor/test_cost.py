@@ -73,6 +73,7 @@ def test_what_is_solved_or_counted_is_run_and_grows_with_the_rows(model, monkeyp
     assert meter.cost(Majority(), "tweets", SUPPORT).target == 1
 
 
+@pytest.mark.slow
 def test_a_real_measurement(model):
     """Not how fast, which depends on the machine: more steps take longer, and nothing is negative."""
     before = tiny.snapshot(model)

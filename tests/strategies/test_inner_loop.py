@@ -331,13 +331,13 @@ def graph_of(case, steps: int, keep: bool, multi_step: bool):
     return traced.get_concrete_function(case.weights()).graph.as_graph_def()
 
 
-@pytest.mark.parametrize("multi_step", [False, True])
+@pytest.mark.parametrize("multi_step", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_graph_size_does_not_grow_with_the_steps(bert, multi_step):
     one, ten = (len(graph_of(bert, steps, False, multi_step).SerializeToString()) for steps in (1, 10))
     assert ten < 1.01 * one
 
 
-@pytest.mark.parametrize("multi_step", [False, True])
+@pytest.mark.parametrize("multi_step", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_kept_steps_share_their_traced_functions(bert, multi_step):
     """The graph holds a call for each step, forward and back; what is called is there once."""
     two, ten = (graph_of(bert, steps, True, multi_step) for steps in (2, 10))
