@@ -286,10 +286,10 @@ def show(report: Report, encoder: str, setting: str, values: pd.DataFrame) -> No
             continue
         best = max(meta, key=lambda n: table.loc[n, "mean"])
         # The best of several was found on these very episodes: an interval for each of them (Bonferroni).
-        gap = found.differences(rival, confidence=1 - 0.05 / len(meta)).loc[best]
+        alone, gap = (found.differences(rival, confidence=c).loc[best] for c in (0.95, 1 - 0.05 / len(meta)))
         report.figure(
             f"{setting}, {best} - {rival}, low end", gap["low"], at_least=np.nextafter(0, 1), digits=3,
-            detail=f"{_words(gap)}, an interval for the best of {len(meta)}",
+            detail=f"{_words(gap)}, an interval for the best of {len(meta)}; alone {_words(alone)}",
         )  # fmt: skip
 
 
