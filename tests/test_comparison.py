@@ -537,6 +537,7 @@ def is_part_of(comparison, whole) -> bool:
     return len(found) == 8 and found == {cell: bits(whole)[cell] for cell in found}
 
 
+@pytest.mark.slow
 def test_a_run_stopped_within_a_cell_goes_on_to_the_same_bits(done, content, tmp_path, monkeypatch):
     calls, original = [], model.TransferModel.predict
 

@@ -27,6 +27,7 @@ def printed_by(code: str, folder: Path) -> str:
     return ran.stdout
 
 
+@pytest.mark.slow
 def test_python_runs(tmp_path):
     found = printed_by(blocks("python")[0], tmp_path)
     assert "f1_macro" in found and "sentiment:positive" in found

@@ -205,6 +205,7 @@ def test_a_run_that_goes_on_for_less_than_a_pass_keeps_the_trunk_as_the_first_di
     assert "trunk_1" in dataset.element_spec[0]
 
 
+@pytest.mark.slow
 def test_fit_learns_what_it_learns_without_keeping(monkeypatch):
     table, found = tiny.make_table(20), []
     for keep in (True, False):
