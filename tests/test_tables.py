@@ -7,8 +7,8 @@ import pytest
 from sklearn.model_selection import train_test_split
 
 from tf_transfer.errors import DataError
+from tf_transfer.label_columns import infer_kind
 from tf_transfer.tables import clean_table, load_table, save_table, split_table
-from tf_transfer.tasks import infer_kind
 
 
 def write(folder, name, content):

@@ -19,6 +19,7 @@ from tf_transfer.errors import DistributionError, check_choice, listed
 KINDS = ("auto", "cpu", "mirrored", "multi_worker", "tpu")
 
 _PART = ContextVar("part", default=(0, 1))
+"""Which part of a batch is computed, and of how many."""
 
 CLUSTER = '{"cluster": {"worker": ["host0:12345", "host1:12345"]}, "task": {"type": "worker", "index": 0}}'
 """What ``TF_CONFIG`` looks like."""

@@ -15,7 +15,8 @@ from tf_transfer import metrics
 from tf_transfer.backend import keras
 from tf_transfer.episodes.class_splits import check_new_classes
 from tf_transfer.episodes.episode import Episode
-from tf_transfer.episodes.sampler import EpisodeSampler, check_rows
+from tf_transfer.episodes.fingerprint import check_rows
+from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.errors import DataError, TrainingError, check_choice, listed
 from tf_transfer.tasks import Task
 

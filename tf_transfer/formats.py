@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from tf_transfer.errors import DataError, listed, nearest
-from tf_transfer.tasks import SEPARATOR
+from tf_transfer.label_columns import SEPARATOR
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 JSON_LINES = (".jsonl", ".ndjson")

@@ -12,7 +12,8 @@ import pandas as pd
 
 from tf_transfer.backend import keras, tf
 from tf_transfer.episodes.episode import Episode
-from tf_transfer.episodes.sampler import EpisodeSampler, check_rows
+from tf_transfer.episodes.fingerprint import check_rows
+from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.episodes.tensors import EpisodeTensors, only_classification
 from tf_transfer.errors import DataError
 from tf_transfer.meta_learner import MetaLearner

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from tf_transfer.errors import DataError, check_choice, check_columns, listed, nearest
-
-Kind = Literal["auto", "classification", "multilabel", "regression"]
-KINDS = ("auto", "classification", "multilabel", "regression")
-SEPARATOR = "|"
-"""Between the labels of a multi-label cell in a text file: ``sports|politics``."""
-
-MAX_INFERRED_CLASSES = 20
-"""Integer columns with more distinct values than this are taken for regression."""
+from tf_transfer.label_columns import KINDS, LISTS, Kind, infer_kind, labels_of, plain_class, present_rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +101,7 @@ class Task:
             return self
         check_columns(table, [self.label], f"the training table (labels of task {self.name!r})")
         column = table[self.label]
-        if not _present(column).any():
+        if not present_rows(column).any():
             raise DataError(
                 f"Task {self.name!r} needs labels to learn from.\n"
                 f"Received a column {self.label!r} with no label in {len(column)} rows."
@@ -121,10 +114,10 @@ class Task:
         return dataclasses.replace(self, kind=kind, classes=self.classes or self._find_classes(kind, column))
 
     def _find_classes(self, kind: Kind, column: pd.Series) -> tuple:
-        rows = np.flatnonzero(_present(column))
+        rows = np.flatnonzero(present_rows(column))
         values = column.to_numpy(object)
         if kind == "multilabel":
-            found = {c for r in rows for c in _as_labels(values[r])}
+            found = {c for r in rows for c in labels_of(values[r])}
         else:
             found = {self._single(values[r], r, "the training table") for r in rows}
         classes = tuple(sorted(found, key=lambda c: (isinstance(c, str), c)))
@@ -165,7 +158,7 @@ class Task:
             shape = (len(table), self.outputs) if self.kind == "multilabel" else (len(table),)
             return np.zeros(shape, _DTYPES[self.kind]), np.zeros(len(table), bool)
         check_columns(table, [self.label], where)
-        column, present = table[self.label], _present(table[self.label])
+        column, present = table[self.label], present_rows(table[self.label])
         if self.kind == "regression":
             return self._encode_numbers(column, present, where), present
         index = {c: i for i, c in enumerate(self.classes)}
@@ -177,7 +170,7 @@ class Task:
             return y, present
         y = np.zeros((len(table), len(self.classes)), np.float32)
         for row, value in enumerate(column.to_numpy(object)):
-            for label in _as_labels(value) if present[row] else ():
+            for label in labels_of(value) if present[row] else ():
                 y[row, self._lookup(index, label, row, where)] = 1
         return y, present
 
@@ -195,7 +188,7 @@ class Task:
         return np.where(present, numbers, 0.0)
 
     def _single(self, value, row: int, where: str):
-        if isinstance(value, _LISTS):
+        if isinstance(value, LISTS):
             raise DataError(
                 f"Task {self.name!r} is a classification: one class in a row.\n"
                 f"Received {value!r} in column {self.label!r}, row {row} of {where}.\n"
@@ -247,28 +240,6 @@ class Task:
 
 
 _DTYPES = {"classification": np.int32, "multilabel": np.float32, "regression": np.float64}
-_LISTS = (list, tuple, set, frozenset, np.ndarray)
-
-
-def infer_kind(values: pd.Series) -> Kind:
-    """The kind of task that a column of labels asks for.
-
-    Lists, or text with ``|`` between labels: multilabel. Numbers with a fraction, or integers
-    of more than 20 distinct values, or an infinite number (which `Task.encode` then reports):
-    regression. Everything else: classification.
-
-    Example:
-        >>> [infer_kind(pd.Series(v)) for v in (["a", "b"], [1, 2], [1.5, 2.0], ["sports|news", "news"])]
-        ['classification', 'classification', 'regression', 'multilabel']
-    """
-    values = values[_present(values)]
-    if any(isinstance(v, _LISTS) for v in values) or any(isinstance(v, str) and SEPARATOR in v for v in values):
-        return "multilabel"
-    if pd.api.types.is_bool_dtype(values) or not pd.api.types.is_numeric_dtype(values.infer_objects()):
-        return "classification"
-    values = values.to_numpy(np.float64)
-    whole = bool(np.all(np.isfinite(values) & (values == np.round(values))))
-    return "classification" if whole and len(np.unique(values)) <= MAX_INFERRED_CLASSES else "regression"
 
 
 def infer_tasks(table: pd.DataFrame, text: str = "text", text_pair: str | None = None) -> list[Task]:
@@ -288,30 +259,5 @@ def infer_tasks(table: pd.DataFrame, text: str = "text", text_pair: str | None =
     return [Task(c).resolve(table) for c in columns]
 
 
-def _present(column: pd.Series) -> np.ndarray:
-    """(rows,) bool: False for NaN, None and empty text; an empty list is a label ("none of them")."""
-    present = column.notna().to_numpy(bool)
-    if pd.api.types.is_numeric_dtype(column):
-        return present
-    blank = np.fromiter((isinstance(v, str) and not v.strip() for v in column), bool, len(column))
-    return present & ~blank
-
-
-def plain_class(value):
-    """A class name as plain Python: 3.0 in a column with gaps is the class 3."""
-    value = value.item() if isinstance(value, np.generic) else value
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value.strip() if isinstance(value, str) else value
-
-
 def _is_weight(value) -> bool:
     return isinstance(value, numbers.Real) and bool(np.isfinite(value)) and value >= 0
-
-
-def _as_labels(value) -> Sequence:
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(SEPARATOR) if part.strip()]
-    if isinstance(value, _LISTS):
-        return [plain_class(v) for v in value]
-    return [plain_class(value)]

@@ -123,26 +123,23 @@ def check_new_classes(fitted, sampler: EpisodeSampler) -> None:
 
 def _check_disjoint(a: str, pairs_a, b: str, pairs_b) -> None:
     """Checks two splits, given by name and by their ``(domain, class)``, the domain None where there is none."""
-    by_domain = all(domain is not None for domain, _ in [*pairs_a, *pairs_b])
-    if by_domain and any(label is None for _, label in [*pairs_a, *pairs_b]):
-        pairs_a, pairs_b = ([(domain, None) for domain, _ in pairs] for pairs in (pairs_a, pairs_b))
-    elif not by_domain:
-        pairs_a, pairs_b = ([p for p in pairs if p[1] is not None] for pairs in (pairs_a, pairs_b))
+    both = [*pairs_a, *pairs_b]
+    by_domain = all(domain is not None for domain, _ in both)
+    by_class = not by_domain or all(label is not None for _, label in both)
+    # What both sides name is compared; rows without a class or a domain may be of any.
+    compared = [place for place, counts in enumerate((by_domain, by_class)) if counts]
 
     def key(pair):
-        return tuple(map(str, pair)) if by_domain else str(pair[1])
+        return tuple(str(pair[place]) for place in compared)
 
-    in_b = set(map(key, pairs_b))
-    shared = dict.fromkeys(pair if by_domain else pair[1] for pair in pairs_a if key(pair) in in_b)
+    in_b = {key(pair) for pair in pairs_b if by_domain or pair[1] is not None}
+    shared = dict.fromkeys(pair if len(compared) == 2 else pair[compared[0]] for pair in pairs_a if key(pair) in in_b)
     if shared:
-        unit, units = "class of a domain" if by_domain else "class", "classes"
-        if by_domain and all(label is None for _, label in shared):
-            unit, units, shared = "domain", "domains", [domain for domain, _ in shared]
+        unit = ("class of a domain" if by_domain else "class") if by_class else "domain"
+        how = "classes out with split_classes()" if by_class else "domains out"
         raise DataError(
             f"Splits {a!r} and {b!r} must have no {unit} in common.\n"
-            f"Received {len(shared)} in both: {listed(shared)}.\n"
-            f"Deal the {units} out{' with split_classes()' if units == 'classes' else ''}, or drop these rows from one "
-            "of them."
+            f"Received {len(shared)} in both: {listed(shared)}.\nDeal the {how}, or drop these rows from one of them."
         )
 
 

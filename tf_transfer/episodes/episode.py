@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tf_transfer.errors import DataError, listed
-from tf_transfer.tasks import plain_class
+from tf_transfer.label_columns import plain_class
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

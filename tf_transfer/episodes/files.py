@@ -14,7 +14,8 @@ import pandas as pd
 
 from tf_transfer import storage
 from tf_transfer.episodes.episode import Episode
-from tf_transfer.episodes.sampler import EpisodeSampler, read_domains
+from tf_transfer.episodes.fingerprint import fingerprint
+from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.errors import DataError, check_columns, listed
 from tf_transfer.tasks import Task
 
@@ -43,7 +44,7 @@ def freeze_episodes(sampler: EpisodeSampler, count: int, path: str | os.PathLike
             for name in ("way", "shot", "num_query", "seed", "domain", "balanced", "drop_small")
         },
         "task": _describe(sampler.task),
-        "table": _fingerprint(sampler.table, sampler.task, sampler.domain),
+        "table": fingerprint(sampler.table, sampler.task, sampler.domain),
         "episodes": [_to_json(episode) for episode in episodes],
     }
     _check_names([*(sampler.task.classes if sampler.task else ()), *sampler.domains])
@@ -73,7 +74,7 @@ def load_episodes(path: str | os.PathLike, table: pd.DataFrame) -> list[Episode]
     if len(table) != frozen["rows"]:
         raise _another_table(path, f"a table of {len(table)} rows; the episodes are from {frozen['rows']}")
     try:
-        received = _fingerprint(table, task, domain)
+        received = fingerprint(table, task, domain)
     except DataError as error:
         raise _another_table(path, f"other labels in column {task.label!r}") from error
     for part, column in (("labels", task and task.label), ("domains", domain)):
@@ -114,18 +115,6 @@ def _read(path: Path) -> dict:
             "Freeze the episodes again, or read them with the version that wrote them."
         )
     return content
-
-
-def _fingerprint(table: pd.DataFrame, task: Task | None, domain: str | None) -> dict:
-    """Number of rows, and sha256 of the labels and of the domains, whatever the types of their columns."""
-    labels = domains = None
-    if task is not None:
-        y, present = task.encode(table)
-        labels = hashlib.sha256(y.astype("<f8").tobytes() + present.tobytes()).hexdigest()
-    if domain is not None:
-        numbers, names = read_domains(table, domain)
-        domains = hashlib.sha256(numbers.astype("<i8").tobytes() + _text([str(n) for n in names]).encode()).hexdigest()
-    return {"rows": len(table), "labels": labels, "domains": domains}
 
 
 def _describe(task: Task | None) -> dict | None:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 
 from tf_transfer.episodes.episode import Episode
-from tf_transfer.errors import DataError, check_columns, check_whole, is_whole, listed
-from tf_transfer.tasks import Task, plain_class
+from tf_transfer.errors import DataError, check_columns, check_whole, is_whole
+from tf_transfer.label_columns import plain_class
+from tf_transfer.tasks import Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,37 +141,6 @@ class EpisodeSampler:
 
     def __iter__(self) -> Iterator[Episode]:
         return map(self.episode, itertools.count())
-
-
-def check_rows(sampler: EpisodeSampler, episodes: Sequence[Episode]) -> None:
-    """Checks that episodes hold rows of a sampler's table, or of another one with the same labels.
-
-    Raises:
-        DataError: an episode has rows, classes or labels that the table has not.
-    """
-    task, drawn_by = sampler.task, {}
-    known = {str(c) for c in task.classes} if task else set()
-    for episode in episodes:
-        rows, foreign = np.concatenate([episode.support, episode.query]), episode.sampler
-        unknown = {str(c) for c in episode.classes} - known
-        if foreign not in drawn_by:
-            drawn_by[foreign] = foreign in (None, sampler) or _same_labels(foreign, sampler)
-        if not drawn_by[foreign] or unknown or rows.max() >= len(sampler.table):
-            what = f"the unknown classes {listed(sorted(unknown))}" if unknown else "rows of another table"
-            raise DataError(
-                f"Episodes must be drawn from the sampler's table, of {len(sampler.table)} rows.\n"
-                f"Received episode {episode.index} with {what}.\nGive the sampler that drew it."
-            )
-
-
-def _same_labels(a: EpisodeSampler, b: EpisodeSampler) -> bool:
-    if len(a.table) != len(b.table) or (a.task is None) != (b.task is None):
-        return False
-    if b.task is None:
-        return True
-    labels = [[*map(str, s.task.classes)] if s.classes else None for s in (a, b)]
-    pairs = zip(a.task.encode(a.table), b.task.encode(b.table), strict=True)
-    return labels[0] == labels[1] and all(map(np.array_equal, *zip(*pairs)))
 
 
 def resolve_task(table: pd.DataFrame, task: Task | str, kinds: tuple[str, ...]) -> Task:

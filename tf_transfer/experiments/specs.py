@@ -15,10 +15,11 @@ import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
 from tf_transfer.errors import DataError, check_columns, listed, nearest
+from tf_transfer.label_columns import KINDS
 from tf_transfer.metrics import PRIMARY, SCALARS
 from tf_transfer.readers import READERS, read_dataset
 from tf_transfer.tables import clean_table, load_table, split_table
-from tf_transfer.tasks import KINDS, Task
+from tf_transfer.tasks import Task
 
 
 class Spec(BaseModel):

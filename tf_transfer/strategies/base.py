@@ -47,9 +47,11 @@ class Strategy:
             kind = getattr(field.type, "__name__", str(field.type))  # a class where annotations are not postponed
             if kind == "bool":
                 good, wanted = isinstance(value, bool), "True or False"
+            elif _is_number(value):
+                good, wanted = math.isfinite(value) and value > 0, "a number above 0"
             else:
                 good = not kind.startswith("float") or (value == "auto" and "auto" in kind)
-                good, wanted = math.isfinite(value) and value > 0 if _is_number(value) else good, "a number above 0"
+                wanted = "a number above 0"
             if not good:
                 remedy = "" if field.default is dataclasses.MISSING else f"\nThe default is {field.default!r}."
                 raise DataError(f"{field.name} of {self.name} must be {wanted}.\nReceived {value!r}.{remedy}")
