@@ -26,8 +26,8 @@ from tf_transfer.report import intervals, readings, sections, wording
 from tf_transfer.report.blocks import Scale
 from tf_transfer.tasks import Task
 
-ORDER = ["differences", "curves", "worth", "results", "confusions", "calibration", "slices", "rows", "sources",
-         "leakage", "costs", "provenance", "reproduce", "unusable"]  # fmt: skip
+ORDER = ["differences", "fairness", "curves", "worth", "results", "confusions", "calibration", "slices", "rows",
+         "sources", "leakage", "costs", "provenance", "reproduce", "unusable"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -145,8 +145,8 @@ def test_all_figures_have_p_q_and_what_would_settle_the_undecided():
     row = verdict("tweets", "rating", 16, "fine_tune", "pearson", 0.01, q=0.62, rows_needed=5400.0, seeds_needed=9.0)
     c = dataclasses.replace(stand_in(), verdict_table=pd.DataFrame([row]))
     figures = table(report.to_html(sections.build(c)), "differences", 1)
-    assert figures[1] == ["fine_tune", "tweets", "rating", "16", "+.01", "[−.04, .06]", ".310", ".620", "○ undecided",
-                          "±.05", "5,400", "9"]  # fmt: skip
+    assert figures[1] == ["fine_tune", "target_only", "tweets", "rating", "16", "+.01", "[−.04, .06]", ".310", ".620",
+                          "○ undecided", "±.05", "5,400", "9"]  # fmt: skip
 
 
 def test_what_would_settle_it_stands_below_every_undecided_row_and_no_other(page, comparison):
@@ -419,7 +419,7 @@ def test_a_report_without_a_cell(tmp_path, comparison):
         provenance={},
     )  # fmt: skip
     texts = Page(report.render(empty, tmp_path).read_text()).texts
-    assert "No strategy with source data" in texts["header"]
+    assert "No strategy was compared with itself" in texts["header"]
     assert "nothing to compare" in texts["differences"] and "no results" in texts["results"]
     assert "No classification has a verdict" in texts["confusions"] and "No audit was recorded" in texts["leakage"]
 

@@ -246,15 +246,17 @@ def report(
 
 def _run(experiment: Path, output: Path, margin: float | None = None) -> None:
     from tf_transfer.comparison.compare import compare as run
+    from tf_transfer.report import headline
 
     with _resumable(output), ProgressBar() as say:
-        comparison = run(experiment, output, say=say)
+        comparison = run(experiment, output, say=say, note=_note)
     comparison.margin = margin
     print_comparison(comparison)
     folder = comparison.save()
     print(
         f"\nReport: {folder / 'report.html'}  Results: {folder / 'results.csv'}  Verdicts: {folder / 'verdicts.json'}"
     )
+    print(f"\n{headline(comparison)}")
 
 
 def _ask(experiment: Path):

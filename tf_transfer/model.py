@@ -116,12 +116,16 @@ class TransferModel(Network):
         self._training_state = None  # of a Resume that was interrupted
         rows = self._rows(x, y, sample_weight)
         if rows is None:
+            given = x
             x = batches_of(self, x, y, sample_weight, batch_size=batch_size, shuffle=True)
         else:
             self.resolve(rows.table)
             steps = batches.steps_of(len(rows.table), batch_size)
             kwargs["steps_per_epoch"] = kwargs.get("steps_per_epoch") or steps
         self._require_heads()
+        if rows is None and isinstance(given, tf.data.Dataset):
+            for head in self.heads.values():
+                head.teach_all()
         if validation_data is not None:
             validation_data = self._validation(validation_data, batch_size)
         steps = kwargs.get("steps_per_epoch") or _cardinality(x)
@@ -153,7 +157,7 @@ class TransferModel(Network):
         passes = max(-(-end // steps) - first // steps, 1)
         options = {"first_epoch": first // steps, "skip": first % steps, "epochs": passes, "weights": rows.weights}
         options["keep_trunk"] = end > steps  # by the whole run's length, so that one that goes on rounds alike
-        return self.dataset(rows.table, learn_scale=True, shuffle=True, batch_size=batch_size, **options)
+        return self.dataset(rows.table, note_labels=True, shuffle=True, batch_size=batch_size, **options)
 
     def predict(self, x, batch_size: int = 32, verbose="auto", **kwargs) -> Predictions:
         """Probabilities and decoded labels of every task, in the order of the rows.
@@ -223,18 +227,18 @@ class TransferModel(Network):
         )
 
     def dataset(
-        self, table: pd.DataFrame, *, where: str = "the training table", learn_scale: bool = False, weights=None,
+        self, table: pd.DataFrame, *, where: str = "the training table", note_labels: bool = False, weights=None,
         keep_trunk: bool = False, **options,
     ) -> tf.data.Dataset:  # fmt: skip
         """The table as `tf.data` of ``(x, y, w)``; ``options`` are those of `batches.to_dataset`.
 
         Args:
-            learn_scale: let the heads of regressions take their scale from these labels.
+            note_labels: the labels train the heads, which take note of them; see `Head.note_labels`.
             weights: (rows,) float32 factors of the rows' losses, or None.
             keep_trunk: run the encoder's frozen blocks now, once for all epochs; see `trunk`.
         """
         self.resolve(table)
-        y, w = self.encode_labels(table, where, learn_scale)
+        y, w = self.encode_labels(table, where, note_labels)
         if weights is not None:
             w = {name: factors * weights for name, factors in w.items()}
         if options.get("shuffle"):
@@ -243,12 +247,12 @@ class TransferModel(Network):
         tokens = self._trunk.keep(tokens) if keep_trunk else tokens
         return batches.to_dataset(tokens, y, w, **{"seed": self.options["seed"]} | options)
 
-    def encode_labels(self, table: pd.DataFrame, where: str = "the table", learn_scale: bool = False) -> tuple:
-        """``y`` and ``w`` of every task; see `labels.encode_labels`, and `dataset` for ``learn_scale``."""
+    def encode_labels(self, table: pd.DataFrame, where: str = "the table", note_labels: bool = False) -> tuple:
+        """``y`` and ``w`` of every task; see `labels.encode_labels`, and `dataset` for ``note_labels``."""
         y, w = encode_labels(self.tasks, table, where)
-        if learn_scale:
+        if note_labels:
             for name, head in self.heads.items():
-                head.learn_scale(y[name][w[name] > 0])
+                head.note_labels(y[name][w[name] > 0])
         return y, w
 
     def _rows(self, x, y=None, weights=None) -> Rows | None:

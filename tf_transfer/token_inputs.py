@@ -71,7 +71,7 @@ def _slices(model, x: Mapping, y, weights, batch_size: int, shuffle: bool):
         return untuned(tf.data.Dataset.from_tensor_slices(fields).batch(batch_size))
     labels = with_labels(pd.DataFrame(index=range(rows)), y, model.tasks)
     model.resolve(labels)
-    y, w = model.encode_labels(labels, learn_scale=shuffle)
+    y, w = model.encode_labels(labels, note_labels=shuffle)
     if weights is not None:
         w = {n: v * check_weights(weights, rows) for n, v in w.items()}
     data = tf.data.Dataset.from_tensor_slices((fields, y, w))

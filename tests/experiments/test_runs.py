@@ -192,7 +192,7 @@ def test_values_that_json_changes_are_no_difference(tmp_path):
     ("{", "is damaged"),
     ("[]", "must be of the format"),
     ('{"format": "other"}', "must be of the format"),
-    ('{"format": "tf_transfer run/1", "common": {}}', "it lacks ['strategies', 'provenance']"),
+    ('{"format": "tf_transfer run/2", "common": {}}', "it lacks ['strategies', 'provenance']"),
     (b"\xff\xfe", "is damaged"),
 ])  # fmt: skip
 def test_a_folder_without_a_sound_run_is_refused(tmp_path, content, expected):

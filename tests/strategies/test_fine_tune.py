@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests import tiny
-from tf_transfer.strategies import FineTune, LinearProbe, MultiTask, Scratch, TargetOnly, fine_tune
+from tf_transfer.strategies import FineTune, LinearProbe, MultiTask, Scratch, TargetOnly, fine_tune, target_training
 from tf_transfer.tasks import Task
 
 ONE, TWO, TARGET = (tiny.make_table(n, seed=n) for n in (12, 9, 10))
@@ -24,9 +24,10 @@ def model():
 def runs(model, monkeypatch):
     """The arguments of every training run, none of which is run."""
     tiny.restore(model, model.first)
-    found = []
-    monkeypatch.setattr(fine_tune, "train", lambda model, table, **options: found.append((table, options)))
-    return found
+    calls = []
+    for module in (fine_tune, target_training):
+        monkeypatch.setattr(module, "train", lambda model, table, **options: calls.append((table, options)))
+    return calls
 
 
 def fitted(strategy, model, source, **options):

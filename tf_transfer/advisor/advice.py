@@ -91,7 +91,7 @@ class Advice:
         Raises:
             DataError: other strategies, or other arguments of them.
         """
-        asked = {f"strategy {k}": [s.name, dataclasses.asdict(s)] for k, s in experiment.strategies.items()}
+        asked = {f"strategy {k}": [s.name, dataclasses.asdict(s)] for k, s in experiment.compared.items()}
         asked = json.loads(json.dumps(asked))
         known = {k: v for k, v in self.identity.items() if k.startswith("strategy ")}
         differing = [k for k in {**known, **asked} if known.get(k) != asked.get(k)]

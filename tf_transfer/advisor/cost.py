@@ -141,7 +141,7 @@ class CostMeter:
     def _dataset(self, table: pd.DataFrame, batch_size: int, steps: int):
         epochs = math.ceil(steps * batch_size / len(table))
         options = {"shuffle": True, "batch_size": batch_size, "epochs": epochs, "keep_trunk": True}
-        return self._copy.dataset(table, learn_scale=True, **options)
+        return self._copy.dataset(table, note_labels=True, **options)
 
     def _run_steps(self, dataset, steps: int) -> None:
         self._copy.start_run("auto", 0)

@@ -13,6 +13,7 @@ import yaml
 from pydantic import BeforeValidator, Field
 
 from tf_transfer.errors import DataError, listed, nearest
+from tf_transfer.experiments.lineup import AUTO, Lineup
 from tf_transfer.experiments.problems import explain
 from tf_transfer.experiments.specs import EncoderSpec, Spec, TableSpec, TargetSpec, TaskSpec, build_strategies, named
 from tf_transfer.experiments.tune_spec import TuneSpec
@@ -42,7 +43,9 @@ class Experiment(Spec):
             differ: ``{label: {strategy: name, argument: value}}``.
         budgets: numbers of target rows whose labels may be used.
         seeds: a number of seeds, or a list of them.
-        baseline: the strategy that the others are compared with.
+        baseline: the strategy that the others are compared with; ``"auto"``: each that learns from source data with
+            itself without the source, the others with ``target_only``. What the list of strategies lacks for it is
+            added; see `lineup`.
         leave_one_out: run strategies also without each source, to see which one carried the gain: True
             for all that learn from source data, or a list of their labels.
         slices: columns of the targets' tables, such as a domain, by whose values the report cuts the test rows.
@@ -63,7 +66,7 @@ class Experiment(Spec):
     seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], BeforeValidator(_as_list)] = Field(
         default_factory=lambda: [0, 1, 2], min_length=1
     )
-    baseline: str = "target_only"
+    baseline: str = AUTO
     leave_one_out: bool | Annotated[list[str], BeforeValidator(_as_names)] = False
     slices: Annotated[list[str], BeforeValidator(_as_names)] = Field(default_factory=list)
     tune: TuneSpec = Field(default_factory=TuneSpec)
@@ -72,7 +75,7 @@ class Experiment(Spec):
 
     @pydantic.model_validator(mode="after")
     def _consistent(self):
-        if self.baseline not in self.strategies:
+        if self.baseline not in (AUTO, *self.strategies):
             raise ValueError(
                 f"baseline {self.baseline!r} must be one of the strategies {listed(self.strategies)}."
                 f"{nearest(self.baseline, self.strategies)}"
@@ -115,7 +118,7 @@ class Experiment(Spec):
                     f"leave_one_out of {label} needs two sources beside its validation_source; "
                     f"received the sources {listed(self.sources)}"
                 )
-        taken = [label for label in self.variants if label in self.strategies]
+        taken = [label for label in self.variants if label in self.lineup.strategies]
         if taken:
             raise ValueError(f"leave_one_out makes the label {taken[0]!r}; call that strategy by another name")
         return self
@@ -145,9 +148,41 @@ class Experiment(Spec):
         return {f"{label} without {source}": (label, source) for label, source in left_out}
 
     @property
+    def lineup(self) -> Lineup:
+        """What is compared with what."""
+        return Lineup.of(self.strategies, self.baseline)
+
+    @property
+    def compared(self) -> dict[str, Any]:
+        """``{label: strategy}`` of the lineup, each training once."""
+        return {label: strategy for label, strategy in self.lineup.strategies.items() if label not in self.twins}
+
+    @property
+    def controls(self) -> dict[str, str]:
+        """``{label: label}`` of what is compared with what, each training once."""
+        pairs = self.lineup.controls.items()
+        named = {label: self.twins.get(other, other) for label, other in pairs if label not in self.twins}
+        return {label: other for label, other in named.items() if label != other}
+
+    @property
+    def twins(self) -> dict[str, str]:
+        """``{label: an earlier label}`` of what would be trained twice: the same strategy on the same sources."""
+        known, twins = {}, {}
+        for label, (strategy, sources) in self._planned.items():
+            seen = tuple(sources) if strategy.uses_source else ()
+            first = known.setdefault((strategy.on_sources(len(seen)), seen), label)
+            if first != label:
+                twins[label] = first
+        return twins
+
+    @property
     def trained(self) -> dict[str, tuple[Any, list[str]]]:
-        """``{label: (strategy, names of its sources)}`` of all that is trained, variants last."""
-        whole = {label: (strategy, list(self.sources)) for label, strategy in self.strategies.items()}
+        """``{label: (strategy, names of its sources)}`` of all that is trained, variants last, and no `twins`."""
+        return {label: what for label, what in self._planned.items() if label not in self.twins}
+
+    @property
+    def _planned(self) -> dict[str, tuple[Any, list[str]]]:
+        whole = {label: (strategy, list(self.sources)) for label, strategy in self.lineup.strategies.items()}
         return whole | {
             label: (self.strategies[strategy], [s for s in self.sources if s != source])
             for label, (strategy, source) in self.variants.items()

@@ -17,13 +17,17 @@ from tf_transfer.tasks import Task
 
 @dataclasses.dataclass(frozen=True)
 class PreparedTarget:
-    """A target's tables, its test labels ``{task: (y, present)}``, groups (rows,) int, and audit."""
+    """A target's tables, its test labels ``{task: (y, present)}``, groups (rows,) int, and audit.
+
+    ``classes`` says of each task with classes which of them occur in its own tables, ``{task: (classes,) bool}``.
+    """
 
     train: pd.DataFrame
     test: pd.DataFrame
     truth: dict
     groups: np.ndarray | None
     leakage: dict
+    classes: dict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +74,8 @@ class Prepared:
             train = _labelled(tasks, train, f"the training rows of target {name!r}")
             _check_budgets(experiment.budgets, train, name)
             groups = _groups(test, experiment.targets[name].group)
-            targets[name] = PreparedTarget(train, test, _truth(tasks, test, name), groups, audits[name].to_dict())
+            truth, classes = _truth(tasks, test, name), _classes(tasks, train, test)
+            targets[name] = PreparedTarget(train, test, truth, groups, audits[name].to_dict(), classes)
         hashes = {f"source {n}": _hash(t) for n, t in sources.items()}
         for name, target in targets.items():
             hashes |= {
@@ -148,6 +153,18 @@ def _truth(tasks: list[Task], test: pd.DataFrame, name: str) -> dict:
     if not encoded:
         raise DataError(f"The test rows of target {name!r} must have labels.\nReceived none for any task.")
     return encoded
+
+
+def _classes(tasks: list[Task], *tables: pd.DataFrame) -> dict[str, np.ndarray]:
+    """``{task: (classes,) bool}``: which classes the tables have labels of."""
+    classes = {}
+    for task in tasks:
+        labels = [y[present] for y, present in map(task.encode, tables)]
+        if task.kind == "classification":
+            classes[task.name] = np.isin(np.arange(task.outputs), np.concatenate(labels))
+        elif task.kind == "multilabel":
+            classes[task.name] = np.concatenate(labels).any(0)
+    return classes
 
 
 def _hash(table: pd.DataFrame) -> str:

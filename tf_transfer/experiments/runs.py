@@ -24,9 +24,9 @@ from tf_transfer import formats
 from tf_transfer.errors import CheckpointError, DataError
 from tf_transfer.storage import whole_file, write_text
 
-FORMAT = "tf_transfer run/1"
+FORMAT = "tf_transfer run/2"
 AGAIN = "Run the experiment again: only cells that are missing or damaged are computed."
-RARE = "rare words/"
+RARE, CLASSES, SCORES, FROZEN = "rare words/", "classes/", "scores/", "frozen/"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +111,11 @@ class Run:
         except (OSError, ValueError) as error:
             raise CheckpointError(f"{path} is damaged: {error}\nRun the experiment again in a new folder.") from None
         if not isinstance(content, dict) or content.get("format") != FORMAT:
-            raise CheckpointError(f"{path} must be of the format {FORMAT!r}.\nReceived another one.")
+            received = content.get("format", "none") if isinstance(content, dict) else "none"
+            raise CheckpointError(
+                f"{path} must be of the format {FORMAT!r}.\nReceived {received!r}: another version wrote this run.\n"
+                "Run the experiment again in a new folder, or read this one with the version that wrote it."
+            )
         lacking = [k for k in ("common", "strategies", "provenance") if not isinstance(content.get(k), dict)]
         if lacking:
             raise CheckpointError(f"{path} is damaged: it lacks {lacking}.\nRun the experiment again in a new folder.")
@@ -126,7 +130,7 @@ class Run:
 
     def write_target(
         self, name: str, truth: dict, groups: np.ndarray | None, leakage: dict, *, table: pd.DataFrame | None = None,
-        rare_words: dict[int, np.ndarray] | None = None,
+        rare_words: dict[int, np.ndarray] | None = None, classes: dict[str, np.ndarray] | None = None,
     ) -> None:  # fmt: skip
         """Keeps what is known of a target's test rows.
 
@@ -136,9 +140,11 @@ class Run:
             leakage: the audit.
             table: the test rows.
             rare_words: ``{budget: shares}``, (rows,) float each; see `rare_words.rare_word_shares`.
+            classes: ``{task: (classes,) bool}``: those that occur among the target's own labels.
         """
         arrays = {f"y/{t}": y for t, (y, _) in truth.items()} | {f"present/{t}": p for t, (_, p) in truth.items()}
         arrays |= {f"{RARE}{budget}": shares for budget, shares in (rare_words or {}).items()}
+        arrays |= {f"{CLASSES}{task}": own for task, own in (classes or {}).items()}
         if groups is not None:
             arrays["groups"] = groups
         meta = {"leakage": leakage} | self._target_identity(name)
@@ -158,6 +164,15 @@ class Run:
         tasks = [k.removeprefix("y/") for k in arrays if k.startswith("y/")]
         truth = {t: (arrays[f"y/{t}"], arrays[f"present/{t}"]) for t in tasks}
         return truth, arrays.get("groups"), meta["leakage"]
+
+    def read_classes(self, name: str) -> dict[str, np.ndarray]:
+        """``{task: (classes,) bool}``: the classes that occur among the target's own labels.
+
+        Raises:
+            CheckpointError: as `read_target`.
+        """
+        arrays, _ = self._open_target(name)
+        return _of(CLASSES, arrays)
 
     def read_rows(self, name: str) -> tuple[pd.DataFrame | None, dict[int, np.ndarray]]:
         """The target's test rows and ``{budget: share of rare words}``; None and {} in runs that kept neither.
@@ -209,9 +224,17 @@ class Run:
             return False
         return True
 
-    def write_cell(self, cell: Cell, scores: dict[str, np.ndarray], meta: dict) -> None:
-        """Keeps the scores of every task, rows as in the target's truth."""
-        _write(self.path(cell), {f"scores/{t}": s for t, s in scores.items()}, meta | self._identity(cell))
+    def write_cell(
+        self, cell: Cell, scores: dict[str, np.ndarray], meta: dict, frozen: dict[str, np.ndarray] | None = None
+    ) -> None:
+        """Keeps the scores of every task, rows as in the target's truth.
+
+        Args:
+            frozen: the scores of heads solved on the features that the encoder had before the target's training.
+        """
+        arrays = {f"{SCORES}{t}": s for t, s in scores.items()}
+        arrays |= {f"{FROZEN}{t}": s for t, s in (frozen or {}).items()}
+        _write(self.path(cell), arrays, meta | self._identity(cell))
 
     def read_cell(self, cell: Cell) -> tuple[dict[str, np.ndarray], dict]:
         """``{task: scores}`` and what was noted beside them.
@@ -219,6 +242,18 @@ class Run:
         Raises:
             CheckpointError: the file is missing, cut short, edited, or of another cell or experiment.
         """
+        arrays, meta = self._open_cell(cell)
+        return _of(SCORES, arrays), meta
+
+    def read_frozen(self, cell: Cell) -> dict[str, np.ndarray]:
+        """``{task: scores}`` of heads on frozen features, see `write_cell`; empty where none were kept.
+
+        Raises:
+            CheckpointError: as `read_cell`.
+        """
+        return _of(FROZEN, self._open_cell(cell)[0])
+
+    def _open_cell(self, cell: Cell) -> tuple[dict[str, np.ndarray], dict]:
         arrays, meta = _read(self.path(cell))
         differing = [k for k, v in self._identity(cell).items() if meta.get(k) != v]
         if differing:
@@ -226,7 +261,7 @@ class Run:
                 f"{self.path(cell)} belongs to another cell: its {', '.join(differing)} is another than the folder's."
                 f"\n{AGAIN}"
             )
-        return {k.removeprefix("scores/"): v for k, v in arrays.items()}, meta
+        return arrays, meta
 
     def _identity(self, cell: Cell) -> dict:
         shared = [self._content["common"], self._content["strategies"].get(cell.strategy)]
@@ -239,6 +274,10 @@ class Run:
     def backup_path(self, strategy: str, seed: int) -> Path:
         """The folder of the backup from which source training goes on after a kill."""
         return self.folder / "fitted" / f"{strategy}-seed-{seed}.backup"
+
+
+def _of(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def _json_lines(table: pd.DataFrame) -> str:

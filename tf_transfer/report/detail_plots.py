@@ -37,7 +37,7 @@ def forest_plot(comparison) -> Figure:
     for ax, ((target, task), part) in zip(axes, panels):
         _forest(ax, part, scale_of(found[found["task"] == task]))
         ax.set_title(f"{shown(target)}: {shown(task)}", loc="left", color=INK, parse_math=False)
-        ax.set_xlabel(f"{metric_name(comparison.metrics[task])}, difference to {shown(comparison.baseline)}", color=INK)
+        ax.set_xlabel(f"{metric_name(comparison.metrics[task])}, difference that the source makes", color=INK)
     for ax in axes:
         ax.set_axis_off()
     figure.legend(handles=_legend(found), loc="outside lower left", ncols=4, frameon=False)
@@ -76,7 +76,7 @@ def _legend(found: pd.DataFrame) -> list:
 
 def reliability_plot(comparison, target: str, task: str, strategy: str, budget: int) -> Figure:
     """`reliability_curves` of the baseline and one strategy, with their names."""
-    places = [readings.Place(target, task, s, budget) for s in dict.fromkeys((comparison.baseline, strategy))]
+    places = [readings.Place(target, task, s, budget) for s in dict.fromkeys((comparison.against(strategy), strategy))]
     try:
         found = {place.strategy: readings.reliability(comparison, place) for place in places}
     except readings.Missing as reason:
