@@ -16,7 +16,7 @@ from tf_transfer.storage import check_writable, whole_file, whole_folder
 from tf_transfer.tasks import Task
 from tf_transfer.tensor_files import read_tensors, write_tensors
 
-FORMAT = "tf_transfer/1"
+FORMAT = "tf_transfer/2"
 LEARNED = "learned_"
 """Starts the keys of arrays that a strategy has learned beside the weights."""
 CONFIG, WEIGHTS, ENCODER = "config.json", "model.safetensors", "encoder"

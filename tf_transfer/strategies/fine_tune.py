@@ -34,7 +34,7 @@ class FineTune(TargetTraining):
         >>> [strategy.adapt_passes(rows) for rows in (16, 64, 256)]  # over the target's rows
         [60, 15, 4]
         >>> strategy.without_source()
-        TargetOnly(adapt_steps=60, adapt_batch_size=16, adapt_learning_rate='auto', head_start='auto')
+        TargetOnly(adapt_steps=60, adapt_batch_size=16, adapt_learning_rate='auto', head_start=True)
     """
 
     name: ClassVar[str] = "fine_tune"

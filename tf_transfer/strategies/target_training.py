@@ -24,8 +24,7 @@ class TargetTraining(Strategy):
     Args:
         adapt_steps: gradient steps on up to 256 target rows; more rows get as many passes as those.
         adapt_batch_size: rows a step on the target.
-        adapt_learning_rate: peak on the target; ``"auto"`` follows the encoder's width, and for fewer than 256 rows
-            the square root of their number.
+        adapt_learning_rate: peak on the target; ``"auto"`` follows the encoder's width.
         head_start: solve the heads on the target's frozen features before training on it, drawn towards what a
             source has taught them.
     """
@@ -75,11 +74,6 @@ class TargetTraining(Strategy):
             "peak rate on the target": self._adapt_rate(model, target_rows),
             "heads solved first": self.head_start,
         }
-
-    def auto_rate(self, field, model, rows):
-        if field != "adapt_learning_rate":
-            return super().auto_rate(field, model, rows)
-        return model.auto_learning_rate * min(1.0, math.sqrt(rows / 256))
 
     def _adapt_rate(self, model, rows: int) -> float:
         if self.adapt_learning_rate != "auto":
