@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import difflib
+import json
 import numbers
-from collections.abc import Collection, Iterable
+import reprlib
+from collections.abc import Collection, Iterable, Iterator
+from typing import Literal
+
+Language = Literal["python", "yaml", "command line"]
+_LANGUAGE: contextvars.ContextVar[Language] = contextvars.ContextVar("language", default="python")
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 100
+LONGEST_NAME = 200
+"""Names of more characters are not compared to guess which one was meant: that takes their length squared."""
 
 
 class TransferError(Exception):
@@ -35,6 +47,51 @@ class VersionError(TransferError, ImportError):
     """An installed package has a version that this toolkit does not work with."""
 
 
+@contextlib.contextmanager
+def speaking(language: Language) -> Iterator[None]:
+    """Messages of the block name settings as the reader has to write them; see `setting`."""
+    token = _LANGUAGE.set(language)
+    try:
+        yield
+    finally:
+        _LANGUAGE.reset(token)
+
+
+def setting(name: str, value: object, command_line: str | None = None) -> str:
+    """How a setting is written where the message is read: in Python, an experiment file, or a command.
+
+    Args:
+        command_line: what to write in a command, where the option's name or value is another.
+
+    Example:
+        >>> setting("delimiter", ";")
+        "delimiter=';'"
+        >>> with speaking("yaml"):
+        ...     print(setting("drop_empty", True))
+        drop_empty: true
+        >>> with speaking("command line"):
+        ...     print(setting("drop_empty", True), setting("delimiter", ";"))
+        --drop-empty --delimiter ';'
+    """
+    language = _LANGUAGE.get()
+    if language == "python":
+        return f"{name}={value!r}"
+    if language == "yaml":
+        return f"{name}: {json.dumps(value, ensure_ascii=False)}"  # JSON is YAML
+    option = f"--{name.replace('_', '-')}"
+    return command_line or (option if value is True else f"{option} {value!r}")
+
+
+def shown(value: object) -> str:
+    """The value as Python writes it, cut where it is long.
+
+    Example:
+        >>> shown("short"), len(shown("long " * 1000))
+        ("'short'", 100)
+    """
+    return _SHORT.repr(value)
+
+
 def nearest(name: object, choices: Iterable[str]) -> str:
     """The sentence ``Did you mean '...'?``, or an empty string when nothing is near.
 
@@ -42,14 +99,15 @@ def nearest(name: object, choices: Iterable[str]) -> str:
         >>> nearest("fine_tun", ["fine_tune", "multi_task"])
         " Did you mean 'fine_tune'?"
     """
-    found = difflib.get_close_matches(str(name), [str(c) for c in choices], n=1)
+    short = [c for c in map(str, choices) if len(c) <= LONGEST_NAME]
+    found = difflib.get_close_matches(str(name)[:LONGEST_NAME], short, n=1)
     return f" Did you mean {found[0]!r}?" if found else ""
 
 
 def listed(names: Collection[object], most: int = 8) -> str:
     """Up to ``most`` names in quotes, and how many were left out."""
-    shown = ", ".join(repr(n) for n in list(names)[:most])
-    return shown + (f" and {len(names) - most} more" if len(names) > most else "") if names else "none"
+    first = ", ".join(shown(n) for n in list(names)[:most])
+    return first + (f" and {len(names) - most} more" if len(names) > most else "") if names else "none"
 
 
 def check_choice(what: str, value: object, choices: Collection[str]) -> None:

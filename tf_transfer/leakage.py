@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 import numpy as np
 import pandas as pd
 
+from tf_transfer import characters
 from tf_transfer.errors import DataError, check_choice, check_columns
 from tf_transfer.near_duplicates import find_similar
 
@@ -193,7 +194,7 @@ def audit_leakage(
 
 def normalise(text: str) -> str:
     """The letters, digits and emoji of ``text``, without case; all of it where it has none."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
+    folded = characters.normalise(characters.mend_halves(text), "NFKC").casefold()
     return folded.translate(_KEPT) or "".join(folded.split())
 
 
