@@ -47,6 +47,10 @@ class VersionError(TransferError, ImportError):
     """An installed package has a version that this toolkit does not work with."""
 
 
+class LabelWarning(UserWarning):
+    """Labels that differ only in how they are written, or that may mean that there is none."""
+
+
 @contextlib.contextmanager
 def speaking(language: Language) -> Iterator[None]:
     """Messages of the block name settings as the reader has to write them; see `setting`."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from tf_transfer import arrow_tables
 from tf_transfer.errors import DataError, listed
 
 
@@ -37,7 +38,7 @@ def from_dataset(dataset) -> pd.DataFrame:
         )
     if not is_dataset(dataset):
         raise DataError(f"Expected a datasets.Dataset.\nReceived a {type(dataset).__name__}.")
-    table = dataset.to_pandas()
+    table = arrow_tables.to_pandas(dataset.with_format("arrow")[:]) if len(dataset) else dataset.to_pandas()
     for column, feature in (dataset.features or {}).items():
         inner = getattr(feature, "feature", None)  # of a list
         if hasattr(feature, "int2str"):
