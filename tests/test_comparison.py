@@ -5,6 +5,7 @@ import contextlib
 import html.parser
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -28,6 +29,8 @@ from tf_transfer.comparison.comparison import Comparison
 from tf_transfer.errors import CheckpointError, DataError, TrainingError
 from tf_transfer.experiments.runs import Cell, all_cells
 from tf_transfer.metrics import SCALARS
+from tf_transfer.report import record_sections
+from tf_transfer.report.blocks import Table
 from tf_transfer.statistics import intervals as statistics
 from tf_transfer.statistics.paired_tests import row_tests
 from tf_transfer.strategies import classical, fine_tune, scratch, target_only
@@ -205,6 +208,30 @@ def test_progress_counts_every_cell(done):
     assert [done for what, done, _ in said if " labels, seed " in what] == list(range(56))
     assert sum("source training" in what for what, _, _ in said) == 2 * 3  # fine_tune, multi_task, tfidf
     assert ("fine_tune, seed 1: source training", 12, 56) in said
+
+
+def test_what_each_task_learns_is_said_before_the_first_cell(done):
+    _, _, said = done
+    first = [what for what, cells, of in said if (cells, of) == (0, 0)]
+    assert said[:2] == [(what, 0, 0) for what in first]
+    assert first[0] == "stars (regression): 64 rows with a number"
+    assert re.fullmatch(r"mood \(classification\): 2 classes with rows: 'glad' \(\d+\), 'sad' \(\d+\)", first[1])
+
+
+def test_the_report_counts_known_rows_with_another_label(small, tmp_path):
+    """It said 0 of every run, for the audit was not told the labels."""
+    experiment = small(strategies=["majority"], budgets=[6], seeds=1)
+    films, test = experiment["sources"]["films"], experiment["targets"]["tweets"]["test"]
+    films.loc[[2, 3], "text"] = test.loc[[0, 1], "text"].to_numpy()
+    films.loc[[2, 3], "stars"] = test.loc[[0, 1], "stars"].to_numpy()
+    films.loc[2, "mood"] = {"glad": "sad", "sad": "glad"}[test.loc[0, "mood"]]
+    films.loc[3, "mood"] = test.loc[1, "mood"]
+    comparison = compare(experiment, tmp_path / "run")
+    assert comparison.leakage["tweets"]["tables"]["films"]["conflicts"] == 1
+    table = next(block for block in record_sections.leakage(comparison).blocks if isinstance(block, Table))
+    place = table.head.index("other label")
+    counts = {(row[0].text, row[1]): row[place] for row in table.rows}
+    assert counts["tweets", "films"] == "1" and counts["tweets", "train"] == "0"
 
 
 # -- what is kept ------------------------------------------------------------------------------------

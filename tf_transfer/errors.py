@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import difflib
+import itertools
 import json
 import numbers
 import reprlib
@@ -17,6 +18,8 @@ _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 100
 LONGEST_NAME = 200
 """Names of more characters are not compared to guess which one was meant: that takes their length squared."""
+MOST_CHOICES = 10_000
+"""Nor are more names than these."""
 
 
 class TransferError(Exception):
@@ -103,7 +106,7 @@ def nearest(name: object, choices: Iterable[str]) -> str:
         >>> nearest("fine_tun", ["fine_tune", "multi_task"])
         " Did you mean 'fine_tune'?"
     """
-    short = [c for c in map(str, choices) if len(c) <= LONGEST_NAME]
+    short = [c for c in map(str, itertools.islice(choices, MOST_CHOICES)) if len(c) <= LONGEST_NAME]
     found = difflib.get_close_matches(str(name)[:LONGEST_NAME], short, n=1)
     return f" Did you mean {found[0]!r}?" if found else ""
 

@@ -42,7 +42,13 @@ class ProgressBar:
         self._bar = Progress(*columns, TextColumn("{task.description}"), console=Console(stderr=True))
         self._task = self._bar.add_task("reading data", total=None)
         self._bar.start()
-        return lambda what, done, of: self._bar.update(self._task, description=what, completed=done, total=of)
+        return self._say
+
+    def _say(self, what: str, done: int, of: int) -> None:
+        if of:
+            self._bar.update(self._task, description=what, completed=done, total=of)
+        else:  # stays above the bar
+            self._bar.console.print(what, markup=False, highlight=False, soft_wrap=True)
 
     def __exit__(self, error, *_):
         self._bar.live.transient = error is not None  # nothing stands between the user and the message

@@ -28,14 +28,18 @@ def compare(
         experiment: see `load_experiment`.
         output: folder that keeps every cell as soon as it is done; a run that was stopped goes on
             from there. None keeps the cells in a temporary folder.
-        say: called with what goes on, and the numbers of cells done and in all.
+        say: called with what goes on, and the numbers of cells done and in all; before the first cell with
+            what each task learns, and 0, 0.
 
     Raises:
         DataError: the experiment, its data, or the folder's content is not usable; all of it is
             checked before anything is trained.
     """
     experiment = load_experiment(experiment)
+    say = say or _silent
     data = Prepared.load(experiment)
+    for line in data.learned:
+        say(line, 0, 0)
     run = Run(output if output is not None else Path(tempfile.mkdtemp(prefix="tf_transfer-run-")))
     from tf_transfer.experiments.runner import Runner  # TensorFlow from here on
 
@@ -48,7 +52,7 @@ def compare(
     for name, target in data.targets.items():
         rare_words = data.rare_words(experiment, name)
         run.write_target(name, target.truth, target.groups, target.leakage, table=target.test, rare_words=rare_words)
-    runner.run(run, data, say or _silent)
+    runner.run(run, data, say)
     return Comparison(run)
 
 
