@@ -195,7 +195,7 @@ def test_a_task_is_described_by_its_classes_and_rows():
     many = column([f"c{i:02}" for i in range(30)])
     assert describe(Task("y").resolve(many), many).endswith("'c19' (1) and 10 more")
     assert describe(Task("y", kind="regression"), column([1.5, None])) == (
-        "y (regression): 1 rows with a number; 1 rows without a label"
+        "y (regression): 1 row with a number; 1 row without a label"
     )
     with pytest.warns(LabelWarning):
         assert "'A' (1), 'a' (1)" in describe(Task("y").resolve(column(["a|A"])), column(["a|A"]))

@@ -94,13 +94,17 @@ def describe(task, table: pd.DataFrame, most: int = 20) -> str:
     """One line on what a resolved `Task` learns from ``table``: its classes with their numbers of rows."""
     column = relabel(table[task.label], task.labels)
     present = present_rows(column)
-    missing = f"; {(~present).sum()} rows without a label" if not present.all() else ""
+    missing = f"; {_rows((~present).sum())} without a label" if not present.all() else ""
     if task.kind == "regression":
-        return f"{task.name} (regression): {present.sum()} rows with a number{missing}"
+        return f"{task.name} (regression): {_rows(present.sum())} with a number{missing}"
     counts = class_counts(Counter(label for _, labels in labels_in(column, task.kind, task.name) for label in labels))
     more = f" and {len(task.classes) - most} more" if len(task.classes) > most else ""
     classes = counted(task.classes[:most], counts)
     return f"{task.name} ({task.kind}): {len(task.classes)} classes with rows: {classes}{more}{missing}"
+
+
+def _rows(count: int) -> str:
+    return f"{count} row" if count == 1 else f"{count} rows"
 
 
 def _look_alikes(classes: Counter) -> Iterator[list]:
