@@ -23,7 +23,7 @@ from tf_transfer.report.wording import to_settle
 from tf_transfer.tables import load_table
 
 REVIEWS = Path(__file__).parents[1] / "data" / "reviews.csv"
-COMMANDS = ["fetch", "fit", "evaluate", "predict", "advise", "tune", "compare", "report", "demo"]
+COMMANDS = ["fetch", "fit", "evaluate", "predict", "init", "advise", "tune", "compare", "report", "demo"]
 
 
 @pytest.fixture
@@ -311,6 +311,26 @@ def test_what_a_task_learns_is_printed_before_training(run, encoder_folder, tmp_
 def test_evaluate_needs_labels(refusal, trained, tmp_path):
     make_table(5, seed=0)[["text"]].to_csv(tmp_path / "bare.csv", index=False)
     assert "must have labels for at least one task" in refusal("evaluate", trained, tmp_path / "bare.csv")
+
+
+# -- init ----------------------------------------------------------------------------------------------------
+
+
+def test_init_writes_an_experiment_and_replaces_none(run, refusal, tmp_path):
+    make_table(24, seed=1).to_csv(tmp_path / "films.csv", index=False)
+    make_table(40, seed=2).to_csv(tmp_path / "shops.csv", sep=";", decimal=",", index=False)
+    output = tmp_path / "experiments" / "shops.yaml"
+    tables = [tmp_path / "films.csv", tmp_path / "shops.csv"]
+    code, out, err = run("init", *tables, "-o", output, "--label", "mood", "--encoder", "minilm")
+    assert code == 0 and f"tf-transfer compare {output}" in out, err
+    written = yaml.safe_load(output.read_text())
+    assert written["sources"] == {"films": {"path": "../films.csv"}}
+    assert written["targets"]["shops"]["path"] == "../shops.csv" and written["targets"]["shops"]["delimiter"] == ";"
+    assert [task["name"] for task in written["tasks"]] == ["mood"]
+    assert "exists already" in refusal("init", *tables, "-o", output)
+    (tmp_path / "bare.csv").write_text("n,m\n1,2\n")
+    assert "--text 'COLUMN'" in refusal("init", tmp_path / "bare.csv", "-o", tmp_path / "b.yaml")
+    assert not (tmp_path / "b.yaml").exists()
 
 
 # -- compare and demo -----------------------------------------------------------------------------------------

@@ -110,6 +110,8 @@ def test_columns_are_kept_as_text_on_request(tmp_path):
     frame = load_table(pd.DataFrame({"text": ["a", "b"], "id": pd.Series([7, None], dtype="Int64")}), as_text="id")
     assert frame["id"].isna().tolist() == [False, True] and frame["id"][0] == "7"
     assert "'idd'" in refusal(tmp_path / "a.csv", as_text="idd")
+    numbers = write(tmp_path, '{"text": 2020}', "b.jsonl")
+    assert "Set as_text='text'" in refusal(numbers) and load_table(numbers, as_text="text")["text"][0] == "2020"
 
 
 def test_quotes_tell_text_from_numbers_only_where_not_everything_is_quoted(tmp_path):

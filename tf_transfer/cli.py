@@ -170,6 +170,36 @@ def predict(
 
 
 @app.command()
+def init(
+    tables: Annotated[list[Path], typer.Argument(metavar="SOURCES... TARGET", help="Tables, the target's last.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Experiment file to write.")] = Path("experiment.yaml"),
+    text: Annotated[str | None, typer.Option(help="Column of the texts; guessed by default.")] = None,
+    label: Annotated[
+        list[str] | None, typer.Option(help="Column to predict, or COLUMN:KIND; repeatable; guessed by default.")
+    ] = None,
+    encoder: Annotated[str, typer.Option(help="Asset, folder, or hub id.")] = "bert-tiny",
+    as_text: AsText = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = "utf-8",
+    quote: Quote = '"',
+    decimal: Decimal = None,
+):
+    """Write a commented experiment file from tables; 'compare' runs it as it is."""
+    from tf_transfer.experiments.draft import draft
+    from tf_transfer.storage import check_writable, write_text
+
+    if output.exists():
+        raise DataError(f"{output} exists already.\nName another file, or remove it.")
+    check_writable(output)
+    reader = TableReader({}, as_text, delimiter, encoding, quote, decimal, drop_empty=False)
+    *sources, target = tables
+    tasks = [_task(part, []) for part in label or ()]
+    asked = {"text": text, "labels": tasks, "encoder": encoder, "options": reader.given}
+    write_text(output, draft(sources, target, output.parent, **asked))
+    print(f"Wrote {output}. Look it over, then run: tf-transfer compare {output}")
+
+
+@app.command()
 def advise(
     experiment: Annotated[Path, typer.Argument(help="Experiment file (YAML).")],
     run: Annotated[

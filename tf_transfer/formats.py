@@ -79,6 +79,20 @@ def read(
     return delimited.parse(content, path, strings=strings, **options)
 
 
+def likely_delimiter(path: Path, encoding: str = "utf-8") -> str | None:
+    """What separates the cells of a CSV or TSV by its header, where that is not what its name says.
+
+    Raises:
+        DataError: as `read`.
+    """
+    default = DELIMITERS.get(extension(path))
+    _check_exists(path)
+    if default is None:
+        return None
+    header = _decode(read_bytes(path), path, encoding).lstrip("\r\n").split("\n", 1)[0]
+    return None if default in header else delimited.guess_delimiter(header)
+
+
 def write(table: pd.DataFrame, path: Path) -> None:
     """Write ``table`` under a temporary name, then rename: ``path`` holds all of it or is untouched.
 

@@ -34,6 +34,12 @@ class TableReader:
         self.options = {"as_text": as_text or (), "encoding": encoding, "quote": quote or None, "decimal": decimal}
         self.options["delimiter"] = "\t" if delimiter == "\\t" else delimiter
 
+    @property
+    def given(self) -> dict:
+        """The options that differ from their defaults, as an experiment file names them."""
+        defaults = {"as_text": (), "encoding": "utf-8", "quote": '"', "decimal": None, "delimiter": None}
+        return {name: value for name, value in self.options.items() if value != defaults[name]}
+
     def cleaned(self, path: Path):
         """The table."""
         return self.cleaned_beside(path, [])[0]

@@ -84,9 +84,8 @@ def load_table(
             f"A table is a file's path, a DataFrame or a datasets.Dataset.\nReceived a {type(source).__name__}."
         )
     check_columns(table, [*columns, *as_text], where)
+    table = table.assign(**{column: _as_text(table[column]) for column in as_text})
     table = _check_texts(table.reset_index(drop=True), columns, where, drop_empty)
-    for column in as_text:
-        table[column] = _as_text(table[column])
     if not len(table):
         raise DataError(f"{where[0].upper() + where[1:]} must have rows with text.\nReceived none.")
     return table
@@ -166,7 +165,7 @@ def _check_texts(table: pd.DataFrame, columns: Sequence[str], where: str, drop_e
                 raise DataError(
                     f"Column {column!r} of {where} must hold text.\n"
                     f"Received {shown(cells[row])} ({type(cells[row]).__name__}) in row {row}.\n"
-                    f"Convert it, for instance table[{column!r}] = table[{column!r}].astype(str)."
+                    f"Set {setting('as_text', column)}, or convert it, for instance with astype(str)."
                 )
         empty = missing | np.array([isinstance(cell, str) and not cell.strip() for cell in cells], bool)
         if empty.any() and not drop_empty:
