@@ -168,6 +168,11 @@ def test_nothing_leaked():
         ({"text": "txt"}, ["'txt'", "'text'"]),
         ({"source": {"mail": TRAIN[["y"]]}}, ["'mail'", "'text'"]),
         ({"test": TEST[:0]}, ["rows"]),
+        (
+            {"test": pd.DataFrame({"text": [["a", "b"]]})},
+            ["the test table must hold text", "['a', 'b'] (list) in row 0"],
+        ),
+        ({"source": {"mail": pd.DataFrame({"text": ["a", 2020.0]})}}, ["'mail' must hold text", "2020.0", "row 1"]),
     ],
 )
 def test_wrong_arguments_are_refused(arguments, words):

@@ -157,3 +157,19 @@ def check_columns(table, columns: Iterable[str], where: str = "the table") -> No
                 f"Received the columns {listed(list(table.columns), most=20)}."
                 f"{nearest(column, table.columns)}"
             )
+
+
+def check_texts(table, columns: Iterable[str], where: str = "the table") -> None:
+    """Raises:
+    DataError: a cell of ``columns`` of ``table`` (a DataFrame) is neither text nor missing: a list, a
+        mapping or a number is not read as if it were one.
+    """
+    for column in columns:
+        missing = table[column].isna()
+        for row, (cell, is_missing) in enumerate(zip(table[column], missing)):
+            if not is_missing and not isinstance(cell, str):
+                raise DataError(
+                    f"Column {column!r} of {where} must hold text.\n"
+                    f"Received {shown(cell)} ({type(cell).__name__}) in row {row}.\n"
+                    f"Set {setting('as_text', column)}, or convert it, for instance with astype(str)."
+                )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 MISSING_NUMBERS = frozenset({"na", "n/a", "#n/a", "<na>", "nan", "-nan", "null", "none"})
@@ -15,7 +17,7 @@ LARGEST_EXACT = 2**53
 """Up to here float64 holds every integer."""
 
 
-def from_texts(cells: Sequence[str], decimal: str | None = None) -> pd.Series:
+def from_texts(cells: Sequence[str], decimal: str | None = None) -> np.ndarray | pd.Series:
     """The column of a text file: numbers where Python writes each number as its cell is, else text.
 
     ``7`` and ``0.5`` are numbers; ``007``, ``1.10``, ``1e5`` and integers beyond 64 bits would be
@@ -44,7 +46,7 @@ def texts(cells: Sequence[str]) -> pd.Series:
     return column.mask(blank) if any(blank) else column
 
 
-def from_values(values: Sequence) -> pd.Series:
+def from_values(values: Sequence) -> np.ndarray | pd.Series:
     """A column of Python's values, None where there is none.
 
     Integers stay integers, as Int64 where some are missing, and as objects beyond 64 bits; among
@@ -55,15 +57,19 @@ def from_values(values: Sequence) -> pd.Series:
         whole = [value for value in values if type(value) is int]
         if float in kinds:
             exact = max(map(abs, whole)) <= LARGEST_EXACT
-            return pd.Series(values, dtype=float if exact else object)
+            return _floats(values) if exact else pd.Series(values, dtype=object)
         if not -(2**63) <= min(whole) <= max(whole) < 2**63:
             return pd.Series(values, dtype=object)
-        return pd.Series(values, dtype="Int64" if type(None) in kinds else "int64")
+        return pd.Series(values, dtype="Int64") if type(None) in kinds else np.array(values, np.int64)
     if kinds <= {float, type(None)} and float in kinds:
-        return pd.Series(values, dtype=float)
+        return _floats(values)
     if kinds <= {str, type(None)} and str in kinds:
         return pd.Series(values, dtype=str).mask([value is None for value in values])
     return pd.Series(values, dtype=object).infer_objects()
+
+
+def _floats(values: Sequence) -> np.ndarray:
+    return np.array([math.nan if value is None else value for value in values], np.float64)
 
 
 def _numbers(cells: Sequence[str], read) -> list | None:

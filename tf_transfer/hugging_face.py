@@ -38,7 +38,10 @@ def from_dataset(dataset) -> pd.DataFrame:
         )
     if not is_dataset(dataset):
         raise DataError(f"Expected a datasets.Dataset.\nReceived a {type(dataset).__name__}.")
-    table = arrow_tables.to_pandas(dataset.with_format("arrow")[:]) if len(dataset) else dataset.to_pandas()
+    if hasattr(dataset, "with_format"):
+        table = arrow_tables.to_pandas(dataset.with_format("arrow")[:])
+    else:
+        table = dataset.to_pandas()
     for column, feature in (dataset.features or {}).items():
         inner = getattr(feature, "feature", None)  # of a list
         if hasattr(feature, "int2str"):
@@ -52,5 +55,5 @@ def from_dataset(dataset) -> pd.DataFrame:
 
 
 def _name(label, value) -> str | None:
-    """The class of a number; None where it is missing: NaN, too, is not at least 0."""
-    return label.int2str(int(value)) if value is not None and value >= 0 else None
+    """The class of a number; None where it is missing."""
+    return label.int2str(int(value)) if not pd.isna(value) and value >= 0 else None

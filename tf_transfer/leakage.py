@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tf_transfer import characters
-from tf_transfer.errors import DataError, check_choice, check_columns
+from tf_transfer.errors import DataError, check_choice, check_columns, check_texts
 from tf_transfer.label_columns import LISTS, SEPARATOR, labels_of, present_rows, spelling
 from tf_transfer.near_duplicates import find_similar
 
@@ -185,11 +185,13 @@ def audit_leakage(
     columns = [text] if text_pair is None else [text, text_pair]
     labels = [label] if isinstance(label, str) else list(label or ())
     check_columns(test, columns, "the test table")
+    check_texts(test, columns, "the test table")
     if not len(test):
         raise DataError("The test table must have rows.\nReceived none.")
     overlaps = {}
     for name, table in {"train": train, **sources}.items():
         check_columns(table, columns, f"table {name!r}")
+        check_texts(table, columns, f"table {name!r}")
         overlaps[name] = _compare(table, test, columns, labels, near)
     return LeakageReport(overlaps, near)
 
@@ -230,7 +232,7 @@ def _compare(table, test, columns: list[str], labels: list[str], near: float | N
 
 
 def _texts(table: pd.DataFrame, columns: list[str]) -> Iterator[tuple[str, ...]]:
-    return zip(*(table[column].fillna("").map(str) for column in columns))
+    return zip(*(table[column].fillna("") for column in columns))
 
 
 def _strings(values: Iterable[str]) -> np.ndarray:

@@ -14,7 +14,7 @@ import pandas as pd
 from tf_transfer import formats, hugging_face
 from tf_transfer.characters import mend_halves
 from tf_transfer.cleaning import clean_text, find_stop_words
-from tf_transfer.errors import DataError, check_columns, listed, setting, shown
+from tf_transfer.errors import DataError, check_columns, check_texts, listed, setting
 
 __all__ = ["clean_table", "clean_text", "load_table", "save_table", "split_table"]
 
@@ -157,17 +157,10 @@ def clean_table(
 
 def _check_texts(table: pd.DataFrame, columns: Sequence[str], where: str, drop_empty: bool) -> pd.DataFrame:
     """The rows with text, halves of emoji mended."""
+    check_texts(table, columns, where)
     for column in columns:
-        cells = table[column].to_numpy(object)
         missing = table[column].isna().to_numpy(bool)
-        for row in np.flatnonzero(~missing):
-            if not isinstance(cells[row], str):
-                raise DataError(
-                    f"Column {column!r} of {where} must hold text.\n"
-                    f"Received {shown(cells[row])} ({type(cells[row]).__name__}) in row {row}.\n"
-                    f"Set {setting('as_text', column)}, or convert it, for instance with astype(str)."
-                )
-        empty = missing | np.array([isinstance(cell, str) and not cell.strip() for cell in cells], bool)
+        empty = missing | np.array([isinstance(cell, str) and not cell.strip() for cell in table[column]], bool)
         if empty.any() and not drop_empty:
             rows = np.flatnonzero(empty)
             raise DataError(
