@@ -112,7 +112,7 @@ def write(table: pd.DataFrame, path: Path) -> None:
         else:
             temporary.write_bytes(_pack(_to_text(table, suffix), path))
         os.replace(temporary, path)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, OverflowError, NotImplementedError) as error:
         raise DataError(
             f"File {str(path)!r} could not be written: {error}.\nNothing was changed; mend this and try again."
         ) from error

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tf_transfer import characters
+from tf_transfer.characters import mend_halves
 from tf_transfer.errors import DataError, check_choice, check_columns, check_texts
 from tf_transfer.label_columns import LISTS, SEPARATOR, labels_of, present_rows, spelling
 from tf_transfer.near_duplicates import find_similar
@@ -198,7 +199,7 @@ def audit_leakage(
 
 def normalise(text: str) -> str:
     """The letters, digits and emoji of ``text``, without case; all of it where it has none."""
-    folded = characters.normalise(characters.mend_halves(text), "NFKC").casefold()
+    folded = characters.normalise(text, "NFKC").casefold()
     return folded.translate(_KEPT) or "".join(folded.split())
 
 
@@ -232,7 +233,7 @@ def _compare(table, test, columns: list[str], labels: list[str], near: float | N
 
 
 def _texts(table: pd.DataFrame, columns: list[str]) -> Iterator[tuple[str, ...]]:
-    return zip(*(table[column].fillna("") for column in columns))
+    return zip(*(map(mend_halves, table[column].fillna("")) for column in columns))
 
 
 def _strings(values: Iterable[str]) -> np.ndarray:

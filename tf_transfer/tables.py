@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from tf_transfer import formats, hugging_face
 from tf_transfer.characters import mend_halves
 from tf_transfer.cleaning import clean_text, find_stop_words
 from tf_transfer.errors import DataError, check_columns, check_texts, listed, setting
+from tf_transfer.label_columns import LISTS
 
 __all__ = ["clean_table", "clean_text", "load_table", "save_table", "split_table"]
 
@@ -237,8 +238,17 @@ def _count_tested(rows: int, test_size: float | int) -> int:
 
 
 def _codes(column: pd.Series) -> np.ndarray:
-    values = column.map(lambda v: tuple(v) if isinstance(v, list | set | np.ndarray) else v)
-    return pd.factorize(values, use_na_sentinel=False)[0]
+    """(rows,) int, equal where cells are; missing ones are equal to each other."""
+    keys = [None if missing else _key(cell) for cell, missing in zip(column, column.isna())]
+    return pd.factorize(pd.Series(keys, dtype=object), use_na_sentinel=False)[0]
+
+
+def _key(cell):
+    if isinstance(cell, set | frozenset):
+        return tuple(sorted(map(str, cell)))
+    if isinstance(cell, LISTS):
+        return tuple(map(str, cell))
+    return cell if isinstance(cell, Hashable) else str(cell)
 
 
 def _check_strata(column: pd.Series, strata: np.ndarray, tested: int) -> None:
@@ -285,5 +295,11 @@ def _draw_stratified_groups(groups: np.ndarray, strata: np.ndarray, tested: int,
     with warnings.catch_warnings():
         # A value rarer than the folds is not in every fold; the caller asked for a best effort.
         warnings.simplefilter("ignore", UserWarning)
-        tests = [test for _, test in splitter.split(strata, strata, groups)]
+        try:
+            tests = [test for _, test in splitter.split(strata, strata, groups)]
+        except ValueError as error:
+            raise DataError(
+                "A value of the column to stratify by must be in two rows at least.\n"
+                f"Received {len(strata)} rows: {error}\nSplit without stratify."
+            ) from None
     return np.concatenate(tests[: share.numerator])

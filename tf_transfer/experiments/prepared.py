@@ -8,6 +8,7 @@ import hashlib
 import numpy as np
 import pandas as pd
 
+from tf_transfer.characters import mend_halves
 from tf_transfer.errors import DataError, check_choice, listed, speaking
 from tf_transfer.experiments.experiment import Experiment
 from tf_transfer.label_columns import relabel
@@ -165,8 +166,15 @@ def _truth(tasks: list[Task], test: pd.DataFrame, name: str) -> dict:
 
 
 def _hash(table: pd.DataFrame) -> str:
-    text = table.astype(str).to_csv(index=False)
+    text = table.apply(_as_text).to_csv(index=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _as_text(column: pd.Series) -> pd.Series:
+    if column.dtype == object:  # may hold what cannot be written in UTF-8
+        cells = [mend_halves(c) if isinstance(c, str) else repr(c) if isinstance(c, bytes) else c for c in column]
+        column = pd.Series(cells, column.index, dtype=object)
+    return column.astype(str)
 
 
 def draw_support(train: pd.DataFrame, target: str, budget: int, seed: int) -> pd.DataFrame:
