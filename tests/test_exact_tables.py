@@ -302,7 +302,7 @@ def test_messages_show_long_cells_in_short(tmp_path):
     name = "n" * 1_000_000
     assert len(refusal(write(tmp_path, f"{name},y\na,1\n"))) < 1000
     assert len(refusal(pd.DataFrame({"text": [["x" * 1_000_000]]}))) < 1000
-    assert len(refusal(pd.DataFrame({name: ["a"]}), text="n" * 999_999)) < 3_000_000
+    assert len(refusal(pd.DataFrame({name: ["a"]}), text="n" * 999_999)) < 1000
 
 
 def test_options_are_named_as_they_are_written_where_the_message_is_read(tmp_path):

@@ -148,12 +148,12 @@ def check_columns(table, columns: Iterable[str], where: str = "the table") -> No
         count = int((table.columns == column).sum())
         if count > 1:
             raise DataError(
-                f"Column {column!r} of {where} must be unique.\n"
+                f"Column {shown(column)} of {where} must be unique.\n"
                 f"Received {count} columns of that name.\nRename or drop all but one."
             )
         if count == 0:
             raise DataError(
-                f"{where[0].upper() + where[1:]} must have a column {column!r}.\n"
+                f"{where[0].upper() + where[1:]} must have a column {shown(column)}.\n"
                 f"Received the columns {listed(list(table.columns), most=20)}."
                 f"{nearest(column, table.columns)}"
             )
