@@ -27,10 +27,13 @@ def read_parquet(path: Path, encoding: str = "utf-8") -> pd.DataFrame:
 
     try:
         file = parquet.ParquetFile(path)
-        groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
-        cells = file.metadata.num_rows * file.metadata.num_columns * _CELL
-        check_unpacked(path, max(cells, sum(group.total_byte_size for group in groups)))
-        return to_pandas(file.read(), encoding)
+        check_unpacked(path, file.metadata.num_rows * file.metadata.num_columns * _CELL)
+        batches, size = [], 0
+        for batch in file.iter_batches():
+            size += batch.nbytes
+            check_unpacked(path, size)
+            batches.append(batch)
+        return to_pandas(pyarrow.Table.from_batches(batches, file.schema_arrow), encoding)
     except (OSError, ValueError, NotImplementedError, KeyError, pyarrow.ArrowException) as error:
         if isinstance(error, DataError):
             raise

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tf_transfer.errors import DataError
 
-MOST_UNPACKED = 2**30
+MOST_UNPACKED = 2**29
 """Bytes that any packed table may fill in memory."""
 MOST_GROWTH = 100
 """How many times its size on the disk a larger table may fill. Tables of text grow 3 to 20 times."""

@@ -179,16 +179,16 @@ def _find_tasks(sources: list[_Table], target: _Table, text: str, asked: list[Ta
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", LabelWarning)
-                found = task.resolve(pd.DataFrame({task.label: joined}))
+                resolved = task.resolve(pd.DataFrame({task.label: joined}))
         except DataError as error:
             if asked:
                 raise
             left_out.append(f"{task.label}: {str(error).splitlines()[0]}")
             continue
-        if len(found.classes) > MOST_CLASSES and not asked:
-            left_out.append(f"{task.label}: {len(found.classes)} different values")
+        if len(resolved.classes) > MOST_CLASSES and not asked:
+            left_out.append(f"{task.label}: {len(resolved.classes)} different values")
         else:
-            tasks.append(dataclasses.replace(task, kind=found.kind))
+            tasks.append(dataclasses.replace(task, kind=resolved.kind))
     if not tasks:
         raise DataError(
             f"Table {target.name!r} must have a column to predict that a source has too.\n"
