@@ -62,6 +62,7 @@ def test_whole_numbers_with_gaps_are_integer_classes(dtype):
     assert present.tolist() == [True, False, True]
 
 
+@pytest.mark.filterwarnings("ignore::tf_transfer.errors.LabelWarning")
 def test_blank_text_is_missing_and_surrounding_space_is_dropped():
     table = column([" pos", "", "  ", "neg "])
     y, present = Task("y").resolve(table).encode(table)

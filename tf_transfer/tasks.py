@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import numbers
+from collections import Counter
 from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from tf_transfer.errors import DataError, check_choice, check_columns, listed, nearest
-from tf_transfer.label_columns import KINDS, LISTS, Kind, infer_kind, labels_of, plain_class, present_rows
+from tf_transfer.errors import DataError, check_choice, check_columns, listed, nearest, setting, shown
+from tf_transfer.label_columns import (
+    KINDS,
+    Kind,
+    check_class,
+    infer_kind,
+    labels_in,
+    numbers_of,
+    plain_class,
+    present_rows,
+    relabel,
+    spelling,
+)
+from tf_transfer.spellings import check_numbers, check_spellings, class_counts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +43,8 @@ class Task:
         class_weight: factor of each class in the training loss: a mapping from class name
             to float, or ``"balanced"`` for N / (classes * count), as in scikit-learn.
             Not for regression.
+        labels: other names for labels, ``{as it is written: class}``; None takes a label away, and
+            one that is named as it is gives no `LabelWarning`.
 
     Example:
         >>> stars = Task("stars", kind="regression", loss_weight=0.5)
@@ -42,6 +57,10 @@ class Task:
         >>> y, present = mood.encode(table)
         >>> y.tolist(), present.tolist()
         ([0, 0, 1], [True, False, True])
+        >>> Task("mood", labels={"happy": "glad", "n/a": None}).resolve(
+        ...     pd.DataFrame({"mood": ["glad", "happy", "n/a", "sad"]})
+        ... ).classes
+        ('glad', 'sad')
     """
 
     name: str
@@ -50,6 +69,7 @@ class Task:
     classes: tuple = ()
     loss_weight: float = 1.0
     class_weight: Mapping | Literal["balanced"] | None = None
+    labels: Mapping | None = None
 
     def __post_init__(self):
         if not self.name or not isinstance(self.name, str):
@@ -61,6 +81,10 @@ class Task:
         if isinstance(self.classes, str):
             raise DataError(f"classes of task {self.name!r} must be a list.\nReceived {self.classes!r}.")
         object.__setattr__(self, "classes", tuple(map(plain_class, () if self.classes is None else self.classes)))
+        for name in self.classes:
+            check_class(name)
+        if self.labels is not None:
+            object.__setattr__(self, "labels", self._check_labels())
         if not _is_weight(self.loss_weight):
             raise DataError(
                 f"loss_weight of task {self.name!r} must be a number of at least 0.\nReceived {self.loss_weight!r}."
@@ -81,6 +105,18 @@ class Task:
                 f"Received classes={self.classes!r}.\nName all classes, or leave them to be inferred."
             )
 
+    def _check_labels(self) -> dict | None:
+        if not isinstance(self.labels, Mapping) or None in self.labels:
+            raise DataError(
+                f"labels of task {self.name!r} must be a mapping from what is written to a class or None.\n"
+                f"Received {shown(self.labels)}."
+            )
+        names = {spelling(written): plain_class(name) for written, name in self.labels.items()}
+        for name in names.values():
+            if name is not None:
+                check_class(name)
+        return names or None
+
     @property
     def resolved(self) -> bool:
         """Whether kind and classes are known, so that a head can be built."""
@@ -100,13 +136,15 @@ class Task:
         if self.resolved:
             return self
         check_columns(table, [self.label], f"the training table (labels of task {self.name!r})")
-        column = table[self.label]
+        column = relabel(table[self.label], self.labels)
         if not present_rows(column).any():
             raise DataError(
                 f"Task {self.name!r} needs labels to learn from.\n"
                 f"Received a column {self.label!r} with no label in {len(column)} rows."
             )
         kind = infer_kind(column) if self.kind == "auto" else self.kind
+        if self.kind == "auto" and not self.classes:
+            check_numbers(self.name, column[present_rows(column)], kind)
         if kind == "regression" and self.classes:
             kind = "classification"
         if kind == "regression":
@@ -114,28 +152,28 @@ class Task:
         return dataclasses.replace(self, kind=kind, classes=self.classes or self._find_classes(kind, column))
 
     def _find_classes(self, kind: Kind, column: pd.Series) -> tuple:
-        rows = np.flatnonzero(present_rows(column))
-        values = column.to_numpy(object)
-        if kind == "multilabel":
-            found = {c for r in rows for c in labels_of(values[r])}
-        else:
-            found = {self._single(values[r], r, "the training table") for r in rows}
-        classes = tuple(sorted(found, key=lambda c: (isinstance(c, str), c)))
-        if len({str(c) for c in classes}) < len(classes):
+        counts = Counter(label for _, labels in labels_in(column, kind, self.name) for label in labels)
+        classes = class_counts(counts)
+        try:
+            names = sorted(classes, key=lambda c: (isinstance(c, str), c))
+        except TypeError:  # two types that have no order
+            names = None
+        if names is None or len({str(c) for c in names}) < len(names):
             raise DataError(
                 f"Classes of task {self.name!r} must be all text or all numbers.\n"
                 f"Received {listed(classes)} in column {self.label!r}: some are both.\n"
-                "Make the column one type in every table, for instance with astype(str)."
+                f"Make the column one type in every table, for instance with {setting('as_text', [self.label])}."
             )
         least = 1 if kind == "multilabel" else 2
-        if len(classes) < least:
+        if len(names) < least:
             raise DataError(
                 f"Task {self.name!r} needs at least {'one class' if least == 1 else 'two classes'} "
                 f"to learn a difference.\n"
-                f"Received {listed(classes)} in column {self.label!r} ({len(rows)} labelled rows).\n"
-                "Add rows of another class, name all classes in Task(classes=...), or leave this task out."
+                f"Received {listed(names)} in column {self.label!r} ({present_rows(column).sum()} labelled rows).\n"
+                "Add rows of another class, name all classes in the task, or leave this task out."
             )
-        return classes
+        check_spellings(self.name, self.label, counts, self.labels or ())
+        return tuple(names)
 
     def encode(self, table: pd.DataFrame, where: str = "the table") -> tuple[np.ndarray, np.ndarray]:
         """Labels as numbers.
@@ -154,47 +192,37 @@ class Task:
         """
         if not self.resolved:
             raise DataError(f"Task {self.name!r} has no kind or classes yet: call resolve(table), or fit.")
+        shape = (len(table), self.outputs) if self.kind == "multilabel" else (len(table),)
         if self.label not in table.columns:
-            shape = (len(table), self.outputs) if self.kind == "multilabel" else (len(table),)
             return np.zeros(shape, _DTYPES[self.kind]), np.zeros(len(table), bool)
         check_columns(table, [self.label], where)
-        column, present = table[self.label], present_rows(table[self.label])
+        column = relabel(table[self.label], self.labels)
+        present = present_rows(column)
         if self.kind == "regression":
             return self._encode_numbers(column, present, where), present
         index = {c: i for i, c in enumerate(self.classes)}
-        if self.kind == "classification":
-            y = np.zeros(len(table), np.int32)
-            rows = np.flatnonzero(present)
-            values = column.to_numpy(object)
-            y[rows] = [self._lookup(index, self._single(values[r], r, where), r, where) for r in rows]
-            return y, present
-        y = np.zeros((len(table), len(self.classes)), np.float32)
-        for row, value in enumerate(column.to_numpy(object)):
-            for label in labels_of(value) if present[row] else ():
-                y[row, self._lookup(index, label, row, where)] = 1
+        y = np.zeros(shape, _DTYPES[self.kind])
+        for row, labels in labels_in(column, self.kind, self.name, where):
+            numbers = [self._lookup(index, plain_class(label), row, where) for label in labels]
+            if self.kind == "multilabel":
+                y[row, numbers] = 1
+            else:
+                y[row] = numbers[0]
         return y, present
 
     def _encode_numbers(self, column, present, where) -> np.ndarray:
         if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
             column = column.astype(str)
-        numbers = pd.to_numeric(column.where(present), errors="coerce").to_numpy(np.float64)
+        numbers = numbers_of(column.where(present))
         bad = np.flatnonzero(present & ~np.isfinite(numbers))
         if len(bad):
             raise DataError(
                 f"Labels of the regression {self.name!r} must be finite numbers.\n"
-                f"Received {plain_class(column.iloc[bad[0]])!r} in column {self.label!r}, row {bad[0]} of {where} "
-                f"({len(bad)} such rows).\nMend or empty these cells; an empty cell is left out."
+                f"Received {shown(plain_class(column.iloc[bad[0]]))} in column {self.label!r}, row {bad[0]} of {where} "
+                f"({len(bad)} such rows).\nMend or empty these cells; an empty cell is left out. "
+                f"Decimal commas are read with {setting('decimal', ',')}."
             )
         return np.where(present, numbers, 0.0)
-
-    def _single(self, value, row: int, where: str):
-        if isinstance(value, LISTS):
-            raise DataError(
-                f"Task {self.name!r} is a classification: one class in a row.\n"
-                f"Received {value!r} in column {self.label!r}, row {row} of {where}.\n"
-                "Set kind='multilabel' in Task(...)."
-            )
-        return plain_class(value)
 
     def _lookup(self, index: dict, value, row: int, where: str) -> int:
         # A class read back from a text file is a str even where training saw an int.
@@ -204,10 +232,10 @@ class Task:
         if found is None:
             raise DataError(
                 f"Task {self.name!r} knows the classes {listed(self.classes)}.\n"
-                f"Received {value!r} in column {self.label!r}, row {row} of {where}."
+                f"Received {shown(value)} in column {self.label!r}, row {row} of {where}."
                 f"{nearest(value, map(str, self.classes))}\n"
-                "A class must be seen in training: add such rows there, name it in Task(classes=...), "
-                "or drop these rows."
+                "A class must be seen in training: add such rows there, name it in the task's classes, give it "
+                "another name in its labels, or drop these rows."
             )
         return found
 

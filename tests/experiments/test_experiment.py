@@ -386,6 +386,61 @@ def test_a_text_file_of_another_form_is_read_as_it_says(tmp_path):
         wrong.load_sources()
 
 
+def test_columns_get_the_names_of_the_experiment(tmp_path):
+    films = make_table(6, seed=0).rename(columns={"text": "review", "stars": "rating"})
+    films["id"] = ["007", "7", "8", "9", "10", "11"]
+    films.to_csv(tmp_path / "films.csv", index=False)
+    spec = {
+        "path": "films.csv",
+        "rename": {"review": "text", "rating": "stars", "id": "code"},
+        "where": {"stars": [1, 2, 3, 4, 5]},
+    }
+    table = load_experiment(write(tmp_path, in_file(sources={"films": spec}))).load_sources()["films"]
+    assert list(table.columns) == ["text", "stars", "mood", "code"] and table["code"].tolist()[:2] == ["007", "7"]
+    twice = {"review": "text", "rating": "mood"}
+    for rename, words in [({"reviw": "text"}, "'reviw'"), (twice, "'mood' of films.csv must be unique")]:
+        wrong = load_experiment(write(tmp_path, in_file(sources={"films": spec | {"rename": rename}})))
+        with pytest.raises(DataError, match=words):
+            wrong.load_sources()
+    with pytest.raises(DataError, match="names that differ"):
+        load_experiment(in_file(sources={"films": spec | {"rename": {"review": "text", "rating": "text"}}}))
+
+
+def test_codes_stay_text_and_rows_are_chosen_by_them(tmp_path):
+    make_table(6, seed=0).assign(id=[1, 2, 3, 4, 5, 5]).to_csv(tmp_path / "films.csv", index=False)
+    spec = {"path": "films.csv", "as_text": "id", "where": {"id": [5, "1"]}}
+    table = load_experiment(write(tmp_path, in_file(sources={"films": spec}))).load_sources()["films"]
+    assert table["id"].tolist() == ["1", "5", "5"]
+    gaps = make_table(3, seed=0).assign(n=pd.Series([1, None, 2], dtype="Int64"))
+    kept = load_experiment(make_experiment(sources={"films": {"table": gaps, "where": {"n": [1, 2]}}})).load_sources()
+    assert kept["films"]["n"].tolist() == [1, 2]
+
+
+def test_options_of_files_are_named_as_yaml_and_go_with_a_path(tmp_path):
+    (tmp_path / "films.csv").write_text("text;stars;mood\na;3,5;glad\n")
+    experiment = load_experiment(write(tmp_path, in_file()))
+    with pytest.raises(DataError, match='Set delimiter: ";"'):
+        experiment.load_sources()
+    films = {"path": "films.csv", "delimiter": ";", "decimal": ","}
+    assert (
+        load_experiment(write(tmp_path, in_file(sources={"films": films}))).load_sources()["films"]["stars"][0] == 3.5
+    )
+    assert "'quote' say how a file is read" in refusal(sources={"films": {"dataset": "vader", "quote": None}})
+
+
+@pytest.mark.parametrize("labels", ["{no: negative}", "{nein: no}"])
+def test_words_that_yaml_reads_as_truth_values_are_refused_as_labels(tmp_path, labels):
+    content = yaml.safe_dump(in_file(tasks=["LABELS"])).replace("LABELS", f"{{name: mood, labels: {labels}}}")
+    with pytest.raises(DataError, match="written in quotes"):
+        load_experiment(write(tmp_path, content))
+
+
+def test_labels_of_a_task_are_read():
+    task = load_experiment(in_file(tasks=[{"name": "mood", "labels": {"OK": "ok", "n/a": None}}])).tasks[0].task()
+    assert task.labels == {"OK": "ok", "n/a": None}
+    assert load_experiment(in_file(tasks=[task])).tasks[0].task() == task
+
+
 def test_a_split_keeps_the_shares_of_a_column():
     table = make_table(40, seed=1)
     table["mood"] = ["glad"] * 30 + ["sad"] * 10

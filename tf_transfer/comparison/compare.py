@@ -30,16 +30,18 @@ def compare(
         output: folder that keeps every cell as soon as it is done; a run that was stopped goes on
             from there. None keeps the cells in a temporary folder.
         say: called with what goes on, and the numbers of cells done and in all.
-        note: called before training with each sentence of the plan: what will be trained, what differences can show,
-            and what each strategy does where the data lack something; see `experiments.plan`.
+        note: called before training with each sentence of the plan: what each task learns, what will be trained,
+            what differences can show, and what each strategy does where the data lack something; see
+            `experiments.plan`.
 
     Raises:
         DataError: the experiment, its data, or the folder's content is not usable; all of it is
             checked before anything is trained.
     """
     experiment = load_experiment(experiment)
+    say = say or _silent
     data = Prepared.load(experiment)
-    sentences = plan(experiment, data)
+    sentences = [*data.learned, *plan(experiment, data)]
     for sentence in sentences if note else ():
         note(sentence)
     run = Run(output if output is not None else Path(tempfile.mkdtemp(prefix="tf_transfer-run-")))
@@ -55,7 +57,7 @@ def compare(
         rare_words = data.rare_words(experiment, name)
         kept = {"table": target.test, "rare_words": rare_words, "classes": target.classes}
         run.write_target(name, target.truth, target.groups, target.leakage, **kept)
-    runner.run(run, data, say or _silent)
+    runner.run(run, data, say)
     return Comparison(run)
 
 

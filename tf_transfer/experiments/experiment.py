@@ -15,7 +15,8 @@ from pydantic import BeforeValidator, Field
 from tf_transfer.errors import DataError, listed, nearest
 from tf_transfer.experiments.lineup import AUTO, Lineup
 from tf_transfer.experiments.problems import explain
-from tf_transfer.experiments.specs import EncoderSpec, Spec, TableSpec, TargetSpec, TaskSpec, build_strategies, named
+from tf_transfer.experiments.specs import EncoderSpec, TaskSpec, build_strategies
+from tf_transfer.experiments.table_specs import Spec, TableSpec, TargetSpec, as_names, named
 from tf_transfer.experiments.tune_spec import TuneSpec
 from tf_transfer.tasks import Task
 
@@ -25,10 +26,6 @@ UNFIT = '/\\:*?"<>|'
 
 def _as_list(value):
     return list(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _as_names(value):
-    return [value] if isinstance(value, str) else value
 
 
 class Experiment(Spec):
@@ -67,8 +64,8 @@ class Experiment(Spec):
         default_factory=lambda: [0, 1, 2], min_length=1
     )
     baseline: str = AUTO
-    leave_one_out: bool | Annotated[list[str], BeforeValidator(_as_names)] = False
-    slices: Annotated[list[str], BeforeValidator(_as_names)] = Field(default_factory=list)
+    leave_one_out: bool | Annotated[list[str], BeforeValidator(as_names)] = False
+    slices: Annotated[list[str], BeforeValidator(as_names)] = Field(default_factory=list)
     tune: TuneSpec = Field(default_factory=TuneSpec)
     drop_leaks: bool = True
     folder: Path = Path(".")

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tf_transfer import formats
+from tf_transfer import formats, json_lines
 from tf_transfer.errors import CheckpointError, DataError
 from tf_transfer.storage import whole_file, write_text
 
@@ -149,7 +149,7 @@ class Run:
             arrays["groups"] = groups
         meta = {"leakage": leakage} | self._target_identity(name)
         if table is not None:
-            text = _json_lines(table)
+            text = json_lines.dump(table.loc[:, ~table.columns.duplicated()])
             write_text(self._rows_path(name), text)
             meta["table"] = hashlib.sha256(text.encode()).hexdigest()
         _write(self.folder / "targets" / f"{name}.npz", arrays, meta)
@@ -278,19 +278,6 @@ class Run:
 
 def _of(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-
-
-def _json_lines(table: pd.DataFrame) -> str:
-    """A JSON object for each row; what JSON does not know, such as a date, as text."""
-    table = table.loc[:, ~table.columns.duplicated()].astype(object)
-    rows = table.where(table.notna(), None).to_dict("records")
-    return "".join(json.dumps(row, default=_plain) + "\n" for row in rows)
-
-
-def _plain(value):
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    return sorted(value) if isinstance(value, set | frozenset) else str(value)
 
 
 def _hash(content) -> str:

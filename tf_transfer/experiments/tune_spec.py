@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from tf_transfer.errors import DataError, listed, nearest
 from tf_transfer.experiments.problems import explain
-from tf_transfer.experiments.specs import Spec
+from tf_transfer.experiments.table_specs import Spec
 
 ORACLES: dict[str, dict[str, int | float | None]] = {
     "random": {},
