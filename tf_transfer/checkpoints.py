@@ -12,7 +12,7 @@ import numpy as np
 from tf_transfer import __version__, encoders
 from tf_transfer.errors import CheckpointError, listed
 from tf_transfer.network import Network
-from tf_transfer.storage import check_writable, whole_file, whole_folder
+from tf_transfer.storage import check_folder_name, check_writable, restore, whole_file, whole_folder
 from tf_transfer.tasks import Task
 from tf_transfer.tensor_files import read_tensors, write_tensors
 
@@ -53,9 +53,9 @@ def check_folder(folder: str | Path) -> None:
             it removes its content.
     """
     folder = Path(folder)
+    check_folder_name(folder)
     check_writable(folder)
-    if folder.is_file():
-        raise CheckpointError(f"{folder} is a file; a folder is to be written there.\nGive another name.")
+    restore(folder)
     if folder.is_dir() and any(folder.iterdir()):
         try:
             _read_config(folder)
@@ -149,6 +149,7 @@ def _key(index: int) -> str:
 
 
 def _read_config(folder: Path) -> dict:
+    restore(folder)
     path = folder / CONFIG
     if not path.is_file():
         found = listed(sorted(p.name for p in folder.iterdir())) if folder.is_dir() else "no such folder"

@@ -11,6 +11,7 @@ from tf_transfer.assets import fetch
 from tf_transfer.backend import keras, tf, transformers
 from tf_transfer.errors import DataError, check_choice, listed, nearest
 from tf_transfer.freezing import freeze, weights_of
+from tf_transfer.storage import restore
 from tf_transfer.trunk import from_trunk, with_trunk
 
 POOLINGS = ("auto", "mean", "cls", "last")
@@ -239,6 +240,7 @@ def save_config(encoder: Encoder, folder: str | Path) -> None:
 def _locate(name: str, revision: str | None) -> tuple[str, dict]:
     """A folder or a hub id, and the options that the library is to read it with."""
     where = {"trust_remote_code": False}
+    restore(name)
     if Path(name).is_dir():
         return name, where
     assets = [n for n, e in registry.ENTRIES.items() if e.kind == "encoder"]

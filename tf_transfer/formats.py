@@ -7,7 +7,6 @@ import csv
 import gzip
 import io
 import json
-import os
 import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import pandas as pd
 
 from tf_transfer.errors import DataError, listed, nearest
 from tf_transfer.label_columns import SEPARATOR
+from tf_transfer.storage import whole_file
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 JSON_LINES = (".jsonl", ".ndjson")
@@ -95,23 +95,25 @@ def write(table: pd.DataFrame, path: Path) -> None:
         DataError: the extension is unknown, or the file cannot be written.
     """
     suffix = extension(path)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
-        if suffix == PARQUET:
-            table.to_parquet(temporary, index=False)
-        elif suffix in JSON_LINES:
-            table.to_json(temporary, orient="records", lines=True, force_ascii=False, double_precision=15)
-        else:
-            # Every text is quoted: a lone carriage return would otherwise end the row.
-            cells = table.map(_join_labels)
-            cells.to_csv(temporary, sep=DELIMITERS[suffix], index=False, quoting=csv.QUOTE_NONNUMERIC)
-        os.replace(temporary, path)
-    except (OSError, ValueError, TypeError) as error:
-        raise DataError(
-            f"File {str(path)!r} could not be written: {error}.\nNothing was changed; mend this and try again."
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path, DataError) as temporary:
+        try:
+            _write(table, temporary, suffix, "gzip" if path.suffix.lower() == ".gz" else None)
+        except (ValueError, TypeError) as error:
+            raise DataError(
+                f"File {str(path)!r} could not be written: {error}.\nNothing was changed; mend this and try again."
+            ) from error
+
+
+def _write(table: pd.DataFrame, path: Path, suffix: str, compression: str | None) -> None:
+    if suffix == PARQUET:
+        table.to_parquet(path, index=False)
+    elif suffix in JSON_LINES:
+        options = {"force_ascii": False, "double_precision": 15, "compression": compression}
+        table.to_json(path, orient="records", lines=True, **options)
+    else:
+        # Every text is quoted: a lone carriage return would otherwise end the row.
+        options = {"quoting": csv.QUOTE_NONNUMERIC, "compression": compression}
+        table.map(_join_labels).to_csv(path, sep=DELIMITERS[suffix], index=False, **options)
 
 
 def _join_labels(cell):
