@@ -204,7 +204,7 @@ def test_fit_knows_before_training_that_it_cannot_write(refusal, encoder_folder,
     (["--label", "stars", "--freeze", "most"], "freeze must be"),
     (["--label", "stars", "--freeze", "9"], "more blocks than the encoder has"),
     (["--label", "stars", "--validation", "gone.csv"], "gone.csv"),
-    (["--label", "stars", "--label", "stars"], "names that differ"),
+    (["--label", "stars", "--label", "stars"], "name that differs"),
 ])  # fmt: skip
 def test_fit_refuses(refusal, encoder_folder, tmp_path, arguments, expected):
     encoder = [] if "--encoder" in arguments else ["--encoder", encoder_folder]

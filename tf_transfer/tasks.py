@@ -12,6 +12,7 @@ import pandas as pd
 
 from tf_transfer.errors import DataError, check_choice, check_columns, listed, nearest
 from tf_transfer.label_columns import KINDS, LISTS, Kind, infer_kind, labels_of, plain_class, present_rows
+from tf_transfer.names import check_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,10 +53,7 @@ class Task:
     class_weight: Mapping | Literal["balanced"] | None = None
 
     def __post_init__(self):
-        if not self.name or not isinstance(self.name, str):
-            raise DataError(f"A task must have a name.\nReceived name={self.name!r}.")
-        if "/" in self.name:
-            raise DataError(f"A task's name must not contain '/'.\nReceived name={self.name!r}.")
+        check_name("task", self.name, in_files=False)
         check_choice(f"kind of task {self.name!r}", self.kind, KINDS)
         object.__setattr__(self, "label", self.label or self.name)
         if isinstance(self.classes, str):

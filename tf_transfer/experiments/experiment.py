@@ -16,10 +16,8 @@ from tf_transfer.errors import DataError, listed, nearest
 from tf_transfer.experiments.problems import explain
 from tf_transfer.experiments.specs import EncoderSpec, Spec, TableSpec, TargetSpec, TaskSpec, build_strategies, named
 from tf_transfer.experiments.tune_spec import TuneSpec
+from tf_transfer.names import check_differ, check_names
 from tf_transfer.tasks import Task
-
-UNFIT = '/\\:*?"<>|'
-"""Characters that a file name cannot have on every system."""
 
 
 def _as_list(value):
@@ -77,8 +75,10 @@ class Experiment(Spec):
                 f"baseline {self.baseline!r} must be one of the strategies {listed(self.strategies)}."
                 f"{nearest(self.baseline, self.strategies)}"
             )
-        names = [t.name for t in self.tasks]
-        for what, values in (("seeds", self.seeds), ("budgets", self.budgets), ("tasks", names)):
+        check_names("task", [t.name for t in self.tasks], in_files=False)
+        for what, names in (("source", self.sources), ("target", self.targets), ("strategy", self.strategies)):
+            check_names(what, names)
+        for what, values in (("seeds", self.seeds), ("budgets", self.budgets)):
             if len(set(values)) != len(values):
                 raise ValueError(f"{what} must differ; received {values}")
         needing = [label for label, s in self.strategies.items() if s.uses_source]
@@ -86,9 +86,6 @@ class Experiment(Spec):
             raise ValueError(f"strategies {listed(needing)} learn from source data; received no sources")
         for label, name in self.validated_on.items():
             self.check_validation_source(label, name)
-        for name in [*self.sources, *self.targets, *self.strategies]:
-            if not name.strip() or name.startswith(".") or set(name) & set(UNFIT) or not name.isprintable():
-                raise ValueError(f"the name {name!r} is used for files: leave out {' '.join(UNFIT)} and a leading dot")
         return self
 
     @pydantic.model_validator(mode="after")
@@ -115,9 +112,7 @@ class Experiment(Spec):
                     f"leave_one_out of {label} needs two sources beside its validation_source; "
                     f"received the sources {listed(self.sources)}"
                 )
-        taken = [label for label in self.variants if label in self.strategies]
-        if taken:
-            raise ValueError(f"leave_one_out makes the label {taken[0]!r}; call that strategy by another name")
+        check_differ("strategy, those that leave_one_out makes included,", [*self.strategies, *self.variants])
         return self
 
     def check_validation_source(self, label: str, name: str) -> None:
