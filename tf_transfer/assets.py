@@ -195,7 +195,8 @@ def _check_source(entry: Entry, source: Path) -> None:
     if not source.exists():
         raise AssetError(f"{wanted}\nReceived {str(source)!r}, which does not exist.")
     try:
-        check_plain(source, None if source.is_dir() else entry.most_bytes)
+        if not source.is_dir():
+            check_plain(source, entry.most_bytes)
     except ValueError as error:
         raise AssetError(f"{wanted}\nReceived {str(source)!r}: {error}.\nIt comes from {entry.origin}") from None
 

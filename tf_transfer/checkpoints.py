@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tf_transfer import __version__, encoders
-from tf_transfer.errors import CheckpointError, listed
+from tf_transfer.errors import CheckpointError, first_line, listed
 from tf_transfer.network import Network
 from tf_transfer.storage import check_folder_name, check_writable, restore, whole_file, whole_folder
 from tf_transfer.tasks import Task
@@ -81,8 +81,7 @@ def read_model(folder: str | Path, kind: type[Network]) -> Network:
         tasks = [_task_from_json(t) for t in config["tasks"]]
         model = kind(encoders.encoder_from_config(folder / ENCODER), tasks, **config["options"])
     except Exception as error:  # the tokenizers library raises bare Exceptions
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise CheckpointError(f"{folder} is damaged: {reason}\nSave the model again.") from error
+        raise CheckpointError(f"{folder} is damaged: {first_line(error)}\nSave the model again.") from error
     load_state(model, folder / WEIGHTS)
     return model
 

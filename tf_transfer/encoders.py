@@ -9,7 +9,7 @@ from pathlib import Path
 from tf_transfer import kernels, pretrained, registry
 from tf_transfer.assets import fetch
 from tf_transfer.backend import keras, tf, transformers
-from tf_transfer.errors import DataError, check_choice, listed, nearest
+from tf_transfer.errors import DataError, check_choice, first_line, listed, nearest
 from tf_transfer.freezing import freeze, weights_of
 from tf_transfer.storage import restore
 from tf_transfer.trunk import from_trunk, with_trunk
@@ -188,7 +188,7 @@ def load_encoder(
             raise
         except Exception as error:  # tokenizers raises bare Exceptions
             raise DataError(
-                f"Could not load an encoder from {name!r}: {_first_line(error)}\n"
+                f"Could not load an encoder from {name!r}: {first_line(error)}\n"
                 "Expected config.json, weights as model.safetensors, and a fast tokenizer (tokenizer.json)."
             ) from error
     if not from_scratch:
@@ -312,7 +312,3 @@ def _quiet():
         yield
     finally:
         transformers.logging.set_verbosity(before)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -36,14 +36,20 @@ class VersionError(TransferError, ImportError):
 
 
 def nearest(name: object, choices: Iterable[str]) -> str:
-    """The sentence ``Did you mean '...'?``, or an empty string when nothing is near.
+    """The sentence ``Did you mean '...'?``, or an empty string when nothing but ``name`` itself is near.
 
     Example:
         >>> nearest("fine_tun", ["fine_tune", "multi_task"])
         " Did you mean 'fine_tune'?"
     """
-    found = difflib.get_close_matches(str(name), [str(c) for c in choices], n=1)
+    others = [str(choice) for choice in choices if str(choice) != str(name)]
+    found = difflib.get_close_matches(str(name), others, n=1)
     return f" Did you mean {found[0]!r}?" if found else ""
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of another library says first, or its kind where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def listed(names: Collection[object], most: int = 8) -> str:

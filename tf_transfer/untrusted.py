@@ -24,12 +24,12 @@ def check_plain(path: str | Path, most: int | None = None) -> None:
         most: bytes that it may have; None for any number.
 
     Raises:
-        OSError: it is missing, or a folder.
+        OSError: it is missing.
         ValueError: it is no plain file, or larger.
     """
     found = os.stat(path)
-    if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
-        raise ValueError("it is a pipe or a device, not a file")
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError(f"it is {'a folder' if stat.S_ISDIR(found.st_mode) else 'a pipe or a device'}, not a file")
     if most is not None and found.st_size > most:
         raise ValueError(f"it has {found.st_size:,} bytes; at most {most:,} are read")
 

@@ -220,6 +220,9 @@ def test_a_missing_key_is_named(key):
     ({"seeds": 0}, "seeds: List should have at least 1 item"),
     ({"seeds": [-1]}, "seeds.0: Input should be greater than or equal to 0; received -1"),
     ({"seeds": [1, 1]}, "seeds must differ"),
+    ({"seeds": 99999999999}, "seeds: at most 1,000 seeds; received 99999999999"),
+    ({"seeds": 10**4000}, "seeds: at most 1,000 seeds; received 1000"),
+    ({"tune": {"repeats": 10**9}}, "tune.repeats: Input should be less than or equal to 1000"),
     ({"seeds": "three"}, "seeds: Input should be a valid list; received 'three'"),
     ({"tasks": []}, "tasks: List should have at least 1 item"),
     ({"tasks": ["stars", "stars"]}, "Every task must have a name that differs"),
@@ -330,8 +333,9 @@ def test_a_missing_file_is_answered_with_the_nearest_one(tmp_path):
     write(tmp_path, in_file())
     with pytest.raises(DataError, match=r"no experiment file .*experimant.yaml. Did you mean 'experiment.yaml'\?"):
         load_experiment(tmp_path / "experimant.yaml")
-    with pytest.raises(DataError, match="no experiment file"):
-        load_experiment(tmp_path)
+    (tmp_path / "small.yaml").mkdir()
+    with pytest.raises(DataError, match=r"small.yaml is no valid YAML: it is a folder, not a file$"):
+        load_experiment(tmp_path / "small.yaml")
 
 
 def test_what_goes_wrong_with_a_table_names_its_source_or_target(tmp_path):

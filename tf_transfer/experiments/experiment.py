@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
 import pydantic
-import yaml
 from pydantic import BeforeValidator, Field
 
-from tf_transfer.errors import DataError, listed, nearest
+from tf_transfer.errors import DataError, is_whole, listed, nearest
 from tf_transfer.experiments.problems import explain
 from tf_transfer.experiments.specs import EncoderSpec, Spec, TableSpec, TargetSpec, TaskSpec, build_strategies, named
 from tf_transfer.experiments.tune_spec import TuneSpec
+from tf_transfer.experiments.yaml_file import read_yaml
 from tf_transfer.names import check_differ, check_names
 from tf_transfer.tasks import Task
 
+MOST_SEEDS = 1_000
+
 
 def _as_list(value):
-    return list(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not is_whole(value):
+        return value
+    if value > MOST_SEEDS:
+        raise ValueError(f"at most {MOST_SEEDS:,} seeds; received {reprlib.repr(value)}")
+    return list(range(value))
 
 
 def _as_names(value):
@@ -201,32 +208,8 @@ def load_experiment(source: str | Path | Mapping | Experiment) -> Experiment:
     where, defaults = "the experiment", {}
     if not isinstance(source, Mapping):
         where, defaults = str(source), {"folder": Path(source).parent}
-        source = _read_yaml(Path(source))
+        source = read_yaml(Path(source))
     try:
         return Experiment.model_validate({**defaults, **source})
     except pydantic.ValidationError as error:
         raise DataError(explain(error, f"{where} is not a valid experiment")) from None
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML's own loader keeps the last of two equal keys, so that a strategy or table would go missing."""
-
-    def construct_mapping(self, node, deep=False):
-        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for i, key in enumerate(keys):
-            if key.value in [k.value for k in keys[:i]]:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} occurs twice", key.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-def _read_yaml(path: Path) -> dict:
-    if not path.is_file():
-        near = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-        raise DataError(f"There is no experiment file {path}.{nearest(path.name, near)}")
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise DataError(f"{path} is no valid YAML: {error}") from None
-    if not isinstance(content, dict):
-        raise DataError(f"{path} must hold keys and values.\nReceived {type(content).__name__}.")
-    return content
