@@ -79,7 +79,7 @@ def test_what_is_accepted_can_be_written_and_read_back(tmp_path_factory, names, 
     run.write_target(target, {task: (y, y > 0)}, None, {"tables": {}})
     assert list(run.read_target(target)[0]) == [task]
     cell = Cell(target, strategy, 16, seed)
-    run.write_cell(cell, {task: y / 2}, {})
+    run.write_cell(cell, {task: y / 2}, {"source_seconds": 0.5, "target_seconds": 0.5})
     assert run.read_cell(cell)[0][task].tolist() == [0, 0.5, 0.5]
     assert len(Comparison(folder).unusable) == 0
     save_table(pd.DataFrame({"text": ["a"], task: ["b"]}), folder / "table.jsonl")

@@ -60,7 +60,7 @@ def whole_file(path: str | Path, kind: type[TransferError] = CheckpointError) ->
     """
     with explained(path, kind):
         path = _place(path)
-        _check_file_name(path, kind)
+        check_file_name(path, kind)
         path.parent.mkdir(parents=True, exist_ok=True)
         with unfinished(path, folder=False) as staging:
             yield staging
@@ -143,7 +143,7 @@ def check_output(path: str | Path) -> None:
     """
     check_writable(path)
     with explained(path):
-        _check_file_name(_place(path), CheckpointError)
+        check_file_name(_place(path))
 
 
 def check_strangers(folder: str | Path, staging: str | Path) -> None:
@@ -170,7 +170,12 @@ def _place(path: str | Path) -> Path:
     return path
 
 
-def _check_file_name(path: Path, kind: type[TransferError]) -> None:
+def check_file_name(path: Path, kind: type[TransferError] = CheckpointError) -> None:
+    """Whether a file may be written there.
+
+    Raises:
+        CheckpointError: or ``kind``; there is a folder, a pipe or a device of that name.
+    """
     if path.exists() and not path.is_file():
         what = "a folder" if path.is_dir() else "a pipe or a device"
         raise kind(f"{path} is {what}; a file is to be written there.\nGive another name.")
