@@ -120,6 +120,8 @@ def check_folder_name(folder: str | Path) -> None:
         folder = _place(folder)
         if os.path.lexists(folder) and not folder.is_dir():
             raise CheckpointError(f"{folder} is a file; a folder is to be written there.\nGive another name.")
+        if folder == folder.parent:
+            raise CheckpointError(f"{folder} holds all others; a folder is to be written there.\nGive another name.")
 
 
 def check_writable(path: str | Path) -> None:

@@ -83,6 +83,10 @@ class Experiment(Spec):
                 f"{nearest(self.baseline, self.strategies)}"
             )
         check_names("task", [t.name for t in self.tasks], in_files=False)
+        for task in self.tasks:
+            if task.task().label in (self.text, self.text_pair):
+                raise ValueError(f"the label of task {task.name!r} must be another column than the text's; received "
+                                 f"{task.task().label!r} for both")  # fmt: skip
         for what, names in (("source", self.sources), ("target", self.targets), ("strategy", self.strategies)):
             check_names(what, names)
         for what, values in (("seeds", self.seeds), ("budgets", self.budgets)):
