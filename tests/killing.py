@@ -26,7 +26,7 @@ def kill_at_operation(number: int, folder) -> list[str]:
 
     def hook(event: str, arguments: tuple) -> None:
         opened = event == "open" and arguments[2] & WRITES
-        if (opened or event in CHANGES) and any(_is_in(folder, path, arguments) for path in arguments[:2]):
+        if (opened or event in CHANGES) and any(_is_in(folder, path, event, arguments) for path in arguments[:2]):
             count(event)
 
     exchange = temporary.exchange
@@ -48,11 +48,11 @@ def kill_in_write(size: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
-def _is_in(folder, path, arguments: tuple) -> bool:
+def _is_in(folder, path, event: str, arguments: tuple) -> bool:
     if not isinstance(path, str | bytes | os.PathLike):
         return False
     path = os.fsdecode(path)
-    if not os.path.isabs(path):  # `shutil.rmtree` names files by the descriptor of their folder
+    if not os.path.isabs(path) and event != "open":  # `shutil.rmtree` names files by the descriptor of their folder
         descriptor = next((a for a in arguments[1:] if isinstance(a, int) and a > 2), None)
         path = os.path.join(os.getcwd() if descriptor is None else os.readlink(f"/proc/self/fd/{descriptor}"), path)
     return path.startswith(str(folder) + os.sep)
