@@ -1,9 +1,8 @@
-"""What is killed at every file operation and at random moments, started again, and compared with what was never killed."""
+"""Jobs that are killed at every file operation and at random moments, started again, and held against whole ones."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
 import io
 import json
@@ -19,10 +18,9 @@ import yaml
 from tests import tiny
 from tests.experiments import BAD, GOOD, WORDS, make_table
 from tf_transfer import assets, registry, storage
-from tf_transfer.backend import keras
+from tf_transfer.backend import keras, tf
 from tf_transfer.callbacks.resume import Resume
 from tf_transfer.comparison.compare import compare
-from tf_transfer.model import TransferModel
 from tf_transfer.temporary import hidden
 from tf_transfer.tuning.tune import tune
 
@@ -133,16 +131,16 @@ def nothing(inputs: Path, folder: Path) -> None:
 
 
 def _eagerly() -> None:
-    """Steps are not traced, which would take most of the time."""
-    TransferModel.compile = functools.partialmethod(TransferModel.compile, run_eagerly=True)
+    """Nothing is traced, which would take most of the time."""
+    tf.config.run_functions_eagerly(True)
 
 
 def run_fit(inputs: Path, folder: Path) -> None:
     _eagerly()
     model = tiny.make_model(tiny.TASKS[:1])
     model.compile("adam")
-    callbacks = [Resume(folder / "backup", save_freq=2), keras.callbacks.CSVLogger(str(folder / "log.csv"))]
-    model.fit(tiny.make_table(12), batch_size=4, epochs=2, verbose=0, callbacks=callbacks)
+    callbacks = [Resume(folder / "backup", save_freq=1), keras.callbacks.CSVLogger(str(folder / "log.csv"))]
+    model.fit(tiny.make_table(8), batch_size=4, epochs=2, verbose=0, callbacks=callbacks)
     model.save(folder / MODEL)
 
 
@@ -158,9 +156,9 @@ def prepare_experiment(inputs: Path, folder: Path) -> None:
         "encoder": {"name": "encoder", "max_length": 12}, "tasks": [{"name": "stars", "kind": "regression"}],
         "sources": {"films": "films.csv"}, "targets": {"shops": {"data": "shops.csv", "test_size": 12}},
         "strategies": {"majority": {}, "fine_tune": {"epochs": 1, "adapt_steps": 1, "batch_size": 8}},
-        "baseline": "majority", "budgets": [6], "seeds": 1,
+        "baseline": "majority", "budgets": [12], "seeds": 1,
         "tune": {"strategies": {"tfidf": {"penalty": [0.1, 1.0, 10.0]}}, "folds": 2, "repeats": 1, "oracle": "random",
-                 "trials": 3},
+                 "objective": "stars/mae", "trials": 2},
     }  # fmt: skip
     (inputs / "small.yaml").write_text(yaml.safe_dump(experiment, sort_keys=False), encoding="utf-8")
     experiment["strategies"] = {"majority": {}, "tfidf": {}}
@@ -178,7 +176,7 @@ def run_tune(inputs: Path, folder: Path) -> None:
 
 def run_result(folder: Path) -> object:
     """The names of all files; of cells the scores, of tables and verdicts all, of run.json what is no time."""
-    found = {name: "" for name in contents(folder)}
+    found = dict.fromkeys(contents(folder), "")
     for path in (folder / "run").rglob("*.npz"):
         with np.load(path) as arrays:
             found[str(path.relative_to(folder))] = {k: v.tobytes() for k, v in arrays.items() if "/" in k}
@@ -191,7 +189,7 @@ def run_result(folder: Path) -> object:
 
 def search_result(folder: Path) -> object:
     """The names of all files, the best, and every trial but for its seconds."""
-    found = {name: "" for name in contents(folder)}
+    found = dict.fromkeys(contents(folder), "")
     trials = pd.read_csv(io.StringIO((folder / "search" / "trials.csv").read_text())).drop(columns="seconds")
     return found | {"best": (folder / "search" / "best.yaml").read_text(), "trials": trials.to_csv()}
 
