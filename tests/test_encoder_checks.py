@@ -20,6 +20,7 @@ from tf_transfer.tensor_files import write_tensors
 from tf_transfer.untrusted import read_json
 
 DEEP = "[" * 100_000
+OPTIONS = {"text": "text", "text_pair": None, "max_length": 24, "dropout": 0.1, "seed": 0, "freeze": "none"}
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +169,12 @@ def test_more_weights_than_a_file_has_get_no_memory():
     ("config.json", {"tasks": [{"name": "y", "label": "y", "kind": "classification", "classes": list(range(10**5)),
                                 "loss_weight": 1.0, "class_weight": None}]}, "must fit the weights"),
     ("config.json", {"tasks": [{"name": "a\0b"}]}, "is damaged"), ("config.json", {"tasks": 3}, "is damaged"),
-    ("config.json", {"options": {"seed": "a"}}, "is damaged"), ("config.json", {"options": None}, "is damaged"),
+    ("config.json", {"options": OPTIONS | {"seed": "a"}}, "its option seed is 'a'"),
+    ("config.json", {"options": OPTIONS | {"max_length": "9"}}, "its option max_length is '9'"),
+    ("config.json", {"options": OPTIONS | {"max_length": 0}}, "its max_length is 0"),
+    ("config.json", {"options": OPTIONS | {"dropout": 1.0}}, "its dropout 1.0"),
+    ("config.json", {"options": OPTIONS | {"text": None}}, "its option text is None"),
+    ("config.json", {"options": OPTIONS | {"more": 1}}, "is damaged"), ("config.json", {"options": None}, "is damaged"),
 ])  # fmt: skip
 def test_a_model_that_cannot_be_is_refused(model_folder, name, values, reason):
     change(model_folder / name, **values)

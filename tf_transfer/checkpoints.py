@@ -23,6 +23,9 @@ FORMAT = "tf_transfer/1"
 LEARNED = "learned_"
 """Starts the keys of arrays that a strategy has learned beside the weights."""
 CONFIG, WEIGHTS, ENCODER = "config.json", "model.safetensors", "encoder"
+_OPTIONS = {
+    "text": str, "text_pair": str | None, "max_length": int, "dropout": int | float, "seed": int, "freeze": int | str,
+}  # fmt: skip
 _REMEDY = "Save the model again, or copy the whole folder."
 
 
@@ -83,6 +86,7 @@ def read_model(folder: str | Path, kind: type[Network]) -> Network:
     config = _read_config(folder)
     try:
         tasks = [_task_from_json(t) for t in config["tasks"]]
+        _check_options(config["options"])
         with at_most(file_size(folder / WEIGHTS, _REMEDY)):
             model = kind(encoders.encoder_from_config(folder / ENCODER), tasks, **config["options"])
     except CheckpointError:
@@ -136,6 +140,18 @@ def _write_tensors(model: Network, path: Path, note: dict[str, str], learned: Se
     _check_finite("The model", tensors.values())
     tensors |= {f"{LEARNED}{i:04d}": np.asarray(v, order="C") for i, v in enumerate(learned)}
     write_tensors(path, tensors, note)
+
+
+def _check_options(options: dict) -> None:
+    """Raises:
+    ValueError: an option of a model is of another type, or cannot be.
+    """
+    for name, kinds in _OPTIONS.items():
+        value = options.get(name)
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            raise ValueError(f"its option {name} is {value!r}")
+    if options["max_length"] < 1 or not 0 <= options["dropout"] < 1:
+        raise ValueError(f"its max_length is {options['max_length']}, its dropout {options['dropout']}")
 
 
 def _check_finite(what: object, weights: Iterable[np.ndarray]) -> None:

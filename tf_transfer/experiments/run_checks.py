@@ -114,6 +114,9 @@ def _task(fields: Mapping) -> Task:
         raise ValueError(f"a task is none: {error}") from None
     if not task.resolved:
         raise ValueError(f"task {task.name!r} has no kind or classes")
+    for text in (task.label, *task.classes):
+        if isinstance(text, str) and not text.isascii():
+            text.encode()  # half a pair cannot be written
     return task
 
 
