@@ -237,3 +237,14 @@ def test_a_strategy_added_after_reading_is_known(run):
     cell = Cell("tweets", "scratch", 16, 0)
     run.write_cell(cell, SCORES, COST)
     assert Run(run.folder).has(cell)
+
+
+def test_what_source_training_left_is_dropped_with_what_killed_processes_left(run):
+    fitted = run.folder / "fitted"
+    for path in (run.fitted_path("tfidf", 0), run.fitted_path("tfidf", 1), run.backup_path("tfidf", 0) / "part-1" / "x",
+                 fitted / ".tfidf-seed-0.safetensors.0123abcd.tf_transfer"):  # fmt: skip
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    run.drop_fitted("tfidf", 0)
+    assert [p.name for p in fitted.iterdir()] == ["tfidf-seed-1.safetensors"]
+    run.drop_fitted("majority", 7)
