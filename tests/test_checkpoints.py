@@ -17,6 +17,7 @@ from tf_transfer.encoders import freeze
 from tf_transfer.errors import CheckpointError, DataError
 from tf_transfer.model import load_model
 from tf_transfer.tasks import Task
+from tf_transfer.temporary import EARLIER, hidden
 
 
 @pytest.fixture(scope="module")
@@ -212,3 +213,12 @@ def test_a_flipped_bit_is_found(tmp_path):
     path.write_bytes(content)
     with pytest.raises(CheckpointError):
         load_model(tmp_path / "model")
+
+
+def test_a_model_that_a_killed_process_had_moved_away_is_found(trained, folder):
+    folder.rename(hidden(folder, EARLIER))
+    assert load_model(folder).tasks == trained.tasks
+    folder.rename(hidden(folder, EARLIER))
+    with pytest.raises(CheckpointError, match="exists already"):
+        trained.save(folder, overwrite=False)
+    assert [p.name for p in folder.parent.iterdir()] == ["model"]

@@ -117,7 +117,9 @@ def test_version(run):
 
 
 @pytest.mark.parametrize(("arguments", "expected"), [
-    (["fitt"], "fit"), (["fit"], "table"), (["fit", "a.csv", "-o", "m", "--label", "x", "--epochs", "0"], "epochs"),
+    (["fitt"], "fit"), (["fit"], "table"), (["fit", "a.csv", "-o", "m", "--label", "x", "--seed", "-1"], "seed"),
+    (["fit", "a.csv", "-o", "m", "--label", "x", "--epochs", "9" * 30], "epochs"),
+    (["fit", "a.csv", "-o", "m", "--label", "x", "--epochs", "0"], "epochs"),
     (["compare", "a.yaml", "--ouput", "x"], "output"), (["fetch", "all", "--from", "x"], "--from"),
 ])  # fmt: skip
 def test_wrong_usage_ends_with_code_2(run, arguments, expected):
@@ -205,7 +207,19 @@ def test_fit_knows_before_training_that_it_cannot_write(refusal, encoder_folder,
     (["--label", "stars", "--freeze", "most"], "freeze must be"),
     (["--label", "stars", "--freeze", "9"], "more blocks than the encoder has"),
     (["--label", "stars", "--validation", "gone.csv"], "gone.csv"),
-    (["--label", "stars", "--label", "stars"], "names that differ"),
+    (["--label", "stars", "--freeze", "²"], "freeze must be"),
+    (["--label", "stars", "--freeze", "9" * 5000], "freeze must be"),
+    (["--label", "stars", "--freeze", "-1"], "freeze must be"),
+    (["--label", "stars", "--learning-rate", "-1"], "--learning-rate must be a number above 0"),
+    (["--label", "stars", "--learning-rate", "0"], "--learning-rate must be a number above 0"),
+    (["--label", "stars", "--learning-rate", "nan"], "--learning-rate must be a number above 0"),
+    (["--label", "stars", "--learning-rate", "inf"], "--learning-rate must be a number above 0"),
+    (["--label", "text"], "--label must name another column than --text: a text cannot be"),
+    (["--label", "text:classification"], "--label must name another column than --text"),
+    (["--label", "stars", "--text-pair", "stars"], "--label must name another column than --text-pair"),
+    (["--label", "a\0b"], "control characters"),
+    (["--label", ""], "must be a text"),
+    (["--label", "stars", "--label", "stars"], "name that differs"),
 ])  # fmt: skip
 def test_fit_refuses(refusal, encoder_folder, tmp_path, arguments, expected):
     encoder = [] if "--encoder" in arguments else ["--encoder", encoder_folder]
@@ -254,7 +268,7 @@ def test_outputs_that_cannot_be_written_are_told(refusal, trained, tmp_path):
 
 @pytest.mark.parametrize("command", ["predict", "evaluate"])
 @pytest.mark.parametrize(
-    ("name", "expected"), [("out.xlsx", ".xlsx"), ("out", "extension"), ("folder.csv", "it is a folder")]
+    ("name", "expected"), [("out.xlsx", ".xlsx"), ("out", "extension"), ("folder.csv", "is a folder; a file")]
 )
 def test_outputs_of_no_format_are_refused_before_any_work(refusal, tmp_path, monkeypatch, command, name, expected):
     (tmp_path / "folder.csv").mkdir()
@@ -306,6 +320,25 @@ def test_what_a_task_learns_is_printed_before_training(run, encoder_folder, tmp_
     assert "tone (classification): 3 classes with rows: 'OK' (1), 'bad' (1), 'ok' (1); 1 row without a label" in out
     assert "Note: Labels of task 'tone' in column 'tone':\n  'OK' (1), 'ok' (1) look alike" in err
     assert err.count("look alike") == 1 and "tasks.py" not in err
+
+
+def test_an_output_that_is_no_file_is_told_before_the_work(refusal, tmp_path):
+    (tmp_path / "out.csv").mkdir()
+    os.mkfifo(tmp_path / "pipe.csv")
+    for name, what in (("out.csv", "a folder"), ("pipe.csv", "a pipe or a device")):
+        message = refusal("predict", tmp_path / "no model", REVIEWS, "-o", tmp_path / name)
+        assert f"is {what}; a file is to be written there" in message
+
+
+@pytest.mark.parametrize("output", ["n" * 300, "/"])
+def test_an_output_that_cannot_be_is_told(refusal, encoder_folder, output):
+    assert output in refusal("fit", REVIEWS, "-o", output, "--label", "stars", "--encoder", encoder_folder)
+    assert "Could not write" in refusal("predict", "gone", REVIEWS, "-o", "n" * 300 + ".csv")
+
+
+def test_a_file_name_that_is_no_text_can_be_told(run, tmp_path):
+    code, _, err = run("predict", os.fsdecode(os.fsencode(tmp_path) + b"/\xff"), REVIEWS, "-o", tmp_path / "a.csv")
+    assert code == 2 and "must be the folder of a saved model" in err
 
 
 def test_evaluate_needs_labels(refusal, trained, tmp_path):
@@ -478,6 +511,7 @@ def test_report_refuses_what_is_no_run(refusal, old, tmp_path):
     ({"tasks": [{"name": "mood", "metric": "pearson"}]}, "metric of task 'mood' must fit its kind"),
     ({"tasks": ["mod"]}, "'mod'"),
     ({"slices": ["mood", "star"]}, "Did you mean 'stars'?"),
+    ({"tasks": ["stars", {"name": "echo", "label": "text"}]}, "must be another column than the text's"),
 ])  # fmt: skip
 def test_compare_refuses(refusal, experiment, tmp_path, changes, expected):
     assert expected in refusal("compare", experiment(**changes), "-o", tmp_path / "run")

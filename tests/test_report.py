@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import re
+import unicodedata
 
 import numpy as np
 import pandas as pd
@@ -384,7 +385,8 @@ HOSTILE = "$\\frac{$\x1b<script>alert(1)</script>&\n\"'猫|`*_ [x](javascript:1)
 def hostile_comparison():
     """A `Whole` whose every name, text and note holds markup."""
     c = stand_in(Whole, unusable=[HOSTILE + "half a pair: \ud800"], text=HOSTILE, slices_of=(HOSTILE, HOSTILE, "short"))
-    renamed = {"tweets": HOSTILE, "rating": HOSTILE.replace("/", "") + "task", "fine_tune": HOSTILE + "way"}
+    task = "".join(c for c in HOSTILE if c.isprintable() and c != "/") + "task"
+    renamed = {"tweets": HOSTILE, "rating": task, "fine_tune": HOSTILE + "way"}
     example = LEAKAGE["examples"][0] | {"text": HOSTILE, "test_text": HOSTILE}
     return dataclasses.replace(
         c,
@@ -411,6 +413,9 @@ def test_hostile_names_are_text(tmp_path):
     for section in set(ORDER) - {"sources", "reproduce"} | {"header"}:
         assert "<script>alert(1)" in parsed.texts[section], section
     assert "<b>" in parsed.texts["reproduce"]
+    for page in (text, (tmp_path / "report.md").read_text(encoding="utf-8")):
+        assert not [c for c in page if c.isspace() is False and unicodedata.category(c) == "Cc"]
+    assert "$\\frac{$\ufffd" in parsed.texts["header"]
 
 
 def test_a_report_without_a_cell(tmp_path, comparison):

@@ -155,6 +155,9 @@ def test_resolving_a_resolved_task_changes_nothing():
     [
         ({"name": ""}, ["name"]),
         ({"name": "a/b"}, ["'/'"]),
+        ({"name": "a\0b"}, ["control characters", "'a\\x00b'", "its label"]),
+        ({"name": "n" * 300}, ["at most 250 bytes"]),
+        ({"name": 3}, ["must be a text", "3"]),
         ({"kind": "clasification"}, ["classification"]),
         ({"loss_weight": -1}, ["loss_weight", "-1"]),
         ({"loss_weight": float("nan")}, ["loss_weight"]),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -32,6 +34,9 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+MOST = 1_000_000
+"""Of what is counted; more is a mistake."""
 
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder to write to.")]
 Margin = Annotated[
@@ -81,15 +86,18 @@ def fit(
     decimal: Decimal = None,
     drop_empty: DropEmpty = False,
     validation: Annotated[Path | None, typer.Option(help="Table to report losses on while training.")] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the table.")] = 3,
-    batch_size: Annotated[int, typer.Option(min=1, help="Rows a step.")] = 32,
-    max_length: Annotated[int, typer.Option(min=4, help="The most tokens a text.")] = 128,
+    epochs: Annotated[int, typer.Option(min=1, max=MOST, help="Passes over the table.")] = 3,
+    batch_size: Annotated[int, typer.Option(min=1, max=MOST, help="Rows a step.")] = 32,
+    max_length: Annotated[int, typer.Option(min=4, max=MOST, help="The most tokens a text.")] = 128,
     learning_rate: Annotated[float | None, typer.Option(help="Peak; chosen from the encoder by default.")] = None,
     freeze: Annotated[str, typer.Option(help="'none', 'embeddings', a number of blocks, or 'all'.")] = "none",
-    seed: Annotated[int, typer.Option(help="Of weights, order and dropout.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of weights, order and dropout.")] = 0,
 ):
     """Train a model on a table and save it."""
     columns = {"text": text, "text_pair": text_pair}
+    _check_rate(learning_rate)
+    for part in label:
+        _check_label(part, columns)
     read = TableReader(columns, as_text, delimiter, encoding, quote, decimal, drop_empty)
     train, checked = (None if path is None else read.cleaned(path) for path in (table, validation))
     from tf_transfer.checkpoints import check_folder
@@ -98,7 +106,7 @@ def fit(
     from tf_transfer.spellings import describe
 
     check_folder(output)
-    depth = int(freeze) if freeze.isdigit() else freeze
+    depth = int(freeze) if re.fullmatch("[0-9]{1,4}", freeze) else freeze
     tasks = [_task(part, train.columns).resolve(train) for part in label]
     for task in tasks:
         print(describe(task, train))
@@ -365,12 +373,30 @@ def _task(label: str, columns):
     return Task(label) if label in columns or not name else Task(name, kind=kind)
 
 
+def _check_label(label: str, texts: dict) -> None:
+    """Before long work: whether it is another column than those of the texts."""
+    for option, column in texts.items():
+        if column is not None and column in (label, label.rpartition(":")[0]):
+            raise DataError(
+                f"--label must name another column than --{option.replace('_', '-')}: a text cannot be predicted from "
+                f"itself.\nReceived {label!r} for both.\nName the column that holds the labels."
+            )
+
+
+def _check_rate(rate: float | None) -> None:
+    if rate is not None and not 0 < rate < math.inf:
+        raise DataError(f"--learning-rate must be a number above 0.\nReceived {rate}.\nThe default suits the encoder.")
+
+
 def _note(message: str) -> None:
     print(message, file=sys.stderr)
 
 
 def main() -> None:
     """Entry point: exit code 2 and one message for what a user can mend."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="backslashreplace")  # a file's name need be no text
     try:
         with speaking("command line"), _plain_warnings():
             app()

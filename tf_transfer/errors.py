@@ -100,15 +100,20 @@ def shown(value: object) -> str:
 
 
 def nearest(name: object, choices: Iterable[str]) -> str:
-    """The sentence ``Did you mean '...'?``, or an empty string when nothing is near.
+    """The sentence ``Did you mean '...'?``, or an empty string when nothing but ``name`` itself is near.
 
     Example:
         >>> nearest("fine_tun", ["fine_tune", "multi_task"])
         " Did you mean 'fine_tune'?"
     """
-    short = [c for c in map(str, itertools.islice(choices, MOST_CHOICES)) if len(c) <= LONGEST_NAME]
+    short = [c for c in map(str, itertools.islice(choices, MOST_CHOICES)) if len(c) <= LONGEST_NAME and c != str(name)]
     found = difflib.get_close_matches(str(name)[:LONGEST_NAME], short, n=1)
     return f" Did you mean {found[0]!r}?" if found else ""
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of another library says first, or its kind where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def listed(names: Collection[object], most: int = 8) -> str:

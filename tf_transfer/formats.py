@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import gzip
-import os
 from collections.abc import Collection
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pandas as pd
 from tf_transfer import arrow_tables, delimited, json_lines
 from tf_transfer.delimited import DELIMITERS
 from tf_transfer.errors import DataError, check_columns, nearest, setting, shown
+from tf_transfer.storage import whole_file
 from tf_transfer.unpacking import read_bytes
 
 JSON_LINES = (".jsonl", ".ndjson")
@@ -105,19 +105,16 @@ def write(table: pd.DataFrame, path: Path) -> None:
     """
     suffix = extension(path)
     check_columns(table, table.columns[table.columns.duplicated()])
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
-        if suffix == PARQUET:
-            table.to_parquet(temporary, index=False)
-        else:
-            temporary.write_bytes(_pack(_to_text(table, suffix), path))
-        os.replace(temporary, path)
-    except (OSError, ValueError, TypeError, OverflowError, NotImplementedError) as error:
-        raise DataError(
-            f"File {str(path)!r} could not be written: {error}.\nNothing was changed; mend this and try again."
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path, DataError) as temporary:
+        try:
+            if suffix == PARQUET:
+                table.to_parquet(temporary, index=False)
+            else:
+                temporary.write_bytes(_pack(_to_text(table, suffix), path))
+        except (ValueError, TypeError, OverflowError, NotImplementedError) as error:
+            raise DataError(
+                f"File {str(path)!r} could not be written: {error}.\nNothing was changed; mend this and try again."
+            ) from error
 
 
 def _to_text(table: pd.DataFrame, suffix: str) -> str:

@@ -8,6 +8,7 @@ from tf_transfer import distribution
 from tf_transfer.backend import keras, tf
 from tf_transfer.errors import DataError, listed
 from tf_transfer.heads import make_head
+from tf_transfer.names import check_names
 from tf_transfer.optimization import (
     AdamW,
     WarmupDecay,
@@ -44,8 +45,9 @@ class Network(keras.Model):
         self.distribute_reduction_method = "first"
         tasks = [tasks] if isinstance(tasks, Task) else list(tasks)
         names = [t.name for t in tasks]
-        if not tasks or len(set(names)) != len(names):
-            raise DataError(f"A model needs tasks with names that differ.\nReceived {listed(names)}.")
+        if not tasks:
+            raise DataError("A model needs tasks.\nReceived none.")
+        check_names("task", names, in_files=False)
         if not any(t.loss_weight for t in tasks):
             raise DataError(f"A model needs a task to learn.\nReceived {listed(names)}, all with loss_weight=0.")
         self.encoder, self.tasks = encoder, tasks

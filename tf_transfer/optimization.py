@@ -190,7 +190,7 @@ def current_rate(optimizer) -> tf.Tensor:
     rate = optimizer.learning_rate
     if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):  # Keras' legacy optimizers
         rate = rate(optimizer.iterations)
-    return tf.cast(rate, tf.float32)
+    return tf.identity(tf.cast(rate, tf.float32))  # no variable, which eager logs would hand on to callbacks
 
 
 def optimizer_state(optimizer, trained: list[tf.Variable]) -> list[tf.Variable]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -70,16 +71,14 @@ def check_output(output: Path, table: Path | None = None) -> None:
 
     Raises:
         DataError: the extension is unknown, there is no such folder, or the file would be lost.
-        CheckpointError: the folder takes no file.
+        CheckpointError: the folder takes no file, or what is there is none.
     """
+    from tf_transfer import storage
     from tf_transfer.formats import extension
-    from tf_transfer.storage import check_writable
 
     extension(output)
-    if not output.parent.is_dir():
+    if not os.path.isdir(output.parent):
         raise DataError(f"{output} could not be written: there is no folder {output.parent}.\nMake it first.")
-    if output.is_dir():
-        raise DataError(f"{output} could not be written: it is a folder.\nName a file.")
     if table is not None and output.exists() and table.exists() and output.samefile(table):
         raise DataError(f"{output} is the table that is read.\nName another file, so that it is not lost.")
-    check_writable(output)
+    storage.check_output(output)

@@ -24,6 +24,7 @@ from tf_transfer.label_columns import (
     relabel,
     spelling,
 )
+from tf_transfer.names import check_name
 from tf_transfer.spellings import check_numbers, check_spellings, class_counts
 
 
@@ -72,10 +73,7 @@ class Task:
     labels: Mapping | None = None
 
     def __post_init__(self):
-        if not self.name or not isinstance(self.name, str):
-            raise DataError(f"A task must have a name.\nReceived name={self.name!r}.")
-        if "/" in self.name:
-            raise DataError(f"A task's name must not contain '/'.\nReceived name={self.name!r}.")
+        check_name("task", self.name, in_files=False)
         check_choice(f"kind of task {self.name!r}", self.kind, KINDS)
         object.__setattr__(self, "label", self.label or self.name)
         if isinstance(self.classes, str):

@@ -220,10 +220,13 @@ def test_a_missing_key_is_named(key):
     ({"seeds": 0}, "seeds: List should have at least 1 item"),
     ({"seeds": [-1]}, "seeds.0: Input should be greater than or equal to 0; received -1"),
     ({"seeds": [1, 1]}, "seeds must differ"),
+    ({"seeds": 99999999999}, "seeds: at most 1,000 seeds; received 99999999999"),
+    ({"seeds": 10**4000}, "seeds: at most 1,000 seeds; received 1000"),
+    ({"tune": {"repeats": 10**9}}, "tune.repeats: Input should be less than or equal to 1000"),
     ({"seeds": "three"}, "seeds: Input should be a valid list; received 'three'"),
     ({"tasks": []}, "tasks: List should have at least 1 item"),
-    ({"tasks": ["stars", "stars"]}, "tasks must differ"),
-    ({"tasks": [{"name": "a/b"}]}, "tasks.0: A task's name must not contain '/'"),
+    ({"tasks": ["stars", "stars"]}, "Every task must have a name that differs"),
+    ({"tasks": [{"name": "a/b"}]}, "tasks.0: The name of a task must not contain '/'"),
     ({"targets": {}}, "targets: Dictionary should have at least 1 item"),
     ({"targets": {"tweets": {"train": "a.csv"}}}, "targets.tweets: needs either data (to be split), or train and test"),
     ({"targets": {"tweets": {"data": "a.csv", "rows": 3}}}, "targets.tweets: 'rows' must stand within 'data'"),
@@ -253,11 +256,28 @@ def test_a_wrong_value_is_answered_with_its_place_and_what_was_received(changes,
     assert expected in refusal(**changes)
 
 
-@pytest.mark.parametrize("name", ["a/b", "a\\b", "a:b", ".hidden", "", "  ", "a\nb", "what?"])
+@pytest.mark.parametrize("name", ["a/b", "a:b", ".hidden", "  ", "a\nb", "what?", "a\0b", "n" * 101, "nul.txt", "a "])
 def test_names_unfit_for_files_are_refused(name):
-    assert "is used for files" in refusal(sources={name: make_table(4, seed=0)})
-    assert "is used for files" in refusal(targets={name: make_table(4, seed=0)})
-    assert "is used for files" in refusal(strategies={"majority": {}, name: {"strategy": "majority"}})
+    table = make_table(4, seed=0)
+    changes = {
+        "sources": {name: table}, "targets": {name: table}, "strategies": {"majority": {}, name: {"strategy": "tfidf"}},
+    }  # fmt: skip
+    for key, value in changes.items():
+        what = {"sources": "source", "targets": "target", "strategies": "strategy"}[key]
+        assert f"The name of a {what} " in refusal(**{key: value})
+
+
+@pytest.mark.parametrize("pair", [("Shop", "shop"), ("caf\u00e9", "cafe\u0301"), ("Straße", "STRASSE")])
+def test_names_that_a_file_system_may_take_for_one_are_refused(pair):
+    table, (first, second) = make_table(4, seed=0), pair
+    for key, value in {
+        "sources": dict.fromkeys(pair, table), "targets": dict.fromkeys(pair, table),
+        "strategies": {"majority": {}, first: {"strategy": "tfidf"}, second: {"strategy": "tfidf"}},
+        "tasks": [{"name": first, "label": "stars"}, {"name": second, "label": "mood"}],
+    }.items():  # fmt: skip
+        message = refusal(**{key: value})
+        assert "must have a name that differs from the others by more than case" in message
+        assert message.count("caf") in (0, 2)
 
 
 def test_all_wrong_values_are_listed_at_once():
@@ -313,8 +333,9 @@ def test_a_missing_file_is_answered_with_the_nearest_one(tmp_path):
     write(tmp_path, in_file())
     with pytest.raises(DataError, match=r"no experiment file .*experimant.yaml. Did you mean 'experiment.yaml'\?"):
         load_experiment(tmp_path / "experimant.yaml")
-    with pytest.raises(DataError, match="no experiment file"):
-        load_experiment(tmp_path)
+    (tmp_path / "small.yaml").mkdir()
+    with pytest.raises(DataError, match=r"small.yaml is no valid YAML: it is a folder, not a file$"):
+        load_experiment(tmp_path / "small.yaml")
 
 
 def test_what_goes_wrong_with_a_table_names_its_source_or_target(tmp_path):

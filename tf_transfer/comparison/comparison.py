@@ -15,7 +15,7 @@ from sklearn.metrics import confusion_matrix
 from tf_transfer import metrics
 from tf_transfer.comparison.analyses import ComparisonAnalyses
 from tf_transfer.comparison.plots import ComparisonPlots
-from tf_transfer.errors import CheckpointError, DataError, check_choice
+from tf_transfer.errors import DataError, check_choice
 from tf_transfer.experiments.run_draws import PlaceDraws, RunDraws
 from tf_transfer.experiments.runs import Cell, Run, all_cells
 from tf_transfer.experiments.usable import usable_cells, usable_targets
@@ -55,13 +55,9 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         content = self.run.read()
         common = content["common"]
         self.text_columns = [c for c in (common.get("text", "text"), common.get("text_pair")) if c is not None]
-        self.provenance: dict = content["provenance"]
-        try:
-            self._read_plan(self.provenance["plan"])
-        except (KeyError, TypeError) as error:
-            place = self.run.folder / "run.json"
-            raise CheckpointError(f"{place} is damaged: its plan lacks {error}.\nRun the experiment again.") from None
-        self._targets, spoilt = usable_targets(self.run, self.targets)
+        self.provenance: dict = self.run.provenance()
+        self._read_plan(self.provenance["plan"])
+        self._targets, spoilt = usable_targets(self.run, self.targets, self.tasks)
         planned_targets, self.targets = self.targets, list(self._targets)
         trained = [label for label in (*self.strategies, *self.variants) if label not in self.twins]
         whole = all_cells(planned_targets, trained, self.budgets, self.seeds)

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
 import pydantic
-import yaml
 from pydantic import BeforeValidator, Field
 
-from tf_transfer.errors import DataError, listed, nearest
+from tf_transfer.errors import DataError, is_whole, listed, nearest
 from tf_transfer.experiments.lineup import AUTO, Lineup
 from tf_transfer.experiments.problems import explain
 from tf_transfer.experiments.specs import EncoderSpec, TaskSpec, build_strategies
 from tf_transfer.experiments.table_specs import Spec, TableSpec, TargetSpec, as_names, named
 from tf_transfer.experiments.tune_spec import TuneSpec
+from tf_transfer.experiments.yaml_file import read_yaml
+from tf_transfer.names import check_differ, check_names
 from tf_transfer.tasks import Task
 
-UNFIT = '/\\:*?"<>|'
-"""Characters that a file name cannot have on every system."""
+MOST_SEEDS = 1_000
 
 
 def _as_list(value):
-    return list(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+    if not is_whole(value):
+        return value
+    if value > MOST_SEEDS:
+        raise ValueError(f"at most {MOST_SEEDS:,} seeds; received {reprlib.repr(value)}")
+    return list(range(value))
 
 
 class Experiment(Spec):
@@ -77,8 +82,14 @@ class Experiment(Spec):
                 f"baseline {self.baseline!r} must be one of the strategies {listed(self.strategies)}."
                 f"{nearest(self.baseline, self.strategies)}"
             )
-        names = [t.name for t in self.tasks]
-        for what, values in (("seeds", self.seeds), ("budgets", self.budgets), ("tasks", names)):
+        check_names("task", [t.name for t in self.tasks], in_files=False)
+        for task in self.tasks:
+            if task.task().label in (self.text, self.text_pair):
+                raise ValueError(f"the label of task {task.name!r} must be another column than the text's; received "
+                                 f"{task.task().label!r} for both")  # fmt: skip
+        for what, names in (("source", self.sources), ("target", self.targets), ("strategy", self.strategies)):
+            check_names(what, names)
+        for what, values in (("seeds", self.seeds), ("budgets", self.budgets)):
             if len(set(values)) != len(values):
                 raise ValueError(f"{what} must differ; received {values}")
         needing = [label for label, s in self.strategies.items() if s.uses_source]
@@ -86,9 +97,6 @@ class Experiment(Spec):
             raise ValueError(f"strategies {listed(needing)} learn from source data; received no sources")
         for label, name in self.validated_on.items():
             self.check_validation_source(label, name)
-        for name in [*self.sources, *self.targets, *self.strategies]:
-            if not name.strip() or name.startswith(".") or set(name) & set(UNFIT) or not name.isprintable():
-                raise ValueError(f"the name {name!r} is used for files: leave out {' '.join(UNFIT)} and a leading dot")
         return self
 
     @pydantic.model_validator(mode="after")
@@ -115,9 +123,7 @@ class Experiment(Spec):
                     f"leave_one_out of {label} needs two sources beside its validation_source; "
                     f"received the sources {listed(self.sources)}"
                 )
-        taken = [label for label in self.variants if label in self.lineup.strategies]
-        if taken:
-            raise ValueError(f"leave_one_out makes the label {taken[0]!r}; call that strategy by another name")
+        check_differ("strategy, those that leave_one_out makes included,", [*self.lineup.strategies, *self.variants])
         return self
 
     def check_validation_source(self, label: str, name: str) -> None:
@@ -238,32 +244,8 @@ def load_experiment(source: str | Path | Mapping | Experiment) -> Experiment:
     where, defaults = "the experiment", {}
     if not isinstance(source, Mapping):
         where, defaults = str(source), {"folder": Path(source).parent}
-        source = _read_yaml(Path(source))
+        source = read_yaml(Path(source))
     try:
         return Experiment.model_validate({**defaults, **source})
     except pydantic.ValidationError as error:
         raise DataError(explain(error, f"{where} is not a valid experiment")) from None
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML's own loader keeps the last of two equal keys, so that a strategy or table would go missing."""
-
-    def construct_mapping(self, node, deep=False):
-        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for i, key in enumerate(keys):
-            if key.value in [k.value for k in keys[:i]]:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} occurs twice", key.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-def _read_yaml(path: Path) -> dict:
-    if not path.is_file():
-        near = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-        raise DataError(f"There is no experiment file {path}.{nearest(path.name, near)}")
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise DataError(f"{path} is no valid YAML: {error}") from None
-    if not isinstance(content, dict):
-        raise DataError(f"{path} must hold keys and values.\nReceived {type(content).__name__}.")
-    return content

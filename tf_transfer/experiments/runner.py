@@ -18,6 +18,7 @@ from tf_transfer.experiments.memory import forget_peak, peak_gb
 from tf_transfer.experiments.prepared import Prepared, PreparedTarget, draw_support
 from tf_transfer.experiments.runs import Cell, Run, all_cells
 from tf_transfer.model import TransferModel
+from tf_transfer.storage import check_output
 from tf_transfer.strategies.solve_heads import PenaltyWarning, solve_heads
 
 
@@ -51,6 +52,8 @@ class Runner:
         e = self.experiment
         cells = all_cells(e.targets, e.trained, e.budgets, e.seeds)
         missing = [c for c in cells if not run.has(c)]
+        for cell in missing:
+            check_output(run.path(cell))
         done = len(cells) - len(missing)
         for label, (strategy, names) in e.trained.items():
             sources = {name: data.sources[name] for name in names} if strategy.uses_source else {}
@@ -58,6 +61,7 @@ class Runner:
             for seed in e.seeds:
                 todo = [c for c in missing if (c.strategy, c.seed) == (label, seed)]
                 if not todo:
+                    run.drop_fitted(label, seed)
                     continue
                 if sources:
                     say(f"{label}, seed {seed}: source training", done, len(cells))
@@ -66,7 +70,7 @@ class Runner:
                     say(str(cell), done, len(cells))
                     self._compute(run, cell, strategy, sources, fitted, seconds, data.targets[cell.target], taught)
                     done += 1
-                run.fitted_path(label, seed).unlink(missing_ok=True)
+                run.drop_fitted(label, seed)
         say("done", done, len(cells))
 
     def reset(self, seed: int) -> None:
@@ -86,7 +90,8 @@ class Runner:
         except CheckpointError:
             pass  # not there, or cut short: train again
         forget_peak()
-        start, backup = time.perf_counter(), Resume(run.backup_path(label, seed))
+        # Kept until the weights are: a kill between the two costs nothing.
+        start, backup = time.perf_counter(), Resume(run.backup_path(label, seed), delete_checkpoint=False)
         try:
             fitted = strategy.fit(self.model, sources, seed=seed, callbacks=[backup])
         except TrainingError as error:
@@ -97,6 +102,7 @@ class Runner:
         if learned is not None and strategy.uses_source:
             known = {} if self._peak_of_fit is None else {"peak_gb": str(self._peak_of_fit)}
             save_state(self.model, path, {"seconds": str(seconds)} | known, learned)
+            backup.delete()
         return fitted, seconds
 
     def _compute(

@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 from functools import cached_property
 from pathlib import Path
 
@@ -21,12 +22,16 @@ import numpy as np
 import pandas as pd
 
 from tf_transfer import formats, json_lines
-from tf_transfer.errors import CheckpointError, DataError
-from tf_transfer.storage import whole_file, write_text
+from tf_transfer.errors import CheckpointError, DataError, first_line
+from tf_transfer.experiments.array_files import AGAIN, read_arrays, write_arrays
+from tf_transfer.experiments.run_checks import check_audit, check_cost, check_provenance, rows_misfit
+from tf_transfer.storage import write_text
+from tf_transfer.temporary import remove, sweep
+from tf_transfer.untrusted import read_bytes, read_json
 
 FORMAT = "tf_transfer run/2"
-AGAIN = "Run the experiment again: only cells that are missing or damaged are computed."
 RARE, CLASSES, SCORES, FROZEN = "rare words/", "classes/", "scores/", "frozen/"
+_MOST_ROWS = 2 * 10**9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,20 +99,29 @@ class Run:
             CheckpointError: it is missing, damaged, changed by hand, or not of this toolkit.
         """
         content = self._open()
-        digest = content.get("digest")  # runs of earlier versions have none
-        if digest is not None and digest != _hash({k: v for k, v in content.items() if k != "digest"}):
+        if content.get("digest") != _hash({k: v for k, v in content.items() if k != "digest"}):
             raise CheckpointError(
                 f"{self.folder / 'run.json'} is not as it was written: what was planned and what was run may differ.\n"
                 "Run the experiment again into the same folder: finished cells are kept."
             )
         return content
 
+    def provenance(self) -> dict:
+        """The plan of the run, as ``plan``, and what is recorded beside it.
+
+        Raises:
+            CheckpointError: as `read`; or it cannot be a plan.
+        """
+        content = self._content["provenance"]
+        check_provenance(content, self.folder / "run.json")
+        return content
+
     def _open(self) -> dict:
         path = self.folder / "run.json"
-        if not path.is_file():
+        if not os.path.exists(path):
             raise CheckpointError(f"{self.folder} must be the folder of a run, with run.json.\nReceived: no such file.")
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_json(path)
         except (OSError, ValueError) as error:
             raise CheckpointError(f"{path} is damaged: {error}\nRun the experiment again in a new folder.") from None
         if not isinstance(content, dict) or content.get("format") != FORMAT:
@@ -152,7 +166,7 @@ class Run:
             text = json_lines.dump(table.loc[:, ~table.columns.duplicated()])
             write_text(self._rows_path(name), text)
             meta["table"] = hashlib.sha256(text.encode()).hexdigest()
-        _write(self.folder / "targets" / f"{name}.npz", arrays, meta)
+        write_arrays(self.folder / "targets" / f"{name}.npz", arrays, meta)
 
     def read_target(self, name: str) -> tuple[dict, np.ndarray | None, dict]:
         """Truth, groups and leakage audit, as they were written.
@@ -161,9 +175,7 @@ class Run:
             CheckpointError: the file is missing, cut short, edited, or of another target or experiment.
         """
         arrays, meta = self._open_target(name)
-        tasks = [k.removeprefix("y/") for k in arrays if k.startswith("y/")]
-        truth = {t: (arrays[f"y/{t}"], arrays[f"present/{t}"]) for t in tasks}
-        return truth, arrays.get("groups"), meta["leakage"]
+        return _truth(arrays), arrays.get("groups"), meta["leakage"]
 
     def read_classes(self, name: str) -> dict[str, np.ndarray]:
         """``{task: (classes,) bool}``: the classes that occur among the target's own labels.
@@ -185,24 +197,29 @@ class Run:
             return None, {}
         path = self._rows_path(name)
         try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise CheckpointError(f"{path} cannot be read: {error.strerror}.\n{AGAIN}") from None
+            content = read_bytes(path, most=_MOST_ROWS)
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{path} cannot be read: {first_line(error)}.\n{AGAIN}") from None
         if hashlib.sha256(content).hexdigest() != meta["table"]:
             raise CheckpointError(f"{path} is damaged: its content was changed.\n{AGAIN}")
         shares = {int(k.removeprefix(RARE)): v for k, v in arrays.items() if k.startswith(RARE)}
-        return formats.read(path), shares
+        table = formats.read(path)
+        misfit = rows_misfit(len(next(iter(_truth(arrays).values()))[0]), len(table), shares)
+        if misfit:
+            raise CheckpointError(f"{path} {misfit}.\n{AGAIN}")
+        return table, shares
 
     def _open_target(self, name: str) -> tuple[dict, dict]:
         path = self.folder / "targets" / f"{name}.npz"
-        arrays, meta = _read(path)
-        if "digest" not in self._content:  # runs of earlier versions did not note whose the file is
-            meta = self._target_identity(name) | meta
+        arrays, meta = read_arrays(path)
         differing = [k for k, v in self._target_identity(name).items() if meta.get(k) != v]
         if differing:
             raise CheckpointError(
                 f"{path} belongs to another run: its {', '.join(differing)} is another than the folder's.\n{AGAIN}"
             )
+        check_audit(meta.get("leakage"), path, AGAIN)
+        if not _truth(arrays):
+            raise CheckpointError(f"{path} is damaged: it holds no labels.\n{AGAIN}")
         return arrays, meta
 
     def _target_identity(self, name: str) -> dict:
@@ -234,7 +251,7 @@ class Run:
         """
         arrays = {f"{SCORES}{t}": s for t, s in scores.items()}
         arrays |= {f"{FROZEN}{t}": s for t, s in (frozen or {}).items()}
-        _write(self.path(cell), arrays, meta | self._identity(cell))
+        write_arrays(self.path(cell), arrays, meta | self._identity(cell))
 
     def read_cell(self, cell: Cell) -> tuple[dict[str, np.ndarray], dict]:
         """``{task: scores}`` and what was noted beside them.
@@ -254,13 +271,14 @@ class Run:
         return _of(FROZEN, self._open_cell(cell)[0])
 
     def _open_cell(self, cell: Cell) -> tuple[dict[str, np.ndarray], dict]:
-        arrays, meta = _read(self.path(cell))
+        arrays, meta = read_arrays(self.path(cell))
         differing = [k for k, v in self._identity(cell).items() if meta.get(k) != v]
         if differing:
             raise CheckpointError(
                 f"{self.path(cell)} belongs to another cell: its {', '.join(differing)} is another than the folder's."
                 f"\n{AGAIN}"
             )
+        check_cost(meta, self.path(cell), AGAIN)
         return arrays, meta
 
     def _identity(self, cell: Cell) -> dict:
@@ -275,6 +293,18 @@ class Run:
         """The folder of the backup from which source training goes on after a kill."""
         return self.folder / "fitted" / f"{strategy}-seed-{seed}.backup"
 
+    def drop_fitted(self, strategy: str, seed: int) -> None:
+        """Deletes what source training left for cells that are now done, and what killed processes left beside it."""
+        for path in (self.fitted_path(strategy, seed), self.backup_path(strategy, seed)):
+            remove(path)
+        sweep(self.folder / "fitted")
+
+
+def _truth(arrays: dict) -> dict:
+    """``{task: (y, present)}`` of a target's arrays."""
+    tasks = [k.removeprefix("y/") for k in arrays if k.startswith("y/") and f"present/{k[2:]}" in arrays]
+    return {t: (arrays[f"y/{t}"], arrays[f"present/{t}"]) for t in tasks}
+
 
 def _of(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
@@ -282,33 +312,3 @@ def _of(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def _hash(content) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _write(path: Path, arrays: dict[str, np.ndarray], meta: dict) -> None:
-    text = json.dumps(meta)
-    packed = np.frombuffer(text.encode(), np.uint8)
-    digest = np.frombuffer(_digest(arrays, text), np.uint8)
-    with whole_file(path) as staging, staging.open("wb") as file:
-        np.savez(file, **arrays, meta=packed, digest=digest)
-
-
-def _read(path: Path) -> tuple[dict[str, np.ndarray], dict]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {k: file[k] for k in file.files}
-        text, digest = bytes(arrays.pop("meta")).decode(), bytes(arrays.pop("digest"))
-        if digest != _digest(arrays, text):
-            raise ValueError("its content was changed")
-        return arrays, json.loads(text)
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} is missing.\n{AGAIN}") from None
-    except Exception as error:  # numpy and zipfile raise all sorts for a changed byte
-        raise CheckpointError(f"{path} is damaged: {error}.\n{AGAIN}") from None
-
-
-def _digest(arrays: dict[str, np.ndarray], text: str) -> bytes:
-    digest = hashlib.sha256(text.encode())
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        digest.update(f"{name} {array.dtype.str} {array.shape}".encode() + array.tobytes())
-    return digest.digest()

@@ -109,8 +109,8 @@ class TuneSpec(Spec):
     budget: int | None = Field(None, ge=1)
     objective: str | None = None
     validation: Literal["folds", "holdout", "sources"] = "folds"
-    folds: int = Field(4, ge=2)
-    repeats: int = Field(2, ge=1)
+    folds: int = Field(4, ge=2, le=1000)
+    repeats: int = Field(2, ge=1, le=1000)
     holdout: float = Field(0.25, gt=0, lt=1)
     early_stop: bool = True
     oracle: Literal["random", "bayesian", "hyperband"] = "bayesian"

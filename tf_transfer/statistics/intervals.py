@@ -297,5 +297,5 @@ def check_margin(margin: float | None) -> None:
     """Raises:
     DataError: a margin that is not above 0.
     """
-    if margin is not None and not margin > 0:
+    if margin is not None and not 0 < margin < np.inf:
         raise DataError(f"margin must be above 0, in the unit of the metric, or None.\nReceived margin={margin!r}.")
