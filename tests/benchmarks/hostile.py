@@ -32,15 +32,14 @@ def main() -> int:
     report = Report("Hostile inputs, made from seeds.")
     outcomes: list[Outcome] = []
     for name in arguments.kinds or KINDS:
-        found = _try_all(name, max(1, round(arguments.share * KINDS[name])))
-        outcomes += found
-        counts = Counter(outcome.answer for outcome in found)
+        tried = _try_all(name, max(1, round(arguments.share * KINDS[name])))
+        outcomes += tried
+        counts = Counter(outcome.answer for outcome in tried)
         shares = ", ".join(f"{counts[answer]} {answer}" for answer in ("refused", "taken", "fault"))
-        report.figure(f"{name}: inputs", len(found), digits=0, detail=shares)
+        report.figure(f"{name}: inputs", len(tried), digits=0, detail=shares)
     faults = Counter((o.kind, o.fault) for o in outcomes if o.fault)
-    report.figure(
-        "inputs", len(outcomes), at_least=round(arguments.share * 5000) if not arguments.kinds else None, digits=0
-    )
+    whole = not arguments.kinds and arguments.share >= 1
+    report.figure("inputs", len(outcomes), at_least=5000 if whole else None, digits=0)
     report.figure("foreign errors, half-written files, other exit codes", sum(faults.values()), at_most=0, digits=0)
     slowest, largest = (max(outcomes, key=lambda o: getattr(o, field)) for field in ("seconds", "gb"))
     report.figure("the slowest", slowest.seconds, "s", at_most=10, detail=f"{slowest.kind} {slowest.number}")
