@@ -77,6 +77,14 @@ def test_the_target_is_trained_on_alike_with_and_without_a_source(model, runs):
     assert others == [first] * 3
 
 
+@pytest.mark.parametrize(("rows", "share"), [(16, 1 / 4), (64, 1 / 2), (256, 1), (300, 1)])
+def test_few_rows_of_a_regression_are_trained_on_slowly(runs, rows, share):
+    model, support = tiny.make_model([MOOD, Task("stars", kind="regression")]), tiny.make_table(rows)
+    for strategy in (FineTune(), TargetOnly()):
+        strategy.adapt(model, support)
+    assert [options["learning_rate"] for _, options in runs] == pytest.approx([share * 5e-5 * 768 / 16] * 2)
+
+
 def test_a_rate_that_is_given_is_taken(model, runs):
     FineTune(adapt_learning_rate=1e-2).adapt(model, TARGET)
     assert [options["learning_rate"] for _, options in runs] == [1e-2]

@@ -50,8 +50,7 @@ def test_source_heads_are_kept_where_the_target_says_nothing(model):
     mean, deviation, _ = head.scale.numpy().astype(float)
     start = x @ head.kernel.numpy().astype(float)[:, 0] + float(head.bias[0])
     standard = (table["stars"].to_numpy(np.float32) - mean) / deviation
-    kept, alone = fit_ridge(x, standard - start, anchored=True), fit_ridge(x, standard)
-    start, solved = (start, kept) if kept.loss <= alone.loss else (0, alone)
+    solved = fit_ridge(x, standard - start)
     expected = (start + x @ solved.kernel[:, 0] + solved.bias) * deviation + mean
     np.testing.assert_allclose(adapted.predict(table, verbose=0)["stars"].scores, expected, rtol=1e-3, atol=1e-3)
 
@@ -141,16 +140,15 @@ def test_a_source_head_is_the_anchor_where_it_knows_the_labels(model):
     assert np.abs(kernels[False] - TAUGHT).max() > 0.5
 
 
-def test_a_source_head_that_is_wrong_is_ignored(model):
-    """Labels of the opposite sign: by cross-validation 0 is the better anchor, and the source leaves no trace."""
+def test_a_source_head_that_is_wrong_is_overcome(model):
+    """Labels of the opposite sign, and enough of them."""
     make_taught(model)
     support = tiny.make_table(24, seed=5)
     support["stars"] = -model.predict(support, verbose=0)["stars"].scores
-    solved = {}
-    for anchored in (True, False):
-        copy = model.copy()
-        solved[anchored] = solve_heads(copy, support, tasks=model.tasks, anchored=anchored)["stars"]
-    assert np.array_equal(solved[True].kernel, solved[False].kernel)
+    copy = model.copy()
+    solve_heads(copy, support, tasks=model.tasks, anchored=True)
+    found = copy.predict(support, verbose=0)["stars"].scores
+    assert np.corrcoef(found, support["stars"])[0, 1] > 0.95
 
 
 def test_a_source_that_is_always_the_same_changes_nothing(model):
@@ -189,6 +187,6 @@ def test_a_choice_at_the_end_of_the_penalties_is_said(model):
     tiny.restore(model, model.first)
     support = tiny.make_table(12, seed=5)
     support["mood"] = np.random.default_rng(0).permutation(support["mood"])
-    with pytest.warns(PenaltyWarning, match="task 'mood' is the greatest of those tried: its few labels"):
+    with pytest.warns(PenaltyWarning, match="is the greatest of those tried: its few labels"):
         solved = LinearProbe(uses_source=False)
         solved.adapt(model, support)

@@ -11,6 +11,7 @@ from tests.experiments import make_experiment
 from tf_transfer.errors import DataError
 from tf_transfer.experiments.experiment import load_experiment
 from tf_transfer.strategies import STRATEGIES, FineTune, MultiTask, Reptile, TargetOnly
+from tf_transfer.tasks import Task
 from tf_transfer.tuning.space import SearchSpace, declare
 
 RATE = {"min": 1e-4, "max": 1e-2, "sampling": "log"}
@@ -88,10 +89,15 @@ def test_auto_is_the_unit_of_learning_rates():
 
 
 def test_what_auto_stands_for():
-    model = types.SimpleNamespace(auto_learning_rate=4e-4)
+    tasks = [Task("mood", kind="classification"), Task("stars", kind="regression")]
+    model = types.SimpleNamespace(auto_learning_rate=4e-4, tasks=tasks[:1])
     assert FineTune().auto_rate("learning_rate", model, 64) == 4e-4
     assert FineTune().auto_rate("adapt_learning_rate", model, 64) == 4e-4
     assert TargetOnly().auto_rate("adapt_learning_rate", model, 64) == 4e-4
+    model.tasks = tasks
+    assert FineTune().auto_rate("learning_rate", model, 64) == 4e-4
+    assert TargetOnly().auto_rate("adapt_learning_rate", model, 64) == pytest.approx(2e-4)
+    assert FineTune().auto_rate("adapt_learning_rate", model, 1000) == 4e-4
     assert Reptile().auto_rate("learning_rate", model, 64) == 0.5
 
 

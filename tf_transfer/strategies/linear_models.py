@@ -38,7 +38,7 @@ from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.model_selection import KFold, StratifiedKFold
 from threadpoolctl import threadpool_limits
 
-PENALTIES = tuple(10.0 ** np.arange(-4, 1, 0.5))
+PENALTIES = tuple((10.0 ** np.arange(-4, 1, 0.5)).tolist())
 """From 10⁻⁴ to 10^½."""
 
 CLASS_PENALTIES = PENALTIES[:8]
@@ -47,7 +47,7 @@ CLASS_PENALTIES = PENALTIES[:8]
 BIAS_PENALTY = 1.0
 """That of the bias of a class: a normal prior of deviation 1 around 0, or the bias of a source's head."""
 
-TEMPERATURES = tuple(2.0 ** -np.arange(0, 5.5, 0.5))
+TEMPERATURES = tuple((2.0 ** -np.arange(0, 5.5, 0.5)).tolist())
 
 FOLDS = 5
 VALIDATED_ROWS = 2000
