@@ -51,6 +51,8 @@ def main() -> int:
         for line in table(comparison).to_string(index=False).splitlines():
             report.note(line)
         check(kind, comparison, report)
+        of_row, of_seed = deviations(comparison)
+        report.note(f"median deviation of a difference: of one row {of_row:.2f}, of one seed {of_seed:.3f}")
     return report.finish()
 
 
@@ -75,6 +77,21 @@ def effects(comparison: Comparison) -> pd.DataFrame:
     encoder.columns = ["frozen", "encoder"]
     kept = verdicts[[*place, "value", "low", "high", "verdict"]].rename(columns={"value": "difference"})
     return kept.join(encoder, on=place)
+
+
+def deviations(comparison: Comparison) -> tuple[float, float]:
+    """Medians over the verdicts: `statistics.power.TYPICAL` has them."""
+    found = []
+    for row in comparison.verdicts().itertuples():
+        difference = comparison.difference(
+            row.strategy, comparison.against(row.strategy), row.target, row.task, row.budget
+        )
+        effect = difference.effect
+        if effect is not None:
+            of_seed = max(effect.seed_variance - effect.shared_variance, 0.0) * effect.seeds
+            found.append([effect.row_variance * effect.units, of_seed])
+    of_row, of_seed = np.sqrt(np.median(found, axis=0))
+    return float(of_row), float(of_seed)
 
 
 def table(comparison: Comparison) -> pd.DataFrame:
