@@ -8,10 +8,13 @@ from tests.experiments import make_experiment, make_table
 from tf_transfer.comparison.compare import compare
 
 BRIEF = {"adapt_steps": 4}
-STRATEGIES = [
-    {"target_only": BRIEF}, {"fine_tune": BRIEF | {"epochs": 1}}, "linear_probe",
-    {"maml": {"steps": 2, "shot": 2, "num_query": 2}}, "tfidf",
-]  # fmt: skip
+STRATEGIES = [{"target_only": BRIEF}, "linear_probe", "tfidf"]
+    {"target_only": BRIEF},
+    "linear_probe",
+    {"alone": {"strategy": "linear_probe", "uses_source": False}},
+    "tfidf",
+]
+"""Those whose training begins with solved heads: a random head draws a class's weights by its place."""
 TABLES = {"films": make_table(40, seed=1), "train": make_table(40, seed=3), "test": make_table(80, seed=4)}
 RENAMED = {"cold": "3", "fair": "1", "warm": "2"}
 
@@ -36,6 +39,6 @@ def verdicts(encoder_folder):
 @pytest.mark.parametrize("other", [1, 2], ids=["renamed", "in another order"])
 def test_verdicts_do_not_change(verdicts, other):
     first, again = verdicts[0], verdicts[other]
-    assert list(first.index) == list(again.index) and len(first) > 4
+    assert list(first.index) == list(again.index) and len(first) == 3
     assert first["verdict"].tolist() == again["verdict"].tolist()
     np.testing.assert_allclose(first[["value", "low", "high"]], again[["value", "low", "high"]], atol=1e-9)

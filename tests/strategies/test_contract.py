@@ -13,7 +13,8 @@ from tf_transfer.backend import keras
 from tf_transfer.callbacks.resume import Resume
 from tf_transfer.errors import DataError
 from tf_transfer.model import TransferModel
-from tf_transfer.strategies import STRATEGIES, FineTune
+from tf_transfer.strategies import STRATEGIES
+from tf_transfer.strategies.target_training import TargetTraining
 
 FAST = {
     "epochs": 1, "batch_size": 8, "adapt_steps": 2, "adapt_batch_size": 8,
@@ -166,7 +167,7 @@ def test_a_killed_fit_goes_on_with_the_same_bits(case, tmp_path):
 
 
 def test_a_killed_adaptation_goes_on_with_the_same_bits(case, tmp_path):
-    if not isinstance(case.strategy, FineTune):
+    if not isinstance(case.strategy, TargetTraining):
         pytest.skip("adapts in one go")
     fitted = fit(case.strategy, case.base)
     run = lambda *more: case.strategy.adapt(  # noqa: E731
