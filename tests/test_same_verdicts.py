@@ -9,11 +9,6 @@ from tf_transfer.comparison.compare import compare
 
 BRIEF = {"adapt_steps": 4}
 STRATEGIES = [{"target_only": BRIEF}, "linear_probe", "tfidf"]
-    {"target_only": BRIEF},
-    "linear_probe",
-    {"alone": {"strategy": "linear_probe", "uses_source": False}},
-    "tfidf",
-]
 """Those whose training begins with solved heads: a random head draws a class's weights by its place."""
 TABLES = {"films": make_table(40, seed=1), "train": make_table(40, seed=3), "test": make_table(80, seed=4)}
 RENAMED = {"cold": "3", "fair": "1", "warm": "2"}

@@ -80,5 +80,5 @@ def test_without_all_but_one_source_they_are_one_too():
 
 
 def test_a_label_that_leaving_out_makes_must_be_free():
-    with pytest.raises(DataError, match="those that leave_one_out makes included(.|\\n)*'fine_tune without films'"):
+    with pytest.raises(DataError, match=r"those that leave_one_out makes included(.|\n)*'fine_tune without films'"):
         lineup("fine_tune", {"fine_tune without films": {"strategy": "target_only"}}, leave_one_out=True)

@@ -58,7 +58,8 @@ LISTS = [{"name": "mood", "kind": "classification", "classes": [[1], [2]]}]
     ("baseline", "zero", "baseline 'zero' is none of its strategies"), ("baseline", ..., "baseline: this key is"),
     ("metrics", {"mood": "zzz"}, "'zzz' is no metric of task 'mood'"), ("metrics", {}, "None is no metric"),
     ("tasks", [{"name": "mood"}], "has no kind or classes"), ("tasks", [{"nam": "mood"}], "a task is none"),
-    ("tasks", [3], "tasks.0"), ("tasks", LISTS, "A class must have a name"), ("tasks", [{"name": "a\0b"}], "control characters"),
+    ("tasks", [3], "tasks.0"), ("tasks", LISTS, "A class must have a name"),
+    ("tasks", [{"name": "a\0b"}], "control characters"),
     ("variants", {"a without ../b": ["a", "b"]}, "used for files"), ("variants", {"a": ["b"]}, "variants.a"),
     ("slices", {"tweets": 3}, "slices.tweets"), ("name", 3, "name: Input should"), ("source_strategies", {}, "source_"),
 ])  # fmt: skip
