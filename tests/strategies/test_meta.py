@@ -25,7 +25,19 @@ from tf_transfer.gradient_check import double_precision, gradcheck
 from tf_transfer.memory_estimate import kept_bytes
 from tf_transfer.meta_learner import MetaLearner
 from tf_transfer.model import TransferModel
-from tf_transfer.strategies import ANIL, MAML, MetaSGD, ProtoMAML, ProtoNet, Reptile, maml, meta
+from tf_transfer.strategies import (
+    ANIL,
+    MAML,
+    LinearProbe,
+    MetaSGD,
+    ProtoMAML,
+    ProtoNet,
+    Reptile,
+    TargetOnly,
+    maml,
+    meta,
+    target_training,
+)
 from tf_transfer.strategies.episode_sources import training_sampler
 from tf_transfer.strategies.meta_sgd import Rated
 from tf_transfer.strategies.outer_loop import OuterLoop
@@ -415,7 +427,7 @@ def test_prototypes_learn_from_episodes_of_several_ways(strategy):
     losses = strategy._learner(model).query_losses(*EpisodeTensors(model, sampler)(episodes)).numpy()
     for loss, episode in zip(losses, episodes):
         support, query = (sampler.table.iloc[rows].reset_index(drop=True) for rows in (episode.support, episode.query))
-        adapted = strategy.adapt(model, support)
+        adapted = strategy.for_episodes().adapt(model, support)
         assert set(adapted.tasks[0].classes) == set(episode.classes)
         assert adapted.evaluate({"q": query})["q", "intent", "log_loss"] == pytest.approx(loss, rel=1e-3)
     with pytest.raises(DataError, match="Splits 'training' and 'test' must have no class in common"):
@@ -442,12 +454,12 @@ def test_prototypes_take_any_number_of_classes(fresh):
     ids=lambda s: f"{s.name}-{getattr(s, 'distance', '')}",
 )
 def test_validation_scores_the_query_after_adapting_to_the_support(fresh, sampler, strategy):
-    """`adapt` on an episode's support ends where the inner loops of validation and of training do."""
+    """The inner loop alone on an episode's support ends where the inner loops of validation and of training do."""
     episode, learner = sampler.episode(0), strategy._learner(fresh)
     support, query = (sampler.table.iloc[rows].reset_index(drop=True) for rows in (episode.support, episode.query))
     for table in (support, query):
         table["intent"] = episode.encode(table["intent"])
-    adapted = strategy.adapt(fresh, support)
+    adapted = strategy.for_episodes().adapt(fresh, support)
     loss = adapted.evaluate({"q": query})["q", "intent", "log_loss"]
     assert Validation(fresh, sampler, 1).loss(learner, 2) == pytest.approx(loss, rel=1e-4)
     if strategy.name == "maml":
@@ -474,7 +486,7 @@ def test_replicas_take_equal_shares_of_the_last_episodes_of_a_validation(fresh, 
 
 def test_a_support_in_parts_gives_the_same_weights(fresh):
     support = make_intents(24).replace({"intent": {c: i % 3 for i, c in enumerate(WORDS)}})
-    whole, parts = (MAML(inner_steps=2, rows_a_part=r).adapt(fresh, support) for r in (64, 5))
+    whole, parts = (MAML(inner_steps=2, rows_a_part=r, fine_tune=False).adapt(fresh, support) for r in (64, 5))
     for a, b in zip(tiny.snapshot(whole), tiny.snapshot(parts)):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6)
 
@@ -482,7 +494,7 @@ def test_a_support_in_parts_gives_the_same_weights(fresh):
 def test_anil_adapts_the_heads_alone_on_vectors_that_are_computed_once(fresh, monkeypatch):
     """To the weights of MAML with the encoder frozen, which runs it in every step."""
     support = make_intents(24).replace({"intent": {c: i % 3 for i, c in enumerate(WORDS)}})
-    options = {"inner_steps": 4, "inner_lr": 0.2}
+    options = {"inner_steps": 4, "inner_lr": 0.2, "fine_tune": False}
     expected = MAML(**options, inner_freeze="all").adapt(fresh, support)
     calls, encode = [], TransferModel.encode
     monkeypatch.setattr(TransferModel, "encode", lambda self, *a, **k: calls.append(self) or encode(self, *a, **k))
@@ -491,7 +503,7 @@ def test_anil_adapts_the_heads_alone_on_vectors_that_are_computed_once(fresh, mo
     assert len(calls) == 1
     count = len(fresh.encoder.state)
     assert tiny.same(tiny.snapshot(found)[:count], fresh.first[:count])
-    for a, b, start in zip(*(list(m.heads["intent"].weights) for m in (expected, found, fresh))):
+    for a, b, start in zip(*(m.heads["intent"].trainable_variables for m in (expected, found, fresh))):
         assert np.abs(a.numpy() - start.numpy()).max() > 0.01
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-3, atol=1e-6)
     with pytest.raises(DataError, match="anil has no inner_freeze"):
@@ -662,7 +674,7 @@ def test_callbacks_hear_the_steps_of_an_inner_loop(fresh, sampler):
     heard = []
     hooks = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: heard.append((batch, logs["loss"])))
     support = make_intents(24).replace({"intent": {c: i % 3 for i, c in enumerate(WORDS)}})
-    MAML(inner_steps=2, inner_lr=1e-3).adapt(fresh, support, callbacks=[hooks])
+    MAML(inner_steps=2, inner_lr=1e-3, fine_tune=False).adapt(fresh, support, callbacks=[hooks])
     assert [batch for batch, _ in heard] == [0, 1] and heard[1][1] < heard[0][1]
 
 
@@ -888,3 +900,22 @@ def test_a_target_loss_that_is_not_finite_is_named(fresh):
     support = make_intents(24).replace({"intent": {c: i % 3 for i, c in enumerate(WORDS)}})
     with pytest.raises(TrainingError, match="Lower inner_lr"):
         MAML(inner_lr=1e25).adapt(fresh, support)
+
+
+def test_on_a_target_the_inner_loop_is_followed_by_the_training_of_target_only(fresh, monkeypatch):
+    """From where the inner loop ends, with its rows, steps and rate; an episode has the inner loop alone."""
+    support, calls = make_intents(24).replace({"intent": {c: i % 3 for i, c in enumerate(WORDS)}}), []
+    monkeypatch.setattr(
+        target_training, "train", lambda model, table, **options: calls.append((tiny.snapshot(model), options))
+    )
+    strategy = MAML(inner_steps=2, inner_lr=0.05)
+    found = strategy.adapt(fresh, support, seed=3)
+    ((start, options),) = calls
+    assert tiny.same(start, tiny.snapshot(found))
+    assert not tiny.same(start, tiny.snapshot(LinearProbe().adapt(fresh, support)))  # where the inner loop began
+    calls.clear()
+    TargetOnly().adapt(fresh, support, seed=3)
+    assert calls[0][1] | {"callbacks": None} == options | {"callbacks": None}
+    calls.clear()
+    strategy.for_episodes().adapt(fresh, support)
+    assert not calls
