@@ -35,7 +35,8 @@ def save_model(model: Network, folder: str | Path, overwrite: bool = True) -> No
         "format": FORMAT,
         "tf_transfer": __version__,
         "tasks": [_task_to_json(t) for t in model.tasks],
-        "options": model.options | {"freeze": model.encoder.frozen},
+        "options": model.options,
+        "frozen": model.frozen,
     }
     check_folder(folder)
     with whole_folder(folder, overwrite) as staging:
@@ -80,6 +81,8 @@ def read_model(folder: str | Path, kind: type[Network]) -> Network:
     try:
         tasks = [_task_from_json(t) for t in config["tasks"]]
         model = kind(encoders.encoder_from_config(folder / ENCODER), tasks, **config["options"])
+        if "frozen" in config:
+            model.freeze_like(config["frozen"])
     except Exception as error:  # the tokenizers library raises bare Exceptions
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise CheckpointError(f"{folder} is damaged: {reason}\nSave the model again.") from error

@@ -33,7 +33,7 @@ class TransferModel(Network):
     ``{task: logits}``. For the training loss see `Network`.
 
     Args:
-        encoder: of `load_encoder`; it becomes part of the model.
+        encoder: of `load_encoder`; it becomes part of this model, and of no other: see `Encoder.copy`.
         tasks: `Task`s, or one. Kinds and classes that are open are read from the first table fitted.
         text: column of the texts.
         text_pair: column of second texts, or None.
@@ -48,13 +48,14 @@ class TransferModel(Network):
         text_pair: str | None = None, max_length: int = 128, freeze: str | int | None = None,
         dropout: float = 0.1, seed: int = 0,
     ):  # fmt: skip
+        super().__init__(encoder, tasks, dropout, seed)
         if freeze is not None:
             encoders.freeze(encoder, freeze)
-        super().__init__(encoder, tasks, dropout, seed)
         self.options = {
             "text": text, "text_pair": text_pair, "max_length": max_length, "dropout": dropout, "seed": seed,
         }  # fmt: skip
         self._vectoriser, self._trunk = Vectoriser(encoder), Trunk(encoder)
+        encoder.taken = True
 
     def resolve(self, table: pd.DataFrame) -> None:
         """Reads the kinds and classes that are still open from a table, and makes the heads."""
@@ -62,7 +63,7 @@ class TransferModel(Network):
             self.set_tasks([t.resolve(table) for t in self.tasks])
 
     def copy(self, out: TransferModel | None = None, tasks: Sequence[Task] | None = None) -> TransferModel:
-        """A model of the same weights in variables of its own, not compiled.
+        """A model of the same weights in variables of its own, frozen alike, not compiled.
 
         Args:
             out: an earlier copy to overwrite instead; it keeps its traced functions, which saves
@@ -75,6 +76,8 @@ class TransferModel(Network):
             with self.distribute_strategy.scope():
                 out = TransferModel(self.encoder.blank_copy(), tasks or self.tasks, **self.options)
         out.options["seed"] = self.options["seed"]
+        new_names = dict(zip(self.heads, out.heads))
+        out.freeze_like(self.frozen | {"heads": [new_names[name] for name in self.frozen["heads"]]})
         for variable, value in zip(out.state, self.state, strict=True):
             if variable.shape == value.shape:
                 variable.assign(tf.cast(value, variable.dtype))
@@ -82,7 +85,7 @@ class TransferModel(Network):
 
     def __reduce__(self):
         weights = [v.numpy() for t in self.tasks if self.heads for v in self.heads[t.name].weights]
-        return _revive, (self.encoder, list(self.tasks), dict(self.options), weights)
+        return _revive, (self.encoder, list(self.tasks), dict(self.options), weights, self.frozen)
 
     def __deepcopy__(self, memo):
         revive, parts = self.__reduce__()
@@ -122,6 +125,8 @@ class TransferModel(Network):
             steps = batches.steps_of(len(rows.table), batch_size)
             kwargs["steps_per_epoch"] = kwargs.get("steps_per_epoch") or steps
         self._require_heads()
+        self.require_trained()
+        self.prepare_optimizer()
         if validation_data is not None:
             validation_data = self._validation(validation_data, batch_size)
         steps = kwargs.get("steps_per_epoch") or _cardinality(x)
@@ -316,7 +321,7 @@ def load_model(folder: str | Path) -> TransferModel:
     return checkpoints.read_model(folder, TransferModel)
 
 
-def _revive(encoder, tasks, options: dict, weights: list) -> TransferModel:
+def _revive(encoder, tasks, options: dict, weights: list, frozen: dict) -> TransferModel:
     """The model that was pickled, not compiled."""
     dropout_state = encoder.dropout_state.numpy()
     model = TransferModel(encoder, tasks, **options)
@@ -324,6 +329,7 @@ def _revive(encoder, tasks, options: dict, weights: list) -> TransferModel:
     heads = [v for t in model.tasks if model.heads for v in model.heads[t.name].weights]
     for variable, value in zip(heads, weights, strict=True):
         variable.assign(value)
+    model.freeze_like(frozen)
     return model
 
 

@@ -18,9 +18,10 @@ from tf_transfer.optimization import (
     with_whole_rows,
 )
 from tf_transfer.tasks import Task
+from tf_transfer.trainable import Trainable
 
 
-class Network(keras.Model):
+class Network(Trainable):
     """The part of `TransferModel` that works on tensors: the call, the loss, the step.
 
     The training loss of a batch is
@@ -32,7 +33,7 @@ class Network(keras.Model):
     of them and their gradients are added up: the step is that of a single device.
 
     Args:
-        encoder: an `Encoder`; it becomes part of the model.
+        encoder: an `Encoder`; it becomes part of this model, and of no other.
         tasks: `Task`s, or one.
         dropout: rate before the heads.
         seed: of the heads' initial weights and of dropout.
@@ -48,6 +49,12 @@ class Network(keras.Model):
             raise DataError(f"A model needs tasks with names that differ.\nReceived {listed(names)}.")
         if not any(t.loss_weight for t in tasks):
             raise DataError(f"A model needs a task to learn.\nReceived {listed(names)}, all with loss_weight=0.")
+        if encoder.taken:
+            raise DataError(
+                "Each model needs an encoder of its own, for it trains it.\n"
+                "Received one that another TransferModel was made of.\n"
+                "Call load_encoder again for the pretrained weights; encoder.copy() has the weights as they are now."
+            )
         self.encoder, self.tasks = encoder, tasks
         self.options = {"dropout": dropout, "seed": seed}
         self.heads = {}
@@ -102,10 +109,12 @@ class Network(keras.Model):
 
     def apply_heads(self, vectors: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
         """``{task: outputs}`` from the texts' vectors (batch, width)."""
-        return {
-            t.name: self.heads[t.name](vectors, self.encoder.dropout_seed(-1 - i) if training else None)
-            for i, t in enumerate(self.tasks)
-        }
+        outputs = {}
+        for number, task in enumerate(self.tasks):
+            head = self.heads[task.name]
+            dropped = training and head.trainable
+            outputs[task.name] = head(vectors, self.encoder.dropout_seed(-1 - number) if dropped else None)
+        return outputs
 
     def compile(self, optimizer="auto", loss="auto", metrics=None, *, learning_rate: float | str = "auto", **kwargs):
         """As in Keras, with good defaults.
@@ -132,9 +141,16 @@ class Network(keras.Model):
                 peak = self.auto_learning_rate if learning_rate == "auto" else learning_rate
                 optimizer = auto_optimizer(peak)
             super().compile(optimizer=optimizer, weighted_metrics=metrics or [], **kwargs)
-            self._loss = keras.metrics.Mean(name="loss")
-            self._task_losses = {t.name: keras.metrics.Mean(name=f"{t.name}_loss") for t in self.tasks}
-            self._gradient_norm = keras.metrics.Mean(name="gradient_norm")
+            self._make_loss_metrics()
+
+    def _make_loss_metrics(self) -> None:
+        """Made once: Keras would go on listing those of an earlier `compile`, which nothing updates any more."""
+        if hasattr(self, "_gradient_norm"):
+            self.reset_metrics()
+            return
+        self._loss = keras.metrics.Mean(name="loss")
+        self._task_losses = {t.name: keras.metrics.Mean(name=f"{t.name}_loss") for t in self.tasks}
+        self._gradient_norm = keras.metrics.Mean(name="gradient_norm")
 
     def build_metrics(self) -> None:
         """Makes the Keras metrics of `compile`, which otherwise come into being in the first step."""
@@ -180,12 +196,6 @@ class Network(keras.Model):
             if task.loss_weight:
                 total, count = total + task.loss_weight * summed, count + labels
         return tf.math.divide_no_nan(total, tf.convert_to_tensor(count)), parts, tf.convert_to_tensor(count)
-
-    @property
-    def trained_variables(self) -> list[tf.Variable]:
-        """What a training step changes: the encoder's free weights and the heads of weighted tasks."""
-        heads = [self.heads[t.name] for t in self.tasks if t.loss_weight]
-        return [*self.encoder.trainable_variables, *(v for h in heads for v in h.trainable_variables)]
 
     def train_step(self, data):
         """One gradient step on a batch ``(x, y, w)``.

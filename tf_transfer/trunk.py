@@ -11,12 +11,12 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 
 from tf_transfer.backend import tf
-from tf_transfer.freezing import blocks_of
+from tf_transfer.freezing import blocks_of, frozen_blocks
 
 
 def trunk_field(encoder) -> str | None:
     """The field of ``x`` for what the highest frozen block gives, (batch, length, width) float; None without one."""
-    number = _frozen_blocks(encoder)
+    number = frozen_blocks(encoder)
     return f"trunk_{number}" if number else None
 
 
@@ -55,15 +55,9 @@ def from_trunk(encoder, x: dict) -> Iterator[None]:
         yield
 
 
-def _frozen_blocks(encoder) -> int:
-    if encoder.frozen == "all":
-        return len(blocks_of(encoder.transformer))
-    return 0 if isinstance(encoder.frozen, str) else encoder.frozen
-
-
 def _highest(encoder):
     """The highest frozen block."""
-    return blocks_of(encoder.transformer)[_frozen_blocks(encoder) - 1]
+    return blocks_of(encoder.transformer)[frozen_blocks(encoder) - 1]
 
 
 def _what_changes(encoder) -> list:

@@ -169,7 +169,7 @@ def test_source_heads_are_kept_where_the_target_says_nothing(model):
 
 def test_a_source_may_lack_the_column_of_second_texts(model):
     table = tiny.make_table(8, seed=3)
-    paired = TransferModel(model.encoder, tiny.TASKS, text_pair="more", max_length=16)
+    paired = TransferModel(model.encoder.copy(), tiny.TASKS, text_pair="more", max_length=16)
     fitted = LinearProbe().fit(paired, {"pairs": table.assign(more=table["text"]), "single": table})
     assert np.isfinite(fitted.heads["stars"].kernel.numpy()).all()
 

@@ -88,7 +88,7 @@ def solve_heads(model, *tables: pd.DataFrame, anchored: bool = False) -> None:
     y, w = encode_labels(model.tasks, joined)
     for task in model.tasks:
         rows = w[task.name] > 0
-        if not rows.any() or not task.loss_weight:
+        if not rows.any() or not task.loss_weight or task.name in model.frozen["heads"]:
             continue
         head, labels, weights = (
             model.heads[task.name],
