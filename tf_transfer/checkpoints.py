@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tf_transfer import __version__, encoders
+from tf_transfer.class_types import class_from_json, class_to_json
 from tf_transfer.errors import CheckpointError, listed
 from tf_transfer.network import Network
 from tf_transfer.storage import check_writable, whole_file, whole_folder
@@ -136,15 +137,17 @@ def _write_tensors(model: Network, path: Path, note: dict[str, str], learned: Se
 
 
 def _task_to_json(task: Task) -> dict:
-    fields = dataclasses.asdict(task)
+    fields = dataclasses.asdict(task) | {"classes": [class_to_json(c) for c in task.classes]}
     if isinstance(task.class_weight, Mapping):  # pairs, since the keys of a JSON object are text
-        fields["class_weight"] = list(task.class_weight.items())
+        fields["class_weight"] = [(class_to_json(c), weight) for c, weight in task.class_weight.items()]
     return fields
 
 
 def _task_from_json(fields: dict) -> Task:
     weight = fields["class_weight"]
-    return Task(**{**fields, "class_weight": dict(weight) if isinstance(weight, list) else weight})
+    if isinstance(weight, list):
+        weight = {class_from_json(c): factor for c, factor in weight}
+    return Task(**{**fields, "class_weight": weight})
 
 
 def _key(index: int) -> str:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import difflib
 import numbers
+import reprlib
 from collections.abc import Collection, Iterable
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 100
 
 
 class TransferError(Exception):
@@ -33,6 +37,16 @@ class DistributionError(TransferError, RuntimeError):
 
 class VersionError(TransferError, ImportError):
     """An installed package has a version that this toolkit does not work with."""
+
+
+def shown(value: object) -> str:
+    """The value as Python writes it, cut where it is long.
+
+    Example:
+        >>> shown("short"), len(shown("long " * 1000))
+        ("'short'", 100)
+    """
+    return _SHORT.repr(value)
 
 
 def nearest(name: object, choices: Iterable[str]) -> str:
@@ -75,10 +89,22 @@ def check_whole(name: str, value: object, least: int = 1) -> None:
         raise DataError(f"{name} must be a whole number of at least {least}.\nReceived {value!r}.")
 
 
+def check_table(table, where: str = "the table") -> None:
+    """Raises:
+    DataError: ``table`` is no DataFrame.
+    """
+    if not hasattr(table, "columns") or not hasattr(table, "iloc"):
+        raise DataError(
+            f"{where[0].upper() + where[1:]} must be a DataFrame with named columns.\n"
+            f"Received a {type(table).__name__}.\nOf a column, for instance, series.to_frame('text') makes one."
+        )
+
+
 def check_columns(table, columns: Iterable[str], where: str = "the table") -> None:
     """Raises:
-    DataError: ``table`` (a DataFrame) lacks one of ``columns``, or has two columns of that name.
+    DataError: ``table`` is no DataFrame, lacks one of ``columns``, or has two columns of that name.
     """
+    check_table(table, where)
     for column in columns:
         count = int((table.columns == column).sum())
         if count > 1:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import numbers
+from collections.abc import Mapping, Sequence
 
 from tf_transfer import distribution
+from tf_transfer.arguments import check_known, check_of_keras_2
 from tf_transfer.backend import keras, tf
-from tf_transfer.errors import DataError, listed
+from tf_transfer.errors import DataError, listed, shown
 from tf_transfer.heads import make_head
 from tf_transfer.optimization import (
     AdamW,
@@ -43,7 +45,7 @@ class Network(Trainable):
         super().__init__(name="transfer_model")
         # The logs of every replica are those of all together; "auto" would add them up over workers.
         self.distribute_reduction_method = "first"
-        tasks = [tasks] if isinstance(tasks, Task) else list(tasks)
+        tasks = [t if isinstance(t, Task) else Task(t) for t in ([tasks] if isinstance(tasks, Task | str) else tasks)]
         names = [t.name for t in tasks]
         if not tasks or len(set(names)) != len(names):
             raise DataError(f"A model needs tasks with names that differ.\nReceived {listed(names)}.")
@@ -102,8 +104,24 @@ class Network(Trainable):
             *(w for t in self.tasks for w in self.heads[t.name].weights),
         ]
 
+    @property
+    def weights(self) -> list[tf.Variable]:
+        """All weights, in an order that freezing and compiling do not change."""
+        known = {id(v) for v in self.state}
+        unused = [v for v in self.encoder.transformer.variables if id(v) not in known]  # of a pooler
+        return [*self.state, *unused] if self.heads else [*self.encoder.state, self.encoder.dropout_state, *unused]
+
     def call(self, x: dict, training: bool = False) -> dict[str, tf.Tensor]:
-        """``{task: (batch, outputs) or (batch,)}`` float32 from ids (batch, length) int32."""
+        """``{task: (batch, outputs) or (batch,)}`` float32 from ids (batch, length) int32.
+
+        Raises:
+            DataError: ``x`` holds no token ids.
+        """
+        if not isinstance(x, Mapping) or "input_ids" not in x:
+            raise DataError(
+                f"A model is called on token ids by field, as a tokenizer returns them.\nReceived {shown(x)}.\n"
+                "For texts call predict(texts), or encode(texts) for their vectors."
+            )
         vectors = self.encoder(x, training=training)
         return self.apply_heads(vectors, training=training)
 
@@ -116,7 +134,10 @@ class Network(Trainable):
             outputs[task.name] = head(vectors, self.encoder.dropout_seed(-1 - number) if dropped else None)
         return outputs
 
-    def compile(self, optimizer="auto", loss="auto", metrics=None, *, learning_rate: float | str = "auto", **kwargs):
+    def compile(
+        self, optimizer="auto", loss="auto", metrics=None, *, weighted_metrics=None,
+        learning_rate: float | str = "auto", **options,
+    ):  # fmt: skip
         """As in Keras, with good defaults.
 
         Args:
@@ -124,11 +145,17 @@ class Network(Trainable):
             loss: ``"auto"``: the heads' own.
             metrics: Keras metrics by task, of probabilities, or of numbers in the label's own unit; rows
                 without a label do not count in them.
+            weighted_metrics: the same, in which a row counts by its weight.
             learning_rate: peak of the ``"auto"`` optimizer; ``"auto"`` follows the encoder's width.
+            options: ``run_eagerly``, ``steps_per_execution``, ``jit_compile``, ``pss_evaluation_shards``: see Keras.
+
+        Raises:
+            DataError: an argument that would be ignored, or an object of Keras 3.
         """
-        if loss != "auto":
+        if loss not in ("auto", None) or "loss_weights" in options:
+            received = f"loss={loss!r}" if loss not in ("auto", None) else f"loss_weights={options['loss_weights']!r}"
             raise DataError(
-                f"The loss follows from each task's kind.\nReceived loss={loss!r}.\n"
+                f"The loss follows from each task's kind.\nReceived {received}.\n"
                 "Set kind, loss_weight or class_weight of the Task instead."
             )
         if learning_rate != "auto" and optimizer != "auto":
@@ -136,21 +163,25 @@ class Network(Trainable):
                 f"learning_rate is for optimizer='auto'.\nReceived learning_rate={learning_rate!r} with another "
                 "optimizer.\nGive the rate to the optimizer itself."
             )
+        check_known("compile", options, COMPILE, spelt=("optimizer", "metrics", "weighted_metrics", "learning_rate"))
+        check_of_keras_2("compile", tf.nest.flatten([optimizer, metrics, weighted_metrics]))
         with self.distribute_strategy.scope():
             if optimizer == "auto":
-                peak = self.auto_learning_rate if learning_rate == "auto" else learning_rate
-                optimizer = auto_optimizer(peak)
-            super().compile(optimizer=optimizer, weighted_metrics=metrics or [], **kwargs)
-            self._make_loss_metrics()
+                optimizer = auto_optimizer(self._peak(learning_rate))
+            super().compile(
+                optimizer=_found(optimizer), metrics=metrics, weighted_metrics=weighted_metrics or [], **options
+            )
+            self._own_metrics = _OwnMetrics(self.tasks)
 
-    def _make_loss_metrics(self) -> None:
-        """Made once: Keras would go on listing those of an earlier `compile`, which nothing updates any more."""
-        if hasattr(self, "_gradient_norm"):
-            self.reset_metrics()
-            return
-        self._loss = keras.metrics.Mean(name="loss")
-        self._task_losses = {t.name: keras.metrics.Mean(name=f"{t.name}_loss") for t in self.tasks}
-        self._gradient_norm = keras.metrics.Mean(name="gradient_norm")
+    def _peak(self, learning_rate: float | str) -> float:
+        if learning_rate == "auto":
+            return self.auto_learning_rate
+        if not isinstance(learning_rate, numbers.Real) or not 0 < learning_rate < float("inf"):
+            raise DataError(
+                f"learning_rate must be a number above 0, or 'auto'.\nReceived {learning_rate!r}.\n"
+                f"'auto' is {self.auto_learning_rate:.2g} for this encoder."
+            )
+        return float(learning_rate)
 
     def build_metrics(self) -> None:
         """Makes the Keras metrics of `compile`, which otherwise come into being in the first step."""
@@ -167,8 +198,7 @@ class Network(Trainable):
 
     def start_run(self, learning_rate: float | str = "auto", seed: int | None = None) -> None:
         """Forgets the optimizer's state, as a new `compile` would, but keeps the traced step."""
-        peak = self.auto_learning_rate if learning_rate == "auto" else learning_rate
-        optimizer = getattr(self, "optimizer", None)
+        peak, optimizer = self._peak(learning_rate), getattr(self, "optimizer", None)
         schedule = getattr(optimizer, "_learning_rate", None)
         if isinstance(optimizer, AdamW) and isinstance(schedule, WarmupDecay):
             optimizer.reset()
@@ -181,8 +211,7 @@ class Network(Trainable):
 
     @property
     def metrics(self):
-        own = [self._loss, *self._task_losses.values(), self._gradient_norm] if hasattr(self, "_gradient_norm") else []
-        return own + [m for m in super().metrics if m not in own]
+        return [*(self._own_metrics.listed if self.compiled_once else ()), *super().metrics]
 
     def compute_losses(self, y: dict, outputs: dict, w: dict) -> tuple[tf.Tensor, dict, tf.Tensor]:
         """The batch's loss L, each task's mean loss and label count ``{task: (mean, count)}``, and N."""
@@ -223,9 +252,11 @@ class Network(Trainable):
         self.optimizer.apply_gradients(zip(gradients, variables), **options)
         self.encoder.next_dropout()
         norm = getattr(self.optimizer, "gradient_norm", None)
-        self._gradient_norm.update_state(tf.linalg.global_norm(with_whole_rows(gradients)) if norm is None else norm)
+        norm = tf.linalg.global_norm(with_whole_rows(gradients)) if norm is None else norm
+        mean_norm = self._own_metrics.gradient_norm
+        mean_norm.update_state(norm)
         logs = self._logs(y, w, outputs, loss, parts, count)
-        return logs | {"gradient_norm": self._gradient_norm.result(), "learning_rate": current_rate(self.optimizer)}
+        return logs | {"gradient_norm": mean_norm.result(), "learning_rate": current_rate(self.optimizer)}
 
     def test_step(self, data):
         """Losses and Keras metrics of a batch ``(x, y, w)``."""
@@ -234,17 +265,50 @@ class Network(Trainable):
         return self._logs(y, w, outputs, *self.compute_losses(y, outputs, w))
 
     def _logs(self, y, w, outputs, loss, parts, count) -> dict:
-        self._loss.update_state(loss, sample_weight=count)
+        own = self._own_metrics
+        own.loss.update_state(loss, sample_weight=count)
         for name, (mean, labels) in parts.items():
-            self._task_losses[name].update_state(mean, sample_weight=labels)
+            own.task_losses[name].update_state(mean, sample_weight=labels)
         scores = {name: self.heads[name].scores(output) for name, output in outputs.items()}
+        for name, values in scores.items():  # of the metrics without weights
+            values._keras_mask = tf.cast(w[name] > 0, values.dtype)
         self.compiled_metrics.update_state(y, scores, sample_weight=w)
-        return {m.name: m.result() for m in self.metrics if m is not self._gradient_norm}
+        return {m.name: m.result() for m in self.metrics if m is not own.gradient_norm}
 
     @property
     def compiled_once(self) -> bool:
         """Whether `compile` was called."""
         return getattr(self, "optimizer", None) is not None
+
+
+class _OwnMetrics:
+    """The metrics of the losses. As attributes of the model, Keras would count their variables among its weights, and
+    go on listing those of an earlier `compile`."""
+
+    def __init__(self, tasks: Sequence[Task]):
+        self.loss = keras.metrics.Mean(name="loss")
+        self.task_losses = {t.name: keras.metrics.Mean(name=f"{t.name}_loss") for t in tasks}
+        self.gradient_norm = keras.metrics.Mean(name="gradient_norm")
+
+    @property
+    def listed(self) -> list:
+        """All of them, in the order of the logs."""
+        return [self.loss, *self.task_losses.values(), self.gradient_norm]
+
+
+COMPILE = ("run_eagerly", "steps_per_execution", "jit_compile", "pss_evaluation_shards")
+
+
+def _found(optimizer):
+    """The Keras optimizer of a name or a configuration."""
+    try:
+        return keras.optimizers.get(optimizer)
+    except (ValueError, TypeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise DataError(
+            f"optimizer must be 'auto', a name that Keras knows, or an object of tf_keras.optimizers.\n"
+            f"Received {optimizer!r}: {reason}"
+        ) from error
 
 
 def _present(labels: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:

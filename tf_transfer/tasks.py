@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import numbers
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from tf_transfer.errors import DataError, check_choice, check_columns, listed, nearest
-from tf_transfer.label_columns import KINDS, LISTS, Kind, infer_kind, labels_of, plain_class, present_rows
+from tf_transfer.class_types import CLASS_TYPES, class_from_json, class_text, plain_class, typed_class, unified
+from tf_transfer.errors import DataError, check_choice, check_columns, check_table, listed, nearest, shown
+from tf_transfer.indicators import check_names, checked_indicators
+from tf_transfer.label_columns import CONTAINERS, KINDS, Kind, infer_kind, labels_of, present_rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,15 +60,26 @@ class Task:
             raise DataError(f"A task's name must not contain '/'.\nReceived name={self.name!r}.")
         check_choice(f"kind of task {self.name!r}", self.kind, KINDS)
         object.__setattr__(self, "label", self.label or self.name)
-        if isinstance(self.classes, str):
-            raise DataError(f"classes of task {self.name!r} must be a list.\nReceived {self.classes!r}.")
-        object.__setattr__(self, "classes", tuple(map(plain_class, () if self.classes is None else self.classes)))
+        if isinstance(self.classes, str | Mapping) or not isinstance(self.classes, Iterable | None):
+            raise DataError(
+                f"classes of task {self.name!r} must be a list.\nReceived {self.classes!r}.\n"
+                "Give the names of all classes, or leave them to be read from the training table."
+            )
+        classes = [class_from_json(typed_class(c)) for c in (() if self.classes is None else self.classes)]
+        for value in classes:
+            self._check_class(value, "its classes")
+        object.__setattr__(self, "classes", tuple(unified(classes)))
         if not _is_weight(self.loss_weight):
             raise DataError(
                 f"loss_weight of task {self.name!r} must be a number of at least 0.\nReceived {self.loss_weight!r}."
             )
         if isinstance(self.class_weight, str):
             check_choice(f"class_weight of task {self.name!r}", self.class_weight, ["balanced"])
+        elif not isinstance(self.class_weight, Mapping | None):
+            raise DataError(
+                f"class_weight of task {self.name!r} must be a mapping from class to factor, or 'balanced'.\n"
+                f"Received a {type(self.class_weight).__name__}.\nGive for instance dict(zip(classes, factors))."
+            )
         if self.kind == "regression" and (self.classes or self.class_weight):
             raise DataError(
                 f"Task {self.name!r} is a regression and has no classes.\n"
@@ -114,20 +127,16 @@ class Task:
         return dataclasses.replace(self, kind=kind, classes=self.classes or self._find_classes(kind, column))
 
     def _find_classes(self, kind: Kind, column: pd.Series) -> tuple:
+        where, several = "the training table", kind == "multilabel"
         rows = np.flatnonzero(present_rows(column))
-        values = column.to_numpy(object)
-        if kind == "multilabel":
-            found = {c for r in rows for c in labels_of(values[r])}
-        else:
-            found = {self._single(values[r], r, "the training table") for r in rows}
-        classes = tuple(sorted(found, key=lambda c: (isinstance(c, str), c)))
-        if len({str(c) for c in classes}) < len(classes):
-            raise DataError(
-                f"Classes of task {self.name!r} must be all text or all numbers.\n"
-                f"Received {listed(classes)} in column {self.label!r}: some are both.\n"
-                "Make the column one type in every table, for instance with astype(str)."
-            )
-        least = 1 if kind == "multilabel" else 2
+        values = column.to_numpy(object)[rows]
+        indicators = checked_indicators(self, values, where) if several else None
+        if indicators is not None:
+            return indicators.classes
+        read = self._several if several else self._single
+        labels = {label for value, row in zip(values, rows) for label in read(value, row, where)}
+        classes = self._sorted(labels, gaps=len(rows) < len(column) and column.dtype != object)
+        least = 1 if several else 2
         if len(classes) < least:
             raise DataError(
                 f"Task {self.name!r} needs at least {'one class' if least == 1 else 'two classes'} "
@@ -136,6 +145,20 @@ class Task:
                 "Add rows of another class, name all classes in Task(classes=...), or leave this task out."
             )
         return classes
+
+    def _sorted(self, classes: set, gaps: bool) -> tuple:
+        try:
+            ordered = sorted(classes, key=lambda c: (isinstance(c, str), c))
+            alike = len({class_text(c) for c in ordered}) == len(ordered)
+        except TypeError:  # as a date and a number
+            ordered, alike = sorted(classes, key=str), False
+        if not alike:
+            raise DataError(
+                f"Classes of task {self.name!r} must be all text or all numbers, or otherwise of one type.\n"
+                f"Received {listed(ordered)} in column {self.label!r}: they are of several.\n"
+                "Make the column one type in every table, for instance with astype(str)."
+            )
+        return tuple(unified(ordered, gaps))
 
     def encode(self, table: pd.DataFrame, where: str = "the table") -> tuple[np.ndarray, np.ndarray]:
         """Labels as numbers.
@@ -161,18 +184,40 @@ class Task:
         column, present = table[self.label], present_rows(table[self.label])
         if self.kind == "regression":
             return self._encode_numbers(column, present, where), present
-        index = {c: i for i, c in enumerate(self.classes)}
+        # A class read back from a text file is a str even where training saw an int.
+        index = {class_text(c): i for i, c in enumerate(self.classes)} | {c: i for i, c in enumerate(self.classes)}
         if self.kind == "classification":
             y = np.zeros(len(table), np.int32)
             rows = np.flatnonzero(present)
             values = column.to_numpy(object)
-            y[rows] = [self._lookup(index, self._single(values[r], r, where), r, where) for r in rows]
+            y[rows] = [self._lookup(index, *self._single(values[r], r, where), r, where) for r in rows]
             return y, present
-        y = np.zeros((len(table), len(self.classes)), np.float32)
-        for row, value in enumerate(column.to_numpy(object)):
-            for label in labels_of(value) if present[row] else ():
-                y[row, self._lookup(index, label, row, where)] = 1
-        return y, present
+        return self._encode_several(index, column.to_numpy(object), present, where), present
+
+    def _encode_several(self, index: dict, values: np.ndarray, present: np.ndarray, where: str) -> np.ndarray:
+        y, rows = np.zeros((len(values), len(self.classes)), np.float32), np.flatnonzero(present)
+        indicators = checked_indicators(self, values[rows], where)
+        if indicators is None:
+            for row in rows:
+                for label in self._several(values[row], row, where):
+                    y[row, self._lookup(index, label, row, where)] = 1
+            return y
+        places = range(len(self.classes))
+        if indicators.named:
+            places = [self._lookup(index, c, rows[0], where) for c in indicators.classes]
+        y[np.ix_(rows, places)] = indicators.on
+        return y
+
+    def _check_class(self, value, where: str) -> None:
+        """Raises:
+        DataError: ``value`` is of a type that has no order, or would not come back from a file.
+        """
+        if not isinstance(value, CLASS_TYPES) or (isinstance(value, float) and not np.isfinite(value)):
+            raise DataError(
+                f"A class of task {self.name!r} must be text, a number, a bool, a date, an interval, or bytes.\n"
+                f"Received {shown(value)} ({type(value).__name__}) in {where}.\n"
+                "Make it text, for instance with astype(str)."
+            )
 
     def _encode_numbers(self, column, present, where) -> np.ndarray:
         if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
@@ -187,29 +232,37 @@ class Task:
             )
         return np.where(present, numbers, 0.0)
 
-    def _single(self, value, row: int, where: str):
-        if isinstance(value, LISTS):
+    def _several(self, value, row: int, where: str) -> list:
+        """The labels in a cell of a multi-label column."""
+        labels = labels_of(value)
+        check_names(self, value, labels, row, where)
+        for label in labels:
+            self._check_class(label, f"column {self.label!r}, row {row} of {where}")
+        return labels
+
+    def _single(self, value, row: int, where: str) -> list:
+        """The one label in a cell."""
+        if isinstance(value, CONTAINERS):
             raise DataError(
                 f"Task {self.name!r} is a classification: one class in a row.\n"
-                f"Received {value!r} in column {self.label!r}, row {row} of {where}.\n"
+                f"Received {shown(value)} in column {self.label!r}, row {row} of {where}.\n"
                 "Set kind='multilabel' in Task(...)."
             )
-        return plain_class(value)
+        label = typed_class(value)
+        self._check_class(label, f"column {self.label!r}, row {row} of {where}")
+        return [label]
 
     def _lookup(self, index: dict, value, row: int, where: str) -> int:
-        # A class read back from a text file is a str even where training saw an int.
-        found = index.get(value, index.get(str(value)))
-        if found is None and isinstance(value, str):
-            found = {str(c): i for c, i in index.items()}.get(value)
-        if found is None:
+        place = index.get(value, index.get(class_text(value)))
+        if place is None:
             raise DataError(
                 f"Task {self.name!r} knows the classes {listed(self.classes)}.\n"
-                f"Received {value!r} in column {self.label!r}, row {row} of {where}."
-                f"{nearest(value, map(str, self.classes))}\n"
+                f"Received {shown(value)} in column {self.label!r}, row {row} of {where}."
+                f"{nearest(value, map(class_text, self.classes))}\n"
                 "A class must be seen in training: add such rows there, name it in Task(classes=...), "
                 "or drop these rows."
             )
-        return found
+        return place
 
     def class_weights(self, y: np.ndarray) -> np.ndarray | None:
         """(classes,) float32 factors for the labels ``y`` of the present rows, or None.
@@ -222,9 +275,10 @@ class Task:
         if isinstance(self.class_weight, str):
             counts = y.sum(0) if self.kind == "multilabel" else np.bincount(y, minlength=len(self.classes))
             return (len(y) / np.maximum(len(self.classes) * counts, 1)).astype(np.float32)
-        names = [str(c) for c in self.classes]
-        for name, weight in self.class_weight.items():
-            if str(name) not in names:
+        names = [class_text(c) for c in self.classes]
+        weights = self._weights_by_name(names)
+        for name, weight in weights.items():
+            if name not in names:
                 raise DataError(
                     f"class_weight of task {self.name!r} must name its classes {listed(self.classes)}.\n"
                     f"Received {name!r}.{nearest(name, names)}"
@@ -234,9 +288,15 @@ class Task:
                     f"class_weight of task {self.name!r} must hold numbers of at least 0.\n"
                     f"Received {weight!r} for class {name!r}."
                 )
-        # Keys read back from JSON are text even where the classes are numbers.
-        weights = {str(name): weight for name, weight in self.class_weight.items()}
         return np.array([weights.get(name, 1.0) for name in names], np.float32)
+
+    def _weights_by_name(self, names: list[str]) -> dict[str, float]:
+        """Class weights by name; whole numbers are places, as in Keras, where no class is called so."""
+        given = {class_text(c): weight for c, weight in self.class_weight.items()}  # JSON has made keys text
+        places = {str(place): name for place, name in enumerate(names)}
+        if not set(given) & set(names) and set(given) <= set(places):
+            return {places[place]: weight for place, weight in given.items()}
+        return given
 
 
 _DTYPES = {"classification": np.int32, "multilabel": np.float32, "regression": np.float64}
@@ -253,6 +313,7 @@ def infer_tasks(table: pd.DataFrame, text: str = "text", text_pair: str | None =
         >>> [(task.name, task.kind) for task in infer_tasks(table)]
         [('mood', 'classification'), ('stars', 'regression')]
     """
+    check_table(table)
     columns = [c for c in table.columns if c not in (text, text_pair)]
     if not columns:
         raise DataError(f"A table needs a label column beside the text.\nReceived only {listed(list(table.columns))}.")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 
 from tf_transfer.backend import keras, tf
 from tf_transfer.errors import DataError, listed
@@ -62,6 +63,16 @@ class Trainable(keras.Model):
         freeze(self.encoder, frozen["encoder"])
         for name, head in self.heads.items():
             head.trainable = name not in frozen["heads"]
+
+    @contextlib.contextmanager
+    def freed(self) -> Iterator[None]:
+        """Within it, nothing is frozen: Keras lists the weights of a layer in another order when it is."""
+        frozen = self.frozen
+        self.freeze_like({"encoder": "none", "heads": []})
+        try:
+            yield
+        finally:
+            self.freeze_like(frozen)
 
     @property
     def _compiled_trainable_state(self):
