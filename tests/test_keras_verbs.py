@@ -431,3 +431,23 @@ def test_a_model_is_not_made_from_a_configuration(model):
     for call in (model.get_config, model.to_json, lambda: keras.models.clone_model(model)):
         with pytest.raises(DataError, match=r"copy\(\) makes another model"):
             call()
+
+
+# -- numbers far from 0 -----------------------------------------------------------------------------
+
+
+def test_seconds_since_1970_are_learned_as_small_numbers_are():
+    """The loss is of standardised labels: an offset changes nothing but the predictions, by itself."""
+    found = []
+    for offset in (0.0, 1.6e9):
+        model = tiny.make_model(Task("stars", kind="regression"), dropout=0.0)
+        model.compile(optimizer=keras.optimizers.SGD(0.1), run_eagerly=True)
+        model.encoder.trainable = False
+        table = TABLE.assign(stars=offset + 600 * TABLE["stars"])
+        history = model.fit(table, epochs=3, validation_data=table, shuffle=False, **SILENT).history
+        scores = model.predict(table, verbose=0)["stars"].scores - offset
+        found.append([*history["loss"], *history["val_loss"], *scores / 600])
+        assert model.evaluate(table, verbose=0)["test", "stars", "rmse"] == pytest.approx(
+            np.sqrt(np.square(scores - 600 * TABLE["stars"]).mean())
+        )
+    np.testing.assert_allclose(*found, rtol=1e-4)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
 from sklearn.metrics import log_loss
 from sklearn.model_selection import KFold, LeaveOneOut, cross_val_predict
 
@@ -135,17 +135,20 @@ def model():
     return model
 
 
-def test_a_regression_head_is_ridge_on_the_features_in_the_labels_unit(model):
+@pytest.mark.parametrize("offset", [0.0, 1e8, 1.6e9])  # 1.6e9: seconds since 1970, which float32 tells to two minutes
+def test_a_regression_head_is_ridge_on_the_features_in_the_labels_unit(model, offset):
     tiny.restore(model, model.first)
     model.heads["stars"].kernel.assign(np.zeros((16, 1)))
     table = tiny.make_table(40, seed=1)
+    table["stars"] += offset
     table.loc[:4, "stars"] = None
     solve_heads(model, table)
     known = table["stars"].notna().to_numpy()
-    x, y = model.encode(table, verbose=0).astype(float), table["stars"][known].to_numpy(np.float32).astype(float)
-    kernel, bias = ridge(x[known], (y - y.mean()) / y.std())
-    expected = (x @ kernel + bias) * y.std() + y.mean()
-    np.testing.assert_allclose(model.predict(table, verbose=0)["stars"].scores, expected, rtol=1e-3, atol=1e-3)
+    x, y = model.encode(table, verbose=0).astype(float), table["stars"][known].to_numpy()
+    centred = x - x[known].mean(0)
+    alphas = np.array(PENALTIES) * np.square(centred[known]).sum(1).mean()
+    expected = RidgeCV(alphas=alphas).fit(x[known], y - offset).predict(x)
+    np.testing.assert_allclose(model.predict(table, verbose=0)["stars"].scores - offset, expected, atol=1e-3)
 
 
 def test_source_heads_are_kept_where_the_target_says_nothing(model):
@@ -162,7 +165,7 @@ def test_source_heads_are_kept_where_the_target_says_nothing(model):
     head = fitted.heads["stars"]
     mean, deviation, _ = head.scale.numpy().astype(float)
     start = x @ head.kernel.numpy().astype(float)[:, 0] + float(head.bias[0])
-    kernel, bias = ridge(x, (table["stars"].to_numpy(np.float32) - mean) / deviation - start)
+    kernel, bias = ridge(x, (table["stars"].to_numpy() - mean) / deviation - start)
     expected = (start + x @ kernel + bias) * deviation + mean
     np.testing.assert_allclose(adapted.predict(table, verbose=0)["stars"].scores, expected, rtol=1e-3, atol=1e-3)
 
