@@ -23,6 +23,8 @@ def as_list(values, what: str = "x") -> list:
     Raises:
         DataError: a single value, or a set or mapping, which have no order.
     """
+    if hasattr(values, "__array__") and not hasattr(values, "__iter__") and not _is_tensor(values):
+        values = np.asarray(values)
     _check_like_a_list(values, what)
     if _is_tensor(values):
         return _of_tensor(values)
