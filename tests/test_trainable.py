@@ -144,6 +144,23 @@ def test_a_callback_may_free_a_layer_between_epochs():
     assert model.encoder.frozen == "all"  # what a callback has set stays
 
 
+def test_blocks_that_a_callback_trains_and_freezes_again_are_run_anew(monkeypatch):
+    """What they made of the texts before the run holds no longer."""
+    ends = []
+    for keeps in (True, False):
+        if not keeps:
+            monkeypatch.setattr("tf_transfer.vectors.MOST_TRUNK_BYTES", 1)
+        model = make(layers=1, freeze=1, dropout=0.0)
+        model.compile(optimizer=keras.optimizers.SGD(0.5), run_eagerly=True)
+        turn = keras.callbacks.LambdaCallback(
+            on_epoch_begin=lambda epoch, logs, model=model: freeze(model, "none" if epoch == 1 else 1)
+        )
+        fit(model, epochs=3, callbacks=[turn])
+        ends.append(tiny.snapshot(model))
+    for kept, live in zip(*ends):
+        np.testing.assert_allclose(kept, live, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("freeze_all", [lambda m: setattr(m, "trainable", False), lambda m: only(m, *m.layers)])
 def test_nothing_to_train_is_said(freeze_all):
     model = make()

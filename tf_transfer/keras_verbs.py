@@ -85,8 +85,10 @@ class KerasVerbs(TextModel):
             size = whole("validation_batch_size", validation_batch_size, default=batch_size)
             options["validation_data"] = self._validation(validation_data, size)
             options |= {"validation_steps": validation_steps, "validation_freq": validation_freq}
-        elif validation_steps is not None or validation_batch_size is not None:
-            raise DataError("There is nothing to validate on.\nReceived no validation_data.\nGive it.")
+        elif (validation_steps, validation_batch_size, validation_freq) != (None, None, 1):
+            raise DataError(
+                "There is nothing to validate on.\nReceived no validation_data.\nGive it, or validation_split."
+            )
         plan = Plan(data, initial_epoch, epochs, steps or _cardinality(data), batch_size, shuffle)
         return self._train(plan, callbacks, verbose=verbose, **options)
 
@@ -102,6 +104,7 @@ class KerasVerbs(TextModel):
             x = self._passes(plan.data, first, end, plan.batch_size, plan.shuffle)
         else:
             x = run.skip(plan.data, place, plan.initial_epoch, steps)
+        self.begin_run()
         with workers.lost_workers_explained(self.distribute_strategy):
             return super().fit(
                 x, epochs=plan.epochs, initial_epoch=plan.initial_epoch, callbacks=run.callbacks, **options

@@ -21,6 +21,7 @@ from tf_transfer.optimization import (
 )
 from tf_transfer.tasks import Task
 from tf_transfer.trainable import Trainable
+from tf_transfer.trunk import without_trunk
 
 
 class Network(Trainable):
@@ -234,6 +235,7 @@ class Network(Trainable):
             weights, before clipping and counted as clipping counts it), and the ``learning_rate`` of this step.
         """
         x, y, w = data
+        x = without_trunk(x) if self._changed_in_run else x
         variables = self.trained_variables
         with tf.GradientTape() as tape:
             outputs = self(x, training=True)

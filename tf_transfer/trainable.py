@@ -18,6 +18,8 @@ class Trainable(keras.Model):
     as they are: freezing and freeing need no new `compile`, and a callback may do it between epochs.
     """
 
+    _flags_of_run, _changed_in_run = None, False
+
     @property
     def trained_variables(self) -> list[tf.Variable]:
         """What a training step changes: the encoder's free weights and the heads of weighted tasks.
@@ -83,6 +85,10 @@ class Trainable(keras.Model):
     def _compiled_trainable_state(self, state) -> None:
         """`compile` notes what is trainable."""
 
+    def begin_run(self) -> None:
+        """Notes what is trainable: what the frozen blocks have made of a table holds until a callback changes that."""
+        self._flags_of_run, self._changed_in_run = self._trainable_flags(), False
+
     def make_train_function(self, force: bool = False):
         """Keras' own, which is traced anew when other layers are trainable than when it was traced."""
         if self.train_function is not None and not force:
@@ -90,17 +96,22 @@ class Trainable(keras.Model):
         traced = {}
 
         def run(iterator):
-            trainable = tuple(layer.trainable for layer in self._flatten_layers())
-            if trainable not in traced:
+            trainable = self._trainable_flags()
+            self._changed_in_run |= self._flags_of_run not in (None, trainable)
+            key = trainable, self._changed_in_run
+            if key not in traced:
                 self.require_trained()
                 if self.prepare_optimizer():
                     traced.clear()  # they update the optimizer's earlier variables
-                traced[trainable] = super(Trainable, self).make_train_function(force=True)
+                traced[key] = super(Trainable, self).make_train_function(force=True)
                 self.train_function = run
-            return traced[trainable](iterator)
+            return traced[key](iterator)
 
         self.train_function = run
         return run
+
+    def _trainable_flags(self) -> tuple[bool, ...]:
+        return tuple(layer.trainable for layer in self._flatten_layers())
 
     def prepare_optimizer(self) -> bool:
         """Makes the optimizer ready for `trained_variables`; see `optimization.prepare`."""

@@ -13,11 +13,18 @@ from collections.abc import Callable, Iterator, Sequence
 from tf_transfer.backend import tf
 from tf_transfer.freezing import blocks_of, frozen_blocks
 
+FIELD = "trunk_"
+
 
 def trunk_field(encoder) -> str | None:
     """The field of ``x`` for what the highest frozen block gives, (batch, length, width) float; None without one."""
     number = frozen_blocks(encoder)
-    return f"trunk_{number}" if number else None
+    return f"{FIELD}{number}" if number else None
+
+
+def without_trunk(x: dict) -> dict:
+    """``x`` without what frozen blocks have made of it, at whatever depth."""
+    return {field: values for field, values in x.items() if not field.startswith(FIELD)}
 
 
 def with_trunk(encoder, x: dict) -> dict:
