@@ -10,11 +10,12 @@ import pytest
 from sklearn.metrics import accuracy_score
 
 from tf_transfer.checkpoints import _task_from_json, _task_to_json
-from tf_transfer.class_types import class_array, class_text, unified
+from tf_transfer.class_types import class_array, class_from_json, class_text, unified
 from tf_transfer.errors import DataError
+from tf_transfer.evaluation import score
 from tf_transfer.experiments.prepared import plain_task
 from tf_transfer.label_columns import infer_kind
-from tf_transfer.predictions import Prediction
+from tf_transfer.predictions import Prediction, Predictions
 from tf_transfer.tasks import Task, infer_tasks
 
 DAY = datetime.date(2020, 1, 31)
@@ -59,6 +60,16 @@ def test_classes_come_back_as_they_went_in(kind):
         assert labels.tolist() == list(pair)
         table = pd.DataFrame({"y": pd.Series([*pair, None], dtype=object)})
         assert read.encode(table)[0].tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize("kind", PAIRS)
+def test_an_evaluation_is_a_file_with_its_classes(kind):
+    task = resolved(PAIRS[kind])
+    predicted = Predictions({"y": Prediction(task, np.array([[0.9, 0.1], [0.2, 0.8]]))})
+    truth = np.array([0, 1]), np.array([True, True])
+    scores = score([task], {"test": predicted}, {"test": {"y": truth}})
+    content = json.loads(json.dumps(scores.to_dict()))
+    assert tuple(map(class_from_json, content["test"]["y"]["classes"])) == PAIRS[kind]
 
 
 @pytest.mark.parametrize("kind", ["text", "integers", "floats", "bools"])

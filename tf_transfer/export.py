@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tf_transfer import __version__
 from tf_transfer.backend import tf
+from tf_transfer.class_types import class_text
 from tf_transfer.kernels import portable
 from tf_transfer.storage import check_strangers, whole_folder
 
@@ -59,7 +60,9 @@ def export_model(model, folder: str | Path) -> None:
             }
             tf.saved_model.save(module, str(staging), signatures=signatures)
         _serving_tokenizer(model, fields).save_pretrained(staging / TOKENIZER)
-        (staging / TASKS).write_text(json.dumps(_describe(model, fields), indent=1, default=str), encoding="utf-8")
+        (staging / TASKS).write_text(
+            json.dumps(_describe(model, fields), indent=1, default=class_text), encoding="utf-8"
+        )
         check_strangers(folder, staging)
 
 
