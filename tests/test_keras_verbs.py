@@ -152,6 +152,7 @@ FIT = {
     "two validations": ({"validation_split": 0.2, "validation_data": TABLE}, "Received validation_data too"),
     "a split of one row": ({"x": TABLE.head(1), "validation_split": 0.5}, "rows on both sides"),
     "nothing to validate on": ({"validation_steps": 2}, "nothing to validate on"),
+    "nothing to validate on at times": ({"validation_freq": 2}, "nothing to validate on"),
     "weights of an unknown task": ({"sample_weight": {"moo": np.ones(12)}}, "Did you mean 'mood'"),
     "a class as callback": ({"callbacks": keras.callbacks.EarlyStopping}, "Give objects"),
     "an unknown monitor": ({"callbacks": [keras.callbacks.EarlyStopping("val_acc")], "validation_data": TABLE},
