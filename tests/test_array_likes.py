@@ -217,7 +217,7 @@ def test_a_frame_of_0_and_1_names_the_classes():
 @pytest.mark.parametrize(
     ("cells", "classes", "expected"),
     [
-        ([["a", None], ["b"], ["", np.nan]], ("a", "b"), [[1, 0], [0, 1], [0, 0]]),
+        ([["a", ""], ["b"], [""]], ("a", "b"), [[1, 0], [0, 1], [0, 0]]),
         ([[0, 1], [1], [0]], (0, 1), [[1, 1], [0, 1], [1, 0]]),
         ([[0], [1], [1]], (0, 1), [[1, 0], [0, 1], [0, 1]]),
         ([[True], [False], [True]], (0,), [[1], [0], [1]]),
@@ -245,8 +245,8 @@ def test_lists_of_the_classes_0_and_1_are_read_as_in_training():
         ([[0, 1], [0, 1]], Task("y"), "must have one meaning"),
         ([[0, 1], [0, 1]], Task("y", kind="multilabel", classes=(0, 1)), "must have one meaning"),
         ([[0, 1, 0], [1, 0, 0]], Task("y"), r"one of them in every row(.|\n)*y.argmax\(1\)"),
-        ([[0, 1, 0], [1, 1]], Task("y"), r"row 0 of .*\n.*one length"),
-        ([[0, None, 1], [1, 1, 1]], Task("y"), r"Received \[0, None, 1\]"),
+        ([[0, 1, 0], [1, 1]], Task("y"), r"row 0 of .*\nReceived .*\n.*one length"),
+        ([[0, None, 1], [1, 1, 1]], Task("y"), r"row 0 .*must have a name.*\nReceived None"),
         ([[0.2, 0.8], [0.5, 0.5]], Task("y"), r"Received \[0.2, 0.8\]"),
         (
             [[0, 1, 1]],
@@ -255,7 +255,7 @@ def test_lists_of_the_classes_0_and_1_are_read_as_in_training():
         ),
         ([{"a": 1}, {"b": 1}], Task("y"), "the same keys in every row"),
         ([{"n": "a"}, {"n": "b"}], Task("y"), "the same keys in every row"),
-        ([[["a"]], [["b"]]], Task("y"), r"A class of task 'y' must be text.*\nReceived \['a'\] \(list\)"),
+        ([[["a"]], [["b"]]], Task("y"), r"Task 'y', .*class must have a name: text.*\nReceived \['a'\] \(list\)"),
     ],
     ids=str,
 )

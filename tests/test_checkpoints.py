@@ -17,6 +17,7 @@ from tf_transfer.encoders import freeze
 from tf_transfer.errors import CheckpointError, DataError
 from tf_transfer.model import load_model
 from tf_transfer.tasks import Task
+from tf_transfer.temporary import EARLIER, hidden
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +151,7 @@ def test_what_is_no_folder_of_a_model_is_named(tmp_path):
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"format": "tf_transfer/99"}', '{"model_type": "bert"}'])
 def test_a_foreign_configuration_is_refused(folder, content):
     (folder / "config.json").write_text(content)
-    with pytest.raises(CheckpointError, match=r"config\.json (is damaged|must be of the format 'tf_transfer/1')"):
+    with pytest.raises(CheckpointError, match=r"config\.json (is damaged|must be of the format 'tf_transfer/2')"):
         load_model(folder)
 
 
@@ -212,3 +213,12 @@ def test_a_flipped_bit_is_found(tmp_path):
     path.write_bytes(content)
     with pytest.raises(CheckpointError):
         load_model(tmp_path / "model")
+
+
+def test_a_model_that_a_killed_process_had_moved_away_is_found(trained, folder):
+    folder.rename(hidden(folder, EARLIER))
+    assert load_model(folder).tasks == trained.tasks
+    folder.rename(hidden(folder, EARLIER))
+    with pytest.raises(CheckpointError, match="exists already"):
+        trained.save(folder, overwrite=False)
+    assert [p.name for p in folder.parent.iterdir()] == ["model"]

@@ -113,7 +113,7 @@ def test_decimals_are_numbers():
     [
         ([DAY, pd.Timestamp("2021")], "otherwise of one type"),
         ([1, pd.Timestamp("2021")], "otherwise of one type"),
-        ([1 + 2j, 2j], r"a class of task 'label' must be text.*\nReceived .*\(complex\)"),
+        ([1 + 2j, 2j], r"task 'label'.* row 0 .*class must have a name: text.*\nReceived .*\(complex\)"),
         ([{"n": "a"}, {"n": "b"}], "lists of classes, or 0 or 1"),
         ([object(), object()], r"\(object\)"),
     ],

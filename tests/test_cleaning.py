@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
@@ -71,3 +73,31 @@ def test_stop_words():
 def test_unknown_options_are_refused(option):
     with pytest.raises(DataError, match=next(iter(option))):
         clean_text("a", **option)
+
+
+LONG = 100_000
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["<!--", "<script>", "<script ", "<style x>", "<a '\"", "<b x=1 ", "</", "&#", "http://", "www..", "\u0301\u0323"],
+)
+def test_a_long_hostile_text_takes_time_in_proportion(piece):
+    """Comments, scripts and marks took the length squared; the others are kept from it."""
+    started = time.process_time()
+    cleaned = clean_text(piece * (LONG // len(piece)), urls="remove", unicode="NFKC")
+    assert time.process_time() - started < 3
+    assert len(cleaned) <= LONG
+
+
+def test_what_is_not_seen_ends_where_it_is_closed():
+    assert clean_text("a <!-- b <script> --> c </script> d") == "a c </script> d"
+    assert clean_text("a <!-- b") == "a <!-- b"
+    assert clean_text("<!-- a --> b <!-- c") == "b <!-- c"
+    assert clean_text("<style>a</style>b<script>c</SCRIPT>d<style>e") == "b d<style>e"
+
+
+def test_marks_beyond_thirty_in_a_row_are_dropped_from_long_texts_only():
+    tower = "e" + "\u0323" * 100
+    assert clean_text(tower, unicode="NFD") == tower
+    assert clean_text("x" * 1000 + tower, unicode="NFD") == "x" * 1000 + tower[:31]

@@ -20,9 +20,10 @@ from tf_transfer.comparison.compare import compare
 from tf_transfer.comparison.comparison import Comparison
 from tf_transfer.report import headline
 from tf_transfer.report.wording import to_settle
+from tf_transfer.tables import load_table
 
 REVIEWS = Path(__file__).parents[1] / "data" / "reviews.csv"
-COMMANDS = ["fetch", "fit", "evaluate", "predict", "advise", "tune", "compare", "report", "demo"]
+COMMANDS = ["fetch", "fit", "evaluate", "predict", "init", "advise", "tune", "compare", "report", "demo"]
 
 
 @pytest.fixture
@@ -116,7 +117,9 @@ def test_version(run):
 
 
 @pytest.mark.parametrize(("arguments", "expected"), [
-    (["fitt"], "fit"), (["fit"], "table"), (["fit", "a.csv", "-o", "m", "--label", "x", "--epochs", "0"], "epochs"),
+    (["fitt"], "fit"), (["fit"], "table"), (["fit", "a.csv", "-o", "m", "--label", "x", "--seed", "-1"], "seed"),
+    (["fit", "a.csv", "-o", "m", "--label", "x", "--epochs", "9" * 30], "epochs"),
+    (["fit", "a.csv", "-o", "m", "--label", "x", "--epochs", "0"], "epochs"),
     (["compare", "a.yaml", "--ouput", "x"], "output"), (["fetch", "all", "--from", "x"], "--from"),
 ])  # fmt: skip
 def test_wrong_usage_ends_with_code_2(run, arguments, expected):
@@ -204,7 +207,19 @@ def test_fit_knows_before_training_that_it_cannot_write(refusal, encoder_folder,
     (["--label", "stars", "--freeze", "most"], "freeze must be"),
     (["--label", "stars", "--freeze", "9"], "more blocks than the encoder has"),
     (["--label", "stars", "--validation", "gone.csv"], "gone.csv"),
-    (["--label", "stars", "--label", "stars"], "names that differ"),
+    (["--label", "stars", "--freeze", "²"], "freeze must be"),
+    (["--label", "stars", "--freeze", "9" * 5000], "freeze must be"),
+    (["--label", "stars", "--freeze", "-1"], "freeze must be"),
+    (["--label", "stars", "--learning-rate", "-1"], "--learning-rate must be a number above 0"),
+    (["--label", "stars", "--learning-rate", "0"], "--learning-rate must be a number above 0"),
+    (["--label", "stars", "--learning-rate", "nan"], "--learning-rate must be a number above 0"),
+    (["--label", "stars", "--learning-rate", "inf"], "--learning-rate must be a number above 0"),
+    (["--label", "text"], "--label must name another column than --text: a text cannot be"),
+    (["--label", "text:classification"], "--label must name another column than --text"),
+    (["--label", "stars", "--text-pair", "stars"], "--label must name another column than --text-pair"),
+    (["--label", "a\0b"], "control characters"),
+    (["--label", ""], "must be a text"),
+    (["--label", "stars", "--label", "stars"], "name that differs"),
 ])  # fmt: skip
 def test_fit_refuses(refusal, encoder_folder, tmp_path, arguments, expected):
     encoder = [] if "--encoder" in arguments else ["--encoder", encoder_folder]
@@ -251,9 +266,104 @@ def test_outputs_that_cannot_be_written_are_told(refusal, trained, tmp_path):
         assert ".txt" in refusal(command, trained, REVIEWS, "-o", tmp_path / "out.txt")
 
 
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+@pytest.mark.parametrize(
+    ("name", "expected"), [("out.xlsx", ".xlsx"), ("out", "extension"), ("folder.csv", "is a folder; a file")]
+)
+def test_outputs_of_no_format_are_refused_before_any_work(refusal, tmp_path, monkeypatch, command, name, expected):
+    (tmp_path / "folder.csv").mkdir()
+    monkeypatch.setattr(cli, "_load_model", lambda folder: pytest.fail("it loaded the model"))
+    assert expected in refusal(command, tmp_path, REVIEWS, "-o", tmp_path / name)
+
+
+def test_predictions_do_not_replace_the_table(refusal, tmp_path):
+    table = Path(shutil.copy(REVIEWS, tmp_path / "reviews.csv"))
+    assert "is the table that is read" in refusal("predict", tmp_path, table, "-o", table)
+    assert table.read_bytes() == REVIEWS.read_bytes()
+
+
+def test_predict_keeps_columns_of_the_same_rows(run, refusal, trained, tmp_path):
+    content = "code;text;sentiment\n007;<b>Lovely</b> lamp;positive\n7;<br>;negative\n1.10;Broken;\n"
+    (tmp_path / "new.csv").write_text(content)
+    arguments = ["predict", trained, tmp_path / "new.csv", "-o", tmp_path / "out.csv", "--delimiter", ";"]
+    assert "set --drop-empty" in refusal(*arguments)
+    assert "'cod'" in refusal(*arguments, "--drop-empty", "--keep", "cod")
+    code, out, _ = run(*arguments, "--drop-empty", "--keep", "code", "--keep", "text", "--keep", "sentiment")
+    assert code == 0 and "Wrote 2 rows" in out
+    table = load_table(tmp_path / "out.csv", as_text="code")
+    assert list(table.columns) == [
+        *("code", "text", "sentiment (table)"), *("stars", "sentiment", "sentiment:negative", "sentiment:positive"),
+    ]  # fmt: skip
+    assert table["code"].tolist() == ["007", "1.10"]
+    assert table["text"].tolist() == ["<b>Lovely</b> lamp", "Broken"]
+
+
+def test_options_of_tables_are_those_of_load_table(run, refusal, trained, tmp_path):
+    table = tmp_path / "new.tsv"
+    table.write_text('text\tstars\n"Yes" he said\t3,5\nno "no\t2,5\n')
+    arguments = ["evaluate", trained, table]
+    assert "set --quote ''" in refusal(*arguments)
+    assert "--decimal ','" in refusal(*arguments, "--quote", "")
+    code, out, err = run(*arguments, "--quote", "", "--decimal", ",")
+    assert code == 0 and "mae" in out, err
+    assert "Set --delimiter '\\t'" in refusal("evaluate", trained, table.rename(tmp_path / "new.csv"))
+
+
+def test_what_a_task_learns_is_printed_before_training(run, encoder_folder, tmp_path, monkeypatch):
+    from tf_transfer.model import TransferModel
+
+    monkeypatch.setattr(TransferModel, "fit", lambda *args, **options: None)
+    (tmp_path / "t.csv").write_text("text,tone\na,OK\nb,ok\nc,bad\nd,\n")
+    arguments = ["fit", tmp_path / "t.csv", "--label", "tone", "-o", tmp_path / "m", "--encoder", encoder_folder]
+    code, out, err = run(*arguments)
+    assert code == 0, err
+    assert "tone (classification): 3 classes with rows: 'OK' (1), 'bad' (1), 'ok' (1); 1 row without a label" in out
+    assert "Note: Labels of task 'tone' in column 'tone':\n  'OK' (1), 'ok' (1) look alike" in err
+    assert err.count("look alike") == 1 and "tasks.py" not in err
+
+
+def test_an_output_that_is_no_file_is_told_before_the_work(refusal, tmp_path):
+    (tmp_path / "out.csv").mkdir()
+    os.mkfifo(tmp_path / "pipe.csv")
+    for name, what in (("out.csv", "a folder"), ("pipe.csv", "a pipe or a device")):
+        message = refusal("predict", tmp_path / "no model", REVIEWS, "-o", tmp_path / name)
+        assert f"is {what}; a file is to be written there" in message
+
+
+@pytest.mark.parametrize("output", ["n" * 300, "/"])
+def test_an_output_that_cannot_be_is_told(refusal, encoder_folder, output):
+    assert output in refusal("fit", REVIEWS, "-o", output, "--label", "stars", "--encoder", encoder_folder)
+    assert "Could not write" in refusal("predict", "gone", REVIEWS, "-o", "n" * 300 + ".csv")
+
+
+def test_a_file_name_that_is_no_text_can_be_told(run, tmp_path):
+    code, _, err = run("predict", os.fsdecode(os.fsencode(tmp_path) + b"/\xff"), REVIEWS, "-o", tmp_path / "a.csv")
+    assert code == 2 and "must be the folder of a saved model" in err
+
+
 def test_evaluate_needs_labels(refusal, trained, tmp_path):
     make_table(5, seed=0)[["text"]].to_csv(tmp_path / "bare.csv", index=False)
     assert "must have labels for at least one task" in refusal("evaluate", trained, tmp_path / "bare.csv")
+
+
+# -- init ----------------------------------------------------------------------------------------------------
+
+
+def test_init_writes_an_experiment_and_replaces_none(run, refusal, tmp_path):
+    make_table(24, seed=1).to_csv(tmp_path / "films.csv", index=False)
+    make_table(40, seed=2).to_csv(tmp_path / "shops.csv", sep=";", decimal=",", index=False)
+    output = tmp_path / "experiments" / "shops.yaml"
+    tables = [tmp_path / "films.csv", tmp_path / "shops.csv"]
+    code, out, err = run("init", *tables, "-o", output, "--label", "mood", "--encoder", "minilm")
+    assert code == 0 and f"tf-transfer compare {output}" in out, err
+    written = yaml.safe_load(output.read_text())
+    assert written["sources"] == {"films": {"path": "../films.csv"}}
+    assert written["targets"]["shops"]["path"] == "../shops.csv" and written["targets"]["shops"]["delimiter"] == ";"
+    assert [task["name"] for task in written["tasks"]] == ["mood"]
+    assert "exists already" in refusal("init", *tables, "-o", output)
+    (tmp_path / "bare.csv").write_text("n,m\n1,2\n")
+    assert "--text 'COLUMN'" in refusal("init", tmp_path / "bare.csv", "-o", tmp_path / "b.yaml")
+    assert not (tmp_path / "b.yaml").exists()
 
 
 # -- compare and demo -----------------------------------------------------------------------------------------
@@ -401,6 +511,7 @@ def test_report_refuses_what_is_no_run(refusal, old, tmp_path):
     ({"tasks": [{"name": "mood", "metric": "pearson"}]}, "metric of task 'mood' must fit its kind"),
     ({"tasks": ["mod"]}, "'mod'"),
     ({"slices": ["mood", "star"]}, "Did you mean 'stars'?"),
+    ({"tasks": ["stars", {"name": "echo", "label": "text"}]}, "must be another column than the text's"),
 ])  # fmt: skip
 def test_compare_refuses(refusal, experiment, tmp_path, changes, expected):
     assert expected in refusal("compare", experiment(**changes), "-o", tmp_path / "run")

@@ -5,6 +5,7 @@ import contextlib
 import html.parser
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -28,9 +29,11 @@ from tf_transfer.comparison.comparison import Comparison
 from tf_transfer.errors import CheckpointError, DataError, TrainingError
 from tf_transfer.experiments.runs import Cell, all_cells
 from tf_transfer.metrics import SCALARS
+from tf_transfer.report import record_sections
+from tf_transfer.report.blocks import Table
 from tf_transfer.statistics import intervals as statistics
 from tf_transfer.statistics.paired_tests import row_tests
-from tf_transfer.strategies import classical, fine_tune, scratch, target_only
+from tf_transfer.strategies import classical, fine_tune, scratch, target_only, target_training
 
 TRAINED = [{"target_only": BRIEF}, {"fine_tune": FAST}]
 ALL = [*TRAINED, {"twin": {"strategy": "target_only", **BRIEF}}, {"multi_task": FAST}, {"scratch": BRIEF}, "tfidf",
@@ -39,13 +42,13 @@ TEXTS = {name: set(target["test"]["text"]) for name, target in make_experiment()
 
 
 class Witness:
-    """Notes what `fit`, `adapt` and `predict` were given, and which texts reached the encoder."""
+    """Notes what `fit`, `adapt` and `predict` were given, which texts reached the encoder, and what was said before."""
 
     def __init__(self, patch):
-        self.fits, self.adapts, self.predictions, self.encoded = [], [], [], []
+        self.fits, self.adapts, self.predictions, self.encoded, self.sentences = [], [], [], [], []
         self.predicting = False
         for kind in (fine_tune.FineTune, target_only.TargetOnly, scratch.Scratch, classical.TfIdf, classical.Majority,
-                     strategies.MultiTask):  # fmt: skip
+                     strategies.MultiTask, target_training.TargetTraining):  # fmt: skip
             for verb, note in (("fit", self._fit), ("adapt", self._adapt)):
                 if verb in vars(kind):
                     patch.setattr(kind, verb, note(vars(kind)[verb]))
@@ -99,7 +102,10 @@ def done(content, tmp_path_factory):
     said = []
     with pytest.MonkeyPatch.context() as patch:
         witness = Witness(patch)
-        comparison = compare(content, tmp_path_factory.mktemp("runs") / "whole", say=lambda *what: said.append(what))
+        comparison = compare(
+            content, tmp_path_factory.mktemp("runs") / "whole", say=lambda *what: said.append(what),
+            note=witness.sentences.append,
+        )  # fmt: skip
     return comparison, witness, said
 
 
@@ -205,6 +211,29 @@ def test_progress_counts_every_cell(done):
     assert [done for what, done, _ in said if " labels, seed " in what] == list(range(56))
     assert sum("source training" in what for what, _, _ in said) == 2 * 3  # fine_tune, multi_task, tfidf
     assert ("fine_tune, seed 1: source training", 12, 56) in said
+
+
+def test_what_each_task_learns_is_said_before_the_first_cell(done):
+    _, witness, _ = done
+    first = witness.sentences
+    assert first[0] == "stars (regression): 64 rows with a number"
+    assert re.fullmatch(r"mood \(classification\): 2 classes with rows: 'glad' \(\d+\), 'sad' \(\d+\)", first[1])
+
+
+def test_the_report_counts_known_rows_with_another_label(small, tmp_path):
+    """It said 0 of every run, for the audit was not told the labels."""
+    experiment = small(strategies=["majority"], budgets=[6], seeds=1)
+    films, test = experiment["sources"]["films"], experiment["targets"]["tweets"]["test"]
+    films.loc[[2, 3], "text"] = test.loc[[0, 1], "text"].to_numpy()
+    films.loc[[2, 3], "stars"] = test.loc[[0, 1], "stars"].to_numpy()
+    films.loc[2, "mood"] = {"glad": "sad", "sad": "glad"}[test.loc[0, "mood"]]
+    films.loc[3, "mood"] = test.loc[1, "mood"]
+    comparison = compare(experiment, tmp_path / "run")
+    assert comparison.leakage["tweets"]["tables"]["films"]["conflicts"] == 1
+    table = next(block for block in record_sections.leakage(comparison).blocks if isinstance(block, Table))
+    place = table.head.index("other label")
+    counts = {(row[0].text, row[1]): row[place] for row in table.rows}
+    assert counts["tweets", "films"] == "1" and counts["tweets", "train"] == "0"
 
 
 # -- what is kept ------------------------------------------------------------------------------------
@@ -589,6 +618,25 @@ def test_a_run_stopped_within_source_training_goes_on_within_it(done, content, t
 
 
 @pytest.mark.slow
+def test_a_run_stopped_between_source_training_and_its_file_loses_nothing(done, content, tmp_path, monkeypatch):
+    from tf_transfer.experiments import runner
+
+    def stop(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "save_state", stop)
+    with pytest.raises(KeyboardInterrupt):
+        compare(part(content), tmp_path / "run")
+    monkeypatch.undo()
+    epochs = []
+    monkeypatch.setattr(Resume, "on_epoch_begin", lambda self, epoch, logs=None: epochs.append(self.backup_dir.name))
+    comparison = compare(part(content), tmp_path / "run")
+    assert epochs == []  # the sources are not trained on again
+    assert is_part_of(comparison, done[0])
+    assert list((tmp_path / "run" / "fitted").iterdir()) == []
+
+
+@pytest.mark.slow
 def test_a_killed_process_goes_on_to_the_same_bits(done, content, encoder_folder, tmp_path):
     code = (
         "import sys; from tests.experiments import *; from tests.tiny import keep_graphs; keep_graphs()\n"
@@ -768,14 +816,3 @@ def test_a_run_whose_plan_was_edited_is_refused_until_it_is_run_again(small, fol
         again = compare(small(), folder)
     assert cells == []
     pd.testing.assert_frame_equal(again.verdicts(), before)
-
-
-@pytest.mark.parametrize("key", ["plan", "budgets"])
-def test_a_run_of_an_earlier_version_whose_plan_lacks_something_is_refused(folder, key):
-    path = folder / "run.json"
-    content = json.loads(path.read_text())
-    del content["digest"]
-    del (content["provenance"] if key == "plan" else content["provenance"]["plan"])[key]
-    path.write_text(json.dumps(content))
-    with pytest.raises(CheckpointError, match=f"run.json is damaged: its plan lacks '{key}'"):
-        Comparison(folder)

@@ -44,7 +44,7 @@ def test_multilabel_against_scikit_learn():
 def test_regression_is_standardised_inside_and_reported_in_its_unit():
     head = make_head(STARS, 16)
     y = np.array([100.0, 200.0, 300.0], np.float32)
-    head.learn_scale(y)
+    head.note_labels(y)
     output = np.float32((y - 200) / np.std([100, 200, 300]))
     np.testing.assert_allclose(head.losses_of(tf.constant(y), tf.constant(output)), 0, atol=1e-12)
     np.testing.assert_allclose(head.losses_of(tf.constant(y), tf.constant(output + 2)), 4, rtol=1e-6)
@@ -73,11 +73,11 @@ def test_a_scale_in_single_precision_can_be_read():
 
 def test_the_first_scale_stays():
     head = make_head(STARS, 16)
-    head.learn_scale(np.array([], np.float32))
+    head.note_labels(np.array([], np.float32))
     assert head.scale.numpy().tolist() == [0, 1, 0]
-    head.learn_scale(np.array([7.0, 7.0]))
+    head.note_labels(np.array([7.0, 7.0]))
     assert head.scale.numpy().tolist() == [7, 1, 1]  # equal labels: no deviation to divide by
-    head.learn_scale(np.array([1.0, 2.0]))
+    head.note_labels(np.array([1.0, 2.0]))
     assert head.scale.numpy().tolist() == [7, 1, 1]
     head.restart(0)
     assert head.scale.numpy().tolist() == [0, 1, 0]
@@ -85,7 +85,7 @@ def test_the_first_scale_stays():
 
 def test_scores_are_what_decode_gives(head):
     if head.task.kind == "regression":
-        head.learn_scale(np.array([2.0, 6.0]))
+        head.note_labels(np.array([2.0, 6.0]))
     vectors = tf.constant(DRAWS.normal(size=(5, 16)), tf.float32)
     output = head(vectors)
     scores = head.scores(output).numpy()

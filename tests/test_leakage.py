@@ -90,6 +90,13 @@ def test_conflicts_are_exact_matches_of_another_label(report):
     assert audit_leakage(TRAIN[["text"]], TEST, label="y").to_frame()["conflicts"].tolist() == [0]
 
 
+def test_conflicts_of_several_labels_in_whatever_type_and_order():
+    train = pd.DataFrame({"text": ["a", "b", "c"], "y": ["1", " x", None], "tags": [["u", "v"], "u|v", ["w"]]})
+    test = pd.DataFrame({"text": ["a", "b", "c"], "y": [1.0, "x", "z"], "tags": ["v|u", ["u"], ["w"]]})
+    conflict = audit_leakage(train, test, label=["y", "tags", "absent"]).overlaps["train"].tested["conflict"]
+    assert conflict.tolist() == [False, True, False]
+
+
 def test_leaked_rows_are_dropped_from_training_only(report):
     train, before = TRAIN.copy(), TRAIN.copy()
     assert report.drop(train)["text"].tolist() == ["alone in train"]
@@ -161,6 +168,11 @@ def test_nothing_leaked():
         ({"text": "txt"}, ["'txt'", "'text'"]),
         ({"source": {"mail": TRAIN[["y"]]}}, ["'mail'", "'text'"]),
         ({"test": TEST[:0]}, ["rows"]),
+        (
+            {"test": pd.DataFrame({"text": [["a", "b"]]})},
+            ["the test table must hold text", "['a', 'b'] (list) in row 0"],
+        ),
+        ({"source": {"mail": pd.DataFrame({"text": ["a", 2020.0]})}}, ["'mail' must hold text", "2020.0", "row 1"]),
     ],
 )
 def test_wrong_arguments_are_refused(arguments, words):

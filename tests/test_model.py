@@ -435,9 +435,9 @@ def test_open_tasks_are_read_from_the_first_table():
     assert dict(model.heads) == heads
 
 
-@pytest.mark.parametrize("tasks", [[], [PLAIN, PLAIN]])
-def test_tasks_need_names_that_differ(tasks):
-    with pytest.raises(DataError, match="names that differ"):
+@pytest.mark.parametrize(("tasks", "reason"), [([], "needs tasks"), ([PLAIN, PLAIN], "name that differs")])
+def test_tasks_need_names_that_differ(tasks, reason):
+    with pytest.raises(DataError, match=reason):
         tiny.make_model(tasks)
 
 

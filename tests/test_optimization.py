@@ -5,7 +5,7 @@ import pytest
 
 from tests import tiny
 from tf_transfer.backend import keras, tf
-from tf_transfer.optimization import AdamW, WarmupDecay, auto_learning_rate, auto_optimizer
+from tf_transfer.optimization import AdamW, WarmupDecay, auto_learning_rate, auto_optimizer, current_rate
 
 ROWS, WIDTH = 7, 5
 
@@ -157,3 +157,12 @@ def test_the_default_optimizer_decays_matrices_alone():
     assert {v.name for v in encoder.transformer.weights if v.shape.rank > 1} == decayed
     encoder = tiny.make_encoder("t5")
     assert not any("layer_norm" in v.name for v in encoder.transformer.weights if optimizer._use_weight_decay(v))
+
+
+def test_the_logged_rate_is_a_value_and_no_variable():
+    """Keras' `CSVLogger` cannot write a variable, which is what an eager step would hand it."""
+    optimizer = keras.optimizers.Adam(0.25)
+    rate = current_rate(optimizer)
+    assert tf.is_tensor(rate) and not isinstance(rate, tf.Variable) and float(rate) == 0.25
+    optimizer.learning_rate.assign(0.5)
+    assert float(rate) == 0.25

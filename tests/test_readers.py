@@ -122,7 +122,7 @@ def test_trec_and_mpqa(serve):
         {
             "TREC.train.all": b"4 sister\xf0city ?\n5 When was it ?\n0 How is it ?\n1 What film ?\n3 Who ?\n",
             "TREC.test.all": b"2 What does the abbreviation stand for ?\n",
-            "mpqa.all": b"0 no quick fix\n1 wonderful\n",
+            "mpqa.all": b"0 no quick fix\n1 \n1 wonderful\n",
         }
     )
     trec = readers.read_dataset("trec")

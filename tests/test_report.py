@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import re
+import unicodedata
 
 import numpy as np
 import pandas as pd
@@ -26,8 +27,8 @@ from tf_transfer.report import intervals, readings, sections, wording
 from tf_transfer.report.blocks import Scale
 from tf_transfer.tasks import Task
 
-ORDER = ["differences", "curves", "worth", "results", "confusions", "calibration", "slices", "rows", "sources",
-         "leakage", "costs", "provenance", "reproduce", "unusable"]  # fmt: skip
+ORDER = ["differences", "fairness", "curves", "worth", "results", "confusions", "calibration", "slices", "rows",
+         "sources", "leakage", "costs", "provenance", "reproduce", "unusable"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -145,8 +146,8 @@ def test_all_figures_have_p_q_and_what_would_settle_the_undecided():
     row = verdict("tweets", "rating", 16, "fine_tune", "pearson", 0.01, q=0.62, rows_needed=5400.0, seeds_needed=9.0)
     c = dataclasses.replace(stand_in(), verdict_table=pd.DataFrame([row]))
     figures = table(report.to_html(sections.build(c)), "differences", 1)
-    assert figures[1] == ["fine_tune", "tweets", "rating", "16", "+.01", "[−.04, .06]", ".310", ".620", "○ undecided",
-                          "±.05", "5,400", "9"]  # fmt: skip
+    assert figures[1] == ["fine_tune", "target_only", "tweets", "rating", "16", "+.01", "[−.04, .06]", ".310", ".620",
+                          "○ undecided", "±.05", "5,400", "9"]  # fmt: skip
 
 
 def test_what_would_settle_it_stands_below_every_undecided_row_and_no_other(page, comparison):
@@ -384,7 +385,8 @@ HOSTILE = "$\\frac{$\x1b<script>alert(1)</script>&\n\"'猫|`*_ [x](javascript:1)
 def hostile_comparison():
     """A `Whole` whose every name, text and note holds markup."""
     c = stand_in(Whole, unusable=[HOSTILE + "half a pair: \ud800"], text=HOSTILE, slices_of=(HOSTILE, HOSTILE, "short"))
-    renamed = {"tweets": HOSTILE, "rating": HOSTILE.replace("/", "") + "task", "fine_tune": HOSTILE + "way"}
+    task = "".join(c for c in HOSTILE if c.isprintable() and c != "/") + "task"
+    renamed = {"tweets": HOSTILE, "rating": task, "fine_tune": HOSTILE + "way"}
     example = LEAKAGE["examples"][0] | {"text": HOSTILE, "test_text": HOSTILE}
     return dataclasses.replace(
         c,
@@ -411,6 +413,9 @@ def test_hostile_names_are_text(tmp_path):
     for section in set(ORDER) - {"sources", "reproduce"} | {"header"}:
         assert "<script>alert(1)" in parsed.texts[section], section
     assert "<b>" in parsed.texts["reproduce"]
+    for page in (text, (tmp_path / "report.md").read_text(encoding="utf-8")):
+        assert not [c for c in page if c.isspace() is False and unicodedata.category(c) == "Cc"]
+    assert "$\\frac{$\ufffd" in parsed.texts["header"]
 
 
 def test_a_report_without_a_cell(tmp_path, comparison):
@@ -419,7 +424,7 @@ def test_a_report_without_a_cell(tmp_path, comparison):
         provenance={},
     )  # fmt: skip
     texts = Page(report.render(empty, tmp_path).read_text()).texts
-    assert "No strategy with source data" in texts["header"]
+    assert "No strategy was compared with itself" in texts["header"]
     assert "nothing to compare" in texts["differences"] and "no results" in texts["results"]
     assert "No classification has a verdict" in texts["confusions"] and "No audit was recorded" in texts["leakage"]
 

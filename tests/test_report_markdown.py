@@ -37,7 +37,7 @@ def test_the_verdict_comes_first_and_sections_in_order(text):
     tokens = PARSER.parse(text)
     heads = [tokens[i + 1].content for i, t in enumerate(tokens) if t.type == "heading_open" and t.tag == "h2"]
     assert len(heads) == len(ORDER)
-    assert heads[0] == "Difference to target_only" and heads[-1] == "What could not be used"
+    assert heads[0] == "Difference that the source makes" and heads[-1] == "What could not be used"
 
 
 def test_it_says_what_the_page_says(text):

@@ -5,9 +5,12 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
+from tests.analysis.folders import change_run, noisy, write_run
 from tests.stand_in_comparison import STRATEGIES, Whole, stand_in
 from tf_transfer import report
+from tf_transfer.comparison.comparison import Comparison
 from tf_transfer.comparison.plots import ComparisonPlots
 from tf_transfer.errors import DataError
 from tf_transfer.report import detail_plots, plots, sections
@@ -154,3 +157,19 @@ def test_undefined_bands_leave_the_axis_to_the_values(plotted):
 def test_a_plot_of_no_target_says_why(plotted):
     with pytest.raises(DataError, match=r"see comparison\.unusable"):
         plots.learning_curves(dataclasses.replace(plotted, targets=[]))
+
+
+@pytest.mark.parametrize("name", ["$x_$", "$^$", "a$b"])
+def test_a_dollar_begins_no_formula(tmp_path, name):
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 30)
+    run = write_run(
+        tmp_path, y, {s: {16: noisy(rng, y, [0.7, 0.8])} for s in ("target_only", name)}, sources=("target_only",)
+    )
+    change_run(run, lambda content: content["provenance"]["plan"].update(baseline=name))
+    c = Comparison(tmp_path)
+    place = ("tweets", "mood", name, 16)
+    figures = [c.plot_differences(), c.plot_learning_curves(), c.plot_reliability(*place), c.plot_confusion(*place)]
+    for figure in figures:
+        assert figure._repr_png_()
+        assert any(name in text.get_text() for text in figure.findobj(Text))

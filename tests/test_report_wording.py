@@ -69,10 +69,35 @@ def test_headline_when_undecided_says_what_could_have_been_told():
         verdict("tweets", "rating", 16, "majority", "pearson", -0.5),
     )
     assert report.headline(c) == (
-        "Undecided: with source data no strategy differed from target_only by more than chance, where differences "
-        "below .012 to .05 Pearson r could not have been told from 0."
+        "Undecided: no strategy differed by more than chance from itself without the source. It could have shown "
+        "differences in Pearson r of .012 at best and .05 at worst."
     )
     assert verdicts.overall(c) == {"verdict": "undecided", "symbol": "○", "word": "Undecided"}
+
+
+def test_an_experiment_that_could_show_nothing_says_so():
+    """1.62 in macro F1 is no difference that there can be."""
+    row = verdict("tweets", "polarity", 16, "fine_tune", "f1_macro", 0.3, half=0.9) | {"minimum_effect": np.inf}
+    assert report.headline(only(row)) == (
+        "Undecided: no strategy differed by more than chance from itself without the source. It was too small to show "
+        "any difference in macro F1: use more test rows or seeds."
+    )
+    found = next(pd.DataFrame([row | {"rows_needed": np.inf, "seeds_needed": np.inf}]).itertuples())
+    assert wording.to_settle(found) == "no possible difference would have shown: use more test rows or seeds"
+    assert [wording.least(x) for x in (np.inf, np.nan, 0.05)] == ["none", "–", "±.05"]
+
+
+def test_headline_does_not_count_help_for_what_the_baseline_beats():
+    beaten = verdict("tweets", "rating", 16, "linear_probe", "pearson", 0.2, behind=True)
+    assert report.headline(only(beaten)) == (
+        "Source data helped linear_probe alone on tweets at 16 labels, where target_only is better still."
+    )
+    hurt = verdict("nyt", "rating", 16, "fine_tune", "pearson", -0.2)
+    assert report.headline(only(beaten, hurt)).endswith(
+        "; it helped linear_probe alone on tweets at 16 labels, where target_only is better still."
+    )
+    ahead = verdict("tweets", "rating", 16, "fine_tune", "pearson", 0.3)
+    assert report.headline(only(beaten, ahead)).startswith("Source data helped tweets at 16 labels (fine_tune +.30")
 
 
 def test_headline_tells_no_difference_that_matters_from_undecided():
@@ -108,7 +133,7 @@ def test_headline_without_anything_to_say():
     undefined = verdict("tweets", "rating", 16, "fine_tune", "pearson", np.nan)
     assert report.headline(only(undefined)) == "Undecided: no difference is defined."
     without = only(verdict("tweets", "rating", 16, "majority", "pearson", 0.5), source_strategies=[])
-    assert report.headline(without) == "No strategy with source data was compared with target_only."
+    assert report.headline(without) == "No strategy was compared with itself without source data."
     assert verdicts.overall(without)["word"] == "Undecided"
 
 
@@ -181,8 +206,8 @@ def test_strategies_without_source_data_or_encoder_are_better_or_worse():
         ({"rows_needed": 5400.0, "seeds_needed": 9.0}, "; 5,400 test rows or 9 seeds would settle it"),
         ({"rows_needed": np.inf, "seeds_needed": 9.0}, "; 9 seeds would settle it"),
         ({"rows_needed": 5400.0, "seeds_needed": np.nan}, "; 5,400 test rows would settle it"),
-        ({"rows_needed": np.inf, "seeds_needed": np.inf}, "; no number of test rows or seeds alone would settle it"),
-        ({"rows_needed": np.inf, "seeds_needed": np.nan}, "; no number of test rows alone would settle it"),
+        ({"rows_needed": np.inf, "seeds_needed": np.inf}, "; neither 100,000 test rows nor 30 seeds would settle it"),
+        ({"rows_needed": np.inf, "seeds_needed": np.nan}, "; even 100,000 test rows would not settle it"),
         ({"rows_needed": 1260.0, "seeds_needed": np.nan}, ""),  # as many as there are: the correction took it back
         ({"rows_needed": np.nan, "seeds_needed": np.nan}, ""),
     ],

@@ -62,6 +62,7 @@ def test_whole_numbers_with_gaps_are_integer_classes(dtype):
     assert present.tolist() == [True, False, True]
 
 
+@pytest.mark.filterwarnings("ignore::tf_transfer.errors.LabelWarning")
 def test_blank_text_is_missing_and_surrounding_space_is_dropped():
     table = column([" pos", "", "  ", "neg "])
     y, present = Task("y").resolve(table).encode(table)
@@ -154,6 +155,9 @@ def test_resolving_a_resolved_task_changes_nothing():
     [
         ({"name": ""}, ["name"]),
         ({"name": "a/b"}, ["'/'"]),
+        ({"name": "a\0b"}, ["control characters", "'a\\x00b'", "its label"]),
+        ({"name": "n" * 300}, ["at most 250 bytes"]),
+        ({"name": 3}, ["must be a text", "3"]),
         ({"kind": "clasification"}, ["classification"]),
         ({"loss_weight": -1}, ["loss_weight", "-1"]),
         ({"loss_weight": float("nan")}, ["loss_weight"]),

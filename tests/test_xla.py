@@ -65,7 +65,7 @@ def test_a_compiled_step_gives_the_losses_of_a_plain_one():
     model = tiny.make_model()
     model.compile()
     model.optimizer.build(model.trained_variables)
-    model.dataset(tiny.make_table(11), learn_scale=True)
+    model.dataset(tiny.make_table(11), note_labels=True)
     first, found = tiny.snapshot(model), []
     batch = fixed_batch(model, tiny.make_table(11))
     check_both(model.train_step, batch)

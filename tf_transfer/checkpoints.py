@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from tf_transfer import __version__, encoders
 from tf_transfer.class_types import class_from_json, class_to_json
-from tf_transfer.errors import CheckpointError, listed
+from tf_transfer.encoder_checks import at_most
+from tf_transfer.errors import CheckpointError, first_line, listed
 from tf_transfer.network import Network
-from tf_transfer.storage import check_writable, whole_file, whole_folder
+from tf_transfer.storage import check_folder_name, check_writable, restore, whole_file, whole_folder
 from tf_transfer.tasks import Task
-from tf_transfer.tensor_files import read_tensors, write_tensors
+from tf_transfer.tensor_files import file_size, read_tensors, write_tensors
+from tf_transfer.untrusted import read_json
 
-FORMAT = "tf_transfer/1"
+FORMAT = "tf_transfer/2"
 LEARNED = "learned_"
 """Starts the keys of arrays that a strategy has learned beside the weights."""
 CONFIG, WEIGHTS, ENCODER = "config.json", "model.safetensors", "encoder"
+_OPTIONS = {
+    "text": str, "text_pair": str | None, "max_length": int, "dropout": int | float, "seed": int
+}  # fmt: skip
+_REMEDY = "Save the model again, or copy the whole folder."
 
 
 def save_model(model: Network, folder: str | Path, overwrite: bool = True) -> None:
@@ -55,9 +62,9 @@ def check_folder(folder: str | Path) -> None:
             it removes its content.
     """
     folder = Path(folder)
+    check_folder_name(folder)
     check_writable(folder)
-    if folder.is_file():
-        raise CheckpointError(f"{folder} is a file; a folder is to be written there.\nGive another name.")
+    restore(folder)
     if folder.is_dir() and any(folder.iterdir()):
         try:
             _read_config(folder)
@@ -81,12 +88,15 @@ def read_model(folder: str | Path, kind: type[Network]) -> Network:
     config = _read_config(folder)
     try:
         tasks = [_task_from_json(t) for t in config["tasks"]]
-        model = kind(encoders.encoder_from_config(folder / ENCODER), tasks, **config["options"])
+        _check_options(config["options"])
+        with at_most(file_size(folder / WEIGHTS, _REMEDY)):
+            model = kind(encoders.encoder_from_config(folder / ENCODER), tasks, **config["options"])
         if "frozen" in config:
             model.freeze_like(config["frozen"])
+    except CheckpointError:
+        raise
     except Exception as error:  # the tokenizers library raises bare Exceptions
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise CheckpointError(f"{folder} is damaged: {reason}\nSave the model again.") from error
+        raise CheckpointError(f"{folder} is damaged: {first_line(error)}\nSave the model again.") from error
     load_state(model, folder / WEIGHTS)
     return model
 
@@ -111,7 +121,7 @@ def load_state(model: Network, path: str | Path) -> tuple[dict[str, str], list[n
         CheckpointError: the file is missing, damaged, or of another architecture; ``model`` is
             then as it was.
     """
-    tensors, note, intact = read_tensors(path, "Save the model again, or copy the whole folder.")
+    tensors, note, intact = read_tensors(path, _REMEDY)
     expected = {_key(i): tuple(v.shape) for i, v in enumerate(model.state)}
     wrong = [k for k in expected if k not in tensors or tensors[k].shape != expected[k]]
     learned = [k for k in sorted(tensors) if k.startswith(LEARNED)]
@@ -122,9 +132,8 @@ def load_state(model: Network, path: str | Path) -> tuple[dict[str, str], list[n
             f"{listed(wrong)}.\nThe file comes from another model: save the model again."
         )
     if not intact:
-        raise CheckpointError(
-            f"{path} is damaged: its content is not what was written.\nSave the model again, or copy the whole folder."
-        )
+        raise CheckpointError(f"{path} is damaged: its content is not what was written.\n{_REMEDY}")
+    _check_finite(path, [tensors[_key(i)] for i in range(len(expected))])
     for i, variable in enumerate(model.state):
         variable.assign(tensors[_key(i)])
     return note, [tensors[k] for k in learned]
@@ -132,12 +141,35 @@ def load_state(model: Network, path: str | Path) -> tuple[dict[str, str], list[n
 
 def _write_tensors(model: Network, path: Path, note: dict[str, str], learned: Sequence[np.ndarray] = ()) -> None:
     tensors = {_key(i): np.ascontiguousarray(v.numpy()) for i, v in enumerate(model.state)}
+    _check_finite("The model", tensors.values())
     tensors |= {f"{LEARNED}{i:04d}": np.asarray(v, order="C") for i, v in enumerate(learned)}
     write_tensors(path, tensors, note)
 
 
+def _check_options(options: dict) -> None:
+    """Raises:
+    ValueError: an option of a model is of another type, or cannot be.
+    """
+    for name, kinds in _OPTIONS.items():
+        value = options.get(name)
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            raise ValueError(f"its option {name} is {value!r}")
+    if options["max_length"] < 1 or not 0 <= options["dropout"] < 1:
+        raise ValueError(f"its max_length is {options['max_length']}, its dropout {options['dropout']}")
+
+
+def _check_finite(what: object, weights: Iterable[np.ndarray]) -> None:
+    if not all(np.isfinite(w).all() for w in weights):
+        raise CheckpointError(
+            f"{what} must have weights that are finite numbers.\nReceived NaN or infinity among them.\n"
+            "Train again with a lower learning rate."
+        )
+
+
 def _task_to_json(task: Task) -> dict:
     fields = dataclasses.asdict(task) | {"classes": [class_to_json(c) for c in task.classes]}
+    if task.labels:
+        fields["labels"] = {written: class_to_json(c) for written, c in task.labels.items()}
     if isinstance(task.class_weight, Mapping):  # pairs, since the keys of a JSON object are text
         fields["class_weight"] = [(class_to_json(c), weight) for c, weight in task.class_weight.items()]
     return fields
@@ -155,15 +187,16 @@ def _key(index: int) -> str:
 
 
 def _read_config(folder: Path) -> dict:
+    restore(folder)
     path = folder / CONFIG
-    if not path.is_file():
-        found = listed(sorted(p.name for p in folder.iterdir())) if folder.is_dir() else "no such folder"
+    if not os.path.exists(path):
+        found = listed(sorted(p.name for p in folder.iterdir())) if os.path.isdir(folder) else "no such folder"
         raise CheckpointError(
             f"{folder} must be the folder of a saved model, with {CONFIG} and {WEIGHTS}.\nReceived: {found}."
         )
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        config = read_json(path)
+    except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: {error}\nSave the model again.") from error
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         received = config.get("format", "no 'format'") if isinstance(config, dict) else type(config).__name__

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import html as html_entities
 import re
-import unicodedata
 from collections.abc import Collection
 from typing import Literal
 
+from tf_transfer.characters import Form, normalise
 from tf_transfer.errors import check_choice
 
 URL_PLACEHOLDER = "http"
@@ -25,7 +25,13 @@ _INLINES = """
     strong sub sup tt u var wbr
 """
 _TAG_SPACES = dict.fromkeys(_BLOCKS.split(), " ") | dict.fromkeys(_INLINES.split(), "")
-_UNSEEN = re.compile(r"<!--.*?-->|<(script|style)\b[^>]*>.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
+# What is not seen, up to its end. No `<` within: a tag without `>` would be read to the end of the text.
+_OPENING = re.compile(r"<!--|<(script|style)\b[^<>]*>", re.IGNORECASE)
+_CLOSING = {
+    "": re.compile("-->"),
+    "script": re.compile(r"</script\s*>", re.IGNORECASE),
+    "style": re.compile(r"</style\s*>", re.IGNORECASE),
+}
 _TAG = re.compile(r"""</?([a-zA-Z][a-zA-Z0-9]*)(?:\s(?:"[^"]*"|'[^']*'|[^'"<>])*)?/?>""")
 # Only with the semicolon: `?a=1&copy=2` is a link, not a copyright sign.
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
@@ -46,12 +52,13 @@ def clean_text(
     html: bool = True,
     urls: Literal["keep", "remove", "replace"] = "keep",
     control: bool = True,
-    unicode: Literal["NFC", "NFD", "NFKC", "NFKD"] | None = "NFC",
+    unicode: Form | None = "NFC",
     stop_words: Literal["english"] | Collection[str] | None = None,
 ) -> str:
     """One text without what a pretrained encoder has no use for; white space becomes single spaces.
 
     The defaults keep case, punctuation, emoji and stop words: encoders were trained with them.
+    The time grows with the text's length, whatever it holds.
 
     Args:
         html: drop the tags of HTML elements, comments, scripts and styles, and decode entities
@@ -76,7 +83,7 @@ def clean_text(
         text = _ENTITY.sub(lambda match: html_entities.unescape(match[0]), _strip_tags(text))
     if unicode is not None:
         check_choice("unicode", unicode, ("NFC", "NFD", "NFKC", "NFKD"))
-        text = unicodedata.normalize(unicode, text)
+        text = normalise(text, unicode)
     if control:
         text = _CONTROL.sub(lambda match: match[1] or "", text)
     if urls != "keep":
@@ -102,4 +109,20 @@ def find_stop_words(stop_words: str | Collection[str]) -> Collection[str]:
 
 
 def _strip_tags(text: str) -> str:
-    return _TAG.sub(lambda match: _TAG_SPACES.get(match[1].lower(), match[0]), _UNSEEN.sub(" ", text))
+    return _TAG.sub(lambda match: _TAG_SPACES.get(match[1].lower(), match[0]), _drop_unseen(text))
+
+
+def _drop_unseen(text: str) -> str:
+    """A space for each comment, script and style; one without an end stays as it is written."""
+    kept, start, endless = [], 0, set()
+    for opening in _OPENING.finditer(text):
+        kind = (opening[1] or "").lower()
+        if opening.start() < start or kind in endless:
+            continue
+        closing = _CLOSING[kind].search(text, opening.end())
+        if closing is None:
+            endless.add(kind)  # nor has any later one an end
+            continue
+        kept.append(text[start : opening.start()])
+        start = closing.end()
+    return " ".join([*kept, text[start:]])

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import re
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tf_transfer import __version__
-from tf_transfer.errors import DataError, TrainingError, TransferError
+from tf_transfer.errors import DataError, LabelWarning, TrainingError, TransferError, speaking
+from tf_transfer.table_options import (
+    AsText,
+    Decimal,
+    Delimiter,
+    DropEmpty,
+    Encoding,
+    Quote,
+    TableReader,
+    beside,
+    check_output,
+)  # fmt: skip
 from tf_transfer.terminal import ProgressBar, print_comparison
 
 app = typer.Typer(
@@ -21,14 +35,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+MOST = 1_000_000
+"""Of what is counted; more is a mistake."""
+
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder to write to.")]
 Margin = Annotated[
     float | None,
     typer.Option(help="The largest difference that does not matter, in the units of the primary metrics."),
 ]
 Text = Annotated[str, typer.Option(help="Column of the texts.")]
-Delimiter = Annotated[str | None, typer.Option(help="Between the cells of a text file, such as ';'.")]
-Encoding = Annotated[str, typer.Option(help="Of a text file, such as 'cp1252'.")]
 Pair = Annotated[str | None, typer.Option(help="Column of second texts.")]
 
 
@@ -64,28 +79,37 @@ def fit(
     revision: Annotated[str | None, typer.Option(help="Commit of a hub id.")] = None,
     text: Text = "text",
     text_pair: Pair = None,
+    as_text: AsText = None,
     delimiter: Delimiter = None,
     encoding: Encoding = "utf-8",
+    quote: Quote = '"',
+    decimal: Decimal = None,
+    drop_empty: DropEmpty = False,
     validation: Annotated[Path | None, typer.Option(help="Table to report losses on while training.")] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the table.")] = 3,
-    batch_size: Annotated[int, typer.Option(min=1, help="Rows a step.")] = 32,
-    max_length: Annotated[int, typer.Option(min=4, help="The most tokens a text.")] = 128,
+    epochs: Annotated[int, typer.Option(min=1, max=MOST, help="Passes over the table.")] = 3,
+    batch_size: Annotated[int, typer.Option(min=1, max=MOST, help="Rows a step.")] = 32,
+    max_length: Annotated[int, typer.Option(min=4, max=MOST, help="The most tokens a text.")] = 128,
     learning_rate: Annotated[float | None, typer.Option(help="Peak; chosen from the encoder by default.")] = None,
     freeze: Annotated[str, typer.Option(help="'none', 'embeddings', a number of blocks, or 'all'.")] = "none",
-    seed: Annotated[int, typer.Option(help="Of weights, order and dropout.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of weights, order and dropout.")] = 0,
 ):
     """Train a model on a table and save it."""
     columns = {"text": text, "text_pair": text_pair}
-    train, checked = (
-        None if path is None else _read(path, columns, delimiter, encoding) for path in (table, validation)
-    )
+    _check_rate(learning_rate)
+    for part in label:
+        _check_label(part, columns)
+    read = TableReader(columns, as_text, delimiter, encoding, quote, decimal, drop_empty)
+    train, checked = (None if path is None else read.cleaned(path) for path in (table, validation))
     from tf_transfer.checkpoints import check_folder
     from tf_transfer.encoders import load_encoder
     from tf_transfer.model import TransferModel
+    from tf_transfer.spellings import describe
 
     check_folder(output)
-    depth = int(freeze) if freeze.isdigit() else freeze
+    depth = int(freeze) if re.fullmatch("[0-9]{1,4}", freeze) else freeze
     tasks = [_task(part, train.columns).resolve(train) for part in label]
+    for task in tasks:
+        print(describe(task, train))
     model = TransferModel(
         load_encoder(encoder, revision=revision), tasks, text=text, text_pair=text_pair,
         max_length=max_length, freeze=depth, seed=seed,
@@ -104,21 +128,24 @@ def fit(
 def evaluate(
     model: Annotated[Path, typer.Argument(help="Folder of a trained model.")],
     tables: Annotated[list[Path], typer.Argument(help="One or more tables with labels.")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="CSV file for all metrics.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Table for all metrics.")] = None,
+    as_text: AsText = None,
     delimiter: Delimiter = None,
     encoding: Encoding = "utf-8",
+    quote: Quote = '"',
+    decimal: Decimal = None,
+    drop_empty: DropEmpty = False,
 ):
     """Report the full metric suite of a model on tables."""
     from tf_transfer.tables import save_table
 
     if output is not None:
-        _check_output(output)
+        check_output(output)
     loaded = _load_model(model)
     stems = [path.stem for path in tables]
     names = [path.stem if stems.count(path.stem) == 1 else str(path) for path in tables]
-    evaluation = loaded.evaluate(
-        {name: _read_for(loaded, path, delimiter, encoding) for name, path in zip(names, tables)}
-    )
+    read = TableReader(_columns(loaded), as_text, delimiter, encoding, quote, decimal, drop_empty)
+    evaluation = loaded.evaluate({name: read.cleaned(path) for name, path in zip(names, tables)})
     print(evaluation)
     if output is not None:
         save_table(evaluation.to_frame(), output)
@@ -129,17 +156,55 @@ def predict(
     model: Annotated[Path, typer.Argument(help="Folder of a trained model.")],
     table: Annotated[Path, typer.Argument(help="Table of texts.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Table to write: .csv, .tsv, .parquet, .jsonl.")],
+    keep: Annotated[
+        list[str] | None, typer.Option(help="Column of the table to write beside, such as an id; repeatable.")
+    ] = None,
+    as_text: AsText = None,
     delimiter: Delimiter = None,
     encoding: Encoding = "utf-8",
+    quote: Quote = '"',
+    decimal: Decimal = None,
+    drop_empty: DropEmpty = False,
 ):
     """Write a model's labels and probabilities for a table, rows in its order."""
     from tf_transfer.tables import save_table
 
-    _check_output(output)
+    check_output(output, table)
     loaded = _load_model(model)
-    rows = _read_for(loaded, table, delimiter, encoding)
-    save_table(loaded.predict(rows).to_frame(), output)
+    read = TableReader(_columns(loaded), as_text, delimiter, encoding, quote, decimal, drop_empty)
+    rows, kept = read.cleaned_beside(table, keep or [])
+    save_table(beside(kept, loaded.predict(rows).to_frame()), output)
     print(f"Wrote {len(rows)} rows to {output}.")
+
+
+@app.command()
+def init(
+    tables: Annotated[list[Path], typer.Argument(metavar="SOURCES... TARGET", help="Tables, the target's last.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Experiment file to write.")] = Path("experiment.yaml"),
+    text: Annotated[str | None, typer.Option(help="Column of the texts; guessed by default.")] = None,
+    label: Annotated[
+        list[str] | None, typer.Option(help="Column to predict, or COLUMN:KIND; repeatable; guessed by default.")
+    ] = None,
+    encoder: Annotated[str, typer.Option(help="Asset, folder, or hub id.")] = "bert-tiny",
+    as_text: AsText = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = "utf-8",
+    quote: Quote = '"',
+    decimal: Decimal = None,
+):
+    """Write a commented experiment file from tables; 'compare' runs it as it is."""
+    from tf_transfer.experiments.draft import draft
+    from tf_transfer.storage import check_writable, write_text
+
+    if output.exists():
+        raise DataError(f"{output} exists already.\nName another file, or remove it.")
+    check_writable(output)
+    reader = TableReader({}, as_text, delimiter, encoding, quote, decimal, drop_empty=False)
+    *sources, target = tables
+    tasks = [_task(part, []) for part in label or ()]
+    asked = {"text": text, "labels": tasks, "encoder": encoder, "options": reader.given}
+    write_text(output, draft(sources, target, output.parent, **asked))
+    print(f"Wrote {output}. Look it over, then run: tf-transfer compare {output}")
 
 
 @app.command()
@@ -157,7 +222,7 @@ def advise(
     from tf_transfer.tables import save_table
 
     if output is not None:
-        _check_output(output)
+        check_output(output)
     asked = load_experiment(experiment)
     comparison = None if run is None else Comparison(run)
     advice = None if comparison is None else comparison.advice
@@ -246,15 +311,17 @@ def report(
 
 def _run(experiment: Path, output: Path, margin: float | None = None) -> None:
     from tf_transfer.comparison.compare import compare as run
+    from tf_transfer.report import headline
 
     with _resumable(output), ProgressBar() as say:
-        comparison = run(experiment, output, say=say)
+        comparison = run(experiment, output, say=say, note=_note)
     comparison.margin = margin
     print_comparison(comparison)
     folder = comparison.save()
     print(
         f"\nReport: {folder / 'report.html'}  Results: {folder / 'results.csv'}  Verdicts: {folder / 'verdicts.json'}"
     )
+    print(f"\n{headline(comparison)}")
 
 
 def _ask(experiment: Path):
@@ -295,23 +362,8 @@ def _load_model(folder: Path):
     return load_model(folder)
 
 
-def _check_output(output: Path) -> None:
-    """Before long work: whether a file can be written there."""
-    from tf_transfer.storage import check_writable
-
-    if not output.parent.is_dir():
-        raise DataError(f"{output} could not be written: there is no folder {output.parent}.\nMake it first.")
-    check_writable(output)
-
-
-def _read_for(model, path: Path, delimiter: str | None, encoding: str):
-    return _read(path, {k: model.options[k] for k in ("text", "text_pair")}, delimiter, encoding)
-
-
-def _read(path: Path, columns: dict, delimiter: str | None, encoding: str):
-    from tf_transfer.tables import clean_table, load_table
-
-    return clean_table(load_table(path, **columns, delimiter=delimiter, encoding=encoding), **columns)
+def _columns(model) -> dict:
+    return {name: model.options[name] for name in ("text", "text_pair")}
 
 
 def _task(label: str, columns):
@@ -321,17 +373,52 @@ def _task(label: str, columns):
     return Task(label) if label in columns or not name else Task(name, kind=kind)
 
 
+def _check_label(label: str, texts: dict) -> None:
+    """Before long work: whether it is another column than those of the texts."""
+    for option, column in texts.items():
+        if column is not None and column in (label, label.rpartition(":")[0]):
+            raise DataError(
+                f"--label must name another column than --{option.replace('_', '-')}: a text cannot be predicted from "
+                f"itself.\nReceived {label!r} for both.\nName the column that holds the labels."
+            )
+
+
+def _check_rate(rate: float | None) -> None:
+    if rate is not None and not 0 < rate < math.inf:
+        raise DataError(f"--learning-rate must be a number above 0.\nReceived {rate}.\nThe default suits the encoder.")
+
+
 def _note(message: str) -> None:
     print(message, file=sys.stderr)
 
 
 def main() -> None:
     """Entry point: exit code 2 and one message for what a user can mend."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="backslashreplace")  # a file's name need be no text
     try:
-        app()
+        with speaking("command line"), _plain_warnings():
+            app()
     except TransferError as error:
         print(f"tf-transfer: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+@contextlib.contextmanager
+def _plain_warnings():
+    """Warnings about labels as the user reads messages, without a line of the program."""
+    with warnings.catch_warnings():
+        others = warnings.showwarning
+
+        def show(message, category, *place, **options):
+            if issubclass(category, LabelWarning):
+                _note(f"Note: {message}")
+            else:
+                others(message, category, *place, **options)
+
+        warnings.showwarning = show
+        yield
 
 
 if __name__ == "__main__":

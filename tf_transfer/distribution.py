@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 
 from tf_transfer.backend import tf
-from tf_transfer.errors import DistributionError, check_choice, listed
+from tf_transfer.errors import DistributionError, check_choice, first_line, listed
 
 KINDS = ("auto", "cpu", "mirrored", "multi_worker", "tpu")
 
@@ -257,7 +257,7 @@ def _tpu() -> tf.distribute.Strategy:
         return tf.distribute.TPUStrategy(resolver)
     # OSError: an address that the network does not know.
     except (ValueError, RuntimeError, OSError, tf.errors.OpError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise DistributionError(
             f"'tpu' needs a TPU, at {address or 'an address in TPU_NAME'}, and TensorFlow's build for it "
             f"(pip install tensorflow-tpu).\nReceived a machine with {listed(_device_names())}: {reason}\n"

@@ -6,11 +6,12 @@ import contextlib
 import json
 from pathlib import Path
 
-from tf_transfer import kernels, pretrained, registry
+from tf_transfer import encoder_checks, kernels, pretrained, registry
 from tf_transfer.assets import fetch
 from tf_transfer.backend import keras, tf, transformers
-from tf_transfer.errors import DataError, check_choice, listed, nearest
+from tf_transfer.errors import DataError, check_choice, first_line, listed, nearest
 from tf_transfer.freezing import freeze, frozen_part, set_pooler_aside, weights_of
+from tf_transfer.storage import restore
 from tf_transfer.trunk import from_trunk, with_trunk
 
 POOLINGS = ("auto", "mean", "cls", "last")
@@ -190,35 +191,35 @@ def load_encoder(
     if precision is not None:
         check_choice("precision", precision, PRECISIONS)
     folder, where = _locate(str(name), revision)
-    with _quiet(), computing_in(precision):
-        try:
-            config = transformers.AutoConfig.from_pretrained(folder, **where)
-            kind = model_class(config)
-            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, use_fast=True, **where)
-            if from_scratch:
-                transformer = build(kind, config)
-            else:
-                transformer, report = kind.from_pretrained(folder, config=config, output_loading_info=True, **where)
-        except DataError:
-            raise
-        except Exception as error:  # tokenizers raises bare Exceptions
-            raise DataError(
-                f"Could not load an encoder from {name!r}: {_first_line(error)}\n"
-                "Expected config.json, weights as model.safetensors, and a fast tokenizer (tokenizer.json)."
-            ) from error
-    if not from_scratch:
-        _check_complete(name, report)
-    if not getattr(tokenizer, "is_fast", False):
-        raise DataError(f"{name!r} has no fast tokenizer.\nAdd its tokenizer.json, for instance by converting it.")
-    pooling = _noted_pooling(folder) if pooling == "auto" else pooling
-    with computing_in(precision):
-        return Encoder(transformer, tokenizer, pooling)
+    try:
+        local = Path(folder).is_dir()
+        if local:
+            encoder_checks.check_files(folder)
+        if pooling == "auto" and Path(folder, encoder_checks.POOLING).exists():
+            pooling = encoder_checks.noted_pooling(folder)["pooling"]
+        size = encoder_checks.weight_bytes(folder) if local and not from_scratch else None
+        with _quiet(), computing_in(precision), encoder_checks.at_most(size):
+            return _load(name, folder, where, pooling, from_scratch)
+    except DataError:
+        raise
+    except Exception as error:  # tokenizers raises bare Exceptions
+        raise DataError(
+            f"Could not load an encoder from {str(name)!r}: {first_line(error)}\n"
+            "Expected config.json, weights as model.safetensors, and a fast tokenizer (tokenizer.json)."
+        ) from error
 
 
-def _noted_pooling(folder: str) -> str:
-    """What `save_pretrained` or `save_config` wrote beside the weights."""
-    note = Path(folder) / pretrained.POOLING
-    return json.loads(note.read_text())["pooling"] if note.is_file() else "auto"
+def _load(name: str | Path, folder: str, where: dict, pooling: str, from_scratch: bool) -> Encoder:
+    config = transformers.AutoConfig.from_pretrained(folder, **where)
+    kind = model_class(config)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, use_fast=True, **where)
+    encoder_checks.check_tokenizer(tokenizer, getattr(config, "vocab_size", None))
+    if from_scratch:
+        return Encoder(build(kind, config), tokenizer, pooling)
+    transformer, report = kind.from_pretrained(folder, config=config, output_loading_info=True, **where)
+    _check_complete(name, report)
+    encoder_checks.check_finite(name, transformer.weights)
+    return Encoder(transformer, tokenizer, pooling)
 
 
 @contextlib.contextmanager
@@ -234,14 +235,21 @@ def computing_in(precision: str | None):
 
 
 def encoder_from_config(folder: str | Path) -> Encoder:
-    """An encoder with random weights from the configuration and tokenizer that `save_config` wrote."""
+    """An encoder with random weights from the configuration and tokenizer that `save_config` wrote.
+
+    Raises:
+        Exception: of whatever kind, where the files are not what was written.
+    """
     folder = Path(folder)
+    encoder_checks.check_files(folder)
     with _quiet():
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False, use_fast=True)
-        options = json.loads((folder / pretrained.POOLING).read_text())
-        with computing_in(options.get("precision")):
-            return Encoder(build(model_class(config), config), tokenizer, options["pooling"])
+        encoder_checks.check_tokenizer(tokenizer, getattr(config, "vocab_size", None))
+        note = encoder_checks.noted_pooling(folder)
+        check_choice("precision", note.get("precision", "float32"), (*PRECISIONS, "float64"))
+        with computing_in(note.get("precision")):
+            return Encoder(build(model_class(config), config), tokenizer, note["pooling"])
 
 
 def save_config(encoder: Encoder, folder: str | Path) -> None:
@@ -249,12 +257,13 @@ def save_config(encoder: Encoder, folder: str | Path) -> None:
     encoder.config.save_pretrained(folder)
     encoder.tokenizer.save_pretrained(folder)
     note = {"pooling": encoder.pooling, "precision": encoder.precision}
-    (Path(folder) / pretrained.POOLING).write_text(json.dumps(note))
+    Path(folder, encoder_checks.POOLING).write_text(json.dumps(note))
 
 
 def _locate(name: str, revision: str | None) -> tuple[str, dict]:
     """A folder or a hub id, and the options that the library is to read it with."""
     where = {"trust_remote_code": False}
+    restore(name)
     if Path(name).is_dir():
         return name, where
     assets = [n for n, e in registry.ENTRIES.items() if e.kind == "encoder"]
@@ -326,7 +335,3 @@ def _quiet():
         yield
     finally:
         transformers.logging.set_verbosity(before)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

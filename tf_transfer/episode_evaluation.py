@@ -126,7 +126,7 @@ def evaluate_episodes(
     for name, (strategy, model) in candidates.items():
         spare = None
         for episode in episodes:
-            found, spare = _score(strategy, model, sampler, episode, seed, spare)
+            found, spare = _score(strategy.for_episodes(), model, sampler, episode, seed, spare)
             rows.append({"strategy": name, "episode": episode.index} | found)
             if bar:
                 bar.add(1)

@@ -23,7 +23,8 @@ from tf_transfer.errors import DataError, check_choice, check_whole, listed
 from tf_transfer.estimator_sources import LABEL, TEXT, Labelled, as_array, check_as_many, read_sources
 from tf_transfer.inputs import rows_of
 from tf_transfer.model import TransferModel
-from tf_transfer.strategies import STRATEGIES, FineTune, Strategy
+from tf_transfer.strategies import STRATEGIES, Strategy
+from tf_transfer.strategies.target_training import TargetTraining
 from tf_transfer.tasks import Task
 
 
@@ -125,7 +126,7 @@ class _TransferEstimator(BaseEstimator):
         given = {n: v for n, v in given.items() if v is not None}
         if not given:
             return strategy
-        if not isinstance(strategy, FineTune):
+        if not isinstance(strategy, TargetTraining):
             raise DataError(
                 f"{listed(list(given))} are for strategies that fine-tune.\nReceived them with {strategy.name!r}.\n"
                 f"Leave them None, and set the fields of the strategy itself: {strategy!r}."

@@ -27,6 +27,7 @@ class Head(keras.layers.Layer):
         self.task, self.rate, self._seed = task, dropout, seed
         self.kernel = self.add_weight(name="kernel", shape=(width, task.outputs), initializer="zeros")
         self.bias = self.add_weight(name="bias", shape=(task.outputs,), initializer="zeros")
+        self.taught = self.add_weight(name="taught", shape=(task.outputs,), trainable=False, initializer="zeros")
         self.restart(seed)
         self.built = True
 
@@ -36,6 +37,7 @@ class Head(keras.layers.Layer):
         draws = np.random.default_rng(entropy).normal(0, 0.02, self.kernel.shape)
         self.kernel.assign(np.clip(draws, -0.04, 0.04))
         self.bias.assign(np.zeros(self.bias.shape))
+        self.taught.assign(np.zeros(self.taught.shape))
 
     def call(self, vectors: tf.Tensor, dropout_seed=None) -> tf.Tensor:
         """(batch, outputs) logits, or (batch,) standardised values, from (batch, width).
@@ -51,8 +53,21 @@ class Head(keras.layers.Layer):
     def shape_output(self, output: tf.Tensor) -> tf.Tensor:
         return output
 
-    def learn_scale(self, y: np.ndarray) -> None:
-        """Called once with the labels (rows, …) of the first training; only a regression minds."""
+    def note_labels(self, y: np.ndarray) -> None:
+        """Called with the labels (rows, …) of every training: notes which outputs it teaches, in ``taught``.
+
+        Weights of outputs that nothing has taught are random, and say nothing of their class.
+        """
+        if self.task.loss_weight:
+            self.taught.assign(np.maximum(self.taught.numpy(), self.outputs_of(y)))
+
+    def teach_all(self) -> None:
+        """Notes that a training teaches every output, where its labels cannot be read in advance."""
+        self.taught.assign(np.ones(self.taught.shape))
+
+    def outputs_of(self, y: np.ndarray) -> np.ndarray:
+        """(outputs,) of 0 and 1: the outputs that labels (rows, …) are of."""
+        raise NotImplementedError
 
     def losses_of(self, y: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
         """(batch,) loss of each row."""
@@ -70,6 +85,9 @@ class Head(keras.layers.Layer):
 class ClassificationHead(Head):
     """One of several classes: logits, cross-entropy in nats, softmax."""
 
+    def outputs_of(self, y):
+        return np.isin(np.arange(self.task.outputs), y)
+
     def losses_of(self, y, output):
         return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(y, tf.int32), output)
 
@@ -84,6 +102,9 @@ class ClassificationHead(Head):
 
 class MultilabelHead(Head):
     """Any number of labels: a logit each, mean binary cross-entropy in nats, sigmoid."""
+
+    def outputs_of(self, y):
+        return y.any(0)
 
     def losses_of(self, y, output):
         losses = tf.nn.sigmoid_cross_entropy_with_logits(tf.cast(y, output.dtype), output)
@@ -114,10 +135,18 @@ class RegressionHead(Head):
         if hasattr(self, "scale"):
             self.scale.assign([0.0, 1.0, 0.0])  # mean, deviation, whether they were learned
 
-    def learn_scale(self, y):
+    def outputs_of(self, y):
+        return np.array([len(y) > 0])
+
+    def note_labels(self, y):
+        super().note_labels(y)
+        self.learn_scale(y)
+
+    def learn_scale(self, y: np.ndarray) -> None:
+        """Takes mean and deviation from labels (rows,), unless earlier ones gave them."""
         if len(y) and not float(self.scale[2]):
-            deviation = float(np.std(y))
-            self.scale.assign([float(np.mean(y)), deviation if deviation > 0 else 1.0, 1.0])
+            mean, deviation = float(np.mean(y, dtype=np.float64)), float(np.std(y, dtype=np.float64))
+            self.scale.assign([mean, deviation if deviation > 0 else 1.0, 1.0])
 
     def shape_output(self, output):
         return output[:, 0]

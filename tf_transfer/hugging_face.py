@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from tf_transfer import arrow_tables
 from tf_transfer.errors import DataError, listed
 
 
@@ -37,7 +38,10 @@ def from_dataset(dataset) -> pd.DataFrame:
         )
     if not is_dataset(dataset):
         raise DataError(f"Expected a datasets.Dataset.\nReceived a {type(dataset).__name__}.")
-    table = dataset.to_pandas()
+    if hasattr(dataset, "with_format"):
+        table = arrow_tables.to_pandas(dataset.with_format("arrow")[:])
+    else:
+        table = dataset.to_pandas()
     for column, feature in (dataset.features or {}).items():
         inner = getattr(feature, "feature", None)  # of a list
         if hasattr(feature, "int2str"):
@@ -51,5 +55,5 @@ def from_dataset(dataset) -> pd.DataFrame:
 
 
 def _name(label, value) -> str | None:
-    """The class of a number; None where it is missing: NaN, too, is not at least 0."""
-    return label.int2str(int(value)) if value is not None and value >= 0 else None
+    """The class of a number; None where it is missing."""
+    return label.int2str(int(value)) if not pd.isna(value) and value >= 0 else None

@@ -103,17 +103,16 @@ def checked_indicators(task, values: Sequence, where: str) -> Indicators | None:
     return read
 
 
-def check_names(task, value, labels: Sequence, row: int, where: str) -> None:
+def check_names(cell, labels: Sequence) -> None:
     """Raises:
-    DataError: the ``labels`` that a multi-label cell ``value`` lists are no names of classes, but a part of something
-        else: of 0 and 1 for each class, or of probabilities.
+    DataError: the ``labels`` that a multi-label cell lists are no names of classes, but a part of something else: of
+        0 and 1 for each class, or of probabilities.
     """
     flags = bool(labels) and all(isinstance(c, int | float) and c in (0, 1) for c in labels)
-    gaps = isinstance(value, ROWS) and len(value) > len(labels)
+    gaps = isinstance(cell, ROWS) and len(cell) > len(labels)
     fractions = any(isinstance(c, float) and not c.is_integer() for c in labels)
-    if isinstance(value, Mapping) or fractions or (flags and (gaps or len(set(labels)) < len(labels))):
+    if isinstance(cell, Mapping) or fractions or (flags and (gaps or len(set(labels)) < len(labels))):
         raise DataError(
-            f"Labels of the multi-label task {task.name!r} must be lists of classes, or 0 or 1 for each class.\n"
-            f"Received {shown(value)} in column {task.label!r}, row {row} of {where}.\n"
+            f"Several labels must be lists of classes, or 0 or 1 for each class.\nReceived {shown(cell)}.\n"
             "Rows of 0 and 1 need one length and no gaps; dicts need the same keys in every row."
         )

@@ -79,6 +79,8 @@ class KerasVerbs(TextModel):
             steps = steps or batches.steps_of(len(data.table), batch_size)
         options["steps_per_epoch"] = steps  # None: as many as the data set has, which then starts anew
         self._require_heads()
+        if rows is None and not isinstance(x, Mapping):
+            self._teach_all()
         self.require_trained()
         self.prepare_optimizer()
         if validation_data is not None:
@@ -127,7 +129,7 @@ class KerasVerbs(TextModel):
         options = {"first_epoch": first // steps, "skip": first % steps, "epochs": passes, "weights": rows.weights}
         options["keep_trunk"] = end > steps  # by the whole run's length, so that one that goes on rounds alike
         options |= {"shuffle": shuffle, "batch_size": batch_size, **self._shapes(batch_size)}
-        return self.dataset(rows.table, learn_scale=True, **options)
+        return self.dataset(rows.table, note_labels=True, **options)
 
     def predict(
         self, x, batch_size: int | None = None, verbose="auto", steps: int | None = None, callbacks=None, **options
@@ -246,7 +248,7 @@ class KerasVerbs(TextModel):
 
     def train_on_batch(self, x, y=None, sample_weight=None, **options):
         """As in Keras; texts and labels, or a table, are one batch."""
-        return super().train_on_batch(*self._one_batch(x, y, sample_weight, learn_scale=True), **options)
+        return super().train_on_batch(*self._one_batch(x, y, sample_weight, note_labels=True), **options)
 
     def test_on_batch(self, x, y=None, sample_weight=None, **options):
         """As in Keras; texts and labels, or a table, are one batch."""
@@ -260,13 +262,20 @@ class KerasVerbs(TextModel):
             x = next(iter(batches.to_dataset(tokens, batch_size=len(tokens))))
         return super().predict_on_batch(x)
 
-    def _one_batch(self, x, y, weights, learn_scale: bool = False) -> tuple:
+    def _teach_all(self) -> None:
+        """Notes that a training teaches all outputs of all heads: its labels cannot be read in advance."""
+        for head in self.heads.values():
+            head.teach_all()
+
+    def _one_batch(self, x, y, weights, note_labels: bool = False) -> tuple:
         rows = self._rows(opened(x), y, weights)
         if rows is None:
+            if note_labels:
+                self._teach_all()
             return x, y, weights
         if not self.compiled_once:
             self.compile()
-        options = {"learn_scale": learn_scale, "weights": rows.weights, "batch_size": len(rows.table)}
+        options = {"note_labels": note_labels, "weights": rows.weights, "batch_size": len(rows.table)}
         return next(iter(self.dataset(rows.table, where="the batch", **options)))
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import decimal
-from collections.abc import Mapping, Sequence
+import ast
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from tf_transfer.class_types import plain_class, typed_class
+from tf_transfer.class_types import CLASS_TYPES, class_text, plain_class, typed_class
+from tf_transfer.errors import DataError, setting, shown
+from tf_transfer.indicators import check_names
 
 Kind = Literal["auto", "classification", "multilabel", "regression"]
 KINDS = ("auto", "classification", "multilabel", "regression")
@@ -22,31 +27,83 @@ LISTS = (list, tuple, set, frozenset, np.ndarray)
 """What a cell of several labels may be, beside text."""
 CONTAINERS = (*LISTS, Mapping)
 """What is no single label: lists, and dicts of 0 and 1 by class."""
+LONGEST_LIST = 10_000
+"""Characters of a list that is written as text."""
+_NUMBERS = (int, float, np.integer, np.floating, Decimal)
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_QUOTED_LABEL = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+_PYTHON_LIST = re.compile(rf"[\[({{]\s*(?:{_QUOTED_LABEL}(?:\s*,\s*{_QUOTED_LABEL})*,?)?[\])}}]")
+_LIKE_A_LIST = re.compile(r"""\s*[\[({]\s*['"].*[\])}]\s*""", re.DOTALL)
 
 
 def infer_kind(values: pd.Series) -> Kind:
     """The kind of task that a column of labels asks for.
 
-    Lists, dicts of 0 and 1 by class, or text with ``|`` between labels: multilabel. Numbers with a
-    fraction, or integers of more than 20 distinct values, or an infinite number (which
-    `Task.encode` then reports): regression. Everything else: classification.
+    Lists, also written as text, dicts of 0 and 1 by class, or text with ``|`` between labels:
+    multilabel. Numbers with a fraction, or integers of more than 20 distinct values, or an infinite
+    number (which `Task.encode` then reports): regression; so are texts that are all numbers, where
+    one is written with a point or an exponent. Everything else: classification.
 
     Example:
         >>> [infer_kind(pd.Series(v)) for v in (["a", "b"], [1, 2], [1.5, 2.0], ["sports|news", "news"])]
         ['classification', 'classification', 'regression', 'multilabel']
+        >>> [infer_kind(pd.Series(v)) for v in (["007", "12"], ["4.50", "3"], ["['a', 'b']", "[]"])]
+        ['classification', 'regression', 'multilabel']
     """
     values = values[present_rows(values)]
     if any(isinstance(v, CONTAINERS) for v in values) or any(isinstance(v, str) and SEPARATOR in v for v in values):
         return "multilabel"
-    if len(values) and all(isinstance(v, decimal.Decimal) for v in values):
-        values = values.astype(np.float64)
-    inferred = values.infer_objects()
-    numeric = pd.api.types.is_numeric_dtype(inferred) and not pd.api.types.is_complex_dtype(inferred)
-    if pd.api.types.is_bool_dtype(values) or not numeric:
+    if len(values) and all(isinstance(v, str) and _is_like_a_list(v) for v in values):
+        return "multilabel"
+    numbers = _measured(values)
+    if numbers is None:
         return "classification"
-    values = values.to_numpy(np.float64)
-    whole = bool(np.all(np.isfinite(values) & (values == np.round(values))))
-    return "classification" if whole and len(np.unique(values)) <= MAX_INFERRED_CLASSES else "regression"
+    whole = bool(np.all(np.isfinite(numbers) & (numbers == np.round(numbers))))
+    return "classification" if whole and len(np.unique(numbers)) <= MAX_INFERRED_CLASSES else "regression"
+
+
+def _measured(values: pd.Series) -> np.ndarray | None:
+    """(rows,) float64 of a column that may be a measurement; None for names and codes."""
+    if pd.api.types.is_bool_dtype(values) or isinstance(values.dtype, pd.CategoricalDtype):
+        return None
+    if pd.api.types.is_complex_dtype(values):
+        return None
+    if pd.api.types.is_numeric_dtype(values):
+        return numbers_of(values)
+    if not len(values) or not all(isinstance(v, (str, *_NUMBERS)) for v in values):
+        return None
+    if any(isinstance(v, bool) for v in values):
+        return None
+    texts = [v for v in values if isinstance(v, str)]
+    if texts and not any(re.search("[.eE]", v) for v in texts):
+        return None
+    numbers = numbers_of(values)
+    return None if np.isnan(numbers).any() else numbers
+
+
+def numbers_of(column: pd.Series) -> np.ndarray:
+    """(rows,) float64, see `number_of`; NaN where a cell is missing or no number."""
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column):
+        return column.to_numpy(np.float64, na_value=np.nan)
+    numbers = (number_of(cell) for cell in column)
+    return np.array([np.nan if number is None else number for number in numbers], np.float64)
+
+
+def number_of(value) -> float | None:
+    """The number that a cell holds or writes; None where it is none, infinite where float64 ends.
+
+    Example:
+        >>> number_of("1e3"), number_of("007"), number_of("3,5"), number_of(10**400)
+        (1000.0, 7.0, None, inf)
+    """
+    if isinstance(value, str):
+        return float(value) if _NUMBER.fullmatch(value.strip()) else None
+    if not isinstance(value, (*_NUMBERS, np.bool_)):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")
 
 
 def present_rows(column: pd.Series) -> np.ndarray:
@@ -58,14 +115,146 @@ def present_rows(column: pd.Series) -> np.ndarray:
     return present & ~blank
 
 
+def check_class(value) -> None:
+    """Raises:
+    DataError: ``value`` cannot be the name of a class: it is missing, has parts, is of a type that has no order, or
+        would not come back from a file.
+    """
+    infinite = isinstance(value, float) and not np.isfinite(value)
+    if not isinstance(value, CLASS_TYPES) or infinite or value is pd.NaT:
+        raise DataError(
+            "A class must have a name: text, a number, a bool, a date, an interval, or bytes.\n"
+            f"Received {shown(value)} ({type(value).__name__}).\nMake it text, for instance with astype(str)."
+        )
+
+
+def labels_in(
+    column: pd.Series, kind: Kind, task: str, where: str = "the training table"
+) -> Iterator[tuple[int, Sequence]]:
+    """The rows that have labels, each with its labels as they are written; of a classification one.
+
+    Args:
+        column: of a multi-label task: not of 0 and 1 for each class, see `indicators`.
+        task, where: for the message.
+
+    Raises:
+        DataError: a cell holds several labels but the kind is a classification, or what is no label.
+    """
+    cells = column.to_numpy(object)
+    for row in np.flatnonzero(present_rows(column)):
+        cell, place = cells[row], f"in column {column.name!r}, row {row} of {where}"
+        if kind != "multilabel" and isinstance(cell, CONTAINERS):
+            several = setting("kind", "multilabel", f"--label {column.name}:multilabel")
+            raise DataError(
+                f"Task {task!r} is a classification: one class in a row.\n"
+                f"Received {shown(cell)} {place}.\nSet {several} in the task."
+            )
+        try:
+            if kind == "multilabel":
+                labels = [] if isinstance(cell, Mapping) else labels_of(cell)
+                check_names(cell, labels)
+            else:
+                labels = [cell]
+                check_class(typed_class(cell))
+        except DataError as error:
+            raise DataError(f"Task {task!r}, {place}: {error}") from None
+        yield row, labels
+
+
 def labels_of(value) -> Sequence:
-    """The class names in a multi-label cell; empty ones, as None, NaN or "", are left out."""
+    """The class names in a multi-label cell: a list, a list written as text, or text with ``|``.
+
+    Raises:
+        DataError: a label in a list is missing, or is a list or mapping itself; or a text that looks
+            like a list is none, such as NumPy's ``['a' 'b']`` without commas.
+
+    Example:
+        >>> labels_of("sports | news"), labels_of("['sports', 'news']"), labels_of('["a|b"]'), labels_of("|")
+        (['sports', 'news'], ['sports', 'news'], ['a|b'], [])
+    """
+    written = written_list(value) if isinstance(value, str) else None
+    if isinstance(value, LISTS) or written is not None:
+        labels = [typed_class(v) for v in (value if written is None else written)]
+        for label in labels:
+            check_class(label)
+        return [label for label in labels if label != ""]
+    if isinstance(value, str) and _LIKE_A_LIST.fullmatch(value):
+        raise DataError(
+            f"A list that is written as text must have commas, and at most {LONGEST_LIST:,} characters.\n"
+            f"Received {shown(value)}.\nWrite the labels with {SEPARATOR!r} between them, or as JSON."
+        )
     if isinstance(value, str):
         return [part.strip() for part in value.split(SEPARATOR) if part.strip()]
-    if not isinstance(value, LISTS):
-        return [plain_class(value)]
-    return [typed_class(v) for v in value if not _is_missing(v)]
+    label = plain_class(value)
+    check_class(label)
+    return [label]
 
 
-def _is_missing(value) -> bool:
-    return (isinstance(value, str) and not value.strip()) or (pd.api.types.is_scalar(value) and pd.isna(value))
+def _is_like_a_list(text: str) -> bool:
+    return written_list(text) is not None or bool(_LIKE_A_LIST.fullmatch(text))
+
+
+def written_list(text: str) -> list | None:
+    """The list that a text writes, as JSON or as Python does; None for any other text.
+
+    NumPy writes arrays without commas, of which Python would make one long label: no list.
+    """
+    text = text.strip()
+    if not text or text[0] not in "[({" or text[-1] not in "])}" or len(text) > LONGEST_LIST:
+        return None
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        values = ast.literal_eval(text) if _PYTHON_LIST.fullmatch(text) else None
+    return sorted(values) if isinstance(values, set) else list(values) if isinstance(values, list | tuple) else None
+
+
+def relabel(column: pd.Series, labels: Mapping | None) -> pd.Series:
+    """The column with other names for its labels; None takes a label away.
+
+    Args:
+        labels: ``{as it is written: class or None}``. The spelling is compared without blanks
+            around it, and as text: 1 stands for ``"1"`` too.
+
+    Returns:
+        a column of the same rows. A cell with none of its several labels left is missing.
+
+    Example:
+        >>> relabel(pd.Series(["OK", "n/a", "good|OK"]), {"OK": "good", "n/a": None}).tolist()
+        ['good', None, ['good']]
+    """
+    if not labels:
+        return column
+    names = {spelling(written): name for written, name in labels.items()}
+    cells = [_renamed(cell, names) if present else None for cell, present in zip(column, present_rows(column))]
+    return pd.Series(cells, column.index, dtype=object, name=column.name)
+
+
+def spelling(value) -> str:
+    """How a label is written, without blanks around it."""
+    return class_text(value)
+
+
+def _renamed(cell, names: Mapping):
+    if isinstance(cell, Mapping):
+        return _renamed_keys(cell, names)
+    if not isinstance(cell, LISTS) and spelling(cell) in names:
+        return names[spelling(cell)]
+    several = isinstance(cell, LISTS) or (isinstance(cell, str) and (SEPARATOR in cell or written_list(cell)))
+    if not several:
+        return cell
+    labels = labels_of(cell)
+    if not any(spelling(label) in names for label in labels):
+        return cell
+    kept = [name for name in (names.get(spelling(label), label) for label in labels) if name is not None]
+    return list(dict.fromkeys(kept)) if kept or not labels else None
+
+
+def _renamed_keys(cell: Mapping, names: Mapping) -> dict:
+    """0 and 1 by class; of classes that get one name, whether any of them is on."""
+    kept = {}
+    for label, on in cell.items():
+        name = names.get(spelling(label), label)
+        if name is not None:
+            kept[name] = kept.get(name) or on
+    return kept

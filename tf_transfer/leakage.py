@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from tf_transfer.errors import DataError, check_choice, check_columns
+from tf_transfer import characters
+from tf_transfer.characters import mend_halves
+from tf_transfer.errors import DataError, check_choice, check_columns, check_texts
+from tf_transfer.label_columns import LISTS, SEPARATOR, labels_of, present_rows, spelling
 from tf_transfer.near_duplicates import find_similar
 
 KINDS = ("identical", "exact", "near")
@@ -148,7 +151,7 @@ def audit_leakage(
     source: pd.DataFrame | Mapping[str, pd.DataFrame] | None = None,
     text: str = "text",
     text_pair: str | None = None,
-    label: str | None = None,
+    label: str | Sequence[str] | None = None,
     near: float | None = 0.8,
 ) -> LeakageReport:
     """Find the test rows that are also in the training table or in a source table.
@@ -159,7 +162,7 @@ def audit_leakage(
         train, test: tables of the target.
         source: one source table, reported as ``"source"``, or several by name.
         text, text_pair: columns of all tables.
-        label: column whose values tell conflicting duplicates; a table may lack it.
+        label: column, or columns, whose values tell conflicting duplicates; a table may lack it.
         near: least Jaccard similarity of near duplicates, in (0, 1]; None finds exact ones only.
 
     Returns:
@@ -181,19 +184,22 @@ def audit_leakage(
     if "train" in sources:
         raise DataError("A source must not be called 'train': that is the target's training table.")
     columns = [text] if text_pair is None else [text, text_pair]
+    labels = [label] if isinstance(label, str) else list(label or ())
     check_columns(test, columns, "the test table")
+    check_texts(test, columns, "the test table")
     if not len(test):
         raise DataError("The test table must have rows.\nReceived none.")
     overlaps = {}
     for name, table in {"train": train, **sources}.items():
         check_columns(table, columns, f"table {name!r}")
-        overlaps[name] = _compare(table, test, columns, label, near)
+        check_texts(table, columns, f"table {name!r}")
+        overlaps[name] = _compare(table, test, columns, labels, near)
     return LeakageReport(overlaps, near)
 
 
 def normalise(text: str) -> str:
     """The letters, digits and emoji of ``text``, without case; all of it where it has none."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
+    folded = characters.normalise(text, "NFKC").casefold()
     return folded.translate(_KEPT) or "".join(folded.split())
 
 
@@ -209,7 +215,7 @@ class _KeptCharacters(dict):
 _KEPT = _KeptCharacters()
 
 
-def _compare(table, test, columns: list[str], label: str | None, near: float | None) -> Overlap:
+def _compare(table, test, columns: list[str], labels: list[str], near: float | None) -> Overlap:
     rows = [*_texts(table, columns), *_texts(test, columns)]
     raw = pd.factorize(_strings(map(_PAIR.join, rows)))[0]
     codes, forms = pd.factorize(_strings(_PAIR.join(map(normalise, row)) for row in rows))
@@ -217,7 +223,8 @@ def _compare(table, test, columns: list[str], label: str | None, near: float | N
     pairs = _near_pairs(forms, np.unique(codes[n:]), np.unique(codes[:n]), near)
     tested = _match(raw[n:], codes[n:], raw[:n], codes[:n], pairs)
     leaked = _match(raw[:n], codes[:n], raw[n:], codes[n:], pairs[:, [1, 0, 2]])
-    tested["conflict"] = _conflicts(table, test, codes, label)
+    shared = [label for label in labels if label in table and label in test]
+    tested["conflict"] = np.any([_conflicts(table[c], test[c], codes) for c in shared], axis=0) if shared else False
     tested = tested[tested["kind"] != ""].rename_axis("test_row").reset_index()
     tested["test_text"] = [" | ".join(rows[n + row]) for row in tested["test_row"]]
     tested["text"] = [" | ".join(rows[row]) for row in tested["row"]]
@@ -226,7 +233,7 @@ def _compare(table, test, columns: list[str], label: str | None, near: float | N
 
 
 def _texts(table: pd.DataFrame, columns: list[str]) -> Iterator[tuple[str, ...]]:
-    return zip(*(table[column].fillna("").map(str) for column in columns))
+    return zip(*(map(mend_halves, table[column].fillna("")) for column in columns))
 
 
 def _strings(values: Iterable[str]) -> np.ndarray:
@@ -274,18 +281,23 @@ def _first_rows(codes: np.ndarray, size: int) -> np.ndarray:
     return first
 
 
-def _conflicts(table, test, codes: np.ndarray, label: str | None) -> np.ndarray:
+def _conflicts(labels: pd.Series, test_labels: pd.Series, codes: np.ndarray) -> np.ndarray:
     """(test rows,) bool: a training row of the same form has another label."""
-    if label is None or label not in table.columns or label not in test.columns:
-        return np.zeros(len(test), bool)
-    labels = pd.concat([table[label], test[label]], ignore_index=True)
-    keys = pd.factorize(labels.map(lambda v: tuple(v) if isinstance(v, list | np.ndarray) else v))[0]
-    n = len(table)
+    both = pd.concat([labels.astype(object), test_labels.astype(object)], ignore_index=True)
+    names = [_label_key(cell) if there else None for cell, there in zip(both, present_rows(both))]
+    keys = pd.factorize(pd.Series(names, dtype=object))[0]
+    n = len(labels)
     labelled = keys[:n] >= 0
     trained = pd.DataFrame({"code": codes[:n], "key": keys[:n]})[labelled]
     kinds = trained.groupby("code")["key"].agg(["nunique", "first"]).reindex(codes[n:])
     other = (kinds["nunique"] > 1) | (kinds["first"] != keys[n:])
     return (other & kinds["nunique"].notna()).to_numpy(bool) & (keys[n:] >= 0)
+
+
+def _label_key(cell):
+    """What two cells with the same labels share, in whatever order and type."""
+    several = isinstance(cell, LISTS) or (isinstance(cell, str) and SEPARATOR in cell)
+    return tuple(sorted(set(map(spelling, labels_of(cell))))) if several else spelling(cell)
 
 
 def _sentence(name: str, counts: dict) -> str:

@@ -10,6 +10,7 @@ from tf_transfer.arguments import check_known, check_of_keras_2
 from tf_transfer.backend import keras, tf
 from tf_transfer.errors import DataError, listed, shown
 from tf_transfer.heads import make_head
+from tf_transfer.names import check_names
 from tf_transfer.optimization import (
     AdamW,
     WarmupDecay,
@@ -48,8 +49,9 @@ class Network(Trainable):
         self.distribute_reduction_method = "first"
         tasks = [t if isinstance(t, Task) else Task(t) for t in ([tasks] if isinstance(tasks, Task | str) else tasks)]
         names = [t.name for t in tasks]
-        if not tasks or len(set(names)) != len(names):
-            raise DataError(f"A model needs tasks with names that differ.\nReceived {listed(names)}.")
+        if not tasks:
+            raise DataError("A model needs tasks.\nReceived none.")
+        check_names("task", names, in_files=False)
         if not any(t.loss_weight for t in tasks):
             raise DataError(f"A model needs a task to learn.\nReceived {listed(names)}, all with loss_weight=0.")
         if encoder.taken:

@@ -196,7 +196,7 @@ def current_rate(optimizer) -> tf.Tensor:
     rate = optimizer.learning_rate
     if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):  # Keras' legacy optimizers
         rate = rate(optimizer.iterations)
-    return tf.cast(tf.identity(rate), tf.float32)  # the number, not a variable that goes on changing
+    return tf.identity(tf.cast(rate, tf.float32))  # the number, no variable that goes on changing
 
 
 def prepare(optimizer, trained: Sequence[tf.Variable]) -> bool:

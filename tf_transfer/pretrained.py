@@ -11,11 +11,12 @@ import numpy as np
 import safetensors.numpy
 
 from tf_transfer.backend import transformers
+from tf_transfer.encoder_checks import POOLING
 from tf_transfer.errors import DataError, listed
 from tf_transfer.storage import check_strangers, whole_folder
 
 _PAD_1 = ("roberta", "xlm-roberta", "roberta-prelayernorm", "camembert", "longformer")
-WEIGHTS, POOLING = "model.safetensors", "pooling.json"
+WEIGHTS = "model.safetensors"
 
 
 def save_pretrained(encoder, folder: str | Path) -> None:

@@ -143,9 +143,10 @@ def read_trec(folder: Path) -> pd.DataFrame:
 
 
 def read_mpqa(folder: Path) -> pd.DataFrame:
-    """``text, polarity``; there are no splits."""
+    """``text, polarity``; there are no splits. Three lines hold a label and no phrase: they are left out."""
     rows = [line.split(" ", 1) for line in decode_lines(folder / "mpqa.all")]
-    return pd.DataFrame([(text, POLARITY[label]) for label, text in rows], columns=["text", "polarity"])
+    phrases = [(text, POLARITY[label]) for label, text in rows if text.strip()]
+    return pd.DataFrame(phrases, columns=["text", "polarity"])
 
 
 def read_stsb_multi(folder: Path) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Hashable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,8 +12,10 @@ import numpy as np
 import pandas as pd
 
 from tf_transfer import formats, hugging_face
+from tf_transfer.characters import mend_halves
 from tf_transfer.cleaning import clean_text, find_stop_words
-from tf_transfer.errors import DataError, check_columns, listed
+from tf_transfer.errors import DataError, check_columns, check_texts, listed, setting
+from tf_transfer.label_columns import LISTS
 
 __all__ = ["clean_table", "clean_text", "load_table", "save_table", "split_table"]
 
@@ -26,29 +28,37 @@ def load_table(
     text: str = "text",
     text_pair: str | None = None,
     *,
+    as_text: str | Collection[str] = (),
     encoding: str = "utf-8",
     delimiter: str | None = None,
     quote: str | None = '"',
+    decimal: str | None = None,
     drop_empty: bool = False,
 ) -> pd.DataFrame:
     """A checked table: its text columns hold text in every row.
 
     In CSV and TSV an empty cell is missing, and nothing else is: ``NA``, ``None`` and ``null``
     are words, in texts and among classes. A column whose other cells are all numbers is the
-    exception: there they are gaps. Text columns stay as they are written, also ``007``.
+    exception: there they are gaps.
+
+    A cell is a number only where nothing of it is lost: a column with ``007``, ``1.10``, ``1e5`` or
+    an integer beyond 64 bits stays text. Such texts still serve as labels of a regression.
 
     Args:
         source: file (``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson``, each also with ``.gz``;
             ``.parquet``), a DataFrame, which is copied, or a Hugging Face `datasets.Dataset`.
         text: column of texts.
         text_pair: column of second texts, for tasks on pairs.
-        encoding: of a text file; a UTF-8 byte order mark is dropped.
-        delimiter: between the cells of a CSV (comma when not given) or TSV (tab).
+        as_text: a column, or several, that are text although they look like numbers, such as codes.
+        encoding: of a text file; a byte order mark is dropped.
+        delimiter: between the cells of a CSV (comma when not given) or TSV (tab); Excel's first
+            line ``sep=;`` names it too.
         quote: character around cells that hold a delimiter; None where quotes are plain text.
+        decimal: mark of decimal numbers in CSV and TSV where it is not the point, such as ``","``.
         drop_empty: leave out rows without text instead of raising.
 
     Returns:
-        the rows in file order, index 0 to rows - 1.
+        the rows in file order, index 0 to rows - 1. Integers with gaps are Int64.
 
     Raises:
         DataError: the file is missing or malformed, a column is missing or occurs twice, a text
@@ -60,27 +70,39 @@ def load_table(
         [4, 1]
     """
     columns = [text] if text_pair is None else [text, text_pair]
+    as_text = [as_text] if isinstance(as_text, str) else list(as_text)
     if isinstance(source, pd.DataFrame):
         table, where = source, "the table"
     elif hugging_face.is_dataset(source) or hugging_face.is_dataset_dict(source):
         table, where = hugging_face.from_dataset(source), "the dataset"
     elif isinstance(source, str | os.PathLike):
         path = Path(source)
-        table = formats.read(path, strings=columns, encoding=encoding, delimiter=delimiter, quote=quote)
+        options = {"encoding": encoding, "delimiter": delimiter, "quote": quote, "decimal": decimal}
+        table = formats.read(path, strings={*columns, *as_text}, **options)
         where = f"file {str(path)!r}"
     else:
         raise DataError(
             f"A table is a file's path, a DataFrame or a datasets.Dataset.\nReceived a {type(source).__name__}."
         )
-    check_columns(table, columns, where)
+    check_columns(table, [*columns, *as_text], where)
+    table = table.assign(**{column: _as_text(table[column]) for column in as_text})
     table = _check_texts(table.reset_index(drop=True), columns, where, drop_empty)
     if not len(table):
         raise DataError(f"{where[0].upper() + where[1:]} must have rows with text.\nReceived none.")
     return table
 
 
+def _as_text(column: pd.Series) -> pd.Series:
+    """Every cell as Python writes it; a missing one stays missing."""
+    cells = [None if missing else str(cell) for cell, missing in zip(column, column.isna())]
+    return pd.Series(cells, column.index, dtype=object).infer_objects()
+
+
 def save_table(table: pd.DataFrame, path: str | os.PathLike) -> None:
     """Write a table so that `load_table` reads it back; an existing file is replaced in one step.
+
+    Every text and number comes back as it was, an empty text as a missing one. CSV and TSV hold
+    nothing else: dates and truth values come back as text, lists of labels as ``a|b``.
 
     Args:
         path: file; its extension names the format, as in `load_table`.
@@ -139,26 +161,24 @@ def clean_table(
 
 
 def _check_texts(table: pd.DataFrame, columns: Sequence[str], where: str, drop_empty: bool) -> pd.DataFrame:
+    """The rows with text, halves of emoji mended."""
+    check_texts(table, columns, where)
     for column in columns:
-        values = table[column].to_numpy(object)
         missing = table[column].isna().to_numpy(bool)
-        for row in np.flatnonzero(~missing):
-            if not isinstance(values[row], str):
-                raise DataError(
-                    f"Column {column!r} of {where} must hold text.\n"
-                    f"Received {values[row]!r} ({type(values[row]).__name__}) in row {row}.\n"
-                    f"Convert it, for instance table[{column!r}] = table[{column!r}].astype(str)."
-                )
-        empty = missing | np.array([isinstance(v, str) and not v.strip() for v in values], bool)
+        empty = missing | np.array([isinstance(cell, str) and not cell.strip() for cell in table[column]], bool)
         if empty.any() and not drop_empty:
             rows = np.flatnonzero(empty)
             raise DataError(
                 f"Every row of {where} must have text in column {column!r}.\n"
                 f"Received {len(rows)} of {len(table)} rows without, first "
                 f"{', '.join(map(str, rows[:5]))} (counted from 0).\n"
-                "Fill them in, or pass drop_empty=True to leave these rows out."
+                f"Fill them in, or set {setting('drop_empty', True)} to leave these rows out."
             )
-        table = table[~empty].reset_index(drop=True)
+        if empty.any():
+            table = table[~empty].reset_index(drop=True)
+        mended = [mend_halves(cell) for cell in table[column]]
+        if mended != table[column].tolist():
+            table = table.assign(**{column: mended})
     return table
 
 
@@ -228,8 +248,17 @@ def _count_tested(rows: int, test_size: float | int) -> int:
 
 
 def _codes(column: pd.Series) -> np.ndarray:
-    values = column.map(lambda v: tuple(v) if isinstance(v, list | set | np.ndarray) else v)
-    return pd.factorize(values, use_na_sentinel=False)[0]
+    """(rows,) int, equal where cells are; missing ones are equal to each other."""
+    keys = [None if missing else _key(cell) for cell, missing in zip(column, column.isna())]
+    return pd.factorize(pd.Series(keys, dtype=object), use_na_sentinel=False)[0]
+
+
+def _key(cell):
+    if isinstance(cell, set | frozenset):
+        return tuple(sorted(map(str, cell)))
+    if isinstance(cell, LISTS):
+        return tuple(map(str, cell))
+    return cell if isinstance(cell, Hashable) else str(cell)
 
 
 def _check_strata(column: pd.Series, strata: np.ndarray, tested: int) -> None:
@@ -276,5 +305,11 @@ def _draw_stratified_groups(groups: np.ndarray, strata: np.ndarray, tested: int,
     with warnings.catch_warnings():
         # A value rarer than the folds is not in every fold; the caller asked for a best effort.
         warnings.simplefilter("ignore", UserWarning)
-        tests = [test for _, test in splitter.split(strata, strata, groups)]
+        try:
+            tests = [test for _, test in splitter.split(strata, strata, groups)]
+        except ValueError as error:
+            raise DataError(
+                "A value of the column to stratify by must be in two rows at least.\n"
+                f"Received {len(strata)} rows: {error}\nSplit without stratify."
+            ) from None
     return np.concatenate(tests[: share.numerator])

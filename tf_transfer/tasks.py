@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from tf_transfer.class_types import CLASS_TYPES, class_from_json, class_text, plain_class, typed_class, unified
-from tf_transfer.errors import DataError, check_choice, check_columns, check_table, listed, nearest, shown
-from tf_transfer.indicators import check_names, checked_indicators
-from tf_transfer.label_columns import CONTAINERS, KINDS, Kind, infer_kind, labels_of, present_rows
+from tf_transfer.class_types import class_from_json, class_text, typed_class, unified
+from tf_transfer.errors import DataError, check_choice, check_columns, check_table, listed, nearest, setting, shown
+from tf_transfer.indicators import checked_indicators
+from tf_transfer.label_columns import (
+    KINDS,
+    Kind,
+    check_class,
+    infer_kind,
+    labels_in,
+    numbers_of,
+    present_rows,
+    relabel,
+    spelling,
+)
+from tf_transfer.names import check_name
+from tf_transfer.spellings import check_numbers, check_spellings, class_counts, label_counts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +44,8 @@ class Task:
         class_weight: factor of each class in the training loss: a mapping from class name
             to float, or ``"balanced"`` for N / (classes * count), as in scikit-learn.
             Not for regression.
+        labels: other names for labels, ``{as it is written: class}``; None takes a label away, and
+            one that is named as it is gives no `LabelWarning`.
 
     Example:
         >>> stars = Task("stars", kind="regression", loss_weight=0.5)
@@ -44,6 +58,10 @@ class Task:
         >>> y, present = mood.encode(table)
         >>> y.tolist(), present.tolist()
         ([0, 0, 1], [True, False, True])
+        >>> Task("mood", labels={"happy": "glad", "n/a": None}).resolve(
+        ...     pd.DataFrame({"mood": ["glad", "happy", "n/a", "sad"]})
+        ... ).classes
+        ('glad', 'sad')
     """
 
     name: str
@@ -52,12 +70,10 @@ class Task:
     classes: tuple = ()
     loss_weight: float = 1.0
     class_weight: Mapping | Literal["balanced"] | None = None
+    labels: Mapping | None = None
 
     def __post_init__(self):
-        if not self.name or not isinstance(self.name, str):
-            raise DataError(f"A task must have a name.\nReceived name={self.name!r}.")
-        if "/" in self.name:
-            raise DataError(f"A task's name must not contain '/'.\nReceived name={self.name!r}.")
+        check_name("task", self.name, in_files=False)
         check_choice(f"kind of task {self.name!r}", self.kind, KINDS)
         object.__setattr__(self, "label", self.label or self.name)
         if isinstance(self.classes, str | Mapping) or not isinstance(self.classes, Iterable | None):
@@ -66,9 +82,11 @@ class Task:
                 "Give the names of all classes, or leave them to be read from the training table."
             )
         classes = [class_from_json(typed_class(c)) for c in (() if self.classes is None else self.classes)]
-        for value in classes:
-            self._check_class(value, "its classes")
+        for name in classes:
+            check_class(name)
         object.__setattr__(self, "classes", tuple(unified(classes)))
+        if self.labels is not None:
+            object.__setattr__(self, "labels", self._check_labels())
         if not _is_weight(self.loss_weight):
             raise DataError(
                 f"loss_weight of task {self.name!r} must be a number of at least 0.\nReceived {self.loss_weight!r}."
@@ -94,6 +112,18 @@ class Task:
                 f"Received classes={self.classes!r}.\nName all classes, or leave them to be inferred."
             )
 
+    def _check_labels(self) -> dict | None:
+        if not isinstance(self.labels, Mapping) or None in self.labels:
+            raise DataError(
+                f"labels of task {self.name!r} must be a mapping from what is written to a class or None.\n"
+                f"Received {shown(self.labels)}."
+            )
+        names = {spelling(written): class_from_json(typed_class(name)) for written, name in self.labels.items()}
+        for name in names.values():
+            if name is not None:
+                check_class(name)
+        return names or None
+
     @property
     def resolved(self) -> bool:
         """Whether kind and classes are known, so that a head can be built."""
@@ -113,40 +143,39 @@ class Task:
         if self.resolved:
             return self
         check_columns(table, [self.label], f"the training table (labels of task {self.name!r})")
-        column = table[self.label]
+        given = table[self.label]
+        gaps = given.dtype != object and not present_rows(given).all()
+        column = relabel(given, self.labels)
         if not present_rows(column).any():
             raise DataError(
                 f"Task {self.name!r} needs labels to learn from.\n"
                 f"Received a column {self.label!r} with no label in {len(column)} rows."
             )
         kind = infer_kind(column) if self.kind == "auto" else self.kind
+        if self.kind == "auto" and not self.classes:
+            check_numbers(self.name, column[present_rows(column)], kind)
         if kind == "regression" and self.classes:
             kind = "classification"
         if kind == "regression":
             return dataclasses.replace(self, kind=kind)
-        return dataclasses.replace(self, kind=kind, classes=self.classes or self._find_classes(kind, column))
+        return dataclasses.replace(self, kind=kind, classes=self.classes or self._find_classes(kind, column, gaps))
 
-    def _find_classes(self, kind: Kind, column: pd.Series) -> tuple:
-        where, several = "the training table", kind == "multilabel"
-        rows = np.flatnonzero(present_rows(column))
-        values = column.to_numpy(object)[rows]
-        indicators = checked_indicators(self, values, where) if several else None
-        if indicators is not None:
-            return indicators.classes
-        read = self._several if several else self._single
-        labels = {label for value, row in zip(values, rows) for label in read(value, row, where)}
-        classes = self._sorted(labels, gaps=len(rows) < len(column) and column.dtype != object)
-        least = 1 if several else 2
-        if len(classes) < least:
+    def _find_classes(self, kind: Kind, column: pd.Series, gaps: bool) -> tuple:
+        counts, indicators = label_counts(self, column, kind)
+        classes = class_counts(counts)
+        names = self._sorted(classes, gaps) if indicators is None else indicators.classes
+        least = 1 if kind == "multilabel" else 2
+        if len(names) < least:
             raise DataError(
                 f"Task {self.name!r} needs at least {'one class' if least == 1 else 'two classes'} "
                 f"to learn a difference.\n"
-                f"Received {listed(classes)} in column {self.label!r} ({len(rows)} labelled rows).\n"
-                "Add rows of another class, name all classes in Task(classes=...), or leave this task out."
+                f"Received {listed(names)} in column {self.label!r} ({present_rows(column).sum()} labelled rows).\n"
+                "Add rows of another class, name all classes in the task, or leave this task out."
             )
-        return classes
+        check_spellings(self.name, self.label, counts, self.labels or ())
+        return tuple(names)
 
-    def _sorted(self, classes: set, gaps: bool) -> tuple:
+    def _sorted(self, classes: Collection, gaps: bool) -> tuple:
         try:
             ordered = sorted(classes, key=lambda c: (isinstance(c, str), c))
             alike = len({class_text(c) for c in ordered}) == len(ordered)
@@ -156,7 +185,7 @@ class Task:
             raise DataError(
                 f"Classes of task {self.name!r} must be all text or all numbers, or otherwise of one type.\n"
                 f"Received {listed(ordered)} in column {self.label!r}: they are of several.\n"
-                "Make the column one type in every table, for instance with astype(str)."
+                f"Make the column one type in every table, for instance with {setting('as_text', [self.label])}."
             )
         return tuple(unified(ordered, gaps))
 
@@ -177,80 +206,46 @@ class Task:
         """
         if not self.resolved:
             raise DataError(f"Task {self.name!r} has no kind or classes yet: call resolve(table), or fit.")
+        shape = (len(table), self.outputs) if self.kind == "multilabel" else (len(table),)
         if self.label not in table.columns:
-            shape = (len(table), self.outputs) if self.kind == "multilabel" else (len(table),)
             return np.zeros(shape, _DTYPES[self.kind]), np.zeros(len(table), bool)
         check_columns(table, [self.label], where)
-        column, present = table[self.label], present_rows(table[self.label])
+        column = relabel(table[self.label], self.labels)
+        present = present_rows(column)
         if self.kind == "regression":
             return self._encode_numbers(column, present, where), present
         # A class read back from a text file is a str even where training saw an int.
         index = {class_text(c): i for i, c in enumerate(self.classes)} | {c: i for i, c in enumerate(self.classes)}
-        if self.kind == "classification":
-            y = np.zeros(len(table), np.int32)
-            rows = np.flatnonzero(present)
-            values = column.to_numpy(object)
-            y[rows] = [self._lookup(index, *self._single(values[r], r, where), r, where) for r in rows]
+        y = np.zeros(shape, _DTYPES[self.kind])
+        cells, rows = column.to_numpy(object), np.flatnonzero(present)
+        indicators = checked_indicators(self, cells[rows], where) if self.kind == "multilabel" else None
+        if indicators is not None:
+            places = range(len(self.classes))
+            if indicators.named:
+                places = [self._lookup(index, c, rows[0], where) for c in indicators.classes]
+            y[np.ix_(rows, places)] = indicators.on
             return y, present
-        return self._encode_several(index, column.to_numpy(object), present, where), present
-
-    def _encode_several(self, index: dict, values: np.ndarray, present: np.ndarray, where: str) -> np.ndarray:
-        y, rows = np.zeros((len(values), len(self.classes)), np.float32), np.flatnonzero(present)
-        indicators = checked_indicators(self, values[rows], where)
-        if indicators is None:
-            for row in rows:
-                for label in self._several(values[row], row, where):
-                    y[row, self._lookup(index, label, row, where)] = 1
-            return y
-        places = range(len(self.classes))
-        if indicators.named:
-            places = [self._lookup(index, c, rows[0], where) for c in indicators.classes]
-        y[np.ix_(rows, places)] = indicators.on
-        return y
-
-    def _check_class(self, value, where: str) -> None:
-        """Raises:
-        DataError: ``value`` is of a type that has no order, or would not come back from a file.
-        """
-        if not isinstance(value, CLASS_TYPES) or (isinstance(value, float) and not np.isfinite(value)):
-            raise DataError(
-                f"A class of task {self.name!r} must be text, a number, a bool, a date, an interval, or bytes.\n"
-                f"Received {shown(value)} ({type(value).__name__}) in {where}.\n"
-                "Make it text, for instance with astype(str)."
-            )
+        for row, labels in labels_in(column, self.kind, self.name, where):
+            numbers = [self._lookup(index, typed_class(label), row, where) for label in labels]
+            if self.kind == "multilabel":
+                y[row, numbers] = 1
+            else:
+                y[row] = numbers[0]
+        return y, present
 
     def _encode_numbers(self, column, present, where) -> np.ndarray:
         if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
             column = column.astype(str)
-        numbers = pd.to_numeric(column.where(present), errors="coerce").to_numpy(np.float64)
+        numbers = numbers_of(column.where(present))
         bad = np.flatnonzero(present & ~np.isfinite(numbers))
         if len(bad):
             raise DataError(
                 f"Labels of the regression {self.name!r} must be finite numbers.\n"
-                f"Received {plain_class(column.iloc[bad[0]])!r} in column {self.label!r}, row {bad[0]} of {where} "
-                f"({len(bad)} such rows).\nMend or empty these cells; an empty cell is left out."
+                f"Received {shown(typed_class(column.iloc[bad[0]]))} in column {self.label!r}, row {bad[0]} of {where} "
+                f"({len(bad)} such rows).\nMend or empty these cells; an empty cell is left out. "
+                f"Decimal commas are read with {setting('decimal', ',')}."
             )
         return np.where(present, numbers, 0.0)
-
-    def _several(self, value, row: int, where: str) -> list:
-        """The labels in a cell of a multi-label column."""
-        labels = labels_of(value)
-        check_names(self, value, labels, row, where)
-        for label in labels:
-            self._check_class(label, f"column {self.label!r}, row {row} of {where}")
-        return labels
-
-    def _single(self, value, row: int, where: str) -> list:
-        """The one label in a cell."""
-        if isinstance(value, CONTAINERS):
-            raise DataError(
-                f"Task {self.name!r} is a classification: one class in a row.\n"
-                f"Received {shown(value)} in column {self.label!r}, row {row} of {where}.\n"
-                "Set kind='multilabel' in Task(...)."
-            )
-        label = typed_class(value)
-        self._check_class(label, f"column {self.label!r}, row {row} of {where}")
-        return [label]
 
     def _lookup(self, index: dict, value, row: int, where: str) -> int:
         place = index.get(value, index.get(class_text(value)))
@@ -259,8 +254,8 @@ class Task:
                 f"Task {self.name!r} knows the classes {listed(self.classes)}.\n"
                 f"Received {shown(value)} in column {self.label!r}, row {row} of {where}."
                 f"{nearest(value, map(class_text, self.classes))}\n"
-                "A class must be seen in training: add such rows there, name it in Task(classes=...), "
-                "or drop these rows."
+                "A class must be seen in training: add such rows there, name it in the task's classes, give it "
+                "another name in its labels, or drop these rows."
             )
         return place
 

@@ -10,7 +10,8 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from tf_transfer.errors import CheckpointError
+from tf_transfer.errors import CheckpointError, first_line
+from tf_transfer.untrusted import check_plain
 
 HASH = "sha256"
 
@@ -22,18 +23,32 @@ def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], note: Mapping[s
     path.write_bytes(safetensors.numpy.save(tensors, metadata={**note, HASH: digest(tensors, note)}))
 
 
+def file_size(path: str | Path, remedy: str) -> int:
+    """Bytes of a file of arrays.
+
+    Raises:
+        CheckpointError: as `read_tensors`.
+    """
+    try:
+        check_plain(path)
+        return Path(path).stat().st_size
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is missing or damaged: {error}\n{remedy}") from None
+
+
 def read_tensors(path: str | Path, remedy: str) -> tuple[dict[str, np.ndarray], dict[str, str], bool]:
     """The arrays, the note, and whether they are what was written.
 
     Raises:
-        CheckpointError: the file is missing or cannot be read; the message ends with ``remedy``.
+        CheckpointError: the file is missing, no plain file, or cannot be read; the message ends with ``remedy``.
     """
+    file_size(path, remedy)
     try:
         with safetensors.safe_open(path, framework="np") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
             note = file.metadata() or {}
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is missing or damaged: {error}\n{remedy}") from error
+    except Exception as error:  # NumPy and safetensors raise all sorts for a changed byte
+        raise CheckpointError(f"{path} is missing or damaged: {first_line(error)}\n{remedy}") from error
     written = note.pop(HASH, None)
     # Files of earlier versions hash the arrays alone.
     return tensors, note, written in (digest(tensors, note), digest(tensors, {}))

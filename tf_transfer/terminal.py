@@ -19,14 +19,19 @@ def print_comparison(comparison) -> None:
         for strategy in (s for s in comparison.strategies if s in rows):
             shown.add_row(strategy, *("–" if v != v else f"{v:.3f}" for v in rows[strategy]))
         console.print(shown)
-    console.print(f"\nDifference to {comparison.baseline}, with 95 % interval:")
+    console.print("\nDifference that the source makes, with 95 % interval (of others, to what they are compared with):")
     for row in comparison.verdicts().itertuples():
         found = f"{row.value:+.3f} [{row.low:+.3f}, {row.high:+.3f}]" if row.value == row.value else "undefined"
         place = f"{row.target}, {row.task}, {row.budget} labels"
         word = f"{SYMBOLS[row.verdict]} {verdict_word(row.verdict, row.transfer)}"
-        console.print(f"  {place:32} {row.strategy:14} {found:28} {word}")
+        name = row.strategy if row.against == comparison.baseline else f"{row.strategy} (to {row.against})"
+        console.print(f"  {place:32} {name:14} {found:28} {word}")
         if needed := to_settle(row):
             console.print(f"      {needed}", style="dim")
+    console.print("\nBest in each place, and what cannot be told from it:")
+    for row in comparison.best().itertuples():
+        alike = f"; alike: {', '.join(row.alike)}" if row.alike else ""
+        console.print(f"  {f'{row.target}, {row.task}, {row.budget} labels':32} {row.strategy} {row.value:.3f}{alike}")
     for problem in comparison.unusable:
         console.print(f"Not used: {problem}", style="yellow")
 

@@ -54,27 +54,27 @@ class TextModel(Network):
         """A hash of the encoder's weights."""
         return self._vectoriser.fingerprint()
 
-    def encode_labels(self, table: pd.DataFrame, where: str = "the table", learn_scale: bool = False) -> tuple:
-        """``y`` and ``w`` of every task; see `labels.encode_labels`, and `dataset` for ``learn_scale``."""
+    def encode_labels(self, table: pd.DataFrame, where: str = "the table", note_labels: bool = False) -> tuple:
+        """``y`` and ``w`` of every task; see `labels.encode_labels`, and `dataset` for ``note_labels``."""
         y, w = encode_labels(self.tasks, table, where)
-        if learn_scale:
+        if note_labels:
             for name, head in self.heads.items():
-                head.learn_scale(y[name][w[name] > 0])
+                head.note_labels(y[name][w[name] > 0])
         return y, w
 
     def dataset(
-        self, table: pd.DataFrame, *, where: str = "the training table", learn_scale: bool = False, weights=None,
+        self, table: pd.DataFrame, *, where: str = "the training table", note_labels: bool = False, weights=None,
         keep_trunk: bool = False, **options,
     ) -> tf.data.Dataset:  # fmt: skip
         """The table as `tf.data` of ``(x, y, w)``; ``options`` are those of `batches.to_dataset`.
 
         Args:
-            learn_scale: let the heads of regressions take their scale from these labels.
+            note_labels: the labels train the heads, which take note of them; see `Head.note_labels`.
             weights: (rows,) factors of the rows' losses, or ``{task: factors}``, or None.
             keep_trunk: run the encoder's frozen blocks now, once for all epochs; see `trunk`.
         """
         self.resolve(table)
-        y, w = self.encode_labels(table, where, learn_scale)
+        y, w = self.encode_labels(table, where, note_labels)
         factors = check_weights(weights, len(table), self.tasks)
         if factors is not None:
             w = {name: values * factors[name] for name, values in w.items()}

@@ -28,7 +28,7 @@ def batches_of(
         x: ``{"input_ids": (rows, length), "attention_mask": …}``, as tokenizers return, or `tf.data` of such
             batches, with labels as numbers of classes.
         y, weights: as for `rows_of`.
-        training: let the heads of regressions take their scale from these labels.
+        training: the labels train the heads, which take note of them; see `Head.note_labels`.
         shuffle, class_weight: as in Keras, for token ids by field.
 
     Raises:
@@ -84,7 +84,7 @@ def _slices(model, x: Mapping, y, weights, training: bool, class_weight) -> tf.d
         return tf.data.Dataset.from_tensor_slices(fields)
     labels = with_labels(pd.DataFrame(index=range(rows)), y, model.tasks)
     model.resolve(labels)
-    y, w = model.encode_labels(labels, learn_scale=training)
+    y, w = model.encode_labels(labels, note_labels=training)
     given = [check_weights(weights, rows, model.tasks)]
     if class_weight is not None:
         given.append(given_class_factors(model.tasks, class_weight, labels))

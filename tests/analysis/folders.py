@@ -1,9 +1,12 @@
 """Run folders made from scores, without training anything. All text is invented."""
 
+import json
+
 import numpy as np
 import pandas as pd
 
 from tf_transfer.comparison.comparison import Comparison
+from tf_transfer.experiments import runs
 from tf_transfer.experiments.runs import Cell, Run
 from tf_transfer.metrics import PRIMARY
 
@@ -31,18 +34,25 @@ def make_table(rows: int, seed: int = 0) -> pd.DataFrame:
 
 def write_run(
     folder, y, scores, *, task="mood", metric=None, groups=None, present=None, table=None, rare_words=None,
-    variants=None, sources=("fine_tune",), common=None, seeds=None,
+    variants=None, sources=("fine_tune",), common=None, seeds=None, controls=None, twins=None, frozen=None,
+    classes=None, notes=None,
 ) -> Run:  # fmt: skip
     """A run of one target, ``tweets``, and one task.
 
     Args:
         scores: ``{strategy: {budget: [scores of each seed, or None where the cell is missing]}}``.
+        frozen: the same of heads on frozen features.
+        notes: ``{strategy: dict}``, noted beside the scores.
     """
-    variants = variants or {}
+    variants, frozen, notes = variants or {}, frozen or {}, notes or {}
+    strategies = [s for s in scores if s not in variants]
+    if controls is None:
+        controls = {strategy: "target_only" for strategy in strategies if strategy != "target_only"}
     budgets = sorted({budget for cells in scores.values() for budget in cells})
     seeds = range(max(len(c) for cells in scores.values() for c in cells.values())) if seeds is None else seeds
     plan = {
-        "name": "made up", "baseline": "target_only", "strategies": [s for s in scores if s not in variants],
+        "name": "made up", "baseline": "target_only", "strategies": strategies, "controls": controls,
+        "twins": twins or {},
         "source_strategies": list(sources), "variants": variants, "targets": ["tweets"], "budgets": budgets,
         "seeds": list(seeds), "metrics": {task: metric or PRIMARY[KINDS[task]]},
         "tasks": [{"name": task, "kind": KINDS[task], "classes": list(CLASSES[task])}],
@@ -50,14 +60,27 @@ def write_run(
     run = Run(folder)
     run.start(common or {"text": "text", "text_pair": None}, {s: [s, {}] for s in scores}, {"plan": plan})
     present = np.ones(len(y), bool) if present is None else present
-    run.write_target("tweets", {task: (y, present)}, groups, {"tables": {}}, table=table, rare_words=rare_words)
+    kept = {"table": table, "rare_words": rare_words, "classes": {} if classes is None else {task: classes}}
+    run.write_target("tweets", {task: (y, present)}, groups, {"tables": {}}, **kept)
     for strategy, cells in scores.items():
         for budget, found in cells.items():
             for seed, values in zip(plan["seeds"], found):
                 if values is not None:
                     cell = Cell("tweets", strategy, budget, seed)
-                    run.write_cell(cell, {task: values}, {"source_seconds": 1.0, "target_seconds": 2.0})
+                    extra = frozen.get(strategy, {}).get(budget)
+                    note = {"source_seconds": 1.0, "target_seconds": 2.0} | notes.get(strategy, {})
+                    run.write_cell(cell, {task: values}, note, extra and {task: extra[plan["seeds"].index(seed)]})
     return run
+
+
+def change_run(run: Run, change) -> None:
+    """Changes run.json and gives it the digest of one that was written like that: it guards against accidents alone."""
+    path = run.folder / "run.json"
+    content = json.loads(path.read_text())
+    change(content)
+    content.pop("digest", None)
+    path.write_text(json.dumps(content | {"digest": runs._hash(content)}))
+    run.__dict__.pop("_content", None)
 
 
 def make_comparison(folder, y, scores, **options) -> Comparison:

@@ -131,7 +131,7 @@ def measure(side: str, encoder: str, steps: int) -> dict:
     classes = tuple(sorted(set(table["sentiment"].dropna())))
     one = model_of(Task("sentiment", kind="classification", classes=classes))
     two = model_of(Task("sentiment"), Task("stars", kind="regression"))
-    two.dataset(rows, learn_scale=True)
+    two.dataset(rows, note_labels=True)
     maml = MAML(steps=steps, meta_batch=EPISODES, inner_steps=2)
     episodes = EpisodeSampler(table.dropna(subset="sentiment"), "sentiment", way=len(classes), shot=4, num_query=4)
     options = {"batch_size": BATCH, "verbose": 0}

@@ -117,7 +117,7 @@ def test_terminate_on_nan_stops_without_an_error(model):
 
 
 def test_the_logged_norm_and_rate_are_those_of_the_step(model):
-    data = next(iter(model.dataset(runs.TABLE, batch_size=8, shuffle=True, seed=3, learn_scale=True)))
+    data = next(iter(model.dataset(runs.TABLE, batch_size=8, shuffle=True, seed=3, note_labels=True)))
     with tf.GradientTape() as tape:
         loss, _, _ = model.compute_losses(data[1], model(data[0], training=True), data[2])
     gradients = [tf.convert_to_tensor(g).numpy() for g in tape.gradient(loss, model.trained_variables)]

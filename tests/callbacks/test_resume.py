@@ -239,3 +239,19 @@ def test_a_backup_is_kept_on_request(model, whole, tmp_path):
     kill = Kill(0)
     assert same(model, whole, fit(model, Resume(tmp_path, delete_checkpoint=False), kill))
     assert kill.seen["batches"] == 0
+
+
+def test_what_killed_processes_left_beside_a_backup_goes_with_it(model, whole, tmp_path):
+    left = tmp_path / "backup" / f".{FILE}.0123abcd.tf_transfer"
+    left.parent.mkdir()
+    left.write_bytes(b"half")
+    assert same(model, whole, fit(model, Resume(tmp_path / "backup", save_freq=10**6)))
+    assert not (tmp_path / "backup").exists()
+
+
+def test_a_backup_that_cannot_be_written_is_told_before_the_training(model, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    kill = Kill(1)
+    with pytest.raises(CheckpointError, match="Could not write"):
+        fit(model, Resume(tmp_path / "file" / "backup"), kill)
+    assert kill.seen["batches"] == 0 and (tmp_path / "file").read_text() == "mine"

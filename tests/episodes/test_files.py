@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tf_transfer.episodes import files
 from tf_transfer.episodes.files import freeze_episodes, load_episodes
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.errors import CheckpointError, DataError
@@ -143,6 +144,39 @@ def test_a_damaged_or_foreign_file_is_refused(tmp_path, name):
     assert (
         refusal(path, make_table()) == f"Frozen episodes are read from a file.\nReceived {str(path)!r}: there is none."
     )
+
+
+def forge(path, change) -> None:
+    """Changes a file and gives it the sha256 of one that was written like that."""
+    content = json.loads(path.read_text())
+    content.pop("sha256")
+    change(content)
+    path.write_text(json.dumps(content | {"sha256": files._digest(content)}))
+
+
+@pytest.mark.parametrize("change", [
+    lambda c: c.pop("task"), lambda c: c.update(task=3), lambda c: c.update(task={"name": "a\0b"}),
+    lambda c: c.pop("sampler"), lambda c: c.update(table=None), lambda c: c.update(episodes=3),
+    lambda c: c["episodes"][0].pop("query"), lambda c: c["episodes"][0].update(query=[10**6]),
+    lambda c: c["episodes"][0].update(query=[-1]), lambda c: c["episodes"][0].update(query=[10**30]),
+    lambda c: c["episodes"][0].update(query=[[1], [2]]), lambda c: c["episodes"][0].update(query=[]),
+    lambda c: c["episodes"][0].update(query=["a"]), lambda c: c["episodes"][0].update(classes=7),
+    lambda c: c["episodes"][0].update(query=c["episodes"][0]["support"]),
+])  # fmt: skip
+def test_a_forged_file_is_refused(tmp_path, change):
+    path = tmp_path / "e.json"
+    freeze_episodes(EpisodeSampler(make_table(), "intent", 2, 1, 1), 3, path)
+    forge(path, change)
+    assert refusal(path, make_table())
+
+
+def test_a_file_that_unpacks_without_end_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_MOST_BYTES", 10_000)
+    (tmp_path / "e.json.gz").write_bytes(gzip.compress(b"[" * 10**6))
+    assert "it unpacks to more than 10,000 bytes" in refusal(tmp_path / "e.json.gz", make_table())
+    monkeypatch.undo()
+    (tmp_path / "e.json").write_bytes(b"[" * 10**5)
+    assert "nested too deeply" in refusal(tmp_path / "e.json", make_table())
 
 
 def test_another_format_is_refused(tmp_path, monkeypatch):

@@ -220,10 +220,13 @@ def test_a_missing_key_is_named(key):
     ({"seeds": 0}, "seeds: List should have at least 1 item"),
     ({"seeds": [-1]}, "seeds.0: Input should be greater than or equal to 0; received -1"),
     ({"seeds": [1, 1]}, "seeds must differ"),
+    ({"seeds": 99999999999}, "seeds: at most 1,000 seeds; received 99999999999"),
+    ({"seeds": 10**4000}, "seeds: at most 1,000 seeds; received 1000"),
+    ({"tune": {"repeats": 10**9}}, "tune.repeats: Input should be less than or equal to 1000"),
     ({"seeds": "three"}, "seeds: Input should be a valid list; received 'three'"),
     ({"tasks": []}, "tasks: List should have at least 1 item"),
-    ({"tasks": ["stars", "stars"]}, "tasks must differ"),
-    ({"tasks": [{"name": "a/b"}]}, "tasks.0: A task's name must not contain '/'"),
+    ({"tasks": ["stars", "stars"]}, "Every task must have a name that differs"),
+    ({"tasks": [{"name": "a/b"}]}, "tasks.0: The name of a task must not contain '/'"),
     ({"targets": {}}, "targets: Dictionary should have at least 1 item"),
     ({"targets": {"tweets": {"train": "a.csv"}}}, "targets.tweets: needs either data (to be split), or train and test"),
     ({"targets": {"tweets": {"data": "a.csv", "rows": 3}}}, "targets.tweets: 'rows' must stand within 'data'"),
@@ -253,11 +256,28 @@ def test_a_wrong_value_is_answered_with_its_place_and_what_was_received(changes,
     assert expected in refusal(**changes)
 
 
-@pytest.mark.parametrize("name", ["a/b", "a\\b", "a:b", ".hidden", "", "  ", "a\nb", "what?"])
+@pytest.mark.parametrize("name", ["a/b", "a:b", ".hidden", "  ", "a\nb", "what?", "a\0b", "n" * 101, "nul.txt", "a "])
 def test_names_unfit_for_files_are_refused(name):
-    assert "is used for files" in refusal(sources={name: make_table(4, seed=0)})
-    assert "is used for files" in refusal(targets={name: make_table(4, seed=0)})
-    assert "is used for files" in refusal(strategies={"majority": {}, name: {"strategy": "majority"}})
+    table = make_table(4, seed=0)
+    changes = {
+        "sources": {name: table}, "targets": {name: table}, "strategies": {"majority": {}, name: {"strategy": "tfidf"}},
+    }  # fmt: skip
+    for key, value in changes.items():
+        what = {"sources": "source", "targets": "target", "strategies": "strategy"}[key]
+        assert f"The name of a {what} " in refusal(**{key: value})
+
+
+@pytest.mark.parametrize("pair", [("Shop", "shop"), ("caf\u00e9", "cafe\u0301"), ("Straße", "STRASSE")])
+def test_names_that_a_file_system_may_take_for_one_are_refused(pair):
+    table, (first, second) = make_table(4, seed=0), pair
+    for key, value in {
+        "sources": dict.fromkeys(pair, table), "targets": dict.fromkeys(pair, table),
+        "strategies": {"majority": {}, first: {"strategy": "tfidf"}, second: {"strategy": "tfidf"}},
+        "tasks": [{"name": first, "label": "stars"}, {"name": second, "label": "mood"}],
+    }.items():  # fmt: skip
+        message = refusal(**{key: value})
+        assert "must have a name that differs from the others by more than case" in message
+        assert message.count("caf") in (0, 2)
 
 
 def test_all_wrong_values_are_listed_at_once():
@@ -313,8 +333,9 @@ def test_a_missing_file_is_answered_with_the_nearest_one(tmp_path):
     write(tmp_path, in_file())
     with pytest.raises(DataError, match=r"no experiment file .*experimant.yaml. Did you mean 'experiment.yaml'\?"):
         load_experiment(tmp_path / "experimant.yaml")
-    with pytest.raises(DataError, match="no experiment file"):
-        load_experiment(tmp_path)
+    (tmp_path / "small.yaml").mkdir()
+    with pytest.raises(DataError, match=r"small.yaml is no valid YAML: it is a folder, not a file$"):
+        load_experiment(tmp_path / "small.yaml")
 
 
 def test_what_goes_wrong_with_a_table_names_its_source_or_target(tmp_path):
@@ -384,6 +405,61 @@ def test_a_text_file_of_another_form_is_read_as_it_says(tmp_path):
     wrong = load_experiment(write(tmp_path, in_file(sources={"films": films | {"encoding": "utf-8"}})))
     with pytest.raises(DataError, match="utf-8"):
         wrong.load_sources()
+
+
+def test_columns_get_the_names_of_the_experiment(tmp_path):
+    films = make_table(6, seed=0).rename(columns={"text": "review", "stars": "rating"})
+    films["id"] = ["007", "7", "8", "9", "10", "11"]
+    films.to_csv(tmp_path / "films.csv", index=False)
+    spec = {
+        "path": "films.csv",
+        "rename": {"review": "text", "rating": "stars", "id": "code"},
+        "where": {"stars": [1, 2, 3, 4, 5]},
+    }
+    table = load_experiment(write(tmp_path, in_file(sources={"films": spec}))).load_sources()["films"]
+    assert list(table.columns) == ["text", "stars", "mood", "code"] and table["code"].tolist()[:2] == ["007", "7"]
+    twice = {"review": "text", "rating": "mood"}
+    for rename, words in [({"reviw": "text"}, "'reviw'"), (twice, "'mood' of films.csv must be unique")]:
+        wrong = load_experiment(write(tmp_path, in_file(sources={"films": spec | {"rename": rename}})))
+        with pytest.raises(DataError, match=words):
+            wrong.load_sources()
+    with pytest.raises(DataError, match="names that differ"):
+        load_experiment(in_file(sources={"films": spec | {"rename": {"review": "text", "rating": "text"}}}))
+
+
+def test_codes_stay_text_and_rows_are_chosen_by_them(tmp_path):
+    make_table(6, seed=0).assign(id=[1, 2, 3, 4, 5, 5]).to_csv(tmp_path / "films.csv", index=False)
+    spec = {"path": "films.csv", "as_text": "id", "where": {"id": [5, "1"]}}
+    table = load_experiment(write(tmp_path, in_file(sources={"films": spec}))).load_sources()["films"]
+    assert table["id"].tolist() == ["1", "5", "5"]
+    gaps = make_table(3, seed=0).assign(n=pd.Series([1, None, 2], dtype="Int64"))
+    kept = load_experiment(make_experiment(sources={"films": {"table": gaps, "where": {"n": [1, 2]}}})).load_sources()
+    assert kept["films"]["n"].tolist() == [1, 2]
+
+
+def test_options_of_files_are_named_as_yaml_and_go_with_a_path(tmp_path):
+    (tmp_path / "films.csv").write_text("text;stars;mood\na;3,5;glad\n")
+    experiment = load_experiment(write(tmp_path, in_file()))
+    with pytest.raises(DataError, match='Set delimiter: ";"'):
+        experiment.load_sources()
+    films = {"path": "films.csv", "delimiter": ";", "decimal": ","}
+    assert (
+        load_experiment(write(tmp_path, in_file(sources={"films": films}))).load_sources()["films"]["stars"][0] == 3.5
+    )
+    assert "'quote' say how a file is read" in refusal(sources={"films": {"dataset": "vader", "quote": None}})
+
+
+@pytest.mark.parametrize("labels", ["{no: negative}", "{nein: no}"])
+def test_words_that_yaml_reads_as_truth_values_are_refused_as_labels(tmp_path, labels):
+    content = yaml.safe_dump(in_file(tasks=["LABELS"])).replace("LABELS", f"{{name: mood, labels: {labels}}}")
+    with pytest.raises(DataError, match="written in quotes"):
+        load_experiment(write(tmp_path, content))
+
+
+def test_labels_of_a_task_are_read():
+    task = load_experiment(in_file(tasks=[{"name": "mood", "labels": {"OK": "ok", "n/a": None}}])).tasks[0].task()
+    assert task.labels == {"OK": "ok", "n/a": None}
+    assert load_experiment(in_file(tasks=[task])).tasks[0].task() == task
 
 
 def test_a_split_keeps_the_shares_of_a_column():

@@ -98,6 +98,36 @@ def test_leaks_are_kept_on_request_and_still_reported():
     assert data.targets["tweets"].leakage["tables"]["train"]["rows_to_drop"] == 1
 
 
+def test_known_rows_with_another_label_are_counted():
+    experiment = leaking()
+    train, test = experiment["targets"]["tweets"]["train"], experiment["targets"]["tweets"]["test"]
+    train.loc[7, ["stars", "mood"]] = test.loc[0, ["stars", "mood"]]
+    films = experiment["sources"]["films"]
+    films.loc[2, ["stars", "mood"]] = [test.loc[0, "stars"], "sad" if test.loc[0, "mood"] == "glad" else "glad"]
+    tables = prepare(**experiment).targets["tweets"].leakage["tables"]
+    assert {name: counts["conflicts"] for name, counts in tables.items()} == {"train": 0, "films": 1, "shop": 0}
+
+
+def test_labels_that_mean_the_same_do_not_conflict():
+    experiment = leaking()
+    films, mood = experiment["sources"]["films"], experiment["targets"]["tweets"]["test"].loc[0, "mood"]
+    films["mood"] = films["mood"].str.upper()
+    films.loc[2, ["stars", "mood"]] = [experiment["targets"]["tweets"]["test"].loc[0, "stars"], mood.upper()]
+    tasks = [{"name": "mood", "labels": {"GLAD": "glad", "SAD": "sad"}}]
+    data = prepare(**experiment, tasks=tasks)
+    assert data.targets["tweets"].leakage["tables"]["films"]["conflicts"] == 0
+    assert data.tasks[0].classes == ("glad", "sad")
+    assert data.learned[0].startswith("mood (classification): 2 classes with rows: 'glad' (")
+
+
+def test_messages_name_keys_as_an_experiment_file_writes_them():
+    films = make_table(14, seed=1)
+    films["mood"] = [["glad"]] * 14
+    assert 'Set kind: "multilabel" in the task' in refusal(
+        sources={"films": films}, tasks=[{"name": "mood", "kind": "classification"}]
+    )
+
+
 # -- refused -----------------------------------------------------------------------------------------
 
 

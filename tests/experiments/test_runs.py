@@ -12,6 +12,7 @@ from tf_transfer.experiments.runs import Cell, Run, all_cells
 COMMON = {"source films": "abc", "target tweets (test)": "def", "tasks": [{"name": "stars"}], "text": "text"}
 STRATEGIES = {"tfidf": ["tfidf", {"penalty": 1.0}], "majority": ["majority", {}]}
 CELL = Cell("tweets", "tfidf", 16, 0)
+COST = {"source_seconds": 0.5, "target_seconds": 1.25}
 SCORES = {"stars": np.array([1.5, -2.0, 1 / 3]), "mood": np.array([[0.25, 0.75], [1.0, 0.0], [0.5, 0.5]], np.float32)}
 
 
@@ -24,7 +25,7 @@ def start(folder, common=COMMON, strategies=STRATEGIES) -> Run:
 @pytest.fixture
 def run(tmp_path):
     run = start(tmp_path / "run")
-    run.write_cell(CELL, SCORES, {"target_seconds": 1.25})
+    run.write_cell(CELL, SCORES, COST)
     return run
 
 
@@ -60,12 +61,12 @@ def test_nothing_else_is_left_beside_a_cell(run):
 @pytest.mark.parametrize("groups", [None, np.array([0, 0, 1])])
 def test_a_target_reads_back(run, groups):
     truth = {"stars": (np.array([1.0, 2.0, 0.0]), np.array([True, True, False]))}
-    run.write_target("tweets", truth, groups, {"tables": {"train": {"exact": 1}}})
+    run.write_target("tweets", truth, groups, {"tables": {}, "near": 0.8})
     read, read_groups, leakage = run.read_target("tweets")
     np.testing.assert_array_equal(read["stars"], truth["stars"])
     assert read["stars"][1].dtype == bool
     np.testing.assert_array_equal(read_groups, groups)
-    assert leakage == {"tables": {"train": {"exact": 1}}}
+    assert leakage == {"tables": {}, "near": 0.8}
 
 
 # -- damage ------------------------------------------------------------------------------------------
@@ -192,7 +193,7 @@ def test_values_that_json_changes_are_no_difference(tmp_path):
     ("{", "is damaged"),
     ("[]", "must be of the format"),
     ('{"format": "other"}', "must be of the format"),
-    ('{"format": "tf_transfer run/1", "common": {}}', "it lacks ['strategies', 'provenance']"),
+    ('{"format": "tf_transfer run/2", "common": {}}', "it lacks ['strategies', 'provenance']"),
     (b"\xff\xfe", "is damaged"),
 ])  # fmt: skip
 def test_a_folder_without_a_sound_run_is_refused(tmp_path, content, expected):
@@ -218,7 +219,7 @@ def test_a_full_disk_keeps_the_earlier_cell(run, monkeypatch):
 
     monkeypatch.setattr(np, "savez", fill)
     with pytest.raises(CheckpointError, match="the disk is full"):
-        run.write_cell(CELL, SCORES, {})
+        run.write_cell(CELL, SCORES, COST)
     monkeypatch.undo()
     assert run.read_cell(CELL)[1]["target_seconds"] == 1.25
     assert [p.name for p in run.path(CELL).parent.iterdir()] == ["budget-16-seed-0.npz"]
@@ -234,5 +235,16 @@ def test_a_strategy_added_after_reading_is_known(run):
     assert run.has(CELL)
     run.start(COMMON, {"scratch": ["scratch", {"adapt_steps": 1}]}, {})
     cell = Cell("tweets", "scratch", 16, 0)
-    run.write_cell(cell, SCORES, {})
+    run.write_cell(cell, SCORES, COST)
     assert Run(run.folder).has(cell)
+
+
+def test_what_source_training_left_is_dropped_with_what_killed_processes_left(run):
+    fitted = run.folder / "fitted"
+    for path in (run.fitted_path("tfidf", 0), run.fitted_path("tfidf", 1), run.backup_path("tfidf", 0) / "part-1" / "x",
+                 fitted / ".tfidf-seed-0.safetensors.0123abcd.tf_transfer"):  # fmt: skip
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    run.drop_fitted("tfidf", 0)
+    assert [p.name for p in fitted.iterdir()] == ["tfidf-seed-1.safetensors"]
+    run.drop_fitted("majority", 7)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tests import tiny
-from tf_transfer.strategies import FineTune, LinearProbe, MultiTask, Scratch, TargetOnly, fine_tune
+from tf_transfer.errors import DataError
+from tf_transfer.strategies import FineTune, LinearProbe, MultiTask, Scratch, TargetOnly, fine_tune, target_training
 from tf_transfer.tasks import Task
 
 ONE, TWO, TARGET = (tiny.make_table(n, seed=n) for n in (12, 9, 10))
@@ -24,9 +25,10 @@ def model():
 def runs(model, monkeypatch):
     """The arguments of every training run, none of which is run."""
     tiny.restore(model, model.first)
-    found = []
-    monkeypatch.setattr(fine_tune, "train", lambda model, table, **options: found.append((table, options)))
-    return found
+    calls = []
+    for module in (fine_tune, target_training):
+        monkeypatch.setattr(module, "train", lambda model, table, **options: calls.append((table, options)))
+    return calls
 
 
 def fitted(strategy, model, source, **options):
@@ -67,22 +69,31 @@ def test_steps_on_the_target(model, runs, rows, batch_size, steps, passes):
     assert steps <= taken < steps + math.ceil(256 / batch_size)
 
 
-@pytest.mark.parametrize(("rows", "share"), [(16, 1 / 8), (64, 1 / 4), (256, 1 / 2), (300, 1 / 2)])
-def test_rates_on_the_target(model, runs, rows, share):
-    support = tiny.make_table(rows)
-    for strategy in (FineTune(), TargetOnly(head_start=False), FineTune(adapt_learning_rate=1e-2)):
-        strategy.adapt(model, support)
-    peak = 5e-5 * 768 / 16
-    assert [o["learning_rate"] for _, o in runs] == pytest.approx([peak * share, peak, 1e-2])
+def test_the_target_is_trained_on_alike_with_and_without_a_source(model, runs):
+    for strategy in (FineTune(), MultiTask(), TargetOnly(), Scratch()):
+        strategy.adapt(model, TARGET, seed=5)
+    first, *others = [options for _, options in runs]
+    assert first["learning_rate"] == pytest.approx(5e-5 * 768 / 16)
+    assert others == [first] * 3
+
+
+def test_a_rate_that_is_given_is_taken(model, runs):
+    FineTune(adapt_learning_rate=1e-2).adapt(model, TARGET)
+    assert [options["learning_rate"] for _, options in runs] == [1e-2]
+
+
+def test_the_twin_without_source_keeps_the_settings_of_the_target():
+    ours = {"adapt_steps": 7, "adapt_batch_size": 3, "adapt_learning_rate": 1e-3, "head_start": False}
+    for kind in (FineTune, MultiTask):
+        assert kind(**ours, epochs=9).without_source() == TargetOnly(**ours)
 
 
 def test_a_head_start_is_the_linear_probe(model, runs):
     probed = LinearProbe().adapt(model, TARGET)
-    started = FineTune(head_start=True).adapt(model, TARGET)
     cold = FineTune(head_start=False).adapt(model, TARGET)
-    assert tiny.same(tiny.snapshot(started), tiny.snapshot(probed))
+    for strategy in (FineTune(), TargetOnly(), Scratch()):
+        assert tiny.same(tiny.snapshot(strategy.adapt(model, TARGET)), tiny.snapshot(probed))
     assert tiny.same(tiny.snapshot(cold), model.first)
-    assert TargetOnly().head_start and not Scratch().head_start
 
 
 def test_target_only_ignores_sources(model, runs):
@@ -103,3 +114,19 @@ def test_scratch_forgets_the_encoder_by_seed(model, runs):
 def test_open_tasks_take_their_classes_from_the_target(runs):
     model = tiny.make_model([Task("mood")])
     assert TargetOnly(head_start=False).adapt(model, TARGET).tasks[0].classes == tiny.MOODS
+
+
+@pytest.mark.parametrize("strategy", [FineTune(), MultiTask(), LinearProbe()])
+def test_a_source_without_labels_is_refused(model, strategy):
+    tiny.restore(model, model.first)
+    with pytest.raises(DataError, match=r"must have labels in at least one of the columns \['mood'\]"):
+        strategy.fit(model, ONE.assign(mood=None))
+    assert tiny.same(tiny.snapshot(model), model.first)
+
+
+def test_a_source_of_one_text_draws_no_probe(model):
+    """No feature of it tells its labels: the target's heads are not drawn to what they say."""
+    constant = ONE.assign(text="the same words")
+    tiny.restore(model, model.first)
+    alone = tiny.snapshot(LinearProbe(uses_source=False).adapt(model, TARGET))
+    assert tiny.same(tiny.snapshot(LinearProbe().adapt(LinearProbe().fit(model, constant), TARGET)), alone)

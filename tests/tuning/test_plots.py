@@ -32,3 +32,12 @@ def test_a_trial_gone_astray_does_not_flatten_the_others(astray, sign, plot):
     low, high = plot(astray(sign)).axes[0].get_ylim()
     others = [0.5 - sign * 0.03, 0.5]
     assert low < min(others) and max(others) < high and high - low < 0.2
+
+
+@pytest.mark.parametrize("plot", [plot_trials, lambda result: plot_arguments(result, "$x_$")])
+def test_a_dollar_begins_no_formula(astray, plot):
+    result = astray(1)
+    result.trials["strategy"] = "$x_$"
+    result.trials["loss_weight.$y_$"] = ["$a_$", "b", "b", "b", "b"]
+    result.arguments, result.objective = lambda label: ["loss_weight.$y_$"], "$z_$/mae"
+    assert plot(result)._repr_png_()

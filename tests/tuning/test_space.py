@@ -90,8 +90,8 @@ def test_auto_is_the_unit_of_learning_rates():
 def test_what_auto_stands_for():
     model = types.SimpleNamespace(auto_learning_rate=4e-4)
     assert FineTune().auto_rate("learning_rate", model, 64) == 4e-4
-    assert FineTune().auto_rate("adapt_learning_rate", model, 64) == pytest.approx(2e-4 * 0.5)
-    assert FineTune().auto_rate("adapt_learning_rate", model, 1000) == pytest.approx(2e-4)
+    assert FineTune().auto_rate("adapt_learning_rate", model, 64) == 4e-4
+    assert TargetOnly().auto_rate("adapt_learning_rate", model, 64) == 4e-4
     assert Reptile().auto_rate("learning_rate", model, 64) == 0.5
 
 

@@ -16,6 +16,7 @@ from tf_transfer.errors import CheckpointError, DataError
 from tf_transfer.experiments.runs import Cell
 from tf_transfer.metrics import HIGHER_IS_BETTER
 from tf_transfer.storage import write_text
+from tf_transfer.untrusted import read_json
 
 FORMAT = "tf_transfer advice/1"
 PLACE = ["target", "task", "budget"]
@@ -91,7 +92,7 @@ class Advice:
         Raises:
             DataError: other strategies, or other arguments of them.
         """
-        asked = {f"strategy {k}": [s.name, dataclasses.asdict(s)] for k, s in experiment.strategies.items()}
+        asked = {f"strategy {k}": [s.name, dataclasses.asdict(s)] for k, s in experiment.compared.items()}
         asked = json.loads(json.dumps(asked))
         known = {k: v for k, v in self.identity.items() if k.startswith("strategy ")}
         differing = [k for k in {**known, **asked} if known.get(k) != asked.get(k)]
@@ -170,7 +171,7 @@ def load_advice(path: str | Path) -> Advice:
         CheckpointError: the file is missing, damaged, or something else.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = read_json(path)
         if content["format"] != FORMAT:
             raise ValueError(f"its format is {content['format']!r}, not {FORMAT!r}")
         facts = tuple(Facts(**{k: np.nan if v is None else v for k, v in f.items()}) for f in content["facts"])

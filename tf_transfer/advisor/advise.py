@@ -17,7 +17,7 @@ from tf_transfer.advisor.rules import rank
 from tf_transfer.errors import DataError, listed
 from tf_transfer.experiments.experiment import Experiment, load_experiment
 from tf_transfer.experiments.prepared import Prepared, draw_support
-from tf_transfer.strategies import FineTune
+from tf_transfer.strategies.target_training import TargetTraining
 
 
 def advise(experiment: Experiment | Mapping | str | Path, *, say: Callable[[str], None] | None = None) -> Advice:
@@ -48,14 +48,14 @@ def advise(experiment: Experiment | Mapping | str | Path, *, say: Callable[[str]
     meter, costs = CostMeter(runner.model, data.sources, sampled), {}
     # The largest budgets first: their steps stand for those of smaller ones in batches of the same size.
     for name, budget in sorted(places, key=lambda place: -place[1]):
-        for label, strategy in experiment.strategies.items():
+        for label, strategy in experiment.compared.items():
             say(f"timing {label} on {name}, {budget} labels")
             costs[label, name, budget] = meter.cost(strategy, name, supports[name, budget])
     say("comparing source and target")
     facts = gather_facts(runner.model, sampled, _labelled_rows(data), trains, supports)
     rows = pd.DataFrame([row for fact in facts for row in _ranked(experiment, fact, costs)])
     identity = data.common | {"encoder": runner.encoder_hash}
-    identity |= {f"strategy {k}": [s.name, dataclasses.asdict(s)] for k, s in experiment.strategies.items()}
+    identity |= {f"strategy {k}": [s.name, dataclasses.asdict(s)] for k, s in experiment.compared.items()}
     seconds = _run_seconds(experiment, costs, {name: len(table) for name, table in data.sources.items()})
     return Advice(rows, tuple(facts), json.loads(json.dumps(identity)), seconds)
 
@@ -71,15 +71,15 @@ def _check(experiment: Experiment) -> None:
             "Advice says what source data is worth to a target.\nReceived an experiment without sources.\n"
             "Give it sources; without them, target_only and linear_probe are what there is to compare."
         )
-    if len(experiment.strategies) < 2:
+    if len(experiment.compared) < 2:
         raise DataError(
-            f"Advice ranks strategies: it needs two or more.\nReceived {listed(experiment.strategies)} alone.\n"
+            f"Advice ranks strategies: it needs two or more.\nReceived {listed(experiment.compared)} alone.\n"
             "Add others, such as target_only, multi_task, linear_probe and tfidf."
         )
 
 
 def _ranked(experiment: Experiment, fact: Facts, costs: dict[tuple, Cost]) -> list[dict]:
-    here = {label: costs[label, fact.target, fact.budget] for label in experiment.strategies}
+    here = {label: costs[label, fact.target, fact.budget] for label in experiment.compared}
     place = {"target": fact.target, "task": fact.task, "budget": fact.budget}
     return [
         place | {
@@ -87,7 +87,7 @@ def _ranked(experiment: Experiment, fact: Facts, costs: dict[tuple, Cost]) -> li
             "target_seconds": here[label].target, "once_seconds": here[label].once, "rule": rule, "reason": reason,
         }
         for number, (label, rule, reason) in enumerate(
-            rank(experiment.strategies, fact, {label: cost.total for label, cost in here.items()}), start=1
+            rank(experiment.compared, fact, {label: cost.total for label, cost in here.items()}), start=1
         )
     ]  # fmt: skip
 
@@ -95,13 +95,13 @@ def _ranked(experiment: Experiment, fact: Facts, costs: dict[tuple, Cost]) -> li
 def _run_seconds(experiment: Experiment, costs: dict[tuple, Cost], rows: dict[str, int]) -> float:
     """Training of all cells, also of those without a source; strategies that share traced steps pay for them once."""
     total, shared = 0.0, 0.0
-    for label, strategy in experiment.strategies.items():
+    for label, strategy in experiment.compared.items():
         mine = [cost for (name, *_), cost in costs.items() if name == label]
         left = [1 - rows[out] / sum(rows.values()) for name, out in experiment.variants.values() if name == label]
         target = sum(cost.target for cost in mine)
         total += len(experiment.seeds) * sum(share * mine[0].source + target for share in [1, *left])
         once = max(cost.once for cost in mine)
-        if isinstance(strategy, FineTune):
+        if isinstance(strategy, TargetTraining):
             shared = max(shared, once)
         else:
             total += once

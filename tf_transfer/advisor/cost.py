@@ -12,6 +12,7 @@ import pandas as pd
 from tf_transfer.backend import tf
 from tf_transfer.strategies import FineTune, LinearProbe, Strategy
 from tf_transfer.strategies.meta import MetaStrategy
+from tf_transfer.strategies.target_training import TargetTraining
 from tf_transfer.tables import join_tables
 
 ENOUGH = 1.0
@@ -85,7 +86,7 @@ class CostMeter:
             target: name of the target, for which steps are timed once a batch size.
             support: target rows of a budget, or others like them.
         """
-        if isinstance(strategy, FineTune):
+        if isinstance(strategy, TargetTraining):
             return self._gradient_cost(strategy, target, support)
         fitted, source, once = self._fit(strategy)
         seconds = self._adapt_seconds(strategy, fitted, target, support)
@@ -93,7 +94,7 @@ class CostMeter:
 
     # -- gradient steps -----------------------------------------------------------------------------
 
-    def _gradient_cost(self, strategy: FineTune, target: str, support: pd.DataFrame) -> Cost:
+    def _gradient_cost(self, strategy: TargetTraining, target: str, support: pd.DataFrame) -> Cost:
         source, once = self._source_cost(strategy) if strategy.uses_source else (0.0, 0.0)
         batch_size = min(strategy.adapt_batch_size, len(support))
         known = self._time_step(target, support, batch_size)
@@ -141,7 +142,7 @@ class CostMeter:
     def _dataset(self, table: pd.DataFrame, batch_size: int, steps: int):
         epochs = math.ceil(steps * batch_size / len(table))
         options = {"shuffle": True, "batch_size": batch_size, "epochs": epochs, "keep_trunk": True}
-        return self._copy.dataset(table, learn_scale=True, **options)
+        return self._copy.dataset(table, note_labels=True, **options)
 
     def _run_steps(self, dataset, steps: int) -> None:
         self._copy.start_run("auto", 0)

@@ -13,7 +13,7 @@ COLUMNS = ["row", "text", "label", "baseline", "prediction", "before", "after", 
 
 
 def changed_rows(comparison, target: str, task: str, strategy: str, budget: int, most: int = 20) -> pd.DataFrame:
-    """The rows on which a strategy differs most from the baseline, for better and for worse.
+    """The rows on which a strategy differs most from what it is compared with, for better and for worse.
 
     Args:
         comparison: a `Comparison`.
@@ -23,10 +23,11 @@ def changed_rows(comparison, target: str, task: str, strategy: str, budget: int,
     Returns:
         Up to ``most`` mended and ``most`` broken rows, the largest change first. ``row`` counts the target's test rows
         from 0; ``text`` is None in runs that kept no texts. ``label``, ``baseline`` and ``prediction`` are decoded, the
-        predictions from the scores averaged over seeds. ``before`` and ``after`` are the error of the baseline and of
-        the strategy: the share of seeds that are wrong (classification), the share of wrong labels over seeds
-        (multilabel), or the mean absolute error over seeds (regression). ``change`` is before - after: above 0
-        where the row was mended, below where it was broken; other rows are left out. Ties go by the
+        predictions from the scores averaged over seeds. ``before`` and ``after`` are the error of ``baseline``, what
+        it is
+        compared with, and of the strategy: the share of seeds that are wrong (classification), the share of wrong
+        labels over seeds (multilabel), or the mean absolute error over seeds (regression). ``change`` is before -
+        after: above 0 where the row was mended, below where it was broken; other rows are left out. Ties go by the
         probability that the label was given.
 
     Raises:
@@ -34,11 +35,12 @@ def changed_rows(comparison, target: str, task: str, strategy: str, budget: int,
         CheckpointError: the table of test rows was changed.
     """
     y, _ = comparison.truth(target, task)
-    theirs, ours = (comparison.scores(s, target, task, budget) for s in (comparison.baseline, strategy))
+    other = comparison.against(strategy)
+    theirs, ours = (comparison.scores(s, target, task, budget) for s in (other, strategy))
     seeds = [seed for seed in ours if seed in theirs]
     if not seeds:
         raise DataError(
-            f"Changed rows need cells of {strategy} and {comparison.baseline} from a common seed.\n"
+            f"Changed rows need cells of {strategy} and {other} from a common seed.\n"
             f"Received none on {target} with {budget} labels; `unusable` says why."
         )
     kind = comparison.kind(task)

@@ -52,14 +52,14 @@ def curve_gains(comparison, *, resamples: int = 2000, confidence: float = 0.95) 
         confidence: in (0, 1).
 
     Returns:
-        A row for each target, task and source strategy. ``area`` is the mean difference to the baseline over the
-        logarithm of the labels, positive when better, with its interval ``low`` to ``high`` and ``verdict``; of one
-        budget, the difference there. ``hurt_from`` is the first measured budget whose difference is below 0
-        throughout its interval and after which no mean difference is at or above 0; NaN for none. ``crossing`` is the
-        number of labels at which the mean difference falls below 0 for good; NaN where it does not, or is below from
-        the first budget on. Its interval has ``crossing_low`` 0 and ``crossing_high`` infinite where the measured
-        budgets do not bound it. Where no seed has a defined metric of both at every budget, all is NaN and ``note``
-        says so.
+        A row for each target, task and source strategy. ``area`` is the mean difference to the strategy without its
+        source over the logarithm of the labels, positive when better, with its interval ``low`` to ``high`` and
+        ``verdict``; of one budget, the difference there. ``hurt_from`` is the first measured budget whose difference
+        is below 0 throughout its interval and after which no mean difference is at or above 0; NaN for none.
+        ``crossing`` is the number of labels at which the mean difference falls below 0 for good; NaN where it does
+        not, or is below from the first budget on. Its interval has ``crossing_low`` 0 and ``crossing_high`` infinite
+        where the measured budgets do not bound it. Where no seed has a defined metric of both at every budget, all
+        is NaN and ``note`` says so.
     """
     rows = []
     for found in each_curves(comparison, resamples):
@@ -69,7 +69,7 @@ def curve_gains(comparison, *, resamples: int = 2000, confidence: float = 0.95) 
 
 
 def _gain(found: Curves, strategy: str, confidence: float) -> list:
-    baseline = found.comparison.baseline
+    baseline = found.comparison.against(strategy)
     budgets = found.budgets(strategy, baseline)
     sample = found.sample([(s, b) for s in (strategy, baseline) for b in budgets])
     if sample is None:

@@ -1,4 +1,4 @@
-"""How many target labels the baseline needs to match a transferred model."""
+"""How many target labels a strategy needs without its source to match itself with it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ COLUMNS = ["target", "task", "metric", "strategy", "budget", "labels", "low", "h
 
 
 def label_worth(comparison, *, resamples: int = 2000, confidence: float = 0.95) -> pd.DataFrame:
-    """The number of labels with which the baseline is as good as each source strategy with its budget.
+    """The number of labels with which each source strategy is as good without its source as with its budget.
 
-    Between measured budgets the baseline's curve, its mean over seeds made monotone by isotonic regression, is
+    Between measured budgets the curve without source, its mean over seeds made monotone by isotonic regression, is
     read linearly in the logarithm of the labels; beyond them it is not read at all. The interval holds the numbers
     of labels at which the difference between strategy and baseline could be 0: rows are drawn jointly for both
     and for all budgets, seeds are paired. So a strategy that helped at a budget is worth more than that budget
@@ -44,7 +44,7 @@ def label_worth(comparison, *, resamples: int = 2000, confidence: float = 0.95) 
 
 
 def _worth(curves: Curves, strategy: str, budget: int, confidence: float) -> list:
-    baseline = curves.comparison.baseline
+    baseline = curves.comparison.against(strategy)
     budgets = curves.budgets(baseline)
     sample = curves.sample([(strategy, budget), *((baseline, b) for b in budgets)])
     if not budgets or sample is None:

@@ -95,14 +95,14 @@ def _of_task(comparison, target, task, cut, strategies, budgets, metric, confide
 
 
 def _differences(comparison, target, task, metric, part: _Slice, strategies, budgets) -> dict[tuple, Sample]:
-    """The difference of each strategy and budget to the baseline, where the slice has rows enough and a seed."""
+    """The difference of each strategy and budget to its control, where the slice has rows enough and a seed."""
     if len(part.rows) < FEWEST_ROWS:
         return {}
     curves = Curves(comparison, target, task, metric=metric, rows=part.rows)
     found = {}
     for budget in budgets if part.budget is None else {part.budget} & set(budgets):
         for strategy in strategies:
-            sample = curves.sample([(strategy, budget), (comparison.baseline, budget)])
+            sample = curves.sample([(strategy, budget), (comparison.against(strategy), budget)])
             if sample is not None:
                 found[strategy, budget] = sample.combined(np.array([[1.0], [-1.0]]))
     return found

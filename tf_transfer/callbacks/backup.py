@@ -12,6 +12,7 @@ from tf_transfer.callbacks.plain_state import Arrays, unpack
 from tf_transfer.errors import CheckpointError
 from tf_transfer.storage import whole_file
 from tf_transfer.tensor_files import read_tensors, write_tensors
+from tf_transfer.untrusted import parse_json
 
 FORMAT = "tf_transfer backup/1"
 FILE = "training.safetensors"
@@ -116,13 +117,15 @@ def read_backup(path: Path) -> Backup:
     arrays, note, intact = read_tensors(path, REMEDY)
     if not intact:
         raise CheckpointError(f"{path} is damaged: its content is not what was written.\n{REMEDY}")
-    content = json.loads(note.get("backup", "{}"))
-    if content.get("format") != FORMAT:
-        raise CheckpointError(
-            f"{path} must be of the format {FORMAT!r}.\nReceived {content.get('format')!r}: it was written by another "
-            "program or version; nothing was changed.\nGive another backup_dir."
-        )
-    return Backup(
-        Place(**content["place"]), content["settings"], content["start"], content["callbacks"],
-        content["variables"], arrays,
-    )  # fmt: skip
+    try:
+        content = parse_json(note.get("backup", "{}"))
+        written = content.get("format")
+        if written == FORMAT:
+            parts = (content[name] for name in ("settings", "start", "callbacks", "variables"))
+            return Backup(Place(**content["place"]), *parts, arrays)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}\n{REMEDY}") from None
+    raise CheckpointError(
+        f"{path} must be of the format {FORMAT!r}.\nReceived {written!r}: it was written by another "
+        "program or version; nothing was changed.\nGive another backup_dir."
+    )

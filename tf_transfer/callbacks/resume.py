@@ -13,6 +13,8 @@ from tf_transfer.callbacks.backup import FILE, Place, read_backup, write_backup
 from tf_transfer.callbacks.plain_state import Arrays, changes, state_of
 from tf_transfer.callbacks.settings import check_same, plain_json
 from tf_transfer.errors import CheckpointError, DataError, is_whole
+from tf_transfer.storage import check_writable
+from tf_transfer.temporary import sweep
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Resume(keras.callbacks.Callback):
     Raises:
         DataError: another ``save_freq``.
         CheckpointError: at the start of a training: the backup is damaged, or of another model, other data or
-            other settings; neither it nor the model was changed.
+            other settings; neither it nor the model was changed. Or the backup cannot be written.
     """
 
     def __init__(self, backup_dir: str | Path, save_freq: str | int = "epoch", delete_checkpoint: bool = True):
@@ -88,11 +90,13 @@ class Resume(keras.callbacks.Callback):
         """Where ``training`` is to go on; nothing is changed yet.
 
         Raises:
-            CheckpointError: see the class.
+            CheckpointError: see the class; or no backup can be written there.
         """
         self._training, self._loaded, self._loggers = training, None, []
         self.writes = training.model.distribute_strategy.extended.should_checkpoint
         self._settings = plain_json(training.settings)
+        if self.writes:
+            check_writable(self.path)
         if any(self.backup_dir.glob("part-*")):
             raise CheckpointError(
                 f"{self.backup_dir} holds the backup of a training in several parts; nothing was changed.\n"
@@ -211,6 +215,7 @@ class Resume(keras.callbacks.Callback):
     def delete(self) -> None:
         """Deletes the backup, and its folder if nothing else is in it."""
         self.path.unlink(missing_ok=True)
+        sweep(self.backup_dir)
         for part in self.backup_dir.glob("part-*"):
             Resume(part).delete()
         if self.backup_dir.is_dir() and not any(self.backup_dir.iterdir()):

@@ -44,6 +44,30 @@ class ComparisonAnalyses:
 
         return source_gains(self)
 
+    def best(self) -> pd.DataFrame:
+        """The best strategy of each place, and those that cannot be told from it: see `analysis.best.best`."""
+        from tf_transfer.analysis.best import best
+
+        return best(self)
+
+    def sides(self) -> pd.DataFrame:
+        """What the two sides of each verdict did: see `analysis.sides.sides`."""
+        from tf_transfer.analysis.sides import sides
+
+        return sides(self)
+
+    def encoder_effect(self) -> pd.DataFrame:
+        """What training on the sources did to the encoder: see `analysis.encoder_effect.encoder_effect`."""
+        from tf_transfer.analysis.encoder_effect import encoder_effect
+
+        return encoder_effect(self)
+
+    def foreign_answers(self) -> pd.DataFrame:
+        """Answers with classes that the target does not have: see `analysis.foreign_answers.foreign_answers`."""
+        from tf_transfer.analysis.foreign_answers import foreign_answers
+
+        return foreign_answers(self)
+
     def reliability(self, **options) -> pd.DataFrame:
         """Calibration curves: see `analysis.calibration.reliability`."""
         from tf_transfer.analysis.calibration import reliability

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -15,8 +15,8 @@ from sklearn.metrics import confusion_matrix
 from tf_transfer import metrics
 from tf_transfer.comparison.analyses import ComparisonAnalyses
 from tf_transfer.comparison.plots import ComparisonPlots
-from tf_transfer.errors import CheckpointError, DataError, check_choice
-from tf_transfer.experiments.run_draws import RunDraws
+from tf_transfer.errors import DataError, check_choice
+from tf_transfer.experiments.run_draws import PlaceDraws, RunDraws
 from tf_transfer.experiments.runs import Cell, Run, all_cells
 from tf_transfer.experiments.usable import usable_cells, usable_targets
 from tf_transfer.metrics import SCALARS
@@ -36,6 +36,11 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         margin: the largest difference that does not matter, for `verdicts` and the report; see there.
 
     Attributes:
+        baseline: what strategies without source data are compared with.
+        controls: ``{strategy: strategy}``: what each is compared with; see `against`.
+        source_strategies: those that differ from what they are compared with in nothing but the source.
+        twins: ``{label: strategy}`` of strategies of the experiment that are the same training as another: they were
+            trained once and count once. Methods that take a strategy take these labels too.
         variants: ``{label: (strategy, source)}`` of the strategies that were also run without a source; only
             `source_gains` and `difference` speak of them.
         slice_columns: of each target's test table, by whose values the report cuts the test rows.
@@ -50,23 +55,20 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         content = self.run.read()
         common = content["common"]
         self.text_columns = [c for c in (common.get("text", "text"), common.get("text_pair")) if c is not None]
-        self.provenance: dict = content["provenance"]
-        try:
-            self._read_plan(self.provenance["plan"])
-        except (KeyError, TypeError) as error:
-            place = self.run.folder / "run.json"
-            raise CheckpointError(f"{place} is damaged: its plan lacks {error}.\nRun the experiment again.") from None
-        self._targets, spoilt = usable_targets(self.run, self.targets)
+        self.provenance: dict = self.run.provenance()
+        self._read_plan(self.provenance["plan"])
+        self._targets, spoilt = usable_targets(self.run, self.targets, self.tasks)
         planned_targets, self.targets = self.targets, list(self._targets)
-        whole = all_cells(planned_targets, [*self.strategies, *self.variants], self.budgets, self.seeds)
-        planned = all_cells(self.targets, [*self.strategies, *self.variants], self.budgets, self.seeds)
+        trained = [label for label in (*self.strategies, *self.variants) if label not in self.twins]
+        whole = all_cells(planned_targets, trained, self.budgets, self.seeds)
+        planned = all_cells(self.targets, trained, self.budgets, self.seeds)
         self._cells, missing = usable_cells(self.run, planned, self.tasks, self._targets)
         self.unusable: list[str] = spoilt + missing
         self.lost_cells = len(whole) - len(self._cells)
         self._draws = RunDraws(
             {cell: scores for cell, (scores, _) in self._cells.items()},
             {name: (truth, groups) for name, (truth, groups, _) in self._targets.items()},
-            self.tasks, [*self.strategies, *self.variants], self.budgets, self.seeds, self.metrics,
+            self.tasks, trained, self.budgets, self.seeds, self.metrics,
         )  # fmt: skip
         self._verdicts: dict[tuple, pd.DataFrame] = {}
 
@@ -74,6 +76,8 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         self.name: str = plan["name"]
         self.baseline: str = plan["baseline"]
         self.strategies: list[str] = plan["strategies"]
+        self.controls: dict[str, str] = plan["controls"]
+        self.twins: dict[str, str] = plan["twins"]
         self.variants: dict[str, list[str]] = plan.get("variants", {})
         self.source_strategies: list[str] = plan["source_strategies"]
         self.targets: list[str] = plan["targets"]
@@ -123,11 +127,14 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         return means[[s for s in self.strategies if s in means]].reset_index()
 
     def verdicts(self, margin: float | None = None, correction: str | None = "fdr") -> pd.DataFrame:
-        """Whether each strategy helped against the baseline: a row a target, task, budget and strategy.
+        """Whether its source helped each strategy: a row a target, task, budget and strategy.
 
-        ``value`` is the difference in the primary metric, positive when better, with its 95 % interval
+        Each strategy is compared with the one that it is ``against``: itself without the source, or the baseline where
+        it has none. ``value`` is the difference in the primary metric, positive when better, with its 95 % interval
         ``low`` to ``high`` over rows and seeds; see `statistics.paired_difference`. ``transfer`` is False
-        for strategies without source data or encoder, of which the words say better and worse.
+        where the two differ in more than the source, and the words say better and worse. ``behind`` is whether the
+        baseline is clearly better than the strategy: then what its source brought does not make up for what else it
+        lacks.
 
         A run asks whether transfer helped once for every transferring strategy, target, task and budget. So
         the words of these are by ``q``, the share of false verdicts among those at least as clear: *helped*
@@ -152,15 +159,21 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         return self._verdicts[margin, correction].copy()
 
     def _differences(self, margin: float | None) -> list[tuple[dict, Difference]]:
-        """Every strategy against the baseline, with its place."""
+        """Every strategy against its control, with its place."""
         found = []
         for place, task, drawn in self._draws.everywhere(primary=True):
-            for strategy in (s for s in self.strategies if s != self.baseline):
-                difference = drawn.difference(self.metrics[task.name], strategy, self.baseline, margin)
+            for strategy, other in self.controls.items():
+                difference = drawn.difference(self.metrics[task.name], strategy, other, margin)
                 if difference is not None:
-                    transfer = strategy in self.source_strategies
-                    found.append((place | {"strategy": strategy, "transfer": transfer}, difference))
+                    pair = {"strategy": strategy, "against": other, "transfer": strategy in self.source_strategies}
+                    pair["behind"] = other != self.baseline and self._behind(drawn, task.name, strategy)
+                    found.append((place | pair, difference))
         return found
+
+    def _behind(self, drawn: PlaceDraws, task: str, strategy: str) -> bool:
+        """Whether the baseline is clearly better than a strategy."""
+        difference = drawn.difference(self.metrics[task], strategy, self.baseline)
+        return difference is not None and difference.high < 0
 
     def intervals(self, metrics: Iterable[str] | None = None) -> pd.DataFrame:
         """Every strategy's metrics with their 95 % intervals over rows and seeds.
@@ -198,6 +211,7 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
             metric: None for the primary metric of the task.
             margin: see `statistics.paired_difference`.
         """
+        strategy, other = (self.twins.get(label, label) for label in (strategy, other))
         primary = metric in (None, self.metrics[task])
         drawn = self._draws.at(target, task, budget, primary)
         return drawn.difference(metric or self.metrics[task], strategy, other, margin) if drawn else None
@@ -223,6 +237,7 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         if classes is None:
             raise DataError(f"Only a classification has a confusion matrix.\nReceived task {task!r}.")
         y, present = self._targets[target][0].get(task, ([], []))
+        strategy = self.twins.get(strategy, strategy)
         cells = [self._cells.get(Cell(target, strategy, budget, seed), ({},))[0] for seed in self.seeds]
         found = [scores[task][present].argmax(1) for scores in cells if task in scores and len(y)]
         if not found:
@@ -253,7 +268,7 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
     def save(self, folder: str | Path | None = None) -> Path:
         """Writes results.csv, verdicts.json, report.html and report.md, beside the cells.
 
-        In verdicts.json what can never be settled by rows or seeds alone has ``"inf"`` of them.
+        In verdicts.json what no number of rows or seeds in reach would settle has ``"inf"`` of them.
 
         Args:
             folder: where to; a folder other than the run's gets a copy of the run. None: the run's.
@@ -266,11 +281,15 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
                 shutil.copytree(self.run.folder, folder, dirs_exist_ok=True)
         save_table(self.results, folder / "results.csv")
         verdicts = self.verdicts()
-        needed = verdicts[["rows_needed", "seeds_needed"]].astype(object)
+        needed = verdicts[["minimum_effect", "rows_needed", "seeds_needed"]].astype(object)
         verdicts[needed.columns] = needed.mask(np.isinf(needed.astype(float)), "inf")  # JSON has no infinity
         write_text(folder / "verdicts.json", verdicts.to_json(orient="records", indent=1, double_precision=15))
         render(self, folder)
         return folder
+
+    def against(self, strategy: str) -> str:
+        """What a strategy is compared with: itself without the source, or the baseline."""
+        return self.controls.get(self.twins.get(strategy, strategy), self.baseline)
 
     # -- the rows behind the tables ------------------------------------------------------------------
 
@@ -307,11 +326,34 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
 
     def scores(self, strategy: str, target: str, task: str, budget: int) -> dict[int, np.ndarray]:
         """``{seed: scores}`` of the rows of `truth`, for the seeds whose cells can be used."""
-        check_choice("strategy", strategy, [*self.strategies, *self.variants])
+        check_choice("strategy", strategy, [*self.strategies, *self.variants, *self.twins])
+        strategy = self.twins.get(strategy, strategy)
         check_choice("budget", budget, self.budgets)
         _, present = self._targets[target][0][task]
         cells = {seed: self._cells.get(Cell(target, strategy, budget, seed)) for seed in self.seeds}
         return {seed: cell[0][task][present] for seed, cell in cells.items() if cell and task in cell[0]}
+
+    def frozen_scores(self, strategy: str, target: str, task: str, budget: int) -> dict[int, np.ndarray]:
+        """``{seed: scores}`` of heads on the features of before the target's training, of the cells that kept them."""
+        _, present = self._targets[target][0][task]
+        scores = {}
+        for seed in self.seeds:
+            cell = Cell(target, strategy, budget, seed)
+            frozen = self.run.read_frozen(cell) if cell in self._cells else {}
+            if task in frozen:
+                scores[seed] = frozen[task][present]
+        return scores
+
+    def notes(self, strategy: str) -> list[dict]:
+        """What was noted beside the scores of each usable cell of a strategy: what it did, and what it cost."""
+        return [meta for cell, (_, meta) in self._cells.items() if cell.strategy == strategy]
+
+    def means(self) -> Iterator[tuple[tuple, str, pd.Series]]:
+        """``(target, task, budget)``, the primary metric and the strategies' means over seeds, place by place."""
+        table = self.summary()
+        for row in table.to_dict("records"):
+            place = row["target"], row["task"], row["budget"]
+            yield place, row["metric"], pd.Series({s: row[s] for s in self.strategies if s in row}, dtype=float)
 
     def test_rows(self, target: str, task: str) -> tuple[pd.DataFrame, dict[int, np.ndarray]]:
         """The rows of `truth`, indexed by their numbers in the test, and ``{budget: share of rare words}``.

@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import json
 import os
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +17,11 @@ from tf_transfer.episodes.fingerprint import fingerprint
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.errors import DataError, check_columns, listed
 from tf_transfer.tasks import Task
+from tf_transfer.untrusted import parse_json, read_bytes, unpack
 
 FORMAT = 1
 """Version of the layout of the files that `freeze_episodes` writes."""
+_MOST_BYTES = 256 * 2**20
 
 
 def freeze_episodes(sampler: EpisodeSampler, count: int, path: str | os.PathLike, start: int = 0) -> None:
@@ -66,6 +67,15 @@ def load_episodes(path: str | os.PathLike, table: pd.DataFrame) -> list[Episode]
         DataError: the file is missing or damaged, or the episodes are of another table.
     """
     content = _read(Path(path))
+    try:
+        return _replayed(content, path, table)
+    except DataError:
+        raise
+    except Exception as error:  # somebody else may have written it, digest and all
+        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+
+
+def _replayed(content: dict, path, table: pd.DataFrame) -> list[Episode]:
     described, domain = content["task"], content["sampler"]["domain"]
     task = described and Task(**described)
     columns = [column for column in (task and task.label, domain) if column is not None]
@@ -80,7 +90,7 @@ def load_episodes(path: str | os.PathLike, table: pd.DataFrame) -> list[Episode]
     for part, column in (("labels", task and task.label), ("domains", domain)):
         if received[part] != frozen[part]:
             raise _another_table(path, f"other values in column {column!r}")
-    return [_from_json(fields) for fields in content["episodes"]]
+    return [_from_json(fields, len(table)) for fields in content["episodes"]]
 
 
 def _another_table(path, difference: str) -> DataError:
@@ -90,19 +100,23 @@ def _another_table(path, difference: str) -> DataError:
     )
 
 
+def _damaged(path, reason: str) -> DataError:
+    return DataError(
+        f"File {str(path)!r} must hold frozen episodes.\nReceived something else, or a part of them: {reason}.\n"
+        "Restore the file, or freeze the episodes again."
+    )
+
+
 def _read(path: Path) -> dict:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise DataError(f"Frozen episodes are read from a file.\nReceived {str(path)!r}: there is none.")
     try:
-        document = path.read_bytes()
-        content = json.loads(gzip.decompress(document) if path.name.endswith(".gz") else document)
+        document = read_bytes(path, _MOST_BYTES)
+        content = parse_json(unpack(document, _MOST_BYTES) if path.name.endswith(".gz") else document)
         digest = content.pop("sha256")
         version = content["format"]
-    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(
-            f"File {str(path)!r} must hold frozen episodes.\nReceived something else, or a part of them: {error}.\n"
-            "Restore the file, or freeze the episodes again."
-        ) from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(path, str(error)) from error
     if digest != _digest(content):
         raise DataError(
             f"File {str(path)!r} must be as it was written, with the sha256 {digest}.\n"
@@ -133,9 +147,18 @@ def _to_json(episode: Episode) -> dict:
     }
 
 
-def _from_json(fields: dict) -> Episode:
-    support, query = (np.array(fields[part], np.int64) for part in ("support", "query"))
+def _from_json(fields: dict, rows: int) -> Episode:
+    support, query = (_positions(fields[part], rows) for part in ("support", "query"))
+    if set(support) & set(query):
+        raise ValueError("a row is in support and query")
     return Episode(support, query, tuple(fields["classes"]), fields["domain"], fields["index"])
+
+
+def _positions(values: list, rows: int) -> np.ndarray:
+    positions = np.array(values, np.int64)
+    if positions.ndim != 1 or not len(positions) or positions.min() < 0 or positions.max() >= rows:
+        raise ValueError(f"an episode has other rows than 0 to {rows - 1}")
+    return positions
 
 
 def _check_names(names: list) -> None:

@@ -40,10 +40,11 @@ class EpisodeTensors:
             self.name = only_classification(model).name
             self.labels, _ = sampler.task.encode(sampler.table)
             self._places = {c: i for i, c in enumerate(sampler.task.classes)}
+            model.heads[self.name].teach_all()  # each output stands for a class of an episode, whichever it is
         else:
             self.y, self.w = encode_labels(model.tasks, sampler.table, "the episodes' table")
             for name, head in model.heads.items():
-                head.learn_scale(self.y[name][self.w[name] > 0])
+                head.note_labels(self.y[name][self.w[name] > 0])
 
     def __call__(self, episodes: Sequence[Episode]) -> tuple[tuple, tuple]:
         """Support and query of several episodes.

@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
 import pydantic
-import yaml
 from pydantic import BeforeValidator, Field
 
-from tf_transfer.errors import DataError, listed, nearest
+from tf_transfer.errors import DataError, is_whole, listed, nearest
+from tf_transfer.experiments.lineup import AUTO, Lineup
 from tf_transfer.experiments.problems import explain
-from tf_transfer.experiments.specs import EncoderSpec, Spec, TableSpec, TargetSpec, TaskSpec, build_strategies, named
+from tf_transfer.experiments.specs import EncoderSpec, TaskSpec, build_strategies
+from tf_transfer.experiments.table_specs import Spec, TableSpec, TargetSpec, as_names, named
 from tf_transfer.experiments.tune_spec import TuneSpec
+from tf_transfer.experiments.yaml_file import read_yaml
+from tf_transfer.names import check_differ, check_names
 from tf_transfer.tasks import Task
 
-UNFIT = '/\\:*?"<>|'
-"""Characters that a file name cannot have on every system."""
+MOST_SEEDS = 1_000
 
 
 def _as_list(value):
-    return list(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _as_names(value):
-    return [value] if isinstance(value, str) else value
+    if not is_whole(value):
+        return value
+    if value > MOST_SEEDS:
+        raise ValueError(f"at most {MOST_SEEDS:,} seeds; received {reprlib.repr(value)}")
+    return list(range(value))
 
 
 class Experiment(Spec):
@@ -42,7 +45,9 @@ class Experiment(Spec):
             differ: ``{label: {strategy: name, argument: value}}``.
         budgets: numbers of target rows whose labels may be used.
         seeds: a number of seeds, or a list of them.
-        baseline: the strategy that the others are compared with.
+        baseline: the strategy that the others are compared with; ``"auto"``: each that learns from source data with
+            itself without the source, the others with ``target_only``. What the list of strategies lacks for it is
+            added; see `lineup`.
         leave_one_out: run strategies also without each source, to see which one carried the gain: True
             for all that learn from source data, or a list of their labels.
         slices: columns of the targets' tables, such as a domain, by whose values the report cuts the test rows.
@@ -63,22 +68,28 @@ class Experiment(Spec):
     seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], BeforeValidator(_as_list)] = Field(
         default_factory=lambda: [0, 1, 2], min_length=1
     )
-    baseline: str = "target_only"
-    leave_one_out: bool | Annotated[list[str], BeforeValidator(_as_names)] = False
-    slices: Annotated[list[str], BeforeValidator(_as_names)] = Field(default_factory=list)
+    baseline: str = AUTO
+    leave_one_out: bool | Annotated[list[str], BeforeValidator(as_names)] = False
+    slices: Annotated[list[str], BeforeValidator(as_names)] = Field(default_factory=list)
     tune: TuneSpec = Field(default_factory=TuneSpec)
     drop_leaks: bool = True
     folder: Path = Path(".")
 
     @pydantic.model_validator(mode="after")
     def _consistent(self):
-        if self.baseline not in self.strategies:
+        if self.baseline not in (AUTO, *self.strategies):
             raise ValueError(
                 f"baseline {self.baseline!r} must be one of the strategies {listed(self.strategies)}."
                 f"{nearest(self.baseline, self.strategies)}"
             )
-        names = [t.name for t in self.tasks]
-        for what, values in (("seeds", self.seeds), ("budgets", self.budgets), ("tasks", names)):
+        check_names("task", [t.name for t in self.tasks], in_files=False)
+        for task in self.tasks:
+            if task.task().label in (self.text, self.text_pair):
+                raise ValueError(f"the label of task {task.name!r} must be another column than the text's; received "
+                                 f"{task.task().label!r} for both")  # fmt: skip
+        for what, names in (("source", self.sources), ("target", self.targets), ("strategy", self.strategies)):
+            check_names(what, names)
+        for what, values in (("seeds", self.seeds), ("budgets", self.budgets)):
             if len(set(values)) != len(values):
                 raise ValueError(f"{what} must differ; received {values}")
         needing = [label for label, s in self.strategies.items() if s.uses_source]
@@ -86,9 +97,6 @@ class Experiment(Spec):
             raise ValueError(f"strategies {listed(needing)} learn from source data; received no sources")
         for label, name in self.validated_on.items():
             self.check_validation_source(label, name)
-        for name in [*self.sources, *self.targets, *self.strategies]:
-            if not name.strip() or name.startswith(".") or set(name) & set(UNFIT) or not name.isprintable():
-                raise ValueError(f"the name {name!r} is used for files: leave out {' '.join(UNFIT)} and a leading dot")
         return self
 
     @pydantic.model_validator(mode="after")
@@ -115,9 +123,7 @@ class Experiment(Spec):
                     f"leave_one_out of {label} needs two sources beside its validation_source; "
                     f"received the sources {listed(self.sources)}"
                 )
-        taken = [label for label in self.variants if label in self.strategies]
-        if taken:
-            raise ValueError(f"leave_one_out makes the label {taken[0]!r}; call that strategy by another name")
+        check_differ("strategy, those that leave_one_out makes included,", [*self.lineup.strategies, *self.variants])
         return self
 
     def check_validation_source(self, label: str, name: str) -> None:
@@ -145,9 +151,41 @@ class Experiment(Spec):
         return {f"{label} without {source}": (label, source) for label, source in left_out}
 
     @property
+    def lineup(self) -> Lineup:
+        """What is compared with what."""
+        return Lineup.of(self.strategies, self.baseline)
+
+    @property
+    def compared(self) -> dict[str, Any]:
+        """``{label: strategy}`` of the lineup, each training once."""
+        return {label: strategy for label, strategy in self.lineup.strategies.items() if label not in self.twins}
+
+    @property
+    def controls(self) -> dict[str, str]:
+        """``{label: label}`` of what is compared with what, each training once."""
+        pairs = self.lineup.controls.items()
+        named = {label: self.twins.get(other, other) for label, other in pairs if label not in self.twins}
+        return {label: other for label, other in named.items() if label != other}
+
+    @property
+    def twins(self) -> dict[str, str]:
+        """``{label: an earlier label}`` of what would be trained twice: the same strategy on the same sources."""
+        known, twins = {}, {}
+        for label, (strategy, sources) in self._planned.items():
+            seen = tuple(sources) if strategy.uses_source else ()
+            first = known.setdefault((strategy.on_sources(len(seen)), seen), label)
+            if first != label:
+                twins[label] = first
+        return twins
+
+    @property
     def trained(self) -> dict[str, tuple[Any, list[str]]]:
-        """``{label: (strategy, names of its sources)}`` of all that is trained, variants last."""
-        whole = {label: (strategy, list(self.sources)) for label, strategy in self.strategies.items()}
+        """``{label: (strategy, names of its sources)}`` of all that is trained, variants last, and no `twins`."""
+        return {label: what for label, what in self._planned.items() if label not in self.twins}
+
+    @property
+    def _planned(self) -> dict[str, tuple[Any, list[str]]]:
+        whole = {label: (strategy, list(self.sources)) for label, strategy in self.lineup.strategies.items()}
         return whole | {
             label: (self.strategies[strategy], [s for s in self.sources if s != source])
             for label, (strategy, source) in self.variants.items()
@@ -206,32 +244,8 @@ def load_experiment(source: str | Path | Mapping | Experiment) -> Experiment:
     where, defaults = "the experiment", {}
     if not isinstance(source, Mapping):
         where, defaults = str(source), {"folder": Path(source).parent}
-        source = _read_yaml(Path(source))
+        source = read_yaml(Path(source))
     try:
         return Experiment.model_validate({**defaults, **source})
     except pydantic.ValidationError as error:
         raise DataError(explain(error, f"{where} is not a valid experiment")) from None
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML's own loader keeps the last of two equal keys, so that a strategy or table would go missing."""
-
-    def construct_mapping(self, node, deep=False):
-        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for i, key in enumerate(keys):
-            if key.value in [k.value for k in keys[:i]]:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} occurs twice", key.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-def _read_yaml(path: Path) -> dict:
-    if not path.is_file():
-        near = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-        raise DataError(f"There is no experiment file {path}.{nearest(path.name, near)}")
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise DataError(f"{path} is no valid YAML: {error}") from None
-    if not isinstance(content, dict):
-        raise DataError(f"{path} must hold keys and values.\nReceived {type(content).__name__}.")
-    return content

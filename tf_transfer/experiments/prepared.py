@@ -9,23 +9,30 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from tf_transfer.characters import mend_halves
 from tf_transfer.class_types import class_text, class_to_json
-from tf_transfer.errors import DataError, check_choice, listed
+from tf_transfer.errors import DataError, check_choice, listed, speaking
 from tf_transfer.experiments.experiment import Experiment
-from tf_transfer.leakage import audit_leakage
+from tf_transfer.label_columns import relabel
+from tf_transfer.leakage import LeakageReport, audit_leakage
 from tf_transfer.rare_words import rare_word_shares
+from tf_transfer.spellings import describe
 from tf_transfer.tasks import Task
 
 
 @dataclasses.dataclass(frozen=True)
 class PreparedTarget:
-    """A target's tables, its test labels ``{task: (y, present)}``, groups (rows,) int, and audit."""
+    """A target's tables, its test labels ``{task: (y, present)}``, groups (rows,) int, and audit.
+
+    ``classes`` says of each task with classes which of them occur in its own tables, ``{task: (classes,) bool}``.
+    """
 
     train: pd.DataFrame
     test: pd.DataFrame
     truth: dict
     groups: np.ndarray | None
     leakage: dict
+    classes: dict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,14 +44,17 @@ class Prepared:
         targets: ``{name: PreparedTarget}``.
         tasks: resolved on all training rows.
         common: hashes of the tables and the tasks: what cells must share to be compared.
+        learned: a line for each task, with its classes and their rows in training.
     """
 
     sources: dict[str, pd.DataFrame]
     targets: dict[str, PreparedTarget]
     tasks: list[Task]
     common: dict
+    learned: tuple[str, ...] = ()
 
     @classmethod
+    @speaking("yaml")
     def load(cls, experiment: Experiment) -> Prepared:
         """Loads, audits and checks.
 
@@ -55,11 +65,7 @@ class Prepared:
         sources = experiment.load_sources()
         tables = {name: experiment.load_target(name) for name in experiment.targets}
         _check_slices(experiment.slices, [test for _, test in tables.values()])
-        audits = {}
-        for name, (train, test) in tables.items():
-            audits[name] = audit_leakage(
-                train, test, source=sources, text=experiment.text, text_pair=experiment.text_pair
-            )
+        audits = {name: _audit(experiment, train, test, sources) for name, (train, test) in tables.items()}
         if experiment.drop_leaks:
             tables = {n: (audits[n].drop(train), test) for n, (train, test) in tables.items()}
             sources = {n: _drop_all(table, n, audits.values()) for n, table in sources.items()}
@@ -72,7 +78,8 @@ class Prepared:
             train = _labelled(tasks, train, f"the training rows of target {name!r}")
             _check_budgets(experiment.budgets, train, name)
             groups = _groups(test, experiment.targets[name].group)
-            targets[name] = PreparedTarget(train, test, _truth(tasks, test, name), groups, audits[name].to_dict())
+            truth, classes = _truth(tasks, test, name), _classes(tasks, train, test)
+            targets[name] = PreparedTarget(train, test, truth, groups, audits[name].to_dict(), classes)
         hashes = {f"source {n}": _hash(t) for n, t in sources.items()}
         for name, target in targets.items():
             hashes |= {
@@ -80,7 +87,7 @@ class Prepared:
                 f"target {name} (test)": _hash(target.test),
             }
         common = hashes | {"order of sources": list(sources), "tasks": [plain_task(t) for t in tasks]}
-        return cls(sources, targets, tasks, common)
+        return cls(sources, targets, tasks, common, tuple(describe(task, learned) for task in tasks))
 
     def rare_words(self, experiment: Experiment, name: str) -> dict[int, np.ndarray]:
         """``{budget: shares}`` of a target's test rows, (rows,) each: see `rare_words.rare_word_shares`."""
@@ -95,6 +102,19 @@ class Prepared:
             supports = (texts(draw_support(target.train, name, budget, seed)) for seed in experiment.seeds)
             shares[budget] = rare_word_shares(tests, known, supports)
         return shares
+
+
+def _audit(experiment: Experiment, train: pd.DataFrame, test: pd.DataFrame, sources: dict) -> LeakageReport:
+    """The leakage audit, by the labels as the tasks read them."""
+    tasks = [spec.task() for spec in experiment.tasks]
+
+    def read(table: pd.DataFrame) -> pd.DataFrame:
+        renamed = [task for task in tasks if task.labels and task.label in table]
+        return table.assign(**{task.label: relabel(table[task.label], task.labels) for task in renamed})
+
+    sources = {name: read(table) for name, table in sources.items()}
+    columns = {"text": experiment.text, "text_pair": experiment.text_pair, "label": [task.label for task in tasks]}
+    return audit_leakage(read(train), read(test), source=sources, **columns)
 
 
 def _drop_all(table: pd.DataFrame, name: str, audits) -> pd.DataFrame:
@@ -152,9 +172,28 @@ def _truth(tasks: list[Task], test: pd.DataFrame, name: str) -> dict:
     return encoded
 
 
+def _classes(tasks: list[Task], *tables: pd.DataFrame) -> dict[str, np.ndarray]:
+    """``{task: (classes,) bool}``: which classes the tables have labels of."""
+    classes = {}
+    for task in tasks:
+        labels = [y[present] for y, present in map(task.encode, tables)]
+        if task.kind == "classification":
+            classes[task.name] = np.isin(np.arange(task.outputs), np.concatenate(labels))
+        elif task.kind == "multilabel":
+            classes[task.name] = np.concatenate(labels).any(0)
+    return classes
+
+
 def _hash(table: pd.DataFrame) -> str:
-    text = table.astype(str).to_csv(index=False)
+    text = table.apply(_as_text).to_csv(index=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _as_text(column: pd.Series) -> pd.Series:
+    if column.dtype == object:  # may hold what cannot be written in UTF-8
+        cells = [mend_halves(c) if isinstance(c, str) else repr(c) if isinstance(c, bytes) else c for c in column]
+        column = pd.Series(cells, column.index, dtype=object)
+    return column.astype(str)
 
 
 def draw_support(train: pd.DataFrame, target: str, budget: int, seed: int) -> pd.DataFrame:
@@ -169,4 +208,6 @@ def plain_task(task: Task) -> dict:
     fields = dataclasses.asdict(task) | {"classes": [class_to_json(c) for c in task.classes]}
     if isinstance(task.class_weight, Mapping):  # the keys of a JSON object are text
         fields["class_weight"] = {class_text(c): factor for c, factor in task.class_weight.items()}
-    return fields
+    if task.labels:
+        fields["labels"] = {written: class_to_json(c) for written, c in task.labels.items()}
+    return {key: value for key, value in fields.items() if key != "labels" or value}  # runs before there were labels

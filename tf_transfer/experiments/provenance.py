@@ -15,7 +15,8 @@ def identities(experiment: Experiment) -> dict:
     """``{label: arguments}`` of all that is trained, variants with the source that they leave out."""
     plain = {label: [s.name, dataclasses.asdict(s)] for label, (s, _) in experiment.trained.items()}
     for label, (_, source) in experiment.variants.items():
-        plain[label].append({"without": source})
+        if label in plain:
+            plain[label].append({"without": source})
     return plain
 
 
@@ -31,11 +32,14 @@ def provenance(experiment: Experiment, data: Prepared, encoder_hash: str) -> dic
         *("tf-transfer", "tensorflow", "tf-keras", "transformers", "tokenizers"),
         *("numpy", "scipy", "pandas", "scikit-learn"),
     )
+    lineup = experiment.lineup
     plan = {
         "name": experiment.name,
-        "baseline": experiment.baseline,
-        "strategies": list(experiment.strategies),
-        "source_strategies": [label for label, s in experiment.strategies.items() if s.uses_source and s.uses_encoder],
+        "baseline": experiment.twins.get(lineup.reference, lineup.reference),
+        "strategies": list(experiment.compared),
+        "controls": experiment.controls,
+        "source_strategies": [label for label in lineup.judged if label in experiment.controls],
+        "twins": experiment.twins,
         "variants": experiment.variants,
         "targets": list(experiment.targets),
         "budgets": experiment.budgets,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -16,6 +18,8 @@ from tf_transfer.experiments.memory import forget_peak, peak_gb
 from tf_transfer.experiments.prepared import Prepared, PreparedTarget, draw_support
 from tf_transfer.experiments.runs import Cell, Run, all_cells
 from tf_transfer.model import TransferModel
+from tf_transfer.storage import check_output
+from tf_transfer.strategies.solve_heads import PenaltyWarning, solve_heads
 
 
 class Runner:
@@ -38,7 +42,9 @@ class Runner:
         )  # fmt: skip
         self.encoder_hash = _hash(self.model)
         self._pretrained = [v.numpy() for v in self.model.state]
-        self._adapted = None
+        self._adapted, self._probe = None, None
+        self._pretrained_hash = self.model.encoder_fingerprint()
+        self._controls = set(experiment.controls.values())
         self._peak_of_fit: float | None = None
 
     def run(self, run: Run, data: Prepared, say: Callable[[str, int, int], None]) -> None:
@@ -46,6 +52,8 @@ class Runner:
         e = self.experiment
         cells = all_cells(e.targets, e.trained, e.budgets, e.seeds)
         missing = [c for c in cells if not run.has(c)]
+        for cell in missing:
+            check_output(run.path(cell))
         done = len(cells) - len(missing)
         for label, (strategy, names) in e.trained.items():
             sources = {name: data.sources[name] for name in names} if strategy.uses_source else {}
@@ -53,15 +61,16 @@ class Runner:
             for seed in e.seeds:
                 todo = [c for c in missing if (c.strategy, c.seed) == (label, seed)]
                 if not todo:
+                    run.drop_fitted(label, seed)
                     continue
                 if sources:
                     say(f"{label}, seed {seed}: source training", done, len(cells))
                 fitted, seconds = self._fit(run, label, strategy, seed, {n: data.sources[n] for n in names})
                 for cell in todo:
                     say(str(cell), done, len(cells))
-                    self._compute(run, cell, strategy, fitted, seconds, data.targets[cell.target], taught)
+                    self._compute(run, cell, strategy, sources, fitted, seconds, data.targets[cell.target], taught)
                     done += 1
-                run.fitted_path(label, seed).unlink(missing_ok=True)
+                run.drop_fitted(label, seed)
         say("done", done, len(cells))
 
     def reset(self, seed: int) -> None:
@@ -81,7 +90,8 @@ class Runner:
         except CheckpointError:
             pass  # not there, or cut short: train again
         forget_peak()
-        start, backup = time.perf_counter(), Resume(run.backup_path(label, seed))
+        # Kept until the weights are: a kill between the two costs nothing.
+        start, backup = time.perf_counter(), Resume(run.backup_path(label, seed), delete_checkpoint=False)
         try:
             fitted = strategy.fit(self.model, sources, seed=seed, callbacks=[backup])
         except TrainingError as error:
@@ -92,17 +102,20 @@ class Runner:
         if learned is not None and strategy.uses_source:
             known = {} if self._peak_of_fit is None else {"peak_gb": str(self._peak_of_fit)}
             save_state(self.model, path, {"seconds": str(seconds)} | known, learned)
+            backup.delete()
         return fitted, seconds
 
     def _compute(
-        self, run: Run, cell: Cell, strategy, fitted, source_seconds: float, target: PreparedTarget, taught: set
+        self, run: Run, cell: Cell, strategy, sources: dict, fitted, source_seconds: float, target: PreparedTarget,
+        taught: set,
     ) -> None:  # fmt: skip
         forget_peak()
         start = time.perf_counter()
         is_model = strategy.learned(fitted) is not None
         try:
             support = draw_support(target.train, cell.target, cell.budget, cell.seed)
-            adapted = strategy.adapt(fitted, support, seed=cell.seed, out=self._adapted if is_model else None)
+            with _noting_ends() as ends:
+                adapted = strategy.adapt(fitted, support, seed=cell.seed, out=self._adapted if is_model else None)
         except TrainingError as error:
             remedy = f"Give {cell.strategy} a lower adapt_learning_rate; finished cells are kept."
             raise TrainingError(f"{cell}: {error}\n{remedy}") from error
@@ -113,9 +126,46 @@ class Runner:
         # A head that neither the source nor a label has trained has nothing to say.
         learned = {t.name for t in self.model.tasks if t.name in taught or t.encode(support)[1].any()}
         scores = {name: p.scores for name, p in predictions.items() if name in learned}
+        rows = {name: len(table) for name, table in sources.items()}
+        did = strategy.settings(self.model, rows, len(support))
         peak = max(filter(None, (self._peak_of_fit, peak_gb())), default=None)
         cost = {"source_seconds": source_seconds, "target_seconds": seconds, "peak_gb": peak}
-        run.write_cell(cell, scores, cost | {"parameters": _changed(fitted, adapted)})
+        cost |= {"parameters": _changed(fitted, adapted), "settings": did, "penalty_ends": ends}
+        run.write_cell(cell, scores, cost, self._frozen(cell.strategy, strategy, fitted, support, target.test))
+
+    def _frozen(self, label: str, strategy, fitted, support, test) -> dict[str, np.ndarray]:
+        """``{task: scores}`` of heads solved on the support's features before the target's training.
+
+        Of a strategy whose source changed the encoder, and of what others are compared with: the difference is what the
+        source did to the encoder.
+        """
+        model = getattr(fitted, "model", fitted)
+        if not isinstance(model, TransferModel):
+            return {}
+        harmed = strategy.uses_source and model.encoder_fingerprint() != self._pretrained_hash
+        if not harmed and label not in self._controls:
+            return {}
+        self._probe = model.copy(out=self._probe)
+        self._probe.share_vectors(model)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PenaltyWarning)
+            solved = solve_heads(self._probe, support)
+        predictions = self._probe.predict(test, verbose=0)
+        return {name: predictions[name].scores for name in solved}
+
+
+@contextlib.contextmanager
+def _noting_ends() -> Iterator[list[str]]:
+    """The messages of penalties that were chosen at an end of what was tried; they are kept with the cell instead."""
+    messages = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", PenaltyWarning)
+        yield messages
+    for warning in caught:
+        if issubclass(warning.category, PenaltyWarning):
+            messages.append(str(warning.message))
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 def _changed(before, after) -> int | None:

@@ -14,19 +14,24 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from tf_transfer import formats
-from tf_transfer.errors import CheckpointError, DataError
-from tf_transfer.storage import whole_file, write_text
+from tf_transfer import formats, json_lines
+from tf_transfer.errors import CheckpointError, DataError, first_line
+from tf_transfer.experiments.array_files import AGAIN, read_arrays, write_arrays
+from tf_transfer.experiments.run_checks import check_audit, check_cost, check_provenance, rows_misfit
+from tf_transfer.storage import write_text
+from tf_transfer.temporary import remove, sweep
+from tf_transfer.untrusted import read_bytes, read_json
 
-FORMAT = "tf_transfer run/1"
-AGAIN = "Run the experiment again: only cells that are missing or damaged are computed."
-RARE = "rare words/"
+FORMAT = "tf_transfer run/2"
+RARE, CLASSES, SCORES, FROZEN = "rare words/", "classes/", "scores/", "frozen/"
+_MOST_ROWS = 2 * 10**9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,24 +99,37 @@ class Run:
             CheckpointError: it is missing, damaged, changed by hand, or not of this toolkit.
         """
         content = self._open()
-        digest = content.get("digest")  # runs of earlier versions have none
-        if digest is not None and digest != _hash({k: v for k, v in content.items() if k != "digest"}):
+        if content.get("digest") != _hash({k: v for k, v in content.items() if k != "digest"}):
             raise CheckpointError(
                 f"{self.folder / 'run.json'} is not as it was written: what was planned and what was run may differ.\n"
                 "Run the experiment again into the same folder: finished cells are kept."
             )
         return content
 
+    def provenance(self) -> dict:
+        """The plan of the run, as ``plan``, and what is recorded beside it.
+
+        Raises:
+            CheckpointError: as `read`; or it cannot be a plan.
+        """
+        content = self._content["provenance"]
+        check_provenance(content, self.folder / "run.json")
+        return content
+
     def _open(self) -> dict:
         path = self.folder / "run.json"
-        if not path.is_file():
+        if not os.path.exists(path):
             raise CheckpointError(f"{self.folder} must be the folder of a run, with run.json.\nReceived: no such file.")
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_json(path)
         except (OSError, ValueError) as error:
             raise CheckpointError(f"{path} is damaged: {error}\nRun the experiment again in a new folder.") from None
         if not isinstance(content, dict) or content.get("format") != FORMAT:
-            raise CheckpointError(f"{path} must be of the format {FORMAT!r}.\nReceived another one.")
+            received = content.get("format", "none") if isinstance(content, dict) else "none"
+            raise CheckpointError(
+                f"{path} must be of the format {FORMAT!r}.\nReceived {received!r}: another version wrote this run.\n"
+                "Run the experiment again in a new folder, or read this one with the version that wrote it."
+            )
         lacking = [k for k in ("common", "strategies", "provenance") if not isinstance(content.get(k), dict)]
         if lacking:
             raise CheckpointError(f"{path} is damaged: it lacks {lacking}.\nRun the experiment again in a new folder.")
@@ -126,7 +144,7 @@ class Run:
 
     def write_target(
         self, name: str, truth: dict, groups: np.ndarray | None, leakage: dict, *, table: pd.DataFrame | None = None,
-        rare_words: dict[int, np.ndarray] | None = None,
+        rare_words: dict[int, np.ndarray] | None = None, classes: dict[str, np.ndarray] | None = None,
     ) -> None:  # fmt: skip
         """Keeps what is known of a target's test rows.
 
@@ -136,17 +154,19 @@ class Run:
             leakage: the audit.
             table: the test rows.
             rare_words: ``{budget: shares}``, (rows,) float each; see `rare_words.rare_word_shares`.
+            classes: ``{task: (classes,) bool}``: those that occur among the target's own labels.
         """
         arrays = {f"y/{t}": y for t, (y, _) in truth.items()} | {f"present/{t}": p for t, (_, p) in truth.items()}
         arrays |= {f"{RARE}{budget}": shares for budget, shares in (rare_words or {}).items()}
+        arrays |= {f"{CLASSES}{task}": own for task, own in (classes or {}).items()}
         if groups is not None:
             arrays["groups"] = groups
         meta = {"leakage": leakage} | self._target_identity(name)
         if table is not None:
-            text = _json_lines(table)
+            text = json_lines.dump(table.loc[:, ~table.columns.duplicated()])
             write_text(self._rows_path(name), text)
             meta["table"] = hashlib.sha256(text.encode()).hexdigest()
-        _write(self.folder / "targets" / f"{name}.npz", arrays, meta)
+        write_arrays(self.folder / "targets" / f"{name}.npz", arrays, meta)
 
     def read_target(self, name: str) -> tuple[dict, np.ndarray | None, dict]:
         """Truth, groups and leakage audit, as they were written.
@@ -155,9 +175,16 @@ class Run:
             CheckpointError: the file is missing, cut short, edited, or of another target or experiment.
         """
         arrays, meta = self._open_target(name)
-        tasks = [k.removeprefix("y/") for k in arrays if k.startswith("y/")]
-        truth = {t: (arrays[f"y/{t}"], arrays[f"present/{t}"]) for t in tasks}
-        return truth, arrays.get("groups"), meta["leakage"]
+        return _truth(arrays), arrays.get("groups"), meta["leakage"]
+
+    def read_classes(self, name: str) -> dict[str, np.ndarray]:
+        """``{task: (classes,) bool}``: the classes that occur among the target's own labels.
+
+        Raises:
+            CheckpointError: as `read_target`.
+        """
+        arrays, _ = self._open_target(name)
+        return _of(CLASSES, arrays)
 
     def read_rows(self, name: str) -> tuple[pd.DataFrame | None, dict[int, np.ndarray]]:
         """The target's test rows and ``{budget: share of rare words}``; None and {} in runs that kept neither.
@@ -170,24 +197,29 @@ class Run:
             return None, {}
         path = self._rows_path(name)
         try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise CheckpointError(f"{path} cannot be read: {error.strerror}.\n{AGAIN}") from None
+            content = read_bytes(path, most=_MOST_ROWS)
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{path} cannot be read: {first_line(error)}.\n{AGAIN}") from None
         if hashlib.sha256(content).hexdigest() != meta["table"]:
             raise CheckpointError(f"{path} is damaged: its content was changed.\n{AGAIN}")
         shares = {int(k.removeprefix(RARE)): v for k, v in arrays.items() if k.startswith(RARE)}
-        return formats.read(path), shares
+        table = formats.read(path)
+        misfit = rows_misfit(len(next(iter(_truth(arrays).values()))[0]), len(table), shares)
+        if misfit:
+            raise CheckpointError(f"{path} {misfit}.\n{AGAIN}")
+        return table, shares
 
     def _open_target(self, name: str) -> tuple[dict, dict]:
         path = self.folder / "targets" / f"{name}.npz"
-        arrays, meta = _read(path)
-        if "digest" not in self._content:  # runs of earlier versions did not note whose the file is
-            meta = self._target_identity(name) | meta
+        arrays, meta = read_arrays(path)
         differing = [k for k, v in self._target_identity(name).items() if meta.get(k) != v]
         if differing:
             raise CheckpointError(
                 f"{path} belongs to another run: its {', '.join(differing)} is another than the folder's.\n{AGAIN}"
             )
+        check_audit(meta.get("leakage"), path, AGAIN)
+        if not _truth(arrays):
+            raise CheckpointError(f"{path} is damaged: it holds no labels.\n{AGAIN}")
         return arrays, meta
 
     def _target_identity(self, name: str) -> dict:
@@ -209,9 +241,17 @@ class Run:
             return False
         return True
 
-    def write_cell(self, cell: Cell, scores: dict[str, np.ndarray], meta: dict) -> None:
-        """Keeps the scores of every task, rows as in the target's truth."""
-        _write(self.path(cell), {f"scores/{t}": s for t, s in scores.items()}, meta | self._identity(cell))
+    def write_cell(
+        self, cell: Cell, scores: dict[str, np.ndarray], meta: dict, frozen: dict[str, np.ndarray] | None = None
+    ) -> None:
+        """Keeps the scores of every task, rows as in the target's truth.
+
+        Args:
+            frozen: the scores of heads solved on the features that the encoder had before the target's training.
+        """
+        arrays = {f"{SCORES}{t}": s for t, s in scores.items()}
+        arrays |= {f"{FROZEN}{t}": s for t, s in (frozen or {}).items()}
+        write_arrays(self.path(cell), arrays, meta | self._identity(cell))
 
     def read_cell(self, cell: Cell) -> tuple[dict[str, np.ndarray], dict]:
         """``{task: scores}`` and what was noted beside them.
@@ -219,14 +259,27 @@ class Run:
         Raises:
             CheckpointError: the file is missing, cut short, edited, or of another cell or experiment.
         """
-        arrays, meta = _read(self.path(cell))
+        arrays, meta = self._open_cell(cell)
+        return _of(SCORES, arrays), meta
+
+    def read_frozen(self, cell: Cell) -> dict[str, np.ndarray]:
+        """``{task: scores}`` of heads on frozen features, see `write_cell`; empty where none were kept.
+
+        Raises:
+            CheckpointError: as `read_cell`.
+        """
+        return _of(FROZEN, self._open_cell(cell)[0])
+
+    def _open_cell(self, cell: Cell) -> tuple[dict[str, np.ndarray], dict]:
+        arrays, meta = read_arrays(self.path(cell))
         differing = [k for k, v in self._identity(cell).items() if meta.get(k) != v]
         if differing:
             raise CheckpointError(
                 f"{self.path(cell)} belongs to another cell: its {', '.join(differing)} is another than the folder's."
                 f"\n{AGAIN}"
             )
-        return {k.removeprefix("scores/"): v for k, v in arrays.items()}, meta
+        check_cost(meta, self.path(cell), AGAIN)
+        return arrays, meta
 
     def _identity(self, cell: Cell) -> dict:
         shared = [self._content["common"], self._content["strategies"].get(cell.strategy)]
@@ -240,49 +293,22 @@ class Run:
         """The folder of the backup from which source training goes on after a kill."""
         return self.folder / "fitted" / f"{strategy}-seed-{seed}.backup"
 
+    def drop_fitted(self, strategy: str, seed: int) -> None:
+        """Deletes what source training left for cells that are now done, and what killed processes left beside it."""
+        for path in (self.fitted_path(strategy, seed), self.backup_path(strategy, seed)):
+            remove(path)
+        sweep(self.folder / "fitted")
 
-def _json_lines(table: pd.DataFrame) -> str:
-    """A JSON object for each row; what JSON does not know, such as a date, as text."""
-    table = table.loc[:, ~table.columns.duplicated()].astype(object)
-    rows = table.where(table.notna(), None).to_dict("records")
-    return "".join(json.dumps(row, default=_plain) + "\n" for row in rows)
+
+def _truth(arrays: dict) -> dict:
+    """``{task: (y, present)}`` of a target's arrays."""
+    tasks = [k.removeprefix("y/") for k in arrays if k.startswith("y/") and f"present/{k[2:]}" in arrays]
+    return {t: (arrays[f"y/{t}"], arrays[f"present/{t}"]) for t in tasks}
 
 
-def _plain(value):
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    return sorted(value) if isinstance(value, set | frozenset) else str(value)
+def _of(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def _hash(content) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _write(path: Path, arrays: dict[str, np.ndarray], meta: dict) -> None:
-    text = json.dumps(meta)
-    packed = np.frombuffer(text.encode(), np.uint8)
-    digest = np.frombuffer(_digest(arrays, text), np.uint8)
-    with whole_file(path) as staging, staging.open("wb") as file:
-        np.savez(file, **arrays, meta=packed, digest=digest)
-
-
-def _read(path: Path) -> tuple[dict[str, np.ndarray], dict]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {k: file[k] for k in file.files}
-        text, digest = bytes(arrays.pop("meta")).decode(), bytes(arrays.pop("digest"))
-        if digest != _digest(arrays, text):
-            raise ValueError("its content was changed")
-        return arrays, json.loads(text)
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} is missing.\n{AGAIN}") from None
-    except Exception as error:  # numpy and zipfile raise all sorts for a changed byte
-        raise CheckpointError(f"{path} is damaged: {error}.\n{AGAIN}") from None
-
-
-def _digest(arrays: dict[str, np.ndarray], text: str) -> bytes:
-    digest = hashlib.sha256(text.encode())
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        digest.update(f"{name} {array.dtype.str} {array.shape}".encode() + array.tobytes())
-    return digest.digest()

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from tf_transfer.errors import DataError, listed, nearest
 from tf_transfer.experiments.problems import explain
-from tf_transfer.experiments.specs import Spec
+from tf_transfer.experiments.table_specs import Spec
 
 ORACLES: dict[str, dict[str, int | float | None]] = {
     "random": {},
@@ -109,8 +109,8 @@ class TuneSpec(Spec):
     budget: int | None = Field(None, ge=1)
     objective: str | None = None
     validation: Literal["folds", "holdout", "sources"] = "folds"
-    folds: int = Field(4, ge=2)
-    repeats: int = Field(2, ge=1)
+    folds: int = Field(4, ge=2, le=1000)
+    repeats: int = Field(2, ge=1, le=1000)
     holdout: float = Field(0.25, gt=0, lt=1)
     early_stop: bool = True
     oracle: Literal["random", "bayesian", "hyperband"] = "bayesian"

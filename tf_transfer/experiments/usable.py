@@ -7,18 +7,32 @@ from collections.abc import Collection, Iterable, Sequence
 import numpy as np
 
 from tf_transfer.errors import CheckpointError
+from tf_transfer.experiments.array_files import AGAIN
+from tf_transfer.experiments.run_checks import truth_misfit
 from tf_transfer.experiments.runs import Cell, Run
 from tf_transfer.tasks import Task
 
 
-def usable_targets(run: Run, names: Iterable[str]) -> tuple[dict[str, tuple], list[str]]:
-    """What `Run.read_target` gives for each target, and a sentence for each that cannot be read."""
+def usable_targets(
+    run: Run, names: Iterable[str], tasks: Sequence[Task]
+) -> tuple[dict[str, tuple], list[str]]:  # fmt: skip
+    """What `Run.read_target` gives for each target, and a sentence for each that cannot be read or does not fit.
+
+    Args:
+        tasks: resolved.
+    """
     targets, problems = {}, []
     for name in names:
         try:
-            targets[name] = run.read_target(name)
+            content = run.read_target(name)
         except CheckpointError as error:
             problems.append(f"target {name}, with all its cells: {error}")
+            continue
+        misfit = truth_misfit(*content[:2], tasks)
+        if misfit:
+            problems.append(f"target {name}, with all its cells: its file {misfit}.\n{AGAIN}")
+        else:
+            targets[name] = content
     return targets, problems
 
 
@@ -63,7 +77,7 @@ def _misfit(scores: dict[str, np.ndarray], tasks: Sequence[Task], truth: dict) -
                 f"must hold scores of {task.name} of shape {expected} for the {rows} test rows.\n"
                 f"Received {given.dtype} of shape {given.shape}.\nDelete the file and run the experiment again."
             )
-        bad = np.flatnonzero(~np.isfinite(given.reshape(rows, -1)).all(1))
+        bad = np.flatnonzero(~np.isfinite(given.reshape(rows, -1)).all(1)) if rows else ()
         if len(bad):
             return (
                 f"must hold finite scores of {task.name}.\nReceived {given[bad[0]]} in row {bad[0]} ({len(bad)} such "

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from tf_transfer.errors import DataError
 from tf_transfer.report import readings
 from tf_transfer.report.intervals import scale_of
-from tf_transfer.report.plots import INK, MUTED, NotebookFigure, plain_frame, shown, style
+from tf_transfer.report.plots import INK, MUTED, NotebookFigure, plain_frame, plain_legend, shown, style
 from tf_transfer.report.wording import SYMBOLS, labels, metric_name, verdict_word
 
 _SHAPES = {"helped": ("^", "#0b6b4b"), "hurt": ("v", "#b3261e"), "equivalent": ("D", INK), "undecided": ("o", MUTED)}
@@ -37,10 +37,11 @@ def forest_plot(comparison) -> Figure:
     for ax, ((target, task), part) in zip(axes, panels):
         _forest(ax, part, scale_of(found[found["task"] == task]))
         ax.set_title(f"{shown(target)}: {shown(task)}", loc="left", color=INK, parse_math=False)
-        ax.set_xlabel(f"{metric_name(comparison.metrics[task])}, difference to {shown(comparison.baseline)}", color=INK)
+        across = f"{metric_name(comparison.metrics[task])}, difference that the source makes"
+        ax.set_xlabel(across, color=INK, parse_math=False)
     for ax in axes:
         ax.set_axis_off()
-    figure.legend(handles=_legend(found), loc="outside lower left", ncols=4, frameon=False)
+    plain_legend(figure, handles=_legend(found), loc="outside lower left", ncols=4)
     return figure
 
 
@@ -76,7 +77,7 @@ def _legend(found: pd.DataFrame) -> list:
 
 def reliability_plot(comparison, target: str, task: str, strategy: str, budget: int) -> Figure:
     """`reliability_curves` of the baseline and one strategy, with their names."""
-    places = [readings.Place(target, task, s, budget) for s in dict.fromkeys((comparison.baseline, strategy))]
+    places = [readings.Place(target, task, s, budget) for s in dict.fromkeys((comparison.against(strategy), strategy))]
     try:
         found = {place.strategy: readings.reliability(comparison, place) for place in places}
     except readings.Missing as reason:
@@ -84,7 +85,7 @@ def reliability_plot(comparison, target: str, task: str, strategy: str, budget: 
     kind = next(t.kind for t in comparison.tasks if t.name == task)
     figure = reliability_curves(comparison, found, kind)
     figure.axes[0].set_position((0.135, 0.145, 0.8, 0.76))
-    figure.axes[0].legend(frameon=False, loc="upper left")
+    plain_legend(figure.axes[0], loc="upper left")
     title = f"{shown(target)}: {shown(task)}, {labels([budget])}"
     figure.axes[0].set_title(title, loc="left", color=INK, parse_math=False)
     return figure
@@ -103,7 +104,9 @@ def reliability_curves(comparison, found: Mapping[str, pd.DataFrame], kind: str)
         bins = bins[bins["rows"] > 0]
         ends = np.abs(bins[["low", "high"]].to_numpy().T - bins["observed"].to_numpy())
         look = style(comparison, strategy)
-        ax.errorbar(bins["predicted"], bins["observed"], ends, linewidth=1.2, elinewidth=0.8, label=strategy, **look)
+        ax.errorbar(
+            bins["predicted"], bins["observed"], ends, linewidth=1.2, elinewidth=0.8, label=shown(strategy), **look
+        )
     if kind != "regression":
         starts = [bins.loc[bins["rows"] > 0, "predicted"].min() for bins in found.values()]
         ax.set_xlim(max(0.0, min([0.5, *starts]) - 0.03), 1.02)

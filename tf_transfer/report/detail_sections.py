@@ -25,8 +25,8 @@ def slices(comparison) -> Section:
     """Differences to the baseline on parts of the test rows."""
     places = readings.places(comparison)
     introduction = (
-        f"The difference to {comparison.baseline} on parts of the test rows, for the clearest difference of each "
-        "target and task, in a metric that is a mean over rows. Intervals are as wide as looking at many slices "
+        "The difference that the source makes on parts of the test rows, for the clearest difference of each target "
+        "and task, in a metric that is a mean over rows. Intervals are as wide as looking at many slices "
         "demands."
     )
     blocks = (Text(introduction, quiet=True), *gather(places, lambda place: _slices(comparison, place)))
@@ -44,8 +44,8 @@ def changed_rows(comparison) -> Section:
     """Rows that transfer mended and broke, the largest changes first."""
     places = readings.places(comparison)
     introduction = (
-        f"The test rows on which the strategy differs most from {comparison.baseline}, for better and for worse, for "
-        "the clearest difference of each target and task. Predictions are of the scores averaged over seeds."
+        "The test rows on which a strategy differs most from itself without the source, for better and for worse, "
+        "for the clearest difference of each target and task. Predictions are of the scores averaged over seeds."
     )
     blocks = (Text(introduction, quiet=True), *gather(places, lambda place: _changed(comparison, place)))
     return Section("rows", "Rows mended and broken", blocks if places else (Text(_NOWHERE),))
@@ -61,7 +61,7 @@ def _changed(comparison, place: Place) -> Panel:
         word, symbol = ("mended", "helped") if v.mended else ("broken", "hurt")
         after = Cell(_value(v.prediction), symbol, quiet=word)
         rows.append((Cell(shortened(v.text)), _value(v.label), _value(v.baseline), after))
-    head = ("text", "label", comparison.baseline, place.strategy)
+    head = ("text", "label", comparison.against(place.strategy), place.strategy)
     what = f"Rows of {place.task} on {place.target} that changed"
     heading = _heading(place, comparison.metrics[place.task])
     return Panel(*heading, (Text(totals), Table(what, head, tuple(rows), wide=True)))

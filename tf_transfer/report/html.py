@@ -16,6 +16,8 @@ _COLOURS = {plots.INK: "currentColor", plots.MUTED: "var(--muted)"}
 _COLOURS |= {colour: f"var(--line-{i})" for i, colour in enumerate(plots.COLOURS)}
 _INTERVAL = re.compile(r"(\[[^\s\]]+,) (?=[^\s\]]+\])")
 """An interval, which is not to be broken over two lines."""
+_CONTROLS = {code: "\ufffd" for code in [*range(32), *range(127, 160)] if chr(code) not in "\t\n\r"}
+"""Characters that no page may hold, and no reader sees."""
 _GAP = blocks.Span(float("nan"), float("nan"), float("nan"))
 
 
@@ -38,7 +40,7 @@ def to_html(report: blocks.Report) -> str:
         sentence=_INTERVAL.sub("\\1\N{NO-BREAK SPACE}", report.sentence),
     )
     # Half a surrogate pair, as broken tables hold them, is no UTF-8.
-    return page.encode("utf-8", "xmlcharrefreplace").decode()
+    return page.translate(_CONTROLS).encode("utf-8", "xmlcharrefreplace").decode()
 
 
 class _Drawings:

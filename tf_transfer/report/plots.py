@@ -93,6 +93,16 @@ def shown(name: object) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
+def plain_legend(owner: Axes | Figure, **options) -> None:
+    """A legend whose names stand as they are: a dollar begins no formula.
+
+    Args:
+        options: of Matplotlib's ``legend``.
+    """
+    for text in owner.legend(frameon=False, **options).get_texts():
+        text.set_parse_math(False)
+
+
 def plain_frame(ax: Axes) -> None:
     """Two quiet spines, quiet ticks and horizontal rules."""
     ax.tick_params(colors=MUTED, labelcolor=INK)

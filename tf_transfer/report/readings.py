@@ -17,7 +17,7 @@ _KEYS = ("target", "task", "strategy", "budget")
 _ENDS = ("value", "low", "high")
 _OPTIONAL = {
     "q": np.nan, "rows_needed": np.nan, "seeds_needed": np.nan, "minimum_effect": np.nan, "note": "", "transfer": True,
-    "censored": "", "seeds": np.nan, "rows": np.nan,
+    "behind": False, "against": "", "censored": "", "seeds": np.nan, "rows": np.nan,
 }  # fmt: skip
 
 
@@ -71,6 +71,32 @@ def source_gains(comparison) -> pd.DataFrame:
     needed = (*_KEYS, "source", "difference", "low", "high", "verdict")
     found = _read(comparison, "source_gains", "The contributions of single sources are", needed)
     return found.rename(columns={"difference": "value"})
+
+
+def best(comparison) -> pd.DataFrame:
+    """The best strategy of each place, and those that cannot be told from it."""
+    needed = ("target", "task", "budget", "strategy", "value", "alike")
+    return _read(comparison, "best", "The best strategies are", needed)
+
+
+def sides(comparison) -> pd.DataFrame:
+    """What the two sides of each verdict did."""
+    needed = ("strategy", "against", "what", "with_source", "without", "differs")
+    return _read(comparison, "sides", "The two sides of the verdicts are", needed)
+
+
+def encoder_effect(comparison) -> pd.DataFrame:
+    """What training on the sources did to the encoder."""
+    needed = (*_KEYS, "metric", "before", "after", "difference", "low", "high", "verdict")
+    found = _read(comparison, "encoder_effect", "The effects of the sources on the encoder are", needed)
+    words = {"improved": "helped", "harmed": "hurt"}
+    return found.rename(columns={"difference": "value"}).assign(verdict=[words.get(v, v) for v in found["verdict"]])
+
+
+def foreign_answers(comparison) -> pd.DataFrame:
+    """How often strategies answered with classes that the target does not have."""
+    needed = (*_KEYS, "share", "rows", "likeliest")
+    return _read(comparison, "foreign_answers", "Answers with classes of the sources alone are", needed)
 
 
 def slices(comparison, place: Place) -> pd.DataFrame:

@@ -45,8 +45,8 @@ def scores(comparison) -> Section:
     if not panels:
         return Section("results", "Scores", (Text("There are no results."),))
     introduction = (
-        f"Bold: best mean of the column. Symbols: the verdict against {comparison.baseline}. “Undefined”: the metric "
-        "has no value there, for instance a correlation with constant predictions. –: no result."
+        "Bold: best mean of the column. Symbols: the verdict on the source. “Undefined”: the metric has no value "
+        "there, for instance a correlation with constant predictions. –: no result."
     )
     return Section("results", "Scores", (Text(introduction, quiet=True), Grid(tuple(panels)), *_suites(comparison)))
 
@@ -137,7 +137,9 @@ def confusions(comparison) -> Section:
 def _pairs(comparison, places: list[Place]) -> list[Place]:
     """Each place after the same place of the baseline."""
     return [
-        Place(p.target, p.task, strategy, p.budget) for p in places for strategy in (comparison.baseline, p.strategy)
+        Place(p.target, p.task, strategy, p.budget)
+        for p in places
+        for strategy in (comparison.against(p.strategy), p.strategy)
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tf_transfer.report import (
     advice_section,
     detail_sections,
+    fairness_section,
     record_sections,
     score_sections,
     verdict,
@@ -15,6 +16,7 @@ from tf_transfer.report.readings import Missing
 
 SECTIONS = (
     ("differences", "Differences", verdict_sections.differences),
+    ("fairness", fairness_section.TITLE, fairness_section.fairness),
     ("curves", "Learning curves", score_sections.curves),
     ("worth", "What transfer is worth in labels", verdict_sections.worth),
     ("results", "Scores", score_sections.scores),

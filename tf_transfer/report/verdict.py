@@ -25,23 +25,41 @@ def headline(comparison) -> str:
     """
     verdicts = _of_sources(comparison)
     if verdicts.empty:
-        return f"No strategy with source data was compared with {comparison.baseline}."
+        return "No strategy was compared with itself without source data."
     helped, hurt = (verdicts[verdicts["verdict"] == v] for v in ("helped", "hurt"))
+    helped, beaten = helped[~helped["behind"].to_numpy(bool)], _beaten(helped)
     open_ = _open_places(verdicts, comparison)
-    if helped.empty and hurt.empty:
+    if helped.empty and hurt.empty and beaten.empty:
         return _nothing_decided(verdicts, open_, comparison)
     sentence = "Source data"
     if len(helped):
         sentence += f" helped {_evidence(helped, comparison)}"
     if len(hurt):
         sentence += f"{', and' if len(helped) else ''} hurt {_evidence(hurt, comparison)}"
-    if helped.empty:
+    if len(beaten):
+        sentence += _and_beaten(beaten, comparison, len(helped) + len(hurt) > 0)
+    elif helped.empty:
         sentence += ", and was not seen to help anywhere"
     if open_["equivalent"]:
         sentence += f"; it made no difference that matters on {open_['equivalent']}"
     if open_["undecided"]:
         sentence += f"; undecided: {open_['undecided']}"
     return sentence + "."
+
+
+def _beaten(helped: pd.DataFrame) -> pd.DataFrame:
+    """Strategies that their source helped, at places where it helped none that the baseline does not beat."""
+    behind = helped["behind"].to_numpy(bool)
+    places = list(zip(helped["target"], helped["budget"]))
+    ahead = {place for place, beaten in zip(places, behind) if not beaten}
+    alone = np.array([place not in ahead for place in places], bool)
+    return helped[behind & alone]
+
+
+def _and_beaten(beaten: pd.DataFrame, comparison, more: bool) -> str:
+    strategies = listing(dict.fromkeys(beaten["strategy"]))
+    start = "; it helped" if more else " helped"
+    return f"{start} {strategies} alone on {_places(beaten, comparison)}, where {comparison.baseline} is better still"
 
 
 def overall(comparison) -> dict[str, str]:
@@ -61,7 +79,7 @@ def overall(comparison) -> dict[str, str]:
 
 
 def tally(comparison) -> dict[str, int]:
-    """How many comparisons of source strategies with the baseline have each verdict."""
+    """How many comparisons of strategies with themselves without the source have each verdict."""
     verdicts = _of_sources(comparison)
     return {word: int((verdicts["verdict"] == word).sum()) for word in SYMBOLS}
 
@@ -118,11 +136,17 @@ def _nothing_decided(verdicts: pd.DataFrame, open_: dict[str, str], comparison) 
     effects = verdicts.dropna(subset="minimum_effect").groupby("metric", sort=False)["minimum_effect"]
     if not len(effects):
         return "Undecided: no difference is defined."
-    spans = []
-    for metric, values in effects:
-        low, high = smallest(values.min()), smallest(values.max())
-        spans.append(f"{low if low == high else f'{low} to {high}'} {metric_name(metric)}")
-    return (
-        f"Undecided: with source data no strategy differed from {comparison.baseline} by more than chance, "
-        f"where differences below {listing(spans)} could not have been told from 0."
-    )
+    start = "Undecided: no strategy differed by more than chance from itself without the source."
+    shown = [_would_show(metric, values) for metric, values in effects]
+    return " ".join([start, *shown])
+
+
+def _would_show(metric: str, effects: pd.Series) -> str:
+    """Which differences this experiment could have shown, in a sentence."""
+    name = metric_name(metric)
+    possible = effects[np.isfinite(effects)]
+    if possible.empty:
+        return f"It was too small to show any difference in {name}: use more test rows or seeds."
+    low, high = smallest(possible.min()), smallest(possible.max())
+    size = low if low == high else f"{low} at best and {high} at worst"
+    return f"It could have shown differences in {name} of {size}."

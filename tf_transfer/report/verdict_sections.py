@@ -9,7 +9,8 @@ import pandas as pd
 from tf_transfer.report import readings, verdict, wording
 from tf_transfer.report.blocks import Cell, Fold, Grid, Group, Notes, Panel, Section, Table, Text
 from tf_transfer.report.intervals import difference_row, forest, grouped, scale_of
-from tf_transfer.report.wording import SYMBOLS, count, difference, labels, listing, metric_name, verdict_word
+from tf_transfer.report.wording import SYMBOLS, count, difference, labels, listing, metric_name, number, verdict_word
+from tf_transfer.statistics.power import MOST_SEEDS, MOST_UNITS
 
 LEGEND = " · ".join(f"{symbol} {verdict_word(word)}" for word, symbol in SYMBOLS.items())
 
@@ -22,16 +23,38 @@ def opening(comparison) -> tuple:
         return ()
     tally = {word: n for word, n in verdict.tally(comparison).items() if n or word != "equivalent"}
     counts = [f"{SYMBOLS[word]} {n} {verdict_word(word)}" for word, n in tally.items()]
-    facts = f"{len(found)} comparisons of {listing(comparison.source_strategies)} with {comparison.baseline}"
-    facts += ", which sees no source data."
+    facts = f"{len(found)} comparisons of {listing(comparison.source_strategies)} with themselves without the source."
     if found["q"].notna().any():
         facts += " Verdicts are corrected for their number (false discovery rate 5 %)."
+    for twin, first in _twins(comparison):
+        facts += f" {twin} is the same training as {first} here: it was trained once and counts once."
     panels = [_glance(comparison, task, part) for task, part in found.groupby("task", sort=False)]
     return (
         Text(" · ".join(counts)),
         Grid(tuple(panels)),
         Text(facts, quiet=True),
+        *_best(comparison),
     )
+
+
+def _twins(comparison) -> list[tuple[str, str]]:
+    """Strategies that are the same training as another, without those that leave a source out."""
+    twins = getattr(comparison, "twins", {})
+    return [(twin, first) for twin, first in twins.items() if twin not in getattr(comparison, "variants", {})]
+
+
+def _best(comparison) -> tuple:
+    """The best strategy of each place, and those that cannot be told from it."""
+    try:
+        found = readings.best(comparison)
+    except readings.Missing:
+        return ()
+    head = ("target", "task", "labels", "best", "", "cannot be told from it")
+    rows = []
+    for v in found.itertuples():
+        place = Cell(v.target), v.task, count(v.budget)
+        rows.append((*place, Cell(v.strategy, strong=True), number(v.value), ", ".join(v.alike) or "–"))
+    return (Fold("The best strategy of each place", (Table("Best strategies", head, tuple(rows), wide=True),)),)
 
 
 def _glance(comparison, task: str, found: pd.DataFrame) -> Panel:
@@ -48,25 +71,33 @@ def _glance(comparison, task: str, found: pd.DataFrame) -> Panel:
 
 
 def differences(comparison) -> Section:
-    """The forest plot: every strategy, target, task and budget against the baseline."""
+    """The forest plot: every strategy, target, task and budget against what it is compared with."""
     found = readings.verdicts(comparison)
-    title = f"Difference to {comparison.baseline}"
+    title = "Difference that the source makes"
     if found.empty:
         return Section("differences", title, (Text("There is nothing to compare."),))
     scales = {task: scale_of(part) for task, part in found.groupby("task")}
     panels = []
     for (target, task), part in found.groupby(["target", "task"], sort=False):
-        rows = grouped(part, "budget", lambda b: labels([b]), lambda v: difference_row(v.strategy, v, v.transfer))
+        rows = grouped(part, "budget", lambda b: labels([b]), lambda v: _against(comparison, v))
         table = forest(f"Differences in {task} on {target}", "strategy", rows, scales[task])
         panels.append(Panel(f"{target}: {task}", _facts(comparison, task, part), (table, *_notes(part))))
-    return Section("differences", title, (Text(_INTRODUCTION, quiet=True), Grid(tuple(panels)), _numbers(found)))
+    blocks = (Text(_INTRODUCTION, quiet=True), Grid(tuple(panels)), _numbers(comparison, found))
+    return Section("differences", title, blocks)
+
+
+def _against(comparison, found) -> tuple:
+    """A row of the forest; what it is compared with stands below where that is not the baseline."""
+    usual = found.against in ("", comparison.baseline)
+    return difference_row(found.strategy, found, found.transfer, quiet="" if usual else f"to {found.against}")
 
 
 _INTRODUCTION = (
-    "To the right of 0 is better, for errors and losses too. Lines are 95 % intervals over test rows and seeds; an "
-    f"arrowhead: the interval goes on. {LEGEND}. Strategies without source data or without encoder are better or "
-    "worse. Below what is undecided stands the difference that would have shown in four of five such experiments, and "
-    "the test rows or seeds that would settle it."
+    "Each strategy with source data is compared with itself without it: same labels, steps, rates and start. To the "
+    "right of 0 is better, for errors and losses too. Lines are 95 % intervals over test rows and seeds; an "
+    f"arrowhead: the interval goes on. {LEGEND}. Where the two sides differ in more than the source, a strategy is "
+    "better or worse. Below what is undecided stands the difference that would have shown in four of five such "
+    "experiments, and the test rows or seeds that would settle it."
 )
 
 
@@ -82,9 +113,9 @@ def _notes(found: pd.DataFrame) -> tuple:
     return (Notes(tuple(sentences)),) if sentences else ()
 
 
-def _numbers(found: pd.DataFrame) -> Fold:
+def _numbers(comparison, found: pd.DataFrame) -> Fold:
     """All figures behind the forest plot, and what would settle the undecided."""
-    head = ("strategy", "target", "task", "labels", "difference", "95 % interval", "p", "q", "verdict",
+    head = ("strategy", "against", "target", "task", "labels", "difference", "95 % interval", "p", "q", "verdict",
             "could be told", "rows to settle", "seeds to settle")  # fmt: skip
     rows = []
     for v in found.itertuples():
@@ -92,14 +123,15 @@ def _numbers(found: pd.DataFrame) -> Fold:
         p, q = (wording.p_value(x).removeprefix("p ").removeprefix("= ") or "–" for x in (v.p, v.q))
         open_ = v.verdict == "undecided"
         needed = [count(x) if open_ else "" for x in (v.rows_needed, v.seeds_needed)]
-        least = "–" if pd.isna(v.minimum_effect) else f"±{wording.smallest(v.minimum_effect)}"
+        least = wording.least(v.minimum_effect)
         verdict_cell = Cell(verdict_word(v.verdict, v.transfer), v.verdict)
-        rows.append((v.strategy, v.target, v.task, count(v.budget), value, ends, p, q, verdict_cell, least, *needed))
+        place = v.strategy, v.against or comparison.baseline, v.target, v.task, count(v.budget)
+        rows.append((*place, value, ends, p, q, verdict_cell, least, *needed))
     explained = Text(
         "“Could be told” is the smallest difference that other rows and seeds, as many as these, would show in four "
-        "of five cases. “To settle” is how many test rows, or seeds, would show a difference as large as the one seen "
-        "as often; ∞: they alone never would; –: not known. q is p corrected for the number of comparisons (false "
-        "discovery rate).",
+        "of five cases; none: no possible one would. “To settle” is how many test rows, or seeds, would show a "
+        f"difference as large as the one seen as often; ∞: more than {MOST_UNITS:,} rows or {MOST_SEEDS} seeds; –: "
+        "not known. q is p corrected for the number of comparisons (false discovery rate).",
         quiet=True,
     )
     return Fold("All figures", (explained, Table("All differences", head, tuple(rows), wide=True)))
@@ -119,12 +151,12 @@ def worth(comparison) -> Section:
         tables = [_worth_table(part)]
         here = gains[(gains["target"] == target) & (gains["task"] == task)]
         tables += [_gains_table(here)] if len(here) else []
-        panels.append(Panel(f"{target}: {task}", f"labels that {comparison.baseline} needs", tuple(tables)))
+        panels.append(Panel(f"{target}: {task}", "labels needed without the source", tuple(tables)))
     introduction = (
-        f"How many labels {comparison.baseline} needs to be as good, read off its learning curve, with a 95 % "
-        "interval; beyond the measured budgets only “more than” or “fewer than” is known. The mean gain is the area "
-        "between the curves, over the logarithm of the labels; its mark goes by its own interval, not corrected for "
-        "their number."
+        "How many labels the same strategy needs without the source to be as good, read off its learning curve, with a "
+        "95 % interval. Beyond the measured budgets only “more than” or “fewer than” is known. The mean gain is the "
+        "area between the two curves, over the logarithm of the labels. Its verdict goes by its interval alone: "
+        "these verdicts are not corrected for their number."
     )
     blocks = (Notes(tuple(sentences)), Text(introduction, quiet=True), Grid(tuple(panels)), *notes)
     return Section("worth", "What transfer is worth in labels", blocks)
@@ -152,7 +184,7 @@ def _from(budget: float) -> str:
 def _worth_sentence(comparison, found) -> str:
     amount = _worth(found)
     start = f"{found.target}, {found.task}: {labels([found.budget])} with {found.strategy}"
-    return f"{start} are worth {f'{amount.text} {amount.quiet}'.strip()} with {comparison.baseline}."
+    return f"{start} are worth {f'{amount.text} {amount.quiet}'.strip()} with {comparison.against(found.strategy)}."
 
 
 def _worth_table(found: pd.DataFrame) -> Table:

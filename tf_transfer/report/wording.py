@@ -8,6 +8,8 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from tf_transfer.statistics.power import MOST_SEEDS, MOST_UNITS
+
 SYMBOLS = {"helped": "▲", "hurt": "▼", "equivalent": "≈", "undecided": "○"}
 """Shapes that tell the verdicts apart without colour."""
 _WORDS = {"equivalent": "no difference that matters"}
@@ -73,6 +75,11 @@ def smallest(effect: float) -> str:
     return number(effect, _decimals(effect))
 
 
+def least(effect: float) -> str:
+    """A minimum effect in a table: ``±.05``; ``none`` where no possible difference would have shown."""
+    return "–" if pd.isna(effect) else "none" if np.isinf(effect) else f"±{smallest(effect)}"
+
+
 def to_settle(found) -> str:
     """What an undecided difference could have been, and what would settle it: ``±.05 would have shown; …``.
 
@@ -89,10 +96,15 @@ def to_settle(found) -> str:
     given = ((found.rows_needed, found.rows, "test rows"), (found.seeds_needed, found.seeds, "seeds"))
     needed = [f"{count(n)} {unit}" for n, now, unit in given if np.isfinite(n) and not n <= now]
     never = [unit for n, _, unit in given if np.isinf(n)]
+    if np.isinf(effect):
+        return "no possible difference would have shown: use more test rows or seeds"
     words = f"a difference of ±{smallest(effect)} would have shown"
     if needed:
         return f"{words}; {' or '.join(needed)} would settle it"
-    return f"{words}; no number of {' or '.join(never)} alone would settle it" if never else words
+    if len(never) == 2:
+        return f"{words}; neither {MOST_UNITS:,} test rows nor {MOST_SEEDS} seeds would settle it"
+    most = {"test rows": MOST_UNITS, "seeds": MOST_SEEDS}
+    return f"{words}; even {most[never[0]]:,} {never[0]} would not settle it" if never else words
 
 
 def p_value(p: float) -> str:

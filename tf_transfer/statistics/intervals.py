@@ -58,10 +58,10 @@ class Difference(Interval):
         p: two-sided; the smallest ``1 - confidence`` whose interval excludes 0. NaN where the difference is
             undefined.
         minimum_effect: the true difference that a repetition with other rows and seeds would show with a
-            chance of 80 %; see `power`. NaN where nothing varies.
-        rows_needed: test rows with which the difference found would be the minimum effect; inf where rows
-            alone cannot settle it.
-        seeds_needed: the same of seeds; NaN also with one seed.
+            chance of 80 %; see `power`. Inf where it is none that the metric can have, NaN where nothing varies.
+        rows_needed: test rows with which the difference found would be the minimum effect; inf beyond
+            `power.MOST_UNITS`.
+        seeds_needed: the same of seeds, beyond `power.MOST_SEEDS`; NaN also with one seed.
         margin: the largest difference that does not matter, in the metric's unit; None when not asked for.
         equivalent: both one-sided tests at ``(1 - confidence)`` reject a difference as large as ``margin``.
         effect: what `at_level` goes by; None where nothing varies.
@@ -90,6 +90,8 @@ class Difference(Interval):
         if self.effect is None:
             return self
         smallest, seeds = power.minimum_effect(self.effect, alpha), power.seeds_needed(self.effect, alpha)
+        if smallest >= np.ptp(RANGES[self.metric]):
+            smallest = np.inf
         rows = float(np.ceil(power.units_needed(self.effect, alpha) * self.rows / self.effect.units))
         return dataclasses.replace(self, minimum_effect=smallest, rows_needed=rows, seeds_needed=seeds)
 
@@ -295,5 +297,5 @@ def check_margin(margin: float | None) -> None:
     """Raises:
     DataError: a margin that is not above 0.
     """
-    if margin is not None and not margin > 0:
+    if margin is not None and not 0 < margin < np.inf:
         raise DataError(f"margin must be above 0, in the unit of the metric, or None.\nReceived margin={margin!r}.")

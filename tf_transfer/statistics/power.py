@@ -32,7 +32,11 @@ from tf_transfer.statistics.bootstrap import Sample
 
 POWER = 0.8
 """The chance that the minimum effect is shown."""
-_MOST = 2**40
+
+MOST_UNITS, MOST_SEEDS = 100_000, 30
+"""Test rows (or groups), and seeds, beyond which no number is named.
+
+Few could have them, and what the variances of a small experiment say of them means nothing."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,15 +76,35 @@ def minimum_effect(sample: Effect | Sample, alpha: float, units: int | None = No
 
 
 def units_needed(sample: Effect | Sample, alpha: float) -> float:
-    """The rows (or groups) with which the observed difference is the minimum effect; inf where none suffice."""
-    return _smallest(lambda units: minimum_effect(sample, alpha, units=units), sample.units, abs(sample.value))
+    """The rows (or groups) with which the observed difference is the minimum effect; inf beyond `MOST_UNITS`."""
+    effect = functools.partial(minimum_effect, sample, alpha)
+    return _smallest(lambda units: effect(units=units), sample.units, abs(sample.value), MOST_UNITS)
 
 
 def seeds_needed(sample: Effect | Sample, alpha: float) -> float:
-    """As `units_needed`; NaN with one seed, which does not tell how seeds vary."""
+    """The same of seeds; inf beyond `MOST_SEEDS`, NaN with one seed, which does not tell how seeds vary."""
     if sample.seeds == 1:
         return np.nan
-    return _smallest(lambda seeds: minimum_effect(sample, alpha, seeds=seeds), sample.seeds, abs(sample.value))
+    effect = functools.partial(minimum_effect, sample, alpha)
+    return _smallest(lambda seeds: effect(seeds=seeds), sample.seeds, abs(sample.value), MOST_SEEDS)
+
+
+TYPICAL = {"f1_macro": (0.6, 0.03), "accuracy": (0.6, 0.03), "pearson": (0.9, 0.03)}
+"""Standard deviations of a paired difference, of one row and of one seed, by metric; see `expected_effect`."""
+
+
+def expected_effect(metric: str, units: int, seeds: int, alpha: float = 0.05) -> float | None:
+    """About the minimum effect of an experiment of so many test rows (or groups) and seeds, before it is run.
+
+    None for a metric of which `TYPICAL` knows nothing. The figures there are medians over the verdicts of
+    ``python -m tests.benchmarks.fairness``.
+    """
+    if metric not in TYPICAL or units < 2:
+        return None
+    of_row, of_seed = TYPICAL[metric]
+    shared = of_row**2 / units / seeds
+    effect = Effect(0.0, units, seeds, of_row**2 / units, of_seed**2 / seeds + shared, shared)
+    return minimum_effect(effect, alpha) if seeds > 1 else factor(units - 1, alpha) * of_row / units**0.5
 
 
 def factor(freedom: float, alpha: float) -> float:
@@ -106,14 +130,13 @@ def _missed(factor: float, scatter, needed) -> float:
     return POWER - ndtr(factor * scatter[:, None] - needed).mean()
 
 
-def _smallest(effect: Callable[[int], float], start: int, value: float) -> float:
-    """The smallest whole number from ``start`` whose effect is at most ``value``; inf where there is none."""
-    high = start
-    while effect(high) > value:
-        high *= 2
-        if high > _MOST:
-            return np.inf
-    low = max(start - 1, high // 2)
+def _smallest(effect: Callable[[int], float], start: int, value: float, most: int) -> float:
+    """The smallest number from ``start`` to ``most`` whose effect is at most ``value``; inf where there is none."""
+    if effect(start) <= value:
+        return float(start)
+    if start >= most or effect(most) > value:
+        return np.inf
+    low, high = start, most
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if effect(middle) <= value else (middle, high)

@@ -11,8 +11,8 @@ from scipy import stats
 from tf_transfer.statistics.intervals import Difference
 
 COLUMNS = (
-    *("target", "task", "budget", "strategy", "metric", "value", "low", "high", "p", "q", "verdict"),
-    *("minimum_effect", "rows_needed", "seeds_needed", "rows", "seeds", "note", "transfer"),
+    *("target", "task", "budget", "strategy", "against", "metric", "value", "low", "high", "p", "q", "verdict"),
+    *("minimum_effect", "rows_needed", "seeds_needed", "rows", "seeds", "note", "transfer", "behind"),
 )
 _NEEDS = ["minimum_effect", "rows_needed", "seeds_needed"]
 
@@ -21,8 +21,8 @@ def verdict_table(differences: list[tuple[dict, Difference]], correction: str | 
     """Differences as rows, each with its verdict.
 
     Args:
-        differences: of each its place, a dict of target, task, budget, strategy and ``transfer``, whether it
-            is one of the family that is corrected; and the difference.
+        differences: of each its place, a dict of target, task, budget, strategy, ``against``, ``transfer``, whether it
+            is one of the family that is corrected, and ``behind``; and the difference.
         correction: ``"fdr"`` to control the false discovery rate of the family (`statistics.
             false_discovery_rate`) at the level of the intervals; None to leave words as they are.
 

@@ -26,7 +26,7 @@ class ANIL(MetaGradientStrategy):
 
     The encoder runs once forward and once back whatever the number of inner steps: the recursion
     through the inner loop gives the exact gradient by the features. Of an episode in parts it runs forward
-    once more. On the target the encoder stays as it is.
+    once more. In the inner loop on a target the encoder stays as it is.
     """
 
     name: ClassVar[str] = "anil"

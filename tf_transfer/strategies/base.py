@@ -33,6 +33,10 @@ class Strategy:
     """Where `tune` looks for each argument unless told otherwise, in the form of an experiment file."""
     unread: ClassVar[tuple[str, ...]] = ()
     """Inherited arguments that mean nothing to it."""
+    lacks_labels: ClassVar[str] = ""
+    """What it does with a target's task that no source has labels of."""
+    lacks_classes: ClassVar[str] = ""
+    """What it does with a target's classes that no source has."""
     effort: ClassVar[str | None] = None
     """The argument that Hyperband's epochs stand for; None: the training has no length to choose."""
 
@@ -45,12 +49,14 @@ class Strategy:
                     "Leave it out."
                 )
             kind = getattr(field.type, "__name__", str(field.type))  # a class where annotations are not postponed
-            if kind == "bool":
-                good, wanted = isinstance(value, bool), "True or False"
+            auto = value == "auto" and "auto" in kind
+            if kind.startswith("bool"):
+                good = isinstance(value, bool) or auto
+                wanted = "True, False or 'auto'" if "auto" in kind else "True or False"
             elif _is_number(value):
                 good, wanted = math.isfinite(value) and value > 0, "a number above 0"
             else:
-                good = not kind.startswith("float") or (value == "auto" and "auto" in kind)
+                good = not kind.startswith("float") or auto
                 wanted = "a number above 0"
             if not good:
                 remedy = "" if field.default is dataclasses.MISSING else f"\nThe default is {field.default!r}."
@@ -86,6 +92,31 @@ class Strategy:
             The adapted copy.
         """
         raise NotImplementedError
+
+    def without_source(self) -> Strategy | None:
+        """The strategy that does the same on the target and sees no source: what a verdict on it is against.
+
+        None for a strategy without source data.
+        """
+        return None
+
+    def for_episodes(self) -> Strategy:
+        """The strategy as it adapts to an episode, a task of a few rows like those of its training."""
+        return self
+
+    def on_sources(self, count: int) -> Strategy:
+        """The strategy that this one is with so many source tables."""
+        return self
+
+    def settings(self, model, source_rows: Mapping[str, int], target_rows: int) -> dict[str, object]:
+        """What training on so many rows comes to, by name: steps, rates, and what starts how; for the report.
+
+        Args:
+            model: the pretrained `TransferModel`.
+            source_rows: rows of each source table.
+            target_rows: labelled rows of the target.
+        """
+        return {}
 
     def auto_rate(self, field: str, model, rows: int) -> float:
         """What ``"auto"`` stands for in a learning rate, with ``rows`` labelled target rows."""

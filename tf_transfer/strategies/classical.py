@@ -114,6 +114,8 @@ class TfIdf(Strategy):
 
     name: ClassVar[str] = "tfidf"
     uses_encoder: ClassVar[bool] = False
+    lacks_labels: ClassVar[str] = "words are learned from the target's labels alone"
+    lacks_classes: ClassVar[str] = "their words are learned from the target's labels alone"
     search_space: ClassVar[Mapping[str, object]] = {
         "uses_source": [True, False],
         "stop_words": [False, True],

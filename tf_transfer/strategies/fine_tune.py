@@ -1,65 +1,55 @@
 """Sequential transfer: train on the sources one after the other, then on the target.
 
 Howard & Ruder 2018, "Universal Language Model Fine-tuning for Text Classification"; Phang et al.
-2018, "Sentence Encoders on STILTs" (intermediate tasks). With `head_start`, LP-FT: Kumar et al.
-2022, "Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution".
+2018, "Sentence Encoders on STILTs" (intermediate tasks).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
+from tf_transfer.batches import steps_of
 from tf_transfer.callbacks.arrange import in_parts
-from tf_transfer.strategies.base import Strategy, source_tables, train
-from tf_transfer.strategies.linear_probe import solve_heads
+from tf_transfer.strategies.base import source_tables, train
+from tf_transfer.strategies.target_only import TargetOnly
+from tf_transfer.strategies.target_training import TargetTraining
 
 
 @dataclasses.dataclass(frozen=True)
-class FineTune(Strategy):
+class FineTune(TargetTraining):
     """Train the whole model on each source in turn, then on the target.
 
-    With one source this is `MultiTask`; with several, the last one is remembered best.
+    With one source this is `MultiTask`; with several, the last one is remembered best. For the other arguments see
+    `TargetTraining`.
 
     Args:
         epochs: passes over each source.
         batch_size: rows a step on the sources.
         learning_rate: peak on the sources; ``"auto"`` follows the encoder's width.
-        adapt_steps: gradient steps on up to 256 target rows; more rows get as many passes as those.
-        adapt_batch_size: rows a step on the target.
-        adapt_learning_rate: peak on the target; ``"auto"``: half of the width's rate from 256 rows on,
-            and less, with their square root, for fewer: a trained model is easily led astray by few.
-        head_start: solve the heads on the target's frozen features before training on it. It helps
-            heads that no source has trained, and takes away from those that one has.
 
     Example:
         >>> strategy = FineTune(adapt_steps=60)
         >>> [strategy.adapt_passes(rows) for rows in (16, 64, 256)]  # over the target's rows
         [60, 15, 4]
-        >>> dataclasses.asdict(FineTune(epochs=1))["epochs"]
-        1
+        >>> strategy.without_source()
+        TargetOnly(adapt_steps=60, adapt_batch_size=16, adapt_learning_rate='auto', head_start=True)
     """
 
     name: ClassVar[str] = "fine_tune"
     effort: ClassVar[str | None] = "epochs"
-    search_space: ClassVar[Mapping[str, object]] = {
+    lacks_labels: ClassVar[str] = "the encoder learns from the sources' other tasks, the head from the target alone"
+    lacks_classes: ClassVar[str] = "the outputs of these classes are solved on the target before its training"
+    search_space: ClassVar[Mapping[str, object]] = TargetTraining.search_space | {
         "epochs": [1, 2, 3],
         "batch_size": [16, 32],
         "learning_rate": {"min": 0.25, "max": 4.0, "sampling": "log", "unit": "auto"},
-        "adapt_steps": [30, 60, 120],
-        "adapt_learning_rate": {"min": 0.25, "max": 4.0, "sampling": "log", "unit": "auto"},
-        "head_start": [False, True],
     }
 
     epochs: int = 2
     batch_size: int = 32
     learning_rate: float | Literal["auto"] = "auto"
-    adapt_steps: int = 60
-    adapt_batch_size: int = 16
-    adapt_learning_rate: float | Literal["auto"] = "auto"
-    head_start: bool = False
 
     def fit(self, model, source, *, seed=0, verbose=0, callbacks=None):
         tables = list(source_tables(source).values())
@@ -68,33 +58,20 @@ class FineTune(Strategy):
                 self._train_on_source(model, table, seed, verbose, part)
         return model
 
+    def without_source(self):
+        shared = {f.name: getattr(self, f.name) for f in dataclasses.fields(TargetTraining)}
+        return TargetOnly(**shared)
+
+    def settings(self, model, source_rows, target_rows):
+        steps = sum(self.epochs * steps_of(rows, self.batch_size) for rows in self._tables(source_rows))
+        rate = model.auto_learning_rate if self.learning_rate == "auto" else self.learning_rate
+        of_source = {"steps on the source": steps, "peak rate on the source": rate}
+        return of_source | super().settings(model, source_rows, target_rows)
+
+    def _tables(self, source_rows: Mapping[str, int]) -> list[int]:
+        """The rows of each table that is trained on in turn."""
+        return list(source_rows.values())
+
     def _train_on_source(self, model, table, seed, verbose, callbacks):
         options = {"epochs": self.epochs, "batch_size": self.batch_size, "learning_rate": self.learning_rate}
         train(model, table, seed=seed, verbose=verbose, callbacks=callbacks, **options)
-
-    def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
-        model.resolve(support)
-        adapted = model.copy(out=out)
-        if self.head_start:
-            solve_heads(adapted, support, anchored=self.uses_source)
-        train(
-            adapted, support, passes=self.adapt_passes(len(support)),
-            batch_size=self.adapt_batch_size, learning_rate=self._adapt_rate(model, len(support)),
-            seed=seed, verbose=verbose, callbacks=callbacks,
-        )  # fmt: skip
-        return adapted
-
-    def adapt_passes(self, rows: int) -> int:
-        """How often `adapt` goes over a support of ``rows``."""
-        steps_an_epoch = min(math.ceil(rows / self.adapt_batch_size), 256 // self.adapt_batch_size)
-        return math.ceil(self.adapt_steps / max(steps_an_epoch, 1))
-
-    def _adapt_rate(self, model, rows: int) -> float:
-        if self.adapt_learning_rate != "auto":
-            return self.adapt_learning_rate
-        return self.auto_rate("adapt_learning_rate", model, rows)
-
-    def auto_rate(self, field, model, rows):
-        if field != "adapt_learning_rate":
-            return super().auto_rate(field, model, rows)
-        return model.auto_learning_rate / 2 * min(1.0, math.sqrt(rows / 256))

@@ -1,4 +1,8 @@
-"""What the meta-learning strategies share that adapt by gradient descent: the inner loop on a target's labels."""
+"""What the meta-learning strategies share that adapt by gradient descent: the inner loop on a target's labels.
+
+A target has more labels than an episode: on it the inner loop is followed by the training that `TargetOnly` does. Dou
+et al. 2019, "Investigating Meta-Learning Algorithms for Low-Resource Natural Language Understanding Tasks".
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from typing import ClassVar
 
 from tf_transfer.backend import tf
 from tf_transfer.batch_functions import BatchLoss, in_parts
+from tf_transfer.callbacks.arrange import in_parts as in_parts_of_run
 from tf_transfer.episodes.tensors import table_batch
 from tf_transfer.errors import TrainingError, check_whole
 from tf_transfer.freezing import check_depth
@@ -15,6 +20,7 @@ from tf_transfer.functional import summed
 from tf_transfer.inner_loop import InnerLoop, meta_gradient
 from tf_transfer.meta_learner import Adapter, first_not_finite, inner_variables, kept_with
 from tf_transfer.strategies.meta import MetaStrategy
+from tf_transfer.strategies.target_only import TargetOnly
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +32,8 @@ class GradientStrategy(MetaStrategy):
         inner_lr: their rate.
         adapt_steps: gradient steps on a target's labels; None: as many as ``inner_steps``.
         inner_freeze: depth to which the inner loop leaves the encoder alone, as in `encoders.freeze`.
+        fine_tune: after the inner loop, train on a target as `TargetOnly` does. Outputs that the episodes have not
+            taught are solved first. `evaluate_episodes` does without.
         inner_dropout: dropout in the inner loop; off by default, since masks differ between support and query.
         jit_compile: run the inner gradients of episodes through XLA.
     """
@@ -40,6 +48,7 @@ class GradientStrategy(MetaStrategy):
     adapt_steps: int | None = None
     inner_freeze: str | int = "none"
     inner_dropout: bool = False
+    fine_tune: bool = True
     jit_compile: bool = False
 
     def __post_init__(self):
@@ -70,14 +79,39 @@ class GradientStrategy(MetaStrategy):
         """The weights that the inner loop starts from."""
         return learner.weights()
 
+    def without_source(self):
+        return TargetOnly()
+
+    def settings(self, model, source_rows, target_rows):
+        inner = {"inner steps on the target": self.adapt_steps or self.inner_steps}
+        after = TargetOnly().settings(model, source_rows, target_rows) if self.fine_tune else {}
+        return super().settings(model, source_rows, target_rows) | inner | after
+
+    def for_episodes(self):
+        return dataclasses.replace(self, fine_tune=False)
+
     def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
         adapted = self.target_model(model, support, out)
-        self._descend(adapted, support, model, callbacks)
+        if self.fine_tune:
+            TargetOnly().start_heads(adapted, support)
+        self._adapt(adapted, support, model, seed=seed, verbose=verbose, callbacks=callbacks)
         return adapted
+
+    def _adapt(self, adapted, support, rated, *, seed, verbose, callbacks) -> None:
+        """The inner loop and what comes after it.
+
+        Args:
+            adapted: the model to change.
+            rated: what `rates_of` takes.
+        """
+        with in_parts_of_run(callbacks, 2 if self.fine_tune else 1) as (first, *second):
+            self._descend(adapted, support, rated, first)
+            for part in second:
+                TargetOnly().train_on_target(adapted, support, seed=seed, verbose=verbose, callbacks=part)
 
     def _descend(self, adapted, support, model, callbacks) -> None:
         """Gradient descent on the support, from the weights of ``adapted`` into them."""
-        _learn_scales(adapted, support)
+        _note_labels(adapted, support)
         adapter = self._adapter(adapted)
         start = [tf.convert_to_tensor(v) for v in adapter.variables]
         rates = self.rates_of(model, [start[i] for i in adapter.changed])
@@ -133,8 +167,8 @@ class MetaGradientStrategy(GradientStrategy):
         return meta_gradient(loop, query_loss, start, rates, **options)
 
 
-def _learn_scales(model, support) -> None:
+def _note_labels(model, support) -> None:
     for task in model.tasks:
         y, present = task.encode(support)
         if present.any():
-            model.heads[task.name].learn_scale(y[present])
+            model.heads[task.name].note_labels(y[present])

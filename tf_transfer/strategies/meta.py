@@ -44,6 +44,8 @@ class MetaStrategy(Strategy):
     """
 
     effort: ClassVar[str | None] = "steps"
+    lacks_labels: ClassVar[str] = "the encoder learns from episodes of other tasks, the head from the target alone"
+    lacks_classes: ClassVar[str] = "these classes are learned from the target alone"
     search_space: ClassVar[Mapping[str, object]] = {
         "steps": [100, 250, 500],
         "meta_batch": [2, 4, 8],
@@ -249,6 +251,9 @@ class MetaStrategy(Strategy):
     def extra_variables(self, model) -> list[tf.Variable]:
         """Variables that are learned beside the model's."""
         return []
+
+    def settings(self, model, source_rows, target_rows):
+        return {"outer steps on the source": self.steps, "episodes an outer step": self.meta_batch}
 
     # -- adaptation -----------------------------------------------------------------------------------
 

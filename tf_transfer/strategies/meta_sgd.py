@@ -14,6 +14,7 @@ from tf_transfer.backend import tf
 from tf_transfer.errors import DataError, check_choice
 from tf_transfer.meta_learner import inner_variables
 from tf_transfer.strategies.maml import MAML
+from tf_transfer.strategies.target_only import TargetOnly
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +73,9 @@ class MetaSGD(MAML):
                 "Give what its fit returned, or adapt with maml."
             )
         adapted = self.target_model(model.model, support, out)
-        self._descend(adapted, support, model, callbacks)
+        if self.fine_tune:
+            TargetOnly().start_heads(adapted, support)
+        self._adapt(adapted, support, model, seed=seed, verbose=verbose, callbacks=callbacks)
         return adapted
 
 

@@ -29,3 +29,9 @@ class MultiTask(FineTune):
         table = join_tables(list(source_tables(source).values()))
         self._train_on_source(model, table, seed, verbose, callbacks)
         return model
+
+    def _tables(self, source_rows):
+        return [sum(source_rows.values())]
+
+    def on_sources(self, count):
+        return FineTune(**dataclasses.asdict(self)) if count == 1 else self

@@ -62,7 +62,7 @@ class ProtoMAML(ClassMeans, MAML):
         only_classification(model)
         adapted = self.target_model(model, support, out)
         self.set_head(adapted, support)
-        self._descend(adapted, support, model, callbacks)
+        self._adapt(adapted, support, model, seed=seed, verbose=verbose, callbacks=callbacks)
         return adapted
 
 

@@ -63,11 +63,20 @@ class ProtoNet(ClassMeans, MetaStrategy):
         distance: ``"euclidean"``: the squared distance to a class mean; ``"cosine"``: of their angle, which
             suits encoders that were trained by cosines, as sentence encoders are.
         cosine_scale: the factor that makes logits of cosines.
+        uses_source: train the encoder on the source first; False shows the class means of the pretrained one.
     """
 
     name: ClassVar[str] = "proto_net"
     needs_classes: ClassVar[bool] = True
     any_way: ClassVar[bool] = True
+
+    uses_source: bool = True
+
+    def fit(self, model, source, **options):
+        return super().fit(model, source, **options) if self.uses_source else model
+
+    def without_source(self):
+        return dataclasses.replace(self, uses_source=False) if self.uses_source else None
 
     def episode_gradient(self, learner, support, query):
         batches, vectors, pull_back = learner.vectors(support, query, rows=self.rows_a_part)

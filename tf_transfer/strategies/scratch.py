@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from typing import ClassVar
 
 from tf_transfer.strategies.target_only import TargetOnly
@@ -11,14 +10,9 @@ from tf_transfer.strategies.target_only import TargetOnly
 
 @dataclasses.dataclass(frozen=True)
 class Scratch(TargetOnly):
-    """Train on the target from random weights. For the arguments see `FineTune`."""
+    """Train on the target from random weights, as `TargetOnly` does from pretrained ones."""
 
     name: ClassVar[str] = "scratch"
-    search_space: ClassVar[Mapping[str, object]] = {
-        field: space for field, space in TargetOnly.search_space.items() if field != "head_start"
-    }
-
-    head_start: bool = False
 
     def fit(self, model, source=None, *, seed=0, verbose=0, callbacks=None):
         from tf_transfer.backend import keras

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from tf_transfer.errors import DataError, check_choice
-from tf_transfer.report.plots import COLOURS, INK, MARKERS, MUTED, NotebookFigure, plain_frame, shown
+from tf_transfer.report.plots import COLOURS, INK, MARKERS, MUTED, NotebookFigure, plain_frame, plain_legend, shown
 from tf_transfer.report.wording import metric_name
 
 _WIDE, _PANEL = (8.2, 3.8), (3.1, 2.7)
@@ -53,7 +53,7 @@ def plot_trials(result) -> Figure:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("trial", color=INK)
     _value_axis(ax, result)
-    ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0), labelcolor=INK)
+    plain_legend(ax, loc="upper left", bbox_to_anchor=(1.0, 1.0), labelcolor=INK)
     return figure
 
 
@@ -94,7 +94,7 @@ def _draw_argument(ax, result, table: pd.DataFrame, argument: str, look: dict) -
     if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
         names = sorted({str(v) for v in values})
         places = values.map(lambda v: names.index(str(v)))
-        ax.set_xticks(range(len(names)), labels=names)
+        ax.set_xticks(range(len(names)), labels=names, parse_math=False)
         ax.set_xlim(-0.5, len(names) - 0.5)
     elif values.min() > 0 and values.max() / values.min() > 8:
         ax.set_xscale("log")
@@ -106,7 +106,7 @@ def _draw_argument(ax, result, table: pd.DataFrame, argument: str, look: dict) -
     ax.plot(places[~done], table["expected"][~done], linestyle="", fillstyle="none", **look)
     best = table.index == result.best_trial.trial
     ax.plot(places[best], table["score"][best], "o", markersize=12, fillstyle="none", color=INK)
-    ax.set_xlabel(argument, color=INK)
+    ax.set_xlabel(argument, color=INK, parse_math=False)
     plain_frame(ax)
 
 
@@ -135,5 +135,5 @@ def _limits(ax, result, table: pd.DataFrame) -> None:
 def _value_axis(ax, result) -> None:
     task, _, metric = result.objective.rpartition("/")
     direction = "higher" if result.sign > 0 else "lower"
-    ax.set_ylabel(f"{metric_name(metric)} of {shown(task)}\n({direction} is better)", color=INK)
+    ax.set_ylabel(f"{metric_name(metric)} of {shown(task)}\n({direction} is better)", color=INK, parse_math=False)
     plain_frame(ax)

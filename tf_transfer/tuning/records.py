@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from tf_transfer.errors import CheckpointError, DataError
 from tf_transfer.storage import write_text
+from tf_transfer.untrusted import read_json
 
 FORMAT = "tf_transfer search/1"
 
@@ -131,6 +132,6 @@ def best_of(outcomes, sign: int) -> Outcome | None:
 
 def _read(path: Path):
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}\nDelete it, or the folder of the search.") from None

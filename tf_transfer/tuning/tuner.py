@@ -15,6 +15,7 @@ from keras_tuner.engine.base_tuner import BaseTuner
 from tf_transfer.errors import CheckpointError, DataError
 from tf_transfer.storage import write_text
 from tf_transfer.tuning.trials import Trials
+from tf_transfer.untrusted import check_folder
 
 
 def is_worker() -> bool:
@@ -59,6 +60,7 @@ class TransferTuner(BaseTuner):
             # keras-tuner goes on where it finds this file, which it writes only when the first trial has ended.
             write_text(folder / f"{os.environ.get('KERASTUNER_TUNER_ID', 'tuner0')}.json", "{}")
         try:
+            check_folder(folder)
             with contextlib.redirect_stdout(io.StringIO()):  # "Reloading Tuner from ..."
                 super().__init__(oracle, directory=str(folder.parent), project_name=folder.name)
         except (ValueError, KeyError, RuntimeError) as error:

@@ -1,0 +1,59 @@
+"""What the two sides of each verdict did, and where they differ in more than the source."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+COLUMNS = ["strategy", "against", "what", "with_source", "without", "differs"]
+_MEASURED = {
+    "parameters": "weights changed on the target",
+    "target_seconds": "seconds on the target",
+    "source_seconds": "seconds on the source",
+}
+
+
+def sides(comparison) -> pd.DataFrame:
+    """Steps, rates, what starts how, weights trained and seconds of each strategy and of what it is compared with.
+
+    Args:
+        comparison: a `Comparison`.
+
+    Returns:
+        A row for each strategy and thing that either side did. ``with_source`` and ``without`` hold a value where it
+        is the same in every cell, else the least and the greatest as ``"100 to 112"``; times are means. ``differs``
+        is whether the two are not the same, of times whether one is more than twice the other.
+    """
+    known = {strategy: _what(comparison, strategy) for strategy in comparison.strategies}
+    rows = []
+    for strategy, other in comparison.controls.items():
+        ours, theirs = known[strategy], known[other]
+        for what in dict.fromkeys([*ours, *theirs]):
+            pair = ours.get(what, ""), theirs.get(what, "")
+            rows.append([strategy, other, what, *pair, _differ(*pair)])
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _what(comparison, strategy: str) -> dict[str, object]:
+    notes = comparison.notes(strategy)
+    settings: dict[str, list] = {}
+    for note in notes:
+        for name, value in note.get("settings", {}).items():
+            settings.setdefault(name, []).append(value)
+    did = {name: _range(values) for name, values in settings.items()}
+    for key, name in _MEASURED.items():
+        values = [note[key] for note in notes if note.get(key) is not None]
+        if values:
+            did[name] = _range(values) if key == "parameters" else float(np.mean(values))
+    return did
+
+
+def _range(values: list) -> object:
+    different = sorted(set(values))
+    return different[0] if len(different) == 1 else f"{different[0]:,.6g} to {different[-1]:,.6g}"
+
+
+def _differ(ours: object, theirs: object) -> bool:
+    if isinstance(ours, float) and isinstance(theirs, float) and max(ours, theirs) > 0:
+        return max(ours, theirs) > 2 * min(ours, theirs)
+    return ours != theirs

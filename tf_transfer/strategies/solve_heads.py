@@ -1,0 +1,112 @@
+"""Heads solved on the encoder's frozen features, drawn towards what a source has taught them where that helps."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from tf_transfer.errors import TrainingError
+from tf_transfer.labels import encode_labels
+from tf_transfer.strategies.linear_models import LinearModel, fit_logistic, fit_ridge
+from tf_transfer.tables import join_tables
+from tf_transfer.tasks import Task
+
+NO_WEIGHT = 1e-6
+"""Weights up to this size are what rounding leaves where all the vectors of a source are the same."""
+
+
+class PenaltyWarning(UserWarning):
+    """The penalty of a solved head was chosen at an end of what was tried."""
+
+
+def solve_heads(
+    model, *tables: pd.DataFrame, tasks: Sequence[Task] | None = None, anchored: bool = False
+) -> dict[str, LinearModel]:
+    """Sets each head to the best one on the encoder's frozen features of all rows.
+
+    Each table is encoded by itself, so that any choice of the same tables shares their vectors. A regression is
+    ridge regression, a classification multinomial (multilabel: binary) logistic regression; see `linear_models`.
+
+    Args:
+        model: a `TransferModel` with heads.
+        tables: rows with labels of any of its tasks.
+        tasks: whose heads; None: all.
+        anchored: penalise the distance from the present weights of those outputs that labels have taught. Outputs
+            that nothing has taught are drawn to 0.
+
+    Returns:
+        What was solved, by task; a task without a label, or with a frozen head, is left out and its head stays.
+
+    Raises:
+        TrainingError: a vector or a label is no finite number.
+    """
+    joined = join_tables(list(tables))
+    tables = [table.reindex(columns=joined.columns) for table in tables]  # what one lacks is missing in its rows
+    x = np.concatenate([model.encode(table, verbose=0) for table in tables]).astype(np.float64)
+    _check_finite(x, "The encoder's vectors")
+    y, w = encode_labels(model.tasks, joined)
+    solved = {}
+    for task in model.tasks if tasks is None else tasks:
+        rows = w[task.name] > 0
+        if not rows.any() or not task.loss_weight or task.name in model.frozen["heads"]:
+            continue
+        head, labels = model.heads[task.name], y[task.name][rows]
+        anchor = _anchor_of(head) if anchored else None
+        solved[task.name] = _solve(task, head, anchor, x[rows], labels, w[task.name][rows].astype(np.float64))
+        # A head that knows no more than the class shares has nothing to draw another one to.
+        if not solved[task.name].skill <= 0:
+            head.note_labels(labels)
+        _say_end(task, solved[task.name])
+    return solved
+
+
+def _solve(task, head, anchor, x: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> LinearModel:
+    """Sets the head's weights to the solution beside ``anchor``, a kernel and a bias or None."""
+    kernel, bias = _weights(head, np.zeros(task.outputs, bool)) if anchor is None else anchor
+    start = x @ kernel + bias
+    if task.kind == "regression":
+        head.learn_scale(labels)
+        mean, deviation, _ = head.scale.numpy().astype(np.float64)
+        standard = (labels.astype(np.float64) - mean) / deviation
+        _check_finite(standard, f"The labels of task {task.name!r}, less their mean and divided by their deviation,")
+        solved = fit_ridge(x, standard - start[:, 0])
+    else:
+        exclusive = task.kind == "classification"
+        targets = np.eye(task.outputs)[labels] if exclusive else labels
+        solved = fit_logistic(x, targets, start, weights, exclusive=exclusive, anchored=anchor is not None)
+    head.kernel.assign(solved.temperature * kernel + solved.kernel)
+    head.bias.assign(solved.temperature * bias + solved.bias)
+    return solved
+
+
+def _anchor_of(head) -> tuple[np.ndarray, np.ndarray] | None:
+    """The weights of the outputs that labels have taught; None where they tell no text from another."""
+    anchor = _weights(head, head.taught.numpy() > 0)
+    return anchor if np.abs(anchor[0]).max() > NO_WEIGHT else None
+
+
+def _weights(head, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The head's kernel and bias in float64, 0 but for some of its ``outputs`` (outputs,) bool."""
+    return tuple(v.numpy().astype(np.float64) * outputs for v in (head.kernel, head.bias))
+
+
+def _check_finite(values: np.ndarray, what: str) -> None:
+    wrong = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(1))
+    if len(wrong):
+        raise TrainingError(
+            f"{what} must be finite numbers.\nReceived {np.ravel(values[wrong[0]])[:1][0]} in row {wrong[0]} "
+            f"({len(wrong)} such rows).\nAn encoder whose training diverged gives such vectors: lower its rate."
+        )
+
+
+def _say_end(task, solved: LinearModel) -> None:
+    if solved.end:
+        warnings.warn(
+            f"The penalty of task {task.name!r} is the {solved.end} of those tried: "
+            + ("its few labels do not show what the features know of it." if solved.end == "greatest" else
+               "the features separate its labels."),
+            PenaltyWarning, stacklevel=4,
+        )  # fmt: skip
