@@ -77,8 +77,9 @@ def long_lived():
 
 
 def noise(model):
-    """What changes in every training: the step of dropout, and the scale of a regression in the first."""
-    return places(model, [model.encoder.dropout_state, model.heads["stars"].scale])
+    """What changes in every training: the step of dropout, and, in the first, the scale and what free heads note."""
+    notes = [head.taught for head in model.heads.values() if head.trainable]
+    return places(model, [model.encoder.dropout_state, model.heads["stars"].scale, *notes])
 
 
 def fit(model, **options):

@@ -56,14 +56,16 @@ class Head(keras.layers.Layer):
     def note_labels(self, y: np.ndarray) -> None:
         """Called with the labels (rows, …) of every training: notes which outputs it teaches, in ``taught``.
 
-        Weights of outputs that nothing has taught are random, and say nothing of their class.
+        Weights of outputs that nothing has taught are random, and say nothing of their class. A frozen head is not
+        taught.
         """
-        if self.task.loss_weight:
+        if self.task.loss_weight and self.trainable:
             self.taught.assign(np.maximum(self.taught.numpy(), self.outputs_of(y)))
 
     def teach_all(self) -> None:
         """Notes that a training teaches every output, where its labels cannot be read in advance."""
-        self.taught.assign(np.ones(self.taught.shape))
+        if self.task.loss_weight and self.trainable:
+            self.taught.assign(np.ones(self.taught.shape))
 
     def outputs_of(self, y: np.ndarray) -> np.ndarray:
         """(outputs,) of 0 and 1: the outputs that labels (rows, …) are of."""
