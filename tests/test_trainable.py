@@ -115,6 +115,18 @@ def test_the_traced_step_follows_what_is_trainable():
     assert changed_by_fit(model) == heads
 
 
+def test_training_teaches_free_heads_alone():
+    """Also where the labels cannot be read in advance; see `Head.teach_all`."""
+    batches = make().dataset(TABLE, batch_size=12)
+    one = next(iter(batches))
+    for train in (fit, lambda m: m.fit(batches, verbose=0), lambda m: m.train_on_batch(*one)):
+        model = make(layers=1)
+        model.heads["stars"].trainable = False
+        model.compile(optimizer=keras.optimizers.SGD(0.05))
+        train(model)
+        assert model.heads["mood"].taught.numpy().all() and not model.heads["stars"].taught.numpy().any()
+
+
 def test_one_optimizer_serves_before_and_after_a_layer_is_freed():
     """Keras' own would not know the variables that it meets later. It starts anew, as a new one would."""
     first, second = make(layers=1), make(layers=1)
