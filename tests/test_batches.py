@@ -257,7 +257,7 @@ def test_labels_and_weights_of_a_partly_labelled_table():
     assert y["mood"].tolist() == [2, 0, 0]
     assert y["themes"].tolist() == [[1, 1], [0, 0], [0, 0]]
     assert y["stars"].tolist() == [1.5, 0, 3]
-    assert {k: str(v.dtype) for k, v in y.items()} == {"mood": "int32", "themes": "float32", "stars": "float32"}
+    assert {k: str(v.dtype) for k, v in y.items()} == {"mood": "int32", "themes": "float32", "stars": "float64"}
 
 
 def test_a_task_without_its_column_has_no_weight():

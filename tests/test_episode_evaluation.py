@@ -155,9 +155,9 @@ def test_episodes_of_another_table_are_refused(sampler, model):
 
 def test_a_task_is_known_by_its_labels(sampler, model):
     task = Task("kind", label="animal", kind="classification", classes=(0, 1, 2))
-    named = TransferModel(model.encoder, task, max_length=12)
+    named = TransferModel(model.encoder.copy(), task, max_length=12)
     assert evaluate_episodes({"p": (ProtoNet(), named)}, sampler, sampler.sample(1)).values["accuracy"].notna().all()
-    other = TransferModel(model.encoder, Task("stars", kind="regression"), max_length=12)
+    other = TransferModel(model.encoder.copy(), Task("stars", kind="regression"), max_length=12)
     table = sampler.table.assign(size=np.arange(30.0), stars=np.arange(30.0))
     numbers = EpisodeSampler(table, Task("size", kind="regression"), shot=3)
     with pytest.raises(DataError, match="labels in column 'size'"):

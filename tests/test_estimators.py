@@ -7,6 +7,7 @@ import inspect
 import joblib
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import sklearn.utils.estimator_checks as checks
 from sklearn.base import clone
@@ -16,6 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from tests import scikit_learn_checks, tiny
+from tf_transfer.backend import tf
 from tf_transfer.errors import DataError
 from tf_transfer.estimators import TransferClassifier, TransferRegressor
 from tf_transfer.model import TransferModel
@@ -172,6 +174,24 @@ def test_forms_of_texts(probe, X):
     assert np.array_equal(probe.predict(X), probe.predict(TEXTS))
 
 
+FORMS = {
+    "arrow strings": lambda values: pd.Series(values).array,
+    "arrow": pa.array,
+    "a tensor": tf.constant,
+    "an iterator": iter,
+    "map": lambda values: map(str, values),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_whatever_is_like_a_list_is_read_as_one(form):
+    made, labels = FORMS[form], MOODS.tolist()
+    plain = tfidf(sources=(TEXTS, labels)).fit(TEXTS, labels)
+    fitted = tfidf(sources=(made(TEXTS), made(labels))).fit(made(TEXTS), made(labels))
+    assert np.array_equal(fitted.predict_proba(made(TEXTS)), plain.predict_proba(TEXTS))
+    assert fitted.classes_.tolist() == plain.classes_.tolist()
+
+
 @pytest.mark.parametrize("labels", [[True, False] * 12, np.array([5.0, 7.0] * 12), [10**9, -3] * 12])
 def test_labels_of_any_type_come_back(labels):
     fitted = tfidf().fit(TEXTS, labels)
@@ -208,6 +228,11 @@ def test_epochs_are_passes(rows, size, steps):
         ({}, [*TEXTS[:23], None], MOODS, "NoneType None in row 23"),
         ({}, TABLE, MOODS, "Received a frame of 4"),
         ({}, "one text", MOODS, "Give a list"),
+        ({}, set(TEXTS), MOODS, "in order, row by row"),
+        ({}, [["good", "film"]] * 24, MOODS, "Received rows of 2"),
+        ({}, [["good", "film"], ["bad"]] * 12, MOODS, "must hold a text in each row"),
+        ({}, TEXTS, set(MOODS), "y must be in order"),
+        ({}, TEXTS, "calm", "y must have a value for each row"),
         ({"class_weight": {"happy": 2}}, TEXTS, MOODS, "Received 'happy'"),
         ({"strategy": "tfdif"}, TEXTS, MOODS, "Did you mean 'tfidf'"),
         ({"strategy": 3}, TEXTS, MOODS, "must be a Strategy"),

@@ -122,10 +122,11 @@ def test_no_function_asks_for_xla(exported):
 
 
 def test_pairs_of_texts_have_types(tmp_path):
-    task = Task("same", kind="classification", classes=("no", "yes"))
+    task = Task("same", kind="classification", classes=(b"no", b"yes"))
     model = TransferModel(tiny.make_encoder(), task, text_pair="other", max_length=24)
     model.heads["same"].kernel.assign(np.random.default_rng(0).normal(size=(16, 2)))
     model.export(tmp_path / "pairs")
+    assert json.loads((tmp_path / "pairs" / "tasks.json").read_text())["tasks"]["same"]["classes"] == ["no", "yes"]
     pairs = pd.DataFrame({"text": ["still lake", "cold rain"], "other": ["bright drum", "at dawn again"]})
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "pairs" / "tokenizer")
     fields = tokenizer(*map(list, pairs.to_numpy().T), padding=True, return_tensors="tf")

@@ -51,6 +51,26 @@ def test_regression_is_standardised_inside_and_reported_in_its_unit():
     np.testing.assert_allclose(head.decode(output).scores, y, rtol=1e-6)
 
 
+@pytest.mark.parametrize("offset", [0.0, 1e6, 1e8, 1.6e9, -1e12])
+def test_labels_far_from_0_are_standardised_in_double_precision(offset):
+    head, y = make_head(STARS, 16), offset + np.arange(16.0)
+    head.learn_scale(y)
+    assert head.scale.numpy().tolist() == [y.mean(), pytest.approx(np.std(np.arange(16.0)), rel=1e-12), 1.0]
+    output = DRAWS.normal(size=16).astype(np.float32)
+    expected = np.square((np.arange(16.0) - 7.5) / np.std(np.arange(16.0)) - output)
+    np.testing.assert_allclose(head.losses_of(tf.constant(y), tf.constant(output)), expected, rtol=1e-5)
+    scores = 7.5 + np.std(np.arange(16.0)) * output.astype(float)
+    for found in (head.decode(output).scores, head.scores(tf.constant(output)).numpy()[:, 0]):
+        np.testing.assert_allclose(found - offset, scores, atol=1e-3)
+
+
+def test_a_scale_in_single_precision_can_be_read():
+    """Of a model that was saved before."""
+    head = make_head(STARS, 16)
+    head.scale.assign(np.float32([2.5, 0.5, 1.0]))
+    assert head.scale.numpy().tolist() == [2.5, 0.5, 1.0]
+
+
 def test_the_first_scale_stays():
     head = make_head(STARS, 16)
     head.note_labels(np.array([], np.float32))

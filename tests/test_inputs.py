@@ -201,9 +201,11 @@ def test_token_ids_that_are_complete_are_handed_back(trained):
     assert batches_of(trained, data) is data
 
 
-def test_other_objects_are_handed_back(trained):
-    generator = (n for n in range(3))
-    assert batches_of(trained, generator) is generator and read(generator) is None
+def test_generators_of_token_ids_are_handed_to_keras(fitted):
+    """They are streamed, batch by batch; see `array_likes` for generators of texts."""
+    model = fitted.model
+    whole = model.dataset(TABLE, batch_size=8)
+    assert tiny.same(fitted(iter(whole), steps_per_epoch=2, shuffle=False), fitted(whole))
 
 
 # -- Hugging Face datasets --------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """Labels as people and programs write them: look-alikes, missing ones, lists as text, decimal commas."""
 
+import datetime
+import json
 import warnings
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 
 from tf_transfer.checkpoints import _task_from_json, _task_to_json
 from tf_transfer.errors import DataError, LabelWarning, speaking
+from tf_transfer.experiments.prepared import plain_task
 from tf_transfer.label_columns import infer_kind, labels_of
 from tf_transfer.spellings import describe
 from tf_transfer.tasks import Task
@@ -83,6 +86,27 @@ def test_several_labels_get_other_names():
     y, present = task.encode(table)
     np.testing.assert_array_equal(y, [[1, 0], [1, 1], [0, 0], [0, 0], [1, 0], [0, 0]])
     assert present.tolist() == [True, True, False, True, True, True]
+
+
+def test_0_and_1_for_each_class_and_other_names():
+    cells = column([{"OK": 1, "ok": 0, "n/a": 1}, {"OK": 0, "ok": 0, "n/a": 1}, {"OK": 0, "ok": 1, "n/a": 0}])
+    task = Task("y", labels={"OK": "ok", "n/a": None}).resolve(cells)
+    assert task.classes == ("ok",) and task.encode(cells)[0].tolist() == [[1], [0], [1]]
+    rows = column([[0, 1, 0], [1, 1, 0], [0, 0, 0]])
+    task = Task("y", labels={"n/a": None}).resolve(rows)
+    assert task.encode(rows)[0].tolist() == rows["y"].tolist()
+    assert describe(task, rows) == "y (multilabel): 3 classes with rows: 0 (1), 1 (2), 2 (0)"
+
+
+def test_other_names_may_be_of_any_type_of_classes():
+    task = Task("y", labels={"then": datetime.date(2020, 1, 31), "n/a": None})
+    by_file = _task_from_json(json.loads(json.dumps(_task_to_json(task))))
+    of_a_run = Task(**json.loads(json.dumps(plain_task(task))))
+    assert by_file == of_a_run == task
+    later = datetime.date(2021, 1, 31)
+    assert by_file.resolve(column(["then", later, "n/a"])).classes == (datetime.date(2020, 1, 31), later)
+    gaps = Task("y", labels={5: None}).resolve(column([1, None, 2], float))
+    assert [type(c) for c in gaps.classes] == [int, int]
 
 
 def test_numbers_get_other_names():

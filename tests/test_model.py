@@ -320,6 +320,20 @@ def test_mixed_precision_trains_in_half_and_keeps_full_heads():
     assert not tiny.same(before, tiny.snapshot(model))
 
 
+def test_losses_after_a_second_compile_are_those_of_the_training_that_goes_on():
+    """Keras lists the metrics of the first `compile` too, and the logs took theirs."""
+    model, table = tiny.make_model([PLAIN]), tiny.make_table(10)
+    for _ in range(2):
+        model.compile(optimizer=keras.optimizers.SGD(0.1), metrics=["accuracy"], run_eagerly=True)
+        found = model.fit(table, validation_data=table, batch_size=5, verbose=0).history
+        scores = model.predict(table, verbose=0)["mood"].scores
+        expected = log_loss(table["mood"], scores, labels=tiny.MOODS)
+        assert found["val_loss"] == found["val_mood_loss"] == [pytest.approx(expected, rel=1e-5)]
+        assert found["loss"][0] == pytest.approx(expected, rel=0.2) and found["gradient_norm"][0] > 0
+    names = [m.name for m in model.metrics]
+    assert names == ["loss", "mood_loss", "gradient_norm", "accuracy"]
+
+
 def test_start_run_is_a_new_compile(fresh):
     model = tiny.make_model([PLAIN])
     model.compile(learning_rate=1e-2, run_eagerly=True)
@@ -456,8 +470,20 @@ def test_an_encoder_that_was_frozen_stays_frozen_in_model_and_copy():
     assert len(model.copy().encoder.trainable_variables) == free
     freeze(encoder, "all")
     assert len(model.copy().trained_variables) == 2
-    tiny.TransferModel(encoder, [PLAIN], freeze="none")
-    assert len(encoder.trainable_variables) == len(encoder.state)
+    free = tiny.TransferModel(encoder.copy(), [PLAIN], freeze="none")
+    assert len(free.encoder.trainable_variables) == len(encoder.state)
+
+
+def test_an_encoder_belongs_to_one_model(trained):
+    with pytest.raises(DataError, match=r"an encoder of its own(.|\n)*Call load_encoder again(.|\n)*encoder.copy\(\)"):
+        tiny.TransferModel(trained.encoder, [PLAIN], freeze="all")
+    assert trained.encoder.frozen == "none"  # a model that is refused changes nothing
+    own = trained.encoder.copy()
+    assert tiny.same([v.numpy() for v in own.state], [v.numpy() for v in trained.encoder.state])
+    assert not {id(v) for v in own.state} & {id(v) for v in trained.encoder.state}
+    with pytest.raises(DataError, match="freeze must be"):
+        tiny.TransferModel(own, [PLAIN], freeze="some")
+    assert tiny.TransferModel(own, [PLAIN]).encoder is own  # one that could not be made has not taken it
 
 
 def test_all_weights_are_the_models_own():

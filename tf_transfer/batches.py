@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from tf_transfer.array_likes import as_list, as_texts
 from tf_transfer.backend import tf
 from tf_transfer.errors import DataError, check_columns
 
@@ -92,9 +93,11 @@ def tokenise(
                 encoded[field][row] = alone[field]
     lengths = np.fromiter(map(len, encoded["input_ids"]), np.int32, len(texts))
     starts = np.concatenate([[0], np.cumsum(lengths[:-1], dtype=np.int64)])
+    ids = _flat(encoded["input_ids"])
+    _check_ids(ids, encoder)
     types = _flat(encoded["token_type_ids"]) if "token_type_ids" in encoder.fields else None
     pad_id = encoder.tokenizer.pad_token_id or 0
-    return Tokens(_flat(encoded["input_ids"]), types, starts, lengths, pad_id, encoder.max_length)
+    return Tokens(ids, types, starts, lengths, pad_id, encoder.max_length)
 
 
 def to_dataset(
@@ -235,22 +238,36 @@ def _shuffled(lengths: np.ndarray, batch_size: int, seed: tf.Tensor) -> tf.Tenso
 def _texts(table: pd.DataFrame, text: str) -> list[str]:
     check_columns(table, [text])
     if not len(table):
-        raise DataError("A table must have rows.\nReceived none.")
-    column = table[text]
-    empty = np.flatnonzero(column.isna().to_numpy() | (column.astype(str).str.strip() == "").to_numpy())
+        raise DataError("A table must have rows.\nReceived none.\nGive one with at least one text.")
+    missing = table[text].isna().to_numpy(bool)
+    cells = as_list(table[text])
+    blank = [isinstance(cell, str) and not cell.strip() for cell in cells]
+    empty = np.flatnonzero(missing | np.array(blank, bool))
     if len(empty):
         raise DataError(
             f"Every row must have a text in column {text!r}.\n"
             f"Received {len(empty)} empty ones; the first is row {empty[0]}.\nDrop these rows or fill them."
         )
-    return column.astype(str).tolist()
+    return as_texts(cells, f"Column {text!r}")
 
 
 def _pairs(table: pd.DataFrame, text_pair: str) -> list[str]:
     """The second texts; empty where a row has none."""
     check_columns(table, [text_pair])
-    column = table[text_pair]
-    return column.astype(str).where(column.notna(), "").str.strip().tolist()
+    missing = table[text_pair].isna()
+    cells = ["" if none else cell for cell, none in zip(as_list(table[text_pair]), missing)]
+    return [cell.strip() for cell in as_texts(cells, f"Column {text_pair!r}")]
+
+
+def _check_ids(ids: np.ndarray, encoder) -> None:
+    known = int(encoder.config.vocab_size)
+    if ids.max(initial=0) >= known:
+        raise DataError(
+            f"The encoder has a vector for each of {known} tokens.\n"
+            f"Received the token {encoder.tokenizer.convert_ids_to_tokens(int(ids.max()))!r}, number {ids.max()}.\n"
+            "Use the tokenizer as it was loaded; or add tokens with transformers, resize the model's embeddings, "
+            "and load_encoder the folder that it saves."
+        )
 
 
 def _flat(lists: list[list[int]]) -> np.ndarray:

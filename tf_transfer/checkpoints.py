@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tf_transfer import __version__, encoders
+from tf_transfer.class_types import class_from_json, class_to_json
 from tf_transfer.encoder_checks import at_most
 from tf_transfer.errors import CheckpointError, first_line, listed
 from tf_transfer.network import Network
@@ -24,7 +25,7 @@ LEARNED = "learned_"
 """Starts the keys of arrays that a strategy has learned beside the weights."""
 CONFIG, WEIGHTS, ENCODER = "config.json", "model.safetensors", "encoder"
 _OPTIONS = {
-    "text": str, "text_pair": str | None, "max_length": int, "dropout": int | float, "seed": int, "freeze": int | str,
+    "text": str, "text_pair": str | None, "max_length": int, "dropout": int | float, "seed": int
 }  # fmt: skip
 _REMEDY = "Save the model again, or copy the whole folder."
 
@@ -42,7 +43,8 @@ def save_model(model: Network, folder: str | Path, overwrite: bool = True) -> No
         "format": FORMAT,
         "tf_transfer": __version__,
         "tasks": [_task_to_json(t) for t in model.tasks],
-        "options": model.options | {"freeze": model.encoder.frozen},
+        "options": model.options,
+        "frozen": model.frozen,
     }
     check_folder(folder)
     with whole_folder(folder, overwrite) as staging:
@@ -89,6 +91,8 @@ def read_model(folder: str | Path, kind: type[Network]) -> Network:
         _check_options(config["options"])
         with at_most(file_size(folder / WEIGHTS, _REMEDY)):
             model = kind(encoders.encoder_from_config(folder / ENCODER), tasks, **config["options"])
+        if "frozen" in config:
+            model.freeze_like(config["frozen"])
     except CheckpointError:
         raise
     except Exception as error:  # the tokenizers library raises bare Exceptions
@@ -163,15 +167,19 @@ def _check_finite(what: object, weights: Iterable[np.ndarray]) -> None:
 
 
 def _task_to_json(task: Task) -> dict:
-    fields = dataclasses.asdict(task)
+    fields = dataclasses.asdict(task) | {"classes": [class_to_json(c) for c in task.classes]}
+    if task.labels:
+        fields["labels"] = {written: class_to_json(c) for written, c in task.labels.items()}
     if isinstance(task.class_weight, Mapping):  # pairs, since the keys of a JSON object are text
-        fields["class_weight"] = list(task.class_weight.items())
+        fields["class_weight"] = [(class_to_json(c), weight) for c, weight in task.class_weight.items()]
     return fields
 
 
 def _task_from_json(fields: dict) -> Task:
     weight = fields["class_weight"]
-    return Task(**{**fields, "class_weight": dict(weight) if isinstance(weight, list) else weight})
+    if isinstance(weight, list):
+        weight = {class_from_json(c): factor for c, factor in weight}
+    return Task(**{**fields, "class_weight": weight})
 
 
 def _key(index: int) -> str:

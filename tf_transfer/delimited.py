@@ -13,9 +13,10 @@ from pathlib import Path
 import pandas as pd
 
 from tf_transfer.characters import mend_halves
+from tf_transfer.class_types import plain_class
 from tf_transfer.errors import DataError, listed, setting, shown
 from tf_transfer.exact_columns import from_texts, texts
-from tf_transfer.label_columns import LISTS, SEPARATOR, plain_class
+from tf_transfer.label_columns import LISTS, SEPARATOR
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _QUOTED = "\ufdd0"

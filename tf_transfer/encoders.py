@@ -10,7 +10,7 @@ from tf_transfer import encoder_checks, kernels, pretrained, registry
 from tf_transfer.assets import fetch
 from tf_transfer.backend import keras, tf, transformers
 from tf_transfer.errors import DataError, check_choice, first_line, listed, nearest
-from tf_transfer.freezing import freeze, weights_of
+from tf_transfer.freezing import freeze, frozen_part, set_pooler_aside, weights_of
 from tf_transfer.storage import restore
 from tf_transfer.trunk import from_trunk, with_trunk
 
@@ -28,6 +28,9 @@ class Encoder(keras.layers.Layer):
         tokenizer: its fast tokenizer.
         pooling: ``"mean"`` over the text's tokens, ``"cls"`` the first token, ``"last"`` the last
             token that is not padding, or ``"auto"``: last for decoder-only families, else mean.
+
+    Attributes:
+        taken: whether a `TransferModel` was made of it, which trains it; a second one needs an encoder of its own.
     """
 
     def __init__(self, transformer, tokenizer, pooling: str = "auto", name: str = "encoder"):
@@ -50,7 +53,8 @@ class Encoder(keras.layers.Layer):
         )  # fmt: skip
         gelu = transformers.activations_tf.get_tf_activation("gelu")
         kernels.install(transformer, self.dropout_state, gelu)
-        freeze(self, "none")
+        set_pooler_aside(transformer)
+        self.taken = False
         self.built = True
 
     @property
@@ -77,6 +81,11 @@ class Encoder(keras.layers.Layer):
         return weights_of(self.transformer)
 
     @property
+    def frozen(self) -> str | int | tuple[int, ...]:
+        """What training leaves alone, as `freeze` takes it; read off the layers' ``trainable``."""
+        return frozen_part(self)
+
+    @property
     def fields(self) -> list[str]:
         """The inputs of `call`, as the tokenizer makes them."""
         wanted = [f for f in self.tokenizer.model_input_names if f != "token_type_ids" or self._has_types]
@@ -88,7 +97,7 @@ class Encoder(keras.layers.Layer):
 
     def hidden(self, x: dict, training: bool = False) -> tf.Tensor:
         """(batch, length, width) float: a vector a token, from ids (batch, length) int32, or from a `trunk`."""
-        training = training and self.frozen != "all"
+        training = training and bool(self.trainable_variables)
         if training:  # what stays as it is runs as in prediction
             x = with_trunk(self, x)
         with from_trunk(self, x):
@@ -120,8 +129,15 @@ class Encoder(keras.layers.Layer):
         """Moves to the next dropout mask; a training step calls it."""
         self.dropout_state.assign_add(tf.constant([0, 1]))
 
+    def copy(self) -> Encoder:
+        """The same encoder with weights of its own, as they are now, frozen alike; free for another model."""
+        twin = self.blank_copy()
+        for variable, value in zip(twin.state, self.state, strict=True):
+            variable.assign(value)
+        return twin
+
     def blank_copy(self) -> Encoder:
-        """The same architecture with random weights, frozen to the same depth."""
+        """The same architecture with random weights, frozen alike."""
         with computing_in(self.precision):
             twin = Encoder(build(type(self.transformer), self.config), self.tokenizer, self.pooling)
         freeze(twin, self.frozen)

@@ -145,10 +145,22 @@ def check_whole(name: str, value: object, least: int = 1) -> None:
         raise DataError(f"{name} must be a whole number of at least {least}.\nReceived {value!r}.")
 
 
+def check_table(table, where: str = "the table") -> None:
+    """Raises:
+    DataError: ``table`` is no DataFrame.
+    """
+    if not hasattr(table, "columns") or not hasattr(table, "iloc"):
+        raise DataError(
+            f"{where[0].upper() + where[1:]} must be a DataFrame with named columns.\n"
+            f"Received a {type(table).__name__}.\nOf a column, for instance, series.to_frame('text') makes one."
+        )
+
+
 def check_columns(table, columns: Iterable[str], where: str = "the table") -> None:
     """Raises:
-    DataError: ``table`` (a DataFrame) lacks one of ``columns``, or has two columns of that name.
+    DataError: ``table`` is no DataFrame, lacks one of ``columns``, or has two columns of that name.
     """
+    check_table(table, where)
     for column in columns:
         count = int((table.columns == column).sum())
         if count > 1:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from tf_transfer.array_likes import as_list
 from tf_transfer.errors import DataError, check_columns
 
 TEXT, LABEL = "text", "label"
@@ -48,9 +49,19 @@ def _read_source(name: str, source, read_texts: Callable) -> Labelled:
             f"A source is a pair (texts, labels), or a table with the columns {TEXT!r} and {LABEL!r}.\n"
             f"Received a {type(source).__name__} for {name!r}."
         )
-    read = Labelled(read_texts(source[0]), np.asarray(source[1]))
+    read = Labelled(read_texts(source[0]), as_array(source[1], f"the labels of source {name!r}"))
     check_as_many(read.texts, read.labels, f"source {name!r}")
     return read
+
+
+def as_array(labels, what: str = "y") -> np.ndarray:
+    """Labels as an array of their own type: whatever `as_list` reads; an array stays as it is."""
+    if isinstance(labels, np.ndarray):
+        return labels
+    rows = as_list(labels, what)
+    if any(isinstance(row, list) for row in rows):
+        return np.array(rows)
+    return pd.Series(rows, dtype=object).infer_objects().to_numpy()
 
 
 def check_as_many(texts, labels, where: str = "X and y") -> None:

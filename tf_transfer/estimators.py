@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 
 from tf_transfer.encoders import Encoder, load_encoder
 from tf_transfer.errors import DataError, check_choice, check_whole, listed
-from tf_transfer.estimator_sources import LABEL, TEXT, Labelled, check_as_many, read_sources
+from tf_transfer.estimator_sources import LABEL, TEXT, Labelled, as_array, check_as_many, read_sources
 from tf_transfer.inputs import rows_of
 from tf_transfer.model import TransferModel
 from tf_transfer.strategies import STRATEGIES, Strategy
@@ -70,7 +70,7 @@ class _TransferEstimator(BaseEstimator):
             X = X.iloc[:, 0]
         rows = rows_of(X, tasks=(), text=TEXT)
         if rows is None:
-            raise DataError(f"X must be a list, array or Series of texts.\nReceived a {type(X).__name__}.")
+            raise DataError("X must be a list, array or Series of texts.\nReceived token ids.\nGive their texts.")
         return rows.table[TEXT].tolist()
 
     def _fit(self, X, y, task: Task, encode, sources: dict[str, Labelled]) -> None:
@@ -270,7 +270,7 @@ def _one_column(estimator, y) -> np.ndarray:
             f"This {type(estimator).__name__} estimator requires y to be passed, but the target y is None.\n"
             "Give the labels of the texts."
         )
-    return column_or_1d(y, warn=True)
+    return column_or_1d(as_array(y), warn=True)
 
 
 def _numbers(y) -> np.ndarray:

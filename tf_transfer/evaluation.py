@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tf_transfer import metrics
+from tf_transfer.class_types import class_to_json
 from tf_transfer.errors import DataError, check_choice, listed
 from tf_transfer.formulas import BY_CLASS
 from tf_transfer.predictions import Prediction, Predictions
@@ -127,7 +128,7 @@ class Evaluation(Mapping):
             task = self.tasks[name]
             result[split][name] = {
                 "kind": task.kind,
-                "classes": list(task.classes),
+                "classes": [class_to_json(c) for c in task.classes],
                 "rows": self.rows[split][name],
                 "metrics": {metric: _plain(value) for metric, value in suite.items()},
             }

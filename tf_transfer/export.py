@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tf_transfer import __version__
 from tf_transfer.backend import tf
+from tf_transfer.class_types import class_text
 from tf_transfer.kernels import portable
 from tf_transfer.storage import check_strangers, whole_folder
 
@@ -30,8 +31,8 @@ def export_model(model, folder: str | Path) -> None:
 
     The signature ``serving_default`` takes ``input_ids`` and ``attention_mask``, int32 (batch, length) of any batch
     and length, padding 0 in the mask; a model of text pairs also takes ``token_type_ids`` where its
-    encoder has them. It returns ``{task: scores}`` in float32: classification (batch, classes), probabilities
-    that sum to 1; multilabel (batch, classes), one probability a class; regression (batch,), in the
+    encoder has them. It returns ``{task: scores}``: classification (batch, classes) float32, probabilities
+    that sum to 1; multilabel (batch, classes) float32, one probability a class; regression (batch,) float64, in the
     label's own unit. ``serving_int64`` is the same for int64, and ``tf.saved_model.load(folder).serve`` takes a dict of
     either, as after Keras' own `export`. The graph holds no XLA kernels, so that any TensorFlow runs it.
 
@@ -59,7 +60,9 @@ def export_model(model, folder: str | Path) -> None:
             }
             tf.saved_model.save(module, str(staging), signatures=signatures)
         _serving_tokenizer(model, fields).save_pretrained(staging / TOKENIZER)
-        (staging / TASKS).write_text(json.dumps(_describe(model, fields), indent=1, default=str), encoding="utf-8")
+        (staging / TASKS).write_text(
+            json.dumps(_describe(model, fields), indent=1, default=class_text), encoding="utf-8"
+        )
         check_strangers(folder, staging)
 
 
@@ -87,8 +90,9 @@ def _serving_function(model):
         x = {field: x.get(field, tf.zeros_like(x["input_ids"])) for field in model.encoder.fields}
         scores = {}
         for name, outputs in model(x, training=False).items():
-            found = tf.cast(model.heads[name].scores(outputs), tf.float32)
-            scores[name] = found[:, 0] if model.heads[name].task.kind == "regression" else found
+            made = model.heads[name].scores(outputs)
+            regression = model.heads[name].task.kind == "regression"
+            scores[name] = made[:, 0] if regression else tf.cast(made, tf.float32)
         return scores
 
     return tf.function(serve)

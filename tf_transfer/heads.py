@@ -56,14 +56,16 @@ class Head(keras.layers.Layer):
     def note_labels(self, y: np.ndarray) -> None:
         """Called with the labels (rows, …) of every training: notes which outputs it teaches, in ``taught``.
 
-        Weights of outputs that nothing has taught are random, and say nothing of their class.
+        Weights of outputs that nothing has taught are random, and say nothing of their class. A frozen head is not
+        taught.
         """
-        if self.task.loss_weight:
+        if self.task.loss_weight and self.trainable:
             self.taught.assign(np.maximum(self.taught.numpy(), self.outputs_of(y)))
 
     def teach_all(self) -> None:
         """Notes that a training teaches every output, where its labels cannot be read in advance."""
-        self.taught.assign(np.ones(self.taught.shape))
+        if self.task.loss_weight and self.trainable:
+            self.taught.assign(np.ones(self.taught.shape))
 
     def outputs_of(self, y: np.ndarray) -> np.ndarray:
         """(outputs,) of 0 and 1: the outputs that labels (rows, …) are of."""
@@ -121,12 +123,13 @@ class RegressionHead(Head):
     """A number: learned and scored as (label - mean) / deviation, reported in the label's unit.
 
     The mean and the deviation are those of the first labels that the head is trained on, and
-    stay: a later training on other rows goes on from the same scale.
+    stay: a later training on other rows goes on from the same scale. They are in double precision, as labels are:
+    in single precision, seconds since 1970 are told apart to two minutes.
     """
 
     def __init__(self, task: Task, width: int, seed: int = 0, dropout: float = 0.1):
         super().__init__(task, width, seed, dropout)
-        self.scale = self.add_weight(name="scale", shape=(3,), trainable=False, initializer="zeros")
+        self.scale = self.add_weight(name="scale", shape=(3,), dtype="float64", trainable=False, initializer="zeros")
         self.restart(seed)
 
     def restart(self, seed):
@@ -152,13 +155,14 @@ class RegressionHead(Head):
 
     def losses_of(self, y, output):
         """(batch,) squared error in squared deviations."""
-        return tf.square((tf.cast(y, output.dtype) - self.scale[0]) / self.scale[1] - output)
+        standard = (tf.cast(y, tf.float64) - self.scale[0]) / self.scale[1]
+        return tf.square(tf.cast(standard, output.dtype) - output)
 
     def scores(self, output):
-        return (output * self.scale[1] + self.scale[0])[:, None]
+        return (tf.cast(output, tf.float64) * self.scale[1] + self.scale[0])[:, None]
 
     def decode(self, output):
-        mean, deviation, _ = self.scale.numpy().astype(np.float64)
+        mean, deviation, _ = self.scale.numpy()
         return Prediction(self.task, output.astype(np.float64) * deviation + mean)
 
 

@@ -58,13 +58,13 @@ def install(transformer, state: tf.Variable, gelu) -> None:
         state: (2,) int32, [seed, step]: dropout masks are a function of it and of the layer alone.
         gelu: the function that is the library's exact GELU; layers that hold it get `fused_gelu`.
     """
-    dropouts = 0
+    dropouts, around = 0, _layers_around(transformer)
     for layer in transformer._flatten_layers(include_self=False):
         if isinstance(layer, keras.layers.Dropout):
-            layer._random_generator = StatelessMasks(state, dropouts)
+            layer._random_generator = StatelessMasks(state, dropouts, around[id(layer)])
             dropouts += 1
         elif hasattr(layer, "xdropout"):  # DeBERTa's own dropout
-            masks, rate = StatelessMasks(state, dropouts), layer.drop_prob
+            masks, rate = StatelessMasks(state, dropouts, around[id(layer)]), layer.drop_prob
             layer.xdropout = lambda inputs, masks=masks, rate=rate: masks.dropout(inputs, rate)
             dropouts += 1
         elif isinstance(layer, keras.layers.LayerNormalization) and layer.scale and layer.center:
@@ -74,16 +74,31 @@ def install(transformer, state: tf.Variable, gelu) -> None:
                 setattr(layer, name, fused_gelu)
 
 
-class StatelessMasks:
-    """Stands in for a Keras layer's random generator: masks from (seed, step, layer), nothing else."""
+def _layers_around(layer, outer: tuple = ()) -> dict[int, tuple]:
+    """By the ``id`` of each sublayer: the layers that it is in, itself last."""
+    path = (*outer, layer)
+    paths = {id(layer): path}
+    for child in layer._flatten_layers(recursive=False, include_self=False):
+        paths |= _layers_around(child, path)
+    return paths
 
-    def __init__(self, state: tf.Variable, index: int):
-        self._state, self._index = state, index
+
+class StatelessMasks:
+    """Stands in for a Keras layer's random generator: masks from (seed, step, layer), nothing else.
+
+    Args:
+        around: the layers that the dropout is in; where one is frozen (not ``trainable``), nothing is dropped.
+    """
+
+    def __init__(self, state: tf.Variable, index: int, around: tuple = ()):
+        self._state, self._index, self._around = state, index, around
 
     def _maybe_init(self):  # Keras calls it before a layer that draws random numbers
         pass
 
     def dropout(self, inputs, rate, noise_shape=None):
+        if not all(layer.trainable for layer in self._around):
+            return inputs
         seed = dropout_seed(self._state, self._index)
         if noise_shape is not None:
             seed += [0, 104729 * share_number()]

@@ -12,7 +12,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from tf_transfer.class_types import CLASS_TYPES, class_text, plain_class, typed_class
 from tf_transfer.errors import DataError, setting, shown
+from tf_transfer.indicators import check_names
 
 Kind = Literal["auto", "classification", "multilabel", "regression"]
 KINDS = ("auto", "classification", "multilabel", "regression")
@@ -23,8 +25,11 @@ MAX_INFERRED_CLASSES = 20
 """Integer columns with more distinct values than this are taken for regression."""
 LISTS = (list, tuple, set, frozenset, np.ndarray)
 """What a cell of several labels may be, beside text."""
+CONTAINERS = (*LISTS, Mapping)
+"""What is no single label: lists, and dicts of 0 and 1 by class."""
 LONGEST_LIST = 10_000
 """Characters of a list that is written as text."""
+_NUMBERS = (int, float, np.integer, np.floating, Decimal)
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _QUOTED_LABEL = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 _PYTHON_LIST = re.compile(rf"[\[({{]\s*(?:{_QUOTED_LABEL}(?:\s*,\s*{_QUOTED_LABEL})*,?)?[\])}}]")
@@ -34,10 +39,10 @@ _LIKE_A_LIST = re.compile(r"""\s*[\[({]\s*['"].*[\])}]\s*""", re.DOTALL)
 def infer_kind(values: pd.Series) -> Kind:
     """The kind of task that a column of labels asks for.
 
-    Lists, also written as text, or text with ``|`` between labels: multilabel. Numbers with a
-    fraction, or integers of more than 20 distinct values, or an infinite number (which
-    `Task.encode` then reports): regression; so are texts that are all numbers, where one is
-    written with a point or an exponent. Everything else: classification.
+    Lists, also written as text, dicts of 0 and 1 by class, or text with ``|`` between labels:
+    multilabel. Numbers with a fraction, or integers of more than 20 distinct values, or an infinite
+    number (which `Task.encode` then reports): regression; so are texts that are all numbers, where
+    one is written with a point or an exponent. Everything else: classification.
 
     Example:
         >>> [infer_kind(pd.Series(v)) for v in (["a", "b"], [1, 2], [1.5, 2.0], ["sports|news", "news"])]
@@ -46,7 +51,7 @@ def infer_kind(values: pd.Series) -> Kind:
         ['classification', 'regression', 'multilabel']
     """
     values = values[present_rows(values)]
-    if any(isinstance(v, LISTS) for v in values) or any(isinstance(v, str) and SEPARATOR in v for v in values):
+    if any(isinstance(v, CONTAINERS) for v in values) or any(isinstance(v, str) and SEPARATOR in v for v in values):
         return "multilabel"
     if len(values) and all(isinstance(v, str) and _is_like_a_list(v) for v in values):
         return "multilabel"
@@ -61,9 +66,11 @@ def _measured(values: pd.Series) -> np.ndarray | None:
     """(rows,) float64 of a column that may be a measurement; None for names and codes."""
     if pd.api.types.is_bool_dtype(values) or isinstance(values.dtype, pd.CategoricalDtype):
         return None
+    if pd.api.types.is_complex_dtype(values):
+        return None
     if pd.api.types.is_numeric_dtype(values):
         return numbers_of(values)
-    if not len(values) or not all(isinstance(v, int | float | str | np.number) for v in values):
+    if not len(values) or not all(isinstance(v, (str, *_NUMBERS)) for v in values):
         return None
     if any(isinstance(v, bool) for v in values):
         return None
@@ -76,7 +83,7 @@ def _measured(values: pd.Series) -> np.ndarray | None:
 
 def numbers_of(column: pd.Series) -> np.ndarray:
     """(rows,) float64, see `number_of`; NaN where a cell is missing or no number."""
-    if pd.api.types.is_numeric_dtype(column):
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column):
         return column.to_numpy(np.float64, na_value=np.nan)
     numbers = (number_of(cell) for cell in column)
     return np.array([np.nan if number is None else number for number in numbers], np.float64)
@@ -91,7 +98,7 @@ def number_of(value) -> float | None:
     """
     if isinstance(value, str):
         return float(value) if _NUMBER.fullmatch(value.strip()) else None
-    if not isinstance(value, int | float | np.number | np.bool_ | Decimal):
+    if not isinstance(value, (*_NUMBERS, np.bool_)):
         return None
     try:
         return float(value)
@@ -108,22 +115,16 @@ def present_rows(column: pd.Series) -> np.ndarray:
     return present & ~blank
 
 
-def plain_class(value):
-    """A class name as plain Python: 3.0 in a column with gaps is the class 3."""
-    value = value.item() if isinstance(value, np.generic) else value
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value.strip() if isinstance(value, str) else value
-
-
 def check_class(value) -> None:
     """Raises:
-    DataError: ``value`` cannot be the name of a class: it is missing, or has parts.
+    DataError: ``value`` cannot be the name of a class: it is missing, has parts, is of a type that has no order, or
+        would not come back from a file.
     """
-    parts = isinstance(value, (Mapping, *LISTS))
-    if parts or value is None or value is pd.NA or value is pd.NaT or value != value:
+    infinite = isinstance(value, float) and not np.isfinite(value)
+    if not isinstance(value, CLASS_TYPES) or infinite or value is pd.NaT:
         raise DataError(
-            f"A class must have a name: a text, a number, a truth value or a date.\nReceived {shown(value)}."
+            "A class must have a name: text, a number, a bool, a date, an interval, or bytes.\n"
+            f"Received {shown(value)} ({type(value).__name__}).\nMake it text, for instance with astype(str)."
         )
 
 
@@ -133,6 +134,7 @@ def labels_in(
     """The rows that have labels, each with its labels as they are written; of a classification one.
 
     Args:
+        column: of a multi-label task: not of 0 and 1 for each class, see `indicators`.
         task, where: for the message.
 
     Raises:
@@ -141,16 +143,19 @@ def labels_in(
     cells = column.to_numpy(object)
     for row in np.flatnonzero(present_rows(column)):
         cell, place = cells[row], f"in column {column.name!r}, row {row} of {where}"
-        if kind != "multilabel" and isinstance(cell, LISTS):
+        if kind != "multilabel" and isinstance(cell, CONTAINERS):
             several = setting("kind", "multilabel", f"--label {column.name}:multilabel")
             raise DataError(
                 f"Task {task!r} is a classification: one class in a row.\n"
                 f"Received {shown(cell)} {place}.\nSet {several} in the task."
             )
         try:
-            if kind != "multilabel":
-                check_class(cell)
-            labels = labels_of(cell) if kind == "multilabel" else [cell]
+            if kind == "multilabel":
+                labels = [] if isinstance(cell, Mapping) else labels_of(cell)
+                check_names(cell, labels)
+            else:
+                labels = [cell]
+                check_class(typed_class(cell))
         except DataError as error:
             raise DataError(f"Task {task!r}, {place}: {error}") from None
         yield row, labels
@@ -169,7 +174,7 @@ def labels_of(value) -> Sequence:
     """
     written = written_list(value) if isinstance(value, str) else None
     if isinstance(value, LISTS) or written is not None:
-        labels = [plain_class(v) for v in (value if written is None else written)]
+        labels = [typed_class(v) for v in (value if written is None else written)]
         for label in labels:
             check_class(label)
         return [label for label in labels if label != ""]
@@ -180,8 +185,9 @@ def labels_of(value) -> Sequence:
         )
     if isinstance(value, str):
         return [part.strip() for part in value.split(SEPARATOR) if part.strip()]
-    check_class(value)
-    return [plain_class(value)]
+    label = plain_class(value)
+    check_class(label)
+    return [label]
 
 
 def _is_like_a_list(text: str) -> bool:
@@ -226,15 +232,29 @@ def relabel(column: pd.Series, labels: Mapping | None) -> pd.Series:
 
 def spelling(value) -> str:
     """How a label is written, without blanks around it."""
-    return str(plain_class(value))
+    return class_text(value)
 
 
 def _renamed(cell, names: Mapping):
+    if isinstance(cell, Mapping):
+        return _renamed_keys(cell, names)
     if not isinstance(cell, LISTS) and spelling(cell) in names:
         return names[spelling(cell)]
     several = isinstance(cell, LISTS) or (isinstance(cell, str) and (SEPARATOR in cell or written_list(cell)))
     if not several:
         return cell
     labels = labels_of(cell)
+    if not any(spelling(label) in names for label in labels):
+        return cell
     kept = [name for name in (names.get(spelling(label), label) for label in labels) if name is not None]
     return list(dict.fromkeys(kept)) if kept or not labels else None
+
+
+def _renamed_keys(cell: Mapping, names: Mapping) -> dict:
+    """0 and 1 by class; of classes that get one name, whether any of them is on."""
+    kept = {}
+    for label, on in cell.items():
+        name = names.get(spelling(label), label)
+        if name is not None:
+            kept[name] = kept.get(name) or on
+    return kept

@@ -6,6 +6,8 @@ import os
 
 import numpy as np
 
+from tf_transfer.freezing import frozen_blocks
+
 
 def kept_bytes(model, rows: int, steps: int) -> float:
     """An estimate of the bytes that the intermediate values of ``steps`` inner steps on ``rows`` rows take.
@@ -16,7 +18,7 @@ def kept_bytes(model, rows: int, steps: int) -> float:
     """
     config, length = model.encoder.config, model.options["max_length"]
     layers = getattr(config, "num_hidden_layers", None) or getattr(config, "num_layers", 12)
-    layers -= 0 if isinstance(model.encoder.frozen, str) else model.encoder.frozen
+    layers -= frozen_blocks(model.encoder)
     heads = getattr(config, "num_attention_heads", None) or getattr(config, "num_heads", 12)
     numbers = 3 * weight_count(model)
     numbers += rows * length * layers * (110 * model.encoder.width + 12 * heads * length)

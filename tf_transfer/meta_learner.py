@@ -40,6 +40,7 @@ class MetaLearner:
     def __init__(
         self, model, episode_gradient: Callable, extra: Sequence[tf.Variable] = (), episode_loss: Callable | None = None
     ):  # fmt: skip
+        model.require_trained()
         self.model, self.extra = model, list(extra)
         self.variables = model.trained_variables
         self._episode_gradient, self._episode_loss = episode_gradient, episode_loss
@@ -190,6 +191,7 @@ class Adapter:
     """
 
     def __init__(self, model, steps: int, inner_freeze="none", rows_a_part: int = 64, dropout: bool = False):
+        model.require_trained()
         self.model, self.variables = model, model.trained_variables
         self.changed = inner_variables(model, self.variables, inner_freeze)
         self._steps, self._rows, self._dropout = steps, rows_a_part, dropout
@@ -214,7 +216,8 @@ def kept_with(model, key: tuple, make: Callable):
     Freezing and new heads change which they are.
     """
     kept = model.__dict__.setdefault("_learners", {})
-    key = *key, tuple(map(id, model.trained_variables))  # what is kept holds them, so no id is given to another
+    trained = map(id, model.trained_variables)  # what is kept holds them, so no id is given to another
+    key = *key, model.encoder.frozen, tuple(trained)
     if key not in kept:
         kept[key] = make()
     return kept[key]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import numbers
+from collections.abc import Mapping, Sequence
 
 from tf_transfer import distribution
+from tf_transfer.arguments import check_known, check_of_keras_2
 from tf_transfer.backend import keras, tf
-from tf_transfer.errors import DataError, listed
+from tf_transfer.errors import DataError, listed, shown
 from tf_transfer.heads import make_head
 from tf_transfer.names import check_names
 from tf_transfer.optimization import (
@@ -19,9 +21,11 @@ from tf_transfer.optimization import (
     with_whole_rows,
 )
 from tf_transfer.tasks import Task
+from tf_transfer.trainable import Trainable
+from tf_transfer.trunk import without_trunk
 
 
-class Network(keras.Model):
+class Network(Trainable):
     """The part of `TransferModel` that works on tensors: the call, the loss, the step.
 
     The training loss of a batch is
@@ -33,7 +37,7 @@ class Network(keras.Model):
     of them and their gradients are added up: the step is that of a single device.
 
     Args:
-        encoder: an `Encoder`; it becomes part of the model.
+        encoder: an `Encoder`; it becomes part of this model, and of no other.
         tasks: `Task`s, or one.
         dropout: rate before the heads.
         seed: of the heads' initial weights and of dropout.
@@ -43,13 +47,19 @@ class Network(keras.Model):
         super().__init__(name="transfer_model")
         # The logs of every replica are those of all together; "auto" would add them up over workers.
         self.distribute_reduction_method = "first"
-        tasks = [tasks] if isinstance(tasks, Task) else list(tasks)
+        tasks = [t if isinstance(t, Task) else Task(t) for t in ([tasks] if isinstance(tasks, Task | str) else tasks)]
         names = [t.name for t in tasks]
         if not tasks:
             raise DataError("A model needs tasks.\nReceived none.")
         check_names("task", names, in_files=False)
         if not any(t.loss_weight for t in tasks):
             raise DataError(f"A model needs a task to learn.\nReceived {listed(names)}, all with loss_weight=0.")
+        if encoder.taken:
+            raise DataError(
+                "Each model needs an encoder of its own, for it trains it.\n"
+                "Received one that another TransferModel was made of.\n"
+                "Call load_encoder again for the pretrained weights; encoder.copy() has the weights as they are now."
+            )
         self.encoder, self.tasks = encoder, tasks
         self.options = {"dropout": dropout, "seed": seed}
         self.heads = {}
@@ -97,19 +107,40 @@ class Network(keras.Model):
             *(w for t in self.tasks for w in self.heads[t.name].weights),
         ]
 
+    @property
+    def weights(self) -> list[tf.Variable]:
+        """All weights, in an order that freezing and compiling do not change."""
+        known = {id(v) for v in self.state}
+        unused = [v for v in self.encoder.transformer.variables if id(v) not in known]  # of a pooler
+        return [*self.state, *unused] if self.heads else [*self.encoder.state, self.encoder.dropout_state, *unused]
+
     def call(self, x: dict, training: bool = False) -> dict[str, tf.Tensor]:
-        """``{task: (batch, outputs) or (batch,)}`` float32 from ids (batch, length) int32."""
+        """``{task: (batch, outputs) or (batch,)}`` float32 from ids (batch, length) int32.
+
+        Raises:
+            DataError: ``x`` holds no token ids.
+        """
+        if not isinstance(x, Mapping) or "input_ids" not in x:
+            raise DataError(
+                f"A model is called on token ids by field, as a tokenizer returns them.\nReceived {shown(x)}.\n"
+                "For texts call predict(texts), or encode(texts) for their vectors."
+            )
         vectors = self.encoder(x, training=training)
         return self.apply_heads(vectors, training=training)
 
     def apply_heads(self, vectors: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
         """``{task: outputs}`` from the texts' vectors (batch, width)."""
-        return {
-            t.name: self.heads[t.name](vectors, self.encoder.dropout_seed(-1 - i) if training else None)
-            for i, t in enumerate(self.tasks)
-        }
+        outputs = {}
+        for number, task in enumerate(self.tasks):
+            head = self.heads[task.name]
+            dropped = training and head.trainable
+            outputs[task.name] = head(vectors, self.encoder.dropout_seed(-1 - number) if dropped else None)
+        return outputs
 
-    def compile(self, optimizer="auto", loss="auto", metrics=None, *, learning_rate: float | str = "auto", **kwargs):
+    def compile(
+        self, optimizer="auto", loss="auto", metrics=None, *, weighted_metrics=None,
+        learning_rate: float | str = "auto", **options,
+    ):  # fmt: skip
         """As in Keras, with good defaults.
 
         Args:
@@ -117,11 +148,17 @@ class Network(keras.Model):
             loss: ``"auto"``: the heads' own.
             metrics: Keras metrics by task, of probabilities, or of numbers in the label's own unit; rows
                 without a label do not count in them.
+            weighted_metrics: the same, in which a row counts by its weight.
             learning_rate: peak of the ``"auto"`` optimizer; ``"auto"`` follows the encoder's width.
+            options: ``run_eagerly``, ``steps_per_execution``, ``jit_compile``, ``pss_evaluation_shards``: see Keras.
+
+        Raises:
+            DataError: an argument that would be ignored, or an object of Keras 3.
         """
-        if loss != "auto":
+        if loss not in ("auto", None) or "loss_weights" in options:
+            received = f"loss={loss!r}" if loss not in ("auto", None) else f"loss_weights={options['loss_weights']!r}"
             raise DataError(
-                f"The loss follows from each task's kind.\nReceived loss={loss!r}.\n"
+                f"The loss follows from each task's kind.\nReceived {received}.\n"
                 "Set kind, loss_weight or class_weight of the Task instead."
             )
         if learning_rate != "auto" and optimizer != "auto":
@@ -129,14 +166,25 @@ class Network(keras.Model):
                 f"learning_rate is for optimizer='auto'.\nReceived learning_rate={learning_rate!r} with another "
                 "optimizer.\nGive the rate to the optimizer itself."
             )
+        check_known("compile", options, COMPILE, spelt=("optimizer", "metrics", "weighted_metrics", "learning_rate"))
+        check_of_keras_2("compile", tf.nest.flatten([optimizer, metrics, weighted_metrics]))
         with self.distribute_strategy.scope():
             if optimizer == "auto":
-                peak = self.auto_learning_rate if learning_rate == "auto" else learning_rate
-                optimizer = auto_optimizer(peak)
-            super().compile(optimizer=optimizer, weighted_metrics=metrics or [], **kwargs)
-            self._loss = keras.metrics.Mean(name="loss")
-            self._task_losses = {t.name: keras.metrics.Mean(name=f"{t.name}_loss") for t in self.tasks}
-            self._gradient_norm = keras.metrics.Mean(name="gradient_norm")
+                optimizer = auto_optimizer(self._peak(learning_rate))
+            super().compile(
+                optimizer=_found(optimizer), metrics=metrics, weighted_metrics=weighted_metrics or [], **options
+            )
+            self._own_metrics = _OwnMetrics(self.tasks)
+
+    def _peak(self, learning_rate: float | str) -> float:
+        if learning_rate == "auto":
+            return self.auto_learning_rate
+        if not isinstance(learning_rate, numbers.Real) or not 0 < learning_rate < float("inf"):
+            raise DataError(
+                f"learning_rate must be a number above 0, or 'auto'.\nReceived {learning_rate!r}.\n"
+                f"'auto' is {self.auto_learning_rate:.2g} for this encoder."
+            )
+        return float(learning_rate)
 
     def build_metrics(self) -> None:
         """Makes the Keras metrics of `compile`, which otherwise come into being in the first step."""
@@ -153,8 +201,7 @@ class Network(keras.Model):
 
     def start_run(self, learning_rate: float | str = "auto", seed: int | None = None) -> None:
         """Forgets the optimizer's state, as a new `compile` would, but keeps the traced step."""
-        peak = self.auto_learning_rate if learning_rate == "auto" else learning_rate
-        optimizer = getattr(self, "optimizer", None)
+        peak, optimizer = self._peak(learning_rate), getattr(self, "optimizer", None)
         schedule = getattr(optimizer, "_learning_rate", None)
         if isinstance(optimizer, AdamW) and isinstance(schedule, WarmupDecay):
             optimizer.reset()
@@ -167,8 +214,7 @@ class Network(keras.Model):
 
     @property
     def metrics(self):
-        own = [self._loss, *self._task_losses.values(), self._gradient_norm] if hasattr(self, "_gradient_norm") else []
-        return own + [m for m in super().metrics if m not in own]
+        return [*(self._own_metrics.listed if self.compiled_once else ()), *super().metrics]
 
     def compute_losses(self, y: dict, outputs: dict, w: dict) -> tuple[tf.Tensor, dict, tf.Tensor]:
         """The batch's loss L, each task's mean loss and label count ``{task: (mean, count)}``, and N."""
@@ -183,12 +229,6 @@ class Network(keras.Model):
                 total, count = total + task.loss_weight * summed, count + labels
         return tf.math.divide_no_nan(total, tf.convert_to_tensor(count)), parts, tf.convert_to_tensor(count)
 
-    @property
-    def trained_variables(self) -> list[tf.Variable]:
-        """What a training step changes: the encoder's free weights and the heads of weighted tasks."""
-        heads = [self.heads[t.name] for t in self.tasks if t.loss_weight]
-        return [*self.encoder.trainable_variables, *(v for h in heads for v in h.trainable_variables)]
-
     def train_step(self, data):
         """One gradient step on a batch ``(x, y, w)``.
 
@@ -197,6 +237,7 @@ class Network(keras.Model):
             weights, before clipping and counted as clipping counts it), and the ``learning_rate`` of this step.
         """
         x, y, w = data
+        x = without_trunk(x) if self._changed_in_run else x
         variables = self.trained_variables
         with tf.GradientTape() as tape:
             outputs = self(x, training=True)
@@ -215,9 +256,11 @@ class Network(keras.Model):
         self.optimizer.apply_gradients(zip(gradients, variables), **options)
         self.encoder.next_dropout()
         norm = getattr(self.optimizer, "gradient_norm", None)
-        self._gradient_norm.update_state(tf.linalg.global_norm(with_whole_rows(gradients)) if norm is None else norm)
+        norm = tf.linalg.global_norm(with_whole_rows(gradients)) if norm is None else norm
+        mean_norm = self._own_metrics.gradient_norm
+        mean_norm.update_state(norm)
         logs = self._logs(y, w, outputs, loss, parts, count)
-        return logs | {"gradient_norm": self._gradient_norm.result(), "learning_rate": current_rate(self.optimizer)}
+        return logs | {"gradient_norm": mean_norm.result(), "learning_rate": current_rate(self.optimizer)}
 
     def test_step(self, data):
         """Losses and Keras metrics of a batch ``(x, y, w)``."""
@@ -226,17 +269,50 @@ class Network(keras.Model):
         return self._logs(y, w, outputs, *self.compute_losses(y, outputs, w))
 
     def _logs(self, y, w, outputs, loss, parts, count) -> dict:
-        self._loss.update_state(loss, sample_weight=count)
+        own = self._own_metrics
+        own.loss.update_state(loss, sample_weight=count)
         for name, (mean, labels) in parts.items():
-            self._task_losses[name].update_state(mean, sample_weight=labels)
+            own.task_losses[name].update_state(mean, sample_weight=labels)
         scores = {name: self.heads[name].scores(output) for name, output in outputs.items()}
+        for name, values in scores.items():  # of the metrics without weights
+            values._keras_mask = tf.cast(w[name] > 0, values.dtype)
         self.compiled_metrics.update_state(y, scores, sample_weight=w)
-        return {m.name: m.result() for m in self.metrics if m is not self._gradient_norm}
+        return {m.name: m.result() for m in self.metrics if m is not own.gradient_norm}
 
     @property
     def compiled_once(self) -> bool:
         """Whether `compile` was called."""
         return getattr(self, "optimizer", None) is not None
+
+
+class _OwnMetrics:
+    """The metrics of the losses. As attributes of the model, Keras would count their variables among its weights, and
+    go on listing those of an earlier `compile`."""
+
+    def __init__(self, tasks: Sequence[Task]):
+        self.loss = keras.metrics.Mean(name="loss")
+        self.task_losses = {t.name: keras.metrics.Mean(name=f"{t.name}_loss") for t in tasks}
+        self.gradient_norm = keras.metrics.Mean(name="gradient_norm")
+
+    @property
+    def listed(self) -> list:
+        """All of them, in the order of the logs."""
+        return [self.loss, *self.task_losses.values(), self.gradient_norm]
+
+
+COMPILE = ("run_eagerly", "steps_per_execution", "jit_compile", "pss_evaluation_shards")
+
+
+def _found(optimizer):
+    """The Keras optimizer of a name or a configuration."""
+    try:
+        return keras.optimizers.get(optimizer)
+    except (ValueError, TypeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise DataError(
+            f"optimizer must be 'auto', a name that Keras knows, or an object of tf_keras.optimizers.\n"
+            f"Received {optimizer!r}: {reason}"
+        ) from error
 
 
 def _present(labels: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:

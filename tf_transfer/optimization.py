@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tf_transfer.backend import keras, tf
 from tf_transfer.distribution import is_tpu
 from tf_transfer.kernels import compiled
@@ -157,6 +159,10 @@ class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
         if peak is not None:
             self._peak.assign(peak)
 
+    def shift(self, steps) -> None:
+        """Moves the plan by so many steps of the optimizer."""
+        self._start.assign_add(tf.cast(steps, tf.float32))
+
     def hold_if_set(self, current: tf.Variable) -> None:
         """Keeps to ``current`` from now on if it is not the rate that was given last."""
         changed = tf.logical_and(tf.not_equal(self.given, NOT_SET), tf.not_equal(current, self.given))
@@ -190,7 +196,30 @@ def current_rate(optimizer) -> tf.Tensor:
     rate = optimizer.learning_rate
     if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):  # Keras' legacy optimizers
         rate = rate(optimizer.iterations)
-    return tf.identity(tf.cast(rate, tf.float32))  # no variable, which eager logs would hand on to callbacks
+    return tf.identity(tf.cast(rate, tf.float32))  # the number, no variable that goes on changing
+
+
+def prepare(optimizer, trained: Sequence[tf.Variable]) -> bool:
+    """Makes an optimizer ready to train variables.
+
+    Keras' refuses a variable that was not there when it was built. One that meets such a variable starts anew, as
+    after a new `compile`: its moments are 0 and its steps count from 0. A `WarmupDecay` keeps to its plan.
+
+    Returns:
+        Whether it starts anew, in other variables than before.
+    """
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    known = getattr(inner, "_index_dict", None)  # None: not built yet, or Keras' legacy kind, which takes any variable
+    if known is None or all(inner._var_key(v) in known for v in trained):
+        return False
+    schedule = getattr(inner, "_learning_rate", None)
+    if isinstance(schedule, WarmupDecay):
+        schedule.shift(-inner.iterations)
+    inner.iterations.assign(0)
+    inner._variables = [v for v in inner._variables if v is inner.iterations]
+    inner._built = False
+    inner.build(list(trained))
+    return True
 
 
 def optimizer_state(optimizer, trained: list[tf.Variable]) -> list[tf.Variable]:

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
+from tf_transfer.class_types import class_array
 from tf_transfer.tasks import Task
 
 
@@ -30,15 +31,17 @@ class Prediction:
 
     @property
     def labels(self) -> np.ndarray:
-        """(rows,): the likeliest class, the tuple of classes of at least 0.5, or the number."""
+        """(rows,): the likeliest class, the tuple of classes of at least 0.5, or the number.
+
+        Classes have the type that went in. Those of a classification that are all integers, floats or bools are an
+        array of that type, others one of objects.
+        """
         if self.task.kind == "regression":
             return self.scores
-        classes = np.empty(len(self.task.classes), object)
-        classes[:] = self.task.classes
         if self.task.kind == "classification":
-            return classes[self.scores.argmax(1)]
+            return class_array(self.task.classes)[self.scores.argmax(1)]
         labels = np.empty(len(self.scores), object)
-        labels[:] = [tuple(classes[row >= 0.5]) for row in self.scores]
+        labels[:] = [tuple(c for c, on in zip(self.task.classes, row >= 0.5) if on) for row in self.scores]
         return labels
 
 

@@ -11,8 +11,10 @@ from collections.abc import Collection, Iterator, Mapping
 import pandas as pd
 
 from tf_transfer.characters import normalise
+from tf_transfer.class_types import typed_class
 from tf_transfer.errors import DataError, LabelWarning, setting, shown
-from tf_transfer.label_columns import Kind, labels_in, number_of, plain_class, present_rows, relabel, spelling
+from tf_transfer.indicators import Indicators, checked_indicators
+from tf_transfer.label_columns import Kind, labels_in, number_of, present_rows, relabel, spelling
 
 NO_LABEL = frozenset(
     {"na", "n/a", "n.a.", "#n/a", "<na>", "nan", "nil", "none", "null", "-", "--", "---", "–", "—", ".", "?", "-100"}
@@ -55,8 +57,24 @@ def class_counts(counts: Mapping[object, int]) -> Counter:
     """Rows of each class, from those of each label as it is written."""
     classes = Counter()
     for label, rows in counts.items():
-        classes[plain_class(label)] += rows
+        classes[typed_class(label)] += rows
     return classes
+
+
+def label_counts(task, column: pd.Series, kind: Kind) -> tuple[Counter, Indicators | None]:
+    """Rows of each label in a column as it is written, and the 0 and 1 for each class that it may hold instead.
+
+    Args:
+        task: a `Task`; its kind and classes may be open.
+        column: its labels, after `relabel`.
+        kind: no regression.
+    """
+    cells = column.to_numpy(object)[present_rows(column)]
+    indicators = checked_indicators(task, cells, "the training table") if kind == "multilabel" else None
+    if indicators is None:
+        return Counter(label for _, labels in labels_in(column, kind, task.name) for label in labels), None
+    names = indicators.classes if indicators.named else task.classes or indicators.classes
+    return Counter(dict(zip(names, indicators.on.sum(0).tolist()))), indicators
 
 
 _ELSEWHERE = "with labels of Task in Python, or of the task in an experiment file"
@@ -97,7 +115,7 @@ def describe(task, table: pd.DataFrame, most: int = 20) -> str:
     missing = f"; {_rows((~present).sum())} without a label" if not present.all() else ""
     if task.kind == "regression":
         return f"{task.name} (regression): {_rows(present.sum())} with a number{missing}"
-    counts = class_counts(Counter(label for _, labels in labels_in(column, task.kind, task.name) for label in labels))
+    counts = class_counts(label_counts(task, column, task.kind)[0])
     more = f" and {len(task.classes) - most} more" if len(task.classes) > most else ""
     classes = counted(task.classes[:most], counts)
     return f"{task.name} ({task.kind}): {len(task.classes)} classes with rows: {classes}{more}{missing}"

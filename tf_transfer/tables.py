@@ -122,7 +122,11 @@ def is_tables(x) -> bool:
 
 def join_tables(x) -> pd.DataFrame:
     """One table of all rows; a column that a table lacks is missing in its rows."""
-    return x if isinstance(x, pd.DataFrame) else pd.concat(x, ignore_index=True)
+    if isinstance(x, pd.DataFrame):
+        return x
+    for table in x:  # pandas would not say which column
+        check_columns(table, table.columns)
+    return pd.concat(x, ignore_index=True)
 
 
 def clean_table(
@@ -211,6 +215,12 @@ def split_table(
     """
     from sklearn.model_selection import train_test_split
 
+    for name, column in (("stratify", stratify), ("group", group)):
+        if not isinstance(column, str | None) and hasattr(column, "__len__"):
+            raise DataError(
+                f"{name} must be the name of a column.\nReceived a {type(column).__name__} of {len(column)} values.\n"
+                f"Give its name, for instance {name}={getattr(column, 'name', None) or 'label'!r}."
+            )
     check_columns(table, [column for column in (stratify, group) if column is not None])
     tested = _count_tested(len(table), test_size)
     strata = None if stratify is None else _codes(table[stratify])

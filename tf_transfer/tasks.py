@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import numbers
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from tf_transfer.errors import DataError, check_choice, check_columns, listed, nearest, setting, shown
+from tf_transfer.class_types import class_from_json, class_text, typed_class, unified
+from tf_transfer.errors import DataError, check_choice, check_columns, check_table, listed, nearest, setting, shown
+from tf_transfer.indicators import checked_indicators
 from tf_transfer.label_columns import (
     KINDS,
     Kind,
@@ -19,13 +20,12 @@ from tf_transfer.label_columns import (
     infer_kind,
     labels_in,
     numbers_of,
-    plain_class,
     present_rows,
     relabel,
     spelling,
 )
 from tf_transfer.names import check_name
-from tf_transfer.spellings import check_numbers, check_spellings, class_counts
+from tf_transfer.spellings import check_numbers, check_spellings, class_counts, label_counts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,11 +76,15 @@ class Task:
         check_name("task", self.name, in_files=False)
         check_choice(f"kind of task {self.name!r}", self.kind, KINDS)
         object.__setattr__(self, "label", self.label or self.name)
-        if isinstance(self.classes, str):
-            raise DataError(f"classes of task {self.name!r} must be a list.\nReceived {self.classes!r}.")
-        object.__setattr__(self, "classes", tuple(map(plain_class, () if self.classes is None else self.classes)))
-        for name in self.classes:
+        if isinstance(self.classes, str | Mapping) or not isinstance(self.classes, Iterable | None):
+            raise DataError(
+                f"classes of task {self.name!r} must be a list.\nReceived {self.classes!r}.\n"
+                "Give the names of all classes, or leave them to be read from the training table."
+            )
+        classes = [class_from_json(typed_class(c)) for c in (() if self.classes is None else self.classes)]
+        for name in classes:
             check_class(name)
+        object.__setattr__(self, "classes", tuple(unified(classes)))
         if self.labels is not None:
             object.__setattr__(self, "labels", self._check_labels())
         if not _is_weight(self.loss_weight):
@@ -89,6 +93,11 @@ class Task:
             )
         if isinstance(self.class_weight, str):
             check_choice(f"class_weight of task {self.name!r}", self.class_weight, ["balanced"])
+        elif not isinstance(self.class_weight, Mapping | None):
+            raise DataError(
+                f"class_weight of task {self.name!r} must be a mapping from class to factor, or 'balanced'.\n"
+                f"Received a {type(self.class_weight).__name__}.\nGive for instance dict(zip(classes, factors))."
+            )
         if self.kind == "regression" and (self.classes or self.class_weight):
             raise DataError(
                 f"Task {self.name!r} is a regression and has no classes.\n"
@@ -109,7 +118,7 @@ class Task:
                 f"labels of task {self.name!r} must be a mapping from what is written to a class or None.\n"
                 f"Received {shown(self.labels)}."
             )
-        names = {spelling(written): plain_class(name) for written, name in self.labels.items()}
+        names = {spelling(written): class_from_json(typed_class(name)) for written, name in self.labels.items()}
         for name in names.values():
             if name is not None:
                 check_class(name)
@@ -134,7 +143,9 @@ class Task:
         if self.resolved:
             return self
         check_columns(table, [self.label], f"the training table (labels of task {self.name!r})")
-        column = relabel(table[self.label], self.labels)
+        given = table[self.label]
+        gaps = given.dtype != object and not present_rows(given).all()
+        column = relabel(given, self.labels)
         if not present_rows(column).any():
             raise DataError(
                 f"Task {self.name!r} needs labels to learn from.\n"
@@ -147,21 +158,12 @@ class Task:
             kind = "classification"
         if kind == "regression":
             return dataclasses.replace(self, kind=kind)
-        return dataclasses.replace(self, kind=kind, classes=self.classes or self._find_classes(kind, column))
+        return dataclasses.replace(self, kind=kind, classes=self.classes or self._find_classes(kind, column, gaps))
 
-    def _find_classes(self, kind: Kind, column: pd.Series) -> tuple:
-        counts = Counter(label for _, labels in labels_in(column, kind, self.name) for label in labels)
+    def _find_classes(self, kind: Kind, column: pd.Series, gaps: bool) -> tuple:
+        counts, indicators = label_counts(self, column, kind)
         classes = class_counts(counts)
-        try:
-            names = sorted(classes, key=lambda c: (isinstance(c, str), c))
-        except TypeError:  # two types that have no order
-            names = None
-        if names is None or len({str(c) for c in names}) < len(names):
-            raise DataError(
-                f"Classes of task {self.name!r} must be all text or all numbers.\n"
-                f"Received {listed(classes)} in column {self.label!r}: some are both.\n"
-                f"Make the column one type in every table, for instance with {setting('as_text', [self.label])}."
-            )
+        names = self._sorted(classes, gaps) if indicators is None else indicators.classes
         least = 1 if kind == "multilabel" else 2
         if len(names) < least:
             raise DataError(
@@ -172,6 +174,20 @@ class Task:
             )
         check_spellings(self.name, self.label, counts, self.labels or ())
         return tuple(names)
+
+    def _sorted(self, classes: Collection, gaps: bool) -> tuple:
+        try:
+            ordered = sorted(classes, key=lambda c: (isinstance(c, str), c))
+            alike = len({class_text(c) for c in ordered}) == len(ordered)
+        except TypeError:  # as a date and a number
+            ordered, alike = sorted(classes, key=str), False
+        if not alike:
+            raise DataError(
+                f"Classes of task {self.name!r} must be all text or all numbers, or otherwise of one type.\n"
+                f"Received {listed(ordered)} in column {self.label!r}: they are of several.\n"
+                f"Make the column one type in every table, for instance with {setting('as_text', [self.label])}."
+            )
+        return tuple(unified(ordered, gaps))
 
     def encode(self, table: pd.DataFrame, where: str = "the table") -> tuple[np.ndarray, np.ndarray]:
         """Labels as numbers.
@@ -198,10 +214,19 @@ class Task:
         present = present_rows(column)
         if self.kind == "regression":
             return self._encode_numbers(column, present, where), present
-        index = {c: i for i, c in enumerate(self.classes)}
+        # A class read back from a text file is a str even where training saw an int.
+        index = {class_text(c): i for i, c in enumerate(self.classes)} | {c: i for i, c in enumerate(self.classes)}
         y = np.zeros(shape, _DTYPES[self.kind])
+        cells, rows = column.to_numpy(object), np.flatnonzero(present)
+        indicators = checked_indicators(self, cells[rows], where) if self.kind == "multilabel" else None
+        if indicators is not None:
+            places = range(len(self.classes))
+            if indicators.named:
+                places = [self._lookup(index, c, rows[0], where) for c in indicators.classes]
+            y[np.ix_(rows, places)] = indicators.on
+            return y, present
         for row, labels in labels_in(column, self.kind, self.name, where):
-            numbers = [self._lookup(index, plain_class(label), row, where) for label in labels]
+            numbers = [self._lookup(index, typed_class(label), row, where) for label in labels]
             if self.kind == "multilabel":
                 y[row, numbers] = 1
             else:
@@ -216,26 +241,23 @@ class Task:
         if len(bad):
             raise DataError(
                 f"Labels of the regression {self.name!r} must be finite numbers.\n"
-                f"Received {shown(plain_class(column.iloc[bad[0]]))} in column {self.label!r}, row {bad[0]} of {where} "
+                f"Received {shown(typed_class(column.iloc[bad[0]]))} in column {self.label!r}, row {bad[0]} of {where} "
                 f"({len(bad)} such rows).\nMend or empty these cells; an empty cell is left out. "
                 f"Decimal commas are read with {setting('decimal', ',')}."
             )
         return np.where(present, numbers, 0.0)
 
     def _lookup(self, index: dict, value, row: int, where: str) -> int:
-        # A class read back from a text file is a str even where training saw an int.
-        found = index.get(value, index.get(str(value)))
-        if found is None and isinstance(value, str):
-            found = {str(c): i for c, i in index.items()}.get(value)
-        if found is None:
+        place = index.get(value, index.get(class_text(value)))
+        if place is None:
             raise DataError(
                 f"Task {self.name!r} knows the classes {listed(self.classes)}.\n"
                 f"Received {shown(value)} in column {self.label!r}, row {row} of {where}."
-                f"{nearest(value, map(str, self.classes))}\n"
+                f"{nearest(value, map(class_text, self.classes))}\n"
                 "A class must be seen in training: add such rows there, name it in the task's classes, give it "
                 "another name in its labels, or drop these rows."
             )
-        return found
+        return place
 
     def class_weights(self, y: np.ndarray) -> np.ndarray | None:
         """(classes,) float32 factors for the labels ``y`` of the present rows, or None.
@@ -248,9 +270,10 @@ class Task:
         if isinstance(self.class_weight, str):
             counts = y.sum(0) if self.kind == "multilabel" else np.bincount(y, minlength=len(self.classes))
             return (len(y) / np.maximum(len(self.classes) * counts, 1)).astype(np.float32)
-        names = [str(c) for c in self.classes]
-        for name, weight in self.class_weight.items():
-            if str(name) not in names:
+        names = [class_text(c) for c in self.classes]
+        weights = self._weights_by_name(names)
+        for name, weight in weights.items():
+            if name not in names:
                 raise DataError(
                     f"class_weight of task {self.name!r} must name its classes {listed(self.classes)}.\n"
                     f"Received {name!r}.{nearest(name, names)}"
@@ -260,9 +283,15 @@ class Task:
                     f"class_weight of task {self.name!r} must hold numbers of at least 0.\n"
                     f"Received {weight!r} for class {name!r}."
                 )
-        # Keys read back from JSON are text even where the classes are numbers.
-        weights = {str(name): weight for name, weight in self.class_weight.items()}
         return np.array([weights.get(name, 1.0) for name in names], np.float32)
+
+    def _weights_by_name(self, names: list[str]) -> dict[str, float]:
+        """Class weights by name; whole numbers are places, as in Keras, where no class is called so."""
+        given = {class_text(c): weight for c, weight in self.class_weight.items()}  # JSON has made keys text
+        places = {str(place): name for place, name in enumerate(names)}
+        if not set(given) & set(names) and set(given) <= set(places):
+            return {places[place]: weight for place, weight in given.items()}
+        return given
 
 
 _DTYPES = {"classification": np.int32, "multilabel": np.float32, "regression": np.float64}
@@ -279,6 +308,7 @@ def infer_tasks(table: pd.DataFrame, text: str = "text", text_pair: str | None =
         >>> [(task.name, task.kind) for task in infer_tasks(table)]
         [('mood', 'classification'), ('stars', 'regression')]
     """
+    check_table(table)
     columns = [c for c in table.columns if c not in (text, text_pair)]
     if not columns:
         raise DataError(f"A table needs a label column beside the text.\nReceived only {listed(list(table.columns))}.")

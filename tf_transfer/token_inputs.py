@@ -10,12 +10,15 @@ import pandas as pd
 from tf_transfer.backend import tf
 from tf_transfer.batches import untuned
 from tf_transfer.errors import DataError, listed
-from tf_transfer.inputs import check_weights, with_labels
+from tf_transfer.input_labels import check_weights, with_labels
+from tf_transfer.inputs import IDS, MASK, TYPES
+from tf_transfer.labels import given_class_factors
 
-IDS, MASK, TYPES = "input_ids", "attention_mask", "token_type_ids"
 
-
-def batches_of(model, x, y=None, weights=None, *, batch_size: int = 32, shuffle: bool = False):
+def batches_of(
+    model, x, y=None, weights=None, *, batch_size: int = 32, training: bool = False, shuffle: bool = False,
+    class_weight=None,
+):  # fmt: skip
     """``tf.data`` of ``(x, y, w)``, or of ``x`` without labels, from token ids; what is none is handed back as it is.
 
     Left out, ``w`` is 1, ``token_type_ids`` are 0, and a single task's labels need no dict.
@@ -25,12 +28,21 @@ def batches_of(model, x, y=None, weights=None, *, batch_size: int = 32, shuffle:
         x: ``{"input_ids": (rows, length), "attention_mask": …}``, as tokenizers return, or `tf.data` of such
             batches, with labels as numbers of classes.
         y, weights: as for `rows_of`.
+        training: the labels train the heads, which take note of them; see `Head.note_labels`.
+        shuffle, class_weight: as in Keras, for token ids by field.
 
     Raises:
         DataError: a field is missing, or labels do not fit.
     """
     if isinstance(x, Mapping):
-        x = _slices(model, x, y, weights, batch_size, shuffle)
+        x = _slices(model, x, y, weights, training, class_weight)
+        rows = int(x.cardinality())
+        x = untuned((x.shuffle(rows, seed=model.options["seed"]) if shuffle else x).batch(batch_size))
+    elif y is not None or weights is not None or class_weight is not None:
+        raise DataError(
+            "Batches hold their own labels and weights: (x, y, w).\nReceived y, sample_weight or class_weight too.\n"
+            "Put them into the batches, or give token ids as a dict of arrays."
+        )
     elif not isinstance(x, tf.data.Dataset):
         return x
     spec = x.element_spec if isinstance(x.element_spec, tuple) else (x.element_spec,)
@@ -63,19 +75,22 @@ def _complete(spec: tuple, fields: list[str]) -> bool:
     return all(f in spec[0] and spec[0][f].dtype == tf.int32 for f in fields)
 
 
-def _slices(model, x: Mapping, y, weights, batch_size: int, shuffle: bool):
+def _slices(model, x: Mapping, y, weights, training: bool, class_weight) -> tf.data.Dataset:
+    """Single rows of token ids by field, with labels and weights where there are labels."""
     _check_fields(x)
     fields = {f: np.asarray(v).astype(np.int32) for f, v in x.items() if f in (IDS, MASK, TYPES)}
     rows = len(fields[IDS])
     if y is None:
-        return untuned(tf.data.Dataset.from_tensor_slices(fields).batch(batch_size))
+        return tf.data.Dataset.from_tensor_slices(fields)
     labels = with_labels(pd.DataFrame(index=range(rows)), y, model.tasks)
     model.resolve(labels)
-    y, w = model.encode_labels(labels, note_labels=shuffle)
-    if weights is not None:
-        w = {n: v * check_weights(weights, rows) for n, v in w.items()}
-    data = tf.data.Dataset.from_tensor_slices((fields, y, w))
-    return untuned((data.shuffle(rows, seed=model.options["seed"]) if shuffle else data).batch(batch_size))
+    y, w = model.encode_labels(labels, note_labels=training)
+    given = [check_weights(weights, rows, model.tasks)]
+    if class_weight is not None:
+        given.append(given_class_factors(model.tasks, class_weight, labels))
+    for factors in filter(None, given):
+        w = {name: values * factors[name] for name, values in w.items()}
+    return tf.data.Dataset.from_tensor_slices((fields, y, w))
 
 
 def _check_fields(x) -> None:

@@ -11,13 +11,20 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 
 from tf_transfer.backend import tf
-from tf_transfer.freezing import blocks_of
+from tf_transfer.freezing import blocks_of, frozen_blocks
+
+FIELD = "trunk_"
 
 
 def trunk_field(encoder) -> str | None:
     """The field of ``x`` for what the highest frozen block gives, (batch, length, width) float; None without one."""
-    number = _frozen_blocks(encoder)
-    return f"trunk_{number}" if number else None
+    number = frozen_blocks(encoder)
+    return f"{FIELD}{number}" if number else None
+
+
+def without_trunk(x: dict) -> dict:
+    """``x`` without what frozen blocks have made of it, at whatever depth."""
+    return {field: values for field, values in x.items() if not field.startswith(FIELD)}
 
 
 def with_trunk(encoder, x: dict) -> dict:
@@ -55,15 +62,9 @@ def from_trunk(encoder, x: dict) -> Iterator[None]:
         yield
 
 
-def _frozen_blocks(encoder) -> int:
-    if encoder.frozen == "all":
-        return len(blocks_of(encoder.transformer))
-    return 0 if isinstance(encoder.frozen, str) else encoder.frozen
-
-
 def _highest(encoder):
     """The highest frozen block."""
-    return blocks_of(encoder.transformer)[_frozen_blocks(encoder) - 1]
+    return blocks_of(encoder.transformer)[frozen_blocks(encoder) - 1]
 
 
 def _what_changes(encoder) -> list:

@@ -22,17 +22,19 @@ def model():
     return model
 
 
-def test_a_regression_head_is_ridge_on_the_features_in_the_labels_unit(model):
+@pytest.mark.parametrize("offset", [0.0, 1e8, 1.6e9])  # 1.6e9: seconds since 1970, which float32 tells to two minutes
+def test_a_regression_head_is_ridge_on_the_features_in_the_labels_unit(model, offset):
     tiny.restore(model, model.first)
     model.heads["stars"].kernel.assign(np.zeros((16, 1)))
     table = tiny.make_table(40, seed=1)
+    table["stars"] += offset
     table.loc[:4, "stars"] = None
     solve_heads(model, table)
     known = table["stars"].notna().to_numpy()
-    x, y = model.encode(table, verbose=0).astype(float), table["stars"][known].to_numpy(np.float32).astype(float)
+    x, y = model.encode(table, verbose=0).astype(float), table["stars"][known].to_numpy() - offset
     solved = fit_ridge(x[known], (y - y.mean()) / y.std())
     expected = (x @ solved.kernel[:, 0] + solved.bias) * y.std() + y.mean()
-    np.testing.assert_allclose(model.predict(table, verbose=0)["stars"].scores, expected, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(model.predict(table, verbose=0)["stars"].scores - offset, expected, rtol=1e-3, atol=1e-3)
 
 
 def test_source_heads_are_kept_where_the_target_says_nothing(model):
@@ -49,7 +51,7 @@ def test_source_heads_are_kept_where_the_target_says_nothing(model):
     head = fitted.heads["stars"]
     mean, deviation, _ = head.scale.numpy().astype(float)
     start = x @ head.kernel.numpy().astype(float)[:, 0] + float(head.bias[0])
-    standard = (table["stars"].to_numpy(np.float32) - mean) / deviation
+    standard = (table["stars"].to_numpy() - mean) / deviation
     solved = fit_ridge(x, standard - start)
     expected = (start + x @ solved.kernel[:, 0] + solved.bias) * deviation + mean
     np.testing.assert_allclose(adapted.predict(table, verbose=0)["stars"].scores, expected, rtol=1e-3, atol=1e-3)
@@ -57,7 +59,7 @@ def test_source_heads_are_kept_where_the_target_says_nothing(model):
 
 def test_a_source_may_lack_the_column_of_second_texts(model):
     table = tiny.make_table(8, seed=3)
-    paired = TransferModel(model.encoder, tiny.TASKS, text_pair="more", max_length=16)
+    paired = TransferModel(model.encoder.copy(), tiny.TASKS, text_pair="more", max_length=16)
     fitted = LinearProbe().fit(paired, {"pairs": table.assign(more=table["text"]), "single": table})
     assert np.isfinite(fitted.heads["stars"].kernel.numpy()).all()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+from tf_transfer.arguments import check_of_keras_2
 from tf_transfer.backend import keras
 from tf_transfer.errors import DataError
 
@@ -19,9 +20,17 @@ def arranged(callbacks) -> list:
         callbacks: a callback, a list (of lists) of them, Keras' `CallbackList`, or None.
 
     Raises:
-        DataError: two backups of one run.
+        DataError: two backups of one run, or an object that is no callback of tf_keras.
     """
-    found = [_with_our_backup(c) for c in _flat(callbacks)]
+    given = _flat(callbacks)
+    check_of_keras_2("callbacks", given)
+    for callback in given:
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise DataError(
+                f"callbacks must be Keras' callbacks.\nReceived {callback!r}.\n"
+                "Give objects, for instance keras.callbacks.EarlyStopping('val_loss'), with tf_keras as keras."
+            )
+    found = [_with_our_backup(c) for c in given]
     resumes = [c for c in found if hasattr(c, "part")]
     if len(resumes) > 1:
         raise DataError(f"A training has one backup.\nReceived {len(resumes)} callbacks that make one.\nGive one.")

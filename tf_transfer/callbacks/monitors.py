@@ -70,5 +70,6 @@ class CheckMonitors(keras.callbacks.Callback):
                 raise DataError(
                     f"{type(callback).__name__} must monitor a name of the logs: {listed(sorted(names), most=40)}.\n"
                     f"Received {monitor!r}.{nearest(monitor, names)}\n"
-                    "Names with 'val_' come from validation_data, metrics of the suite from tt.EvaluateSuite."
+                    "Names with 'val_' come from validation_data, Keras' metrics from compile(metrics=['accuracy']), "
+                    "those of the suite from tt.EvaluateSuite."
                 )

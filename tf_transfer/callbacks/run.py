@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import NamedTuple
 
 from tf_transfer.backend import keras, tf
 from tf_transfer.callbacks.arrange import arranged, resume_of
@@ -21,6 +22,25 @@ from tf_transfer.inputs import Rows
 from tf_transfer.optimization import optimizer_state
 
 
+class Plan(NamedTuple):
+    """What a run of `TransferModel.fit` goes over.
+
+    Args:
+        data: `Rows`, or `tf.data`.
+        initial_epoch, epochs: its first epoch, and the one that it ends before.
+        steps: batches an epoch; None where nobody knows.
+        batch_size: rows a batch, of `Rows`.
+        shuffle: whether `Rows` come in a new order each epoch.
+    """
+
+    data: object
+    initial_epoch: int
+    epochs: int
+    steps: int | None
+    batch_size: int
+    shuffle: bool = True
+
+
 class Run:
     """The callbacks of a run of `TransferModel.fit`.
 
@@ -37,37 +57,35 @@ class Run:
         given = arranged(given)
         self._model, self._resume = model, resume_of(given)
         own = [c for c in given if c is not self._resume]
-        watch = watched(own, model, [m.name for m in model.metrics] + ["learning_rate", "lr"], validates)
+        watch = watched(own, model, [m.name for m in model.metrics], validates)
         kinds = {type(c) for c in own}
         guard = [] if keras.callbacks.TerminateOnNaN in kinds else [StopOnNaN(model.state)]
         history = [] if any(isinstance(c, keras.callbacks.History) for c in own) else [keras.callbacks.History()]
         end = [] if self._resume is None else [self._resume]
         self.callbacks = [*guard, *own, watch, *history, *end]
 
-    def settings(self, data, initial_epoch: int, epochs: int, steps: int | None, batch_size: int) -> dict:
-        """What a run must share to go on where this one stops; for the arguments see `open`."""
-        return model_settings(self._model) | {
-            "data": _data_settings(self._model, data, batch_size), "initial_epoch": initial_epoch, "epochs": epochs,
-            "steps_per_epoch": steps,
+    def settings(self, plan: Plan) -> dict:
+        """What a run must share to go on where this one stops."""
+        order = {} if plan.shuffle else {"shuffle": False}
+        return model_settings(self._model) | order | {
+            "data": _data_settings(self._model, plan.data, plan.batch_size), "initial_epoch": plan.initial_epoch,
+            "epochs": plan.epochs, "steps_per_epoch": plan.steps,
         }  # fmt: skip
 
-    def settings_of_workers(self, *arguments) -> dict:
-        """What workers must share to train together; for the arguments see `open`."""
-        return self.settings(*arguments) | {
+    def settings_of_workers(self, plan: Plan) -> dict:
+        """What workers must share to train together."""
+        return self.settings(plan) | {
             "optimizer": str(optimizer_settings(self._model.optimizer)),
             "backup": "none" if self._resume is None else self._resume.save_freq,
         }
 
-    def open(self, data, initial_epoch: int, epochs: int, steps: int | None, batch_size: int) -> Place:
-        """Where the run begins: at ``initial_epoch``, or where a backup stopped.
-
-        Args:
-            data: `Rows`, or `tf.data`.
-            steps: batches an epoch.
+    def open(self, plan: Plan) -> Place:
+        """Where the run begins: at its first epoch, or where a backup stopped.
 
         Raises:
             CheckpointError, DataError: see `Resume`.
         """
+        data, initial_epoch, epochs, steps, *_ = plan
         if self._resume is None:
             return Place(initial_epoch)
         from tf_transfer.callbacks.resume import Training
@@ -86,7 +104,7 @@ class Run:
         with model.distribute_strategy.scope():
             optimizer_variables = optimizer_state(optimizer, model.trained_variables)
             model.build_metrics()
-        settings = self.settings(data, initial_epoch, epochs, steps, batch_size)
+        settings = self.settings(plan)
         training = Training(
             model,
             {
@@ -111,6 +129,10 @@ class Run:
         return data
 
 
+TRAINING_ONLY = ("learning_rate", "lr")
+"""Names in the logs of training, beside those of metrics."""
+
+
 def watched(callbacks, model, names, validates: bool) -> CheckMonitors:
     """Checks what callbacks monitor, and sets their direction where the suite knows it."""
     suites = {}
@@ -118,12 +140,14 @@ def watched(callbacks, model, names, validates: bool) -> CheckMonitors:
         if getattr(callback, "adds_to_logs", False):
             suites |= callback.names(model.tasks)
     set_directions(callbacks, suites)
-    known = {*names, *(f"val_{name}" for name in names if validates), *suites}
+    validated = [name for name in names if validates and name != "gradient_norm"]
+    known = {*names, *TRAINING_ONLY, *(f"val_{name}" for name in validated), *suites}
     own = (keras.callbacks.Callback.__module__, CheckMonitors.__module__.rpartition(".")[0])
     ours = all(type(c).__module__.startswith(own) for c in callbacks)
     compiled = getattr(model, "compiled_metrics", None)
+    named = any(getattr(compiled, part, None) for part in ("_user_metrics", "_user_weighted_metrics"))
     # Keras names the metrics of `compile` in the first step, and a user's callback may log what it likes.
-    return CheckMonitors(callbacks, known, sure=ours and not getattr(compiled, "_user_weighted_metrics", None))
+    return CheckMonitors(callbacks, known, sure=ours and not named)
 
 
 def _starts_anew(data, steps: int | None) -> bool:
@@ -139,5 +163,5 @@ def _data_settings(model, data, batch_size: int) -> dict:
     table, weights = data
     found = {"kind": "table", "rows": len(table), "hash": table_hash(table, data_columns(model))}
     if weights is not None:
-        found["weights"] = hashlib.sha256(weights.tobytes()).hexdigest()
+        found["weights"] = hashlib.sha256(b"".join(w.tobytes() for w in weights.values())).hexdigest()
     return found | {"batch_size": batch_size}

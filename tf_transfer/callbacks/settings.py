@@ -19,11 +19,12 @@ def plain_json(content) -> dict:
 
 def model_settings(model) -> dict:
     """What a `TransferModel` is, but for its weights."""
-    encoder = model.encoder
+    encoder, frozen = model.encoder, model.frozen
     config = {k: v for k, v in encoder.config.to_dict().items() if k not in ("_name_or_path", "transformers_version")}
     return {
         "tasks": [dataclasses.asdict(t) for t in model.tasks],
-        "freeze": encoder.frozen,
+        "freeze": frozen["encoder"],
+        "frozen heads": frozen["heads"],
         "encoder": _hash(json.dumps(config, sort_keys=True, default=str), encoder.pooling),
         "tokenizer": _tokenizer_hash(encoder.tokenizer),
         "shapes of the weights": _hash(*(f"{v.shape} {v.dtype}" for v in model.state)),

@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
+from tf_transfer.class_types import class_text, plain_class
 from tf_transfer.errors import DataError, listed
-from tf_transfer.label_columns import plain_class
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -45,9 +45,9 @@ class Episode:
             DataError: a class that the episode does not have.
         """
         # As in Task: a class is the same as a number and as text, with or without blanks around it.
-        index = {str(c): i for i, c in enumerate(self.classes)} | {c: i for i, c in enumerate(self.classes)}
+        index = {class_text(c): i for i, c in enumerate(self.classes)} | {c: i for i, c in enumerate(self.classes)}
         plain = [None if pd.isna(v) else plain_class(v) for v in np.asarray(values, object)]
-        labels = [-1 if v is None else index.get(v, index.get(str(v), -1)) for v in plain]
+        labels = [-1 if v is None else index.get(v, index.get(class_text(v), -1)) for v in plain]
         if -1 in labels:
             row = labels.index(-1)
             raise DataError(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from tf_transfer.class_types import class_text
 from tf_transfer.episodes.episode import Episode
 from tf_transfer.episodes.sampler import EpisodeSampler, read_domains
 from tf_transfer.errors import DataError, listed
@@ -35,10 +36,10 @@ def check_rows(sampler: EpisodeSampler, episodes: Sequence[Episode]) -> None:
         DataError: an episode has rows, classes or labels that the table has not.
     """
     task, drawn_by = sampler.task, {}
-    known = {str(c) for c in task.classes} if task else set()
+    known = {class_text(c) for c in task.classes} if task else set()
     for episode in episodes:
         rows, foreign = np.concatenate([episode.support, episode.query]), episode.sampler
-        unknown = {str(c) for c in episode.classes} - known
+        unknown = {class_text(c) for c in episode.classes} - known
         if foreign not in drawn_by:
             drawn_by[foreign] = foreign in (None, sampler) or _same_labels(foreign, sampler)
         if not drawn_by[foreign] or unknown or rows.max() >= len(sampler.table):
@@ -50,5 +51,5 @@ def check_rows(sampler: EpisodeSampler, episodes: Sequence[Episode]) -> None:
 
 
 def _same_labels(a: EpisodeSampler, b: EpisodeSampler) -> bool:
-    classes = [s.task and [*map(str, s.task.classes)] for s in (a, b)]
+    classes = [s.task and [*map(class_text, s.task.classes)] for s in (a, b)]
     return classes[0] == classes[1] and fingerprint(a.table, a.task, None) == fingerprint(b.table, b.task, None)

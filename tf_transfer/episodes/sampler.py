@@ -12,9 +12,9 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from tf_transfer.class_types import plain_class
 from tf_transfer.episodes.episode import Episode
 from tf_transfer.errors import DataError, check_columns, check_whole, is_whole
-from tf_transfer.label_columns import plain_class
 from tf_transfer.tasks import Task
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
 from tf_transfer.characters import mend_halves
+from tf_transfer.class_types import class_text, class_to_json
 from tf_transfer.errors import DataError, check_choice, listed, speaking
 from tf_transfer.experiments.experiment import Experiment
 from tf_transfer.label_columns import relabel
@@ -203,5 +205,9 @@ def draw_support(train: pd.DataFrame, target: str, budget: int, seed: int) -> pd
 
 def plain_task(task: Task) -> dict:
     """A task's fields as plain types for JSON."""
-    fields = dataclasses.asdict(task) | {"classes": list(task.classes)}
+    fields = dataclasses.asdict(task) | {"classes": [class_to_json(c) for c in task.classes]}
+    if isinstance(task.class_weight, Mapping):  # the keys of a JSON object are text
+        fields["class_weight"] = {class_text(c): factor for c, factor in task.class_weight.items()}
+    if task.labels:
+        fields["labels"] = {written: class_to_json(c) for written, c in task.labels.items()}
     return {key: value for key, value in fields.items() if key != "labels" or value}  # runs before there were labels

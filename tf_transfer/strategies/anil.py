@@ -119,6 +119,7 @@ class HeadAdapter:
 
 
 def _head_variables(model) -> list[tf.Variable]:
+    model.require_free_heads()
     heads = {id(v) for head in model.heads.values() for v in head.trainable_variables}
     return [v for v in model.trained_variables if id(v) in heads]
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from tf_transfer.backend import keras, tf
 from tf_transfer.callbacks.settings import data_columns, episode_settings
+from tf_transfer.class_types import class_text
 from tf_transfer.episodes.class_splits import check_class_disjoint, remember_classes
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.episodes.tensors import EpisodeTensors
@@ -287,5 +288,5 @@ def _task_of_support(task, support: pd.DataFrame):
     if task.kind != "classification" or task.label not in support.columns:
         return task
     fresh = dataclasses.replace(task, classes=(), class_weight=None).resolve(support)
-    known = {str(c) for c in task.classes}
-    return task if {str(c) for c in fresh.classes} <= known else fresh
+    known = {class_text(c) for c in task.classes}
+    return task if {class_text(c) for c in fresh.classes} <= known else fresh

@@ -76,5 +76,6 @@ def _with_head(learner, head) -> list[tf.Tensor]:
 
 def _places(learner) -> list[int]:
     """Where the head's kernel and bias are among the learner's variables."""
+    learner.model.require_free_heads()
     head = next(iter(learner.model.heads.values()))
     return [next(i for i, v in enumerate(learner.variables) if v is part) for part in (head.kernel, head.bias)]

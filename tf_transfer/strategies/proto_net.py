@@ -42,6 +42,7 @@ class ClassMeans(Strategy):
 
     def set_head(self, model, support) -> None:
         """Gives the model's one head the classifier of a table's class means."""
+        model.require_free_heads()
         task = model.tasks[0]
         y, present = task.encode(support, "the support table")
         vectors = tf.constant(model.encode(support, verbose=0))

@@ -38,7 +38,7 @@ def solve_heads(
             that nothing has taught are drawn to 0.
 
     Returns:
-        What was solved, by task; a task without a label is left out and its head stays.
+        What was solved, by task; a task without a label, or with a frozen head, is left out and its head stays.
 
     Raises:
         TrainingError: a vector or a label is no finite number.
@@ -51,7 +51,7 @@ def solve_heads(
     solved = {}
     for task in model.tasks if tasks is None else tasks:
         rows = w[task.name] > 0
-        if not rows.any() or not task.loss_weight:
+        if not rows.any() or not task.loss_weight or task.name in model.frozen["heads"]:
             continue
         head, labels = model.heads[task.name], y[task.name][rows]
         anchor = _anchor_of(head) if anchored else None
