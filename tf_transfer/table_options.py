@@ -79,6 +79,6 @@ def check_output(output: Path, table: Path | None = None) -> None:
     extension(output)
     if not os.path.isdir(output.parent):
         raise DataError(f"{output} could not be written: there is no folder {output.parent}.\nMake it first.")
-    if table is not None and output.exists() and table.exists() and output.samefile(table):
+    if table is not None and os.path.exists(output) and os.path.exists(table) and output.samefile(table):
         raise DataError(f"{output} is the table that is read.\nName another file, so that it is not lost.")
     storage.check_output(output)

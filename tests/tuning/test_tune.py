@@ -155,7 +155,8 @@ def test_no_test_row_is_predicted(experiment, tmp_path, monkeypatch):
 
 def test_the_best_is_ready_for_compare(searched, experiment, tmp_path):
     comparison = compare(searched.best_experiment, tmp_path / "run")
-    assert comparison.strategies == ["majority", "linear_probe", "tfidf", "tuned"]
+    # What was found may be what the experiment has: it is trained once then.
+    assert {*comparison.strategies, *comparison.twins} == {"majority", "linear_probe", "tfidf", "tuned"}
     assert comparison.difference("tuned", "majority", "tweets", "stars", 12, "mae").rows == 30
     pasted = yaml.safe_load((searched.folder / "best.yaml").read_text())
     strategies = load_experiment(experiment(strategies=pasted["strategies"], baseline="tuned")).strategies
