@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -17,6 +18,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # processes share the cores: threads of
 gc.set_threshold(100_000, 50, 100)  # tracing makes millions of objects, few of them in cycles
 # XLA's programs are checked and run a few times: code that is made quickly serves better than quick code.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
+
+
+def pytest_collection_modifyitems(items):
+    """Names of tests must be the same in every process: none holds the address of an object."""
+    named = [item.nodeid for item in items if re.search(r" at 0x[0-9a-f]+", item.nodeid)]
+    if named:
+        raise pytest.UsageError(f"{named[0]}: its name differs from process to process.\nGive it another id.")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -225,7 +225,6 @@ def test_a_frame_of_0_and_1_names_the_classes():
         ([{0, 1}, {0}, {1}], (0, 1), [[1, 1], [1, 0], [0, 1]]),
         ([{"a": 1, "b": 0}, {"b": 1, "a": 1}, None], ("a", "b"), [[1, 0], [1, 1], [0, 0]]),
     ],
-    ids=str,
 )
 def test_lists_of_classes_stay_lists_of_classes(cells, classes, expected):
     table = pd.DataFrame({"y": pd.Series(cells, dtype=object)})
@@ -257,7 +256,6 @@ def test_lists_of_the_classes_0_and_1_are_read_as_in_training():
         ([{"n": "a"}, {"n": "b"}], Task("y"), "the same keys in every row"),
         ([[["a"]], [["b"]]], Task("y"), r"Task 'y', .*class must have a name: text.*\nReceived \['a'\] \(list\)"),
     ],
-    ids=str,
 )
 def test_labels_that_could_mean_two_things_or_none_are_refused(cells, task, message):
     table = pd.DataFrame({"y": pd.Series(cells, dtype=object)})

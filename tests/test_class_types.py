@@ -117,7 +117,6 @@ def test_decimals_are_numbers():
         ([{"n": "a"}, {"n": "b"}], "lists of classes, or 0 or 1"),
         ([object(), object()], r"\(object\)"),
     ],
-    ids=str,
 )
 def test_classes_without_an_order_or_a_type_are_refused(labels, message):
     table = pd.DataFrame({"text": ["a", "b"], "label": pd.Series(labels, dtype=object)})

@@ -83,7 +83,6 @@ def test_rows_come_as_they_are_without_shuffling(model):
         ([1.0, 0.5, 0.25], [1.0, 0.5, 0.25]),
         ("balanced", 12 / (3 * np.bincount(PLACES))),
     ],
-    ids=str,
 )
 def test_class_weights_of_keras(model, given, factors):
     expected = (losses(model) * np.array(factors)[PLACES]).mean()
@@ -379,7 +378,6 @@ def test_an_encoder_may_be_named(encoder_folder):
         ({"encoder": 5}, "what load_encoder returns"),
         ({"encoder": keras.Sequential()}, "what load_encoder returns"),
     ],
-    ids=str,
 )
 def test_arguments_that_cannot_be_are_refused(options, message):
     with pytest.raises(DataError, match=message):
