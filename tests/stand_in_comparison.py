@@ -65,6 +65,9 @@ class StandIn:
 
     twins: dict = dataclasses.field(default_factory=dict)
 
+    def notes(self, strategy):
+        return []
+
     def against(self, strategy):
         return self.baseline
 

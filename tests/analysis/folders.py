@@ -53,7 +53,8 @@ def write_run(
     plan = {
         "name": "made up", "baseline": "target_only", "strategies": strategies, "controls": controls,
         "twins": twins or {},
-        "source_strategies": list(sources), "variants": variants, "targets": ["tweets"], "budgets": budgets,
+        "source_strategies": [label for label in sources if label in scores], "variants": variants,
+        "targets": ["tweets"], "budgets": budgets,
         "seeds": list(seeds), "metrics": {task: metric or PRIMARY[KINDS[task]]},
         "tasks": [{"name": task, "kind": KINDS[task], "classes": list(CLASSES[task])}],
     }  # fmt: skip

@@ -46,6 +46,13 @@ def test_a_number_that_varies_between_cells_is_a_range(tmp_path):
     assert (row["with_source"], row["differs"]) == ("100 to 112", False)
 
 
+def test_rates_differ_where_they_are_not_the_same(tmp_path):
+    rates = {"target_only": 2e-4, "fine_tune": 3e-4}
+    notes = {name: {"settings": {"peak rate on the target": rate}} for name, rate in rates.items()}
+    sides = make_comparison(tmp_path, Y, {"target_only": ONE, "fine_tune": ONE}, notes=notes).sides()
+    assert sides.set_index("what").loc["peak rate on the target", "differs"]
+
+
 def test_answers_with_classes_of_the_source_alone_are_counted(tmp_path):
     """Of two classes the target has the first: every answer with the second is impossible."""
     y = np.zeros(40, int)

@@ -82,3 +82,25 @@ def test_without_all_but_one_source_they_are_one_too():
 def test_a_label_that_leaving_out_makes_must_be_free():
     with pytest.raises(DataError, match=r"those that leave_one_out makes included(.|\n)*'fine_tune without films'"):
         lineup("fine_tune", {"fine_tune without films": {"strategy": "target_only"}}, leave_one_out=True)
+
+
+@pytest.mark.parametrize(
+    "strategies",
+    [
+        [{"fine_tune": {"adapt_steps": 50}}, {"fine_tune without source": {"strategy": "target_only"}}],
+        [{"target_only": {"strategy": "scratch"}}, "fine_tune"],
+    ],
+)
+def test_a_strategy_of_the_name_that_is_to_be_added_is_not_replaced(strategies):
+    with pytest.raises(DataError, match="Received another strategy of that name"):
+        lineup(*strategies)
+
+
+def test_names_that_are_added_are_checked_with_the_others():
+    with pytest.raises(DataError, match="differs from the others by more than case"):
+        lineup({"Target_Only": {"strategy": "tfidf"}}, "fine_tune")
+
+
+def test_an_inner_loop_alone_has_no_twin_without_the_source():
+    experiment = lineup("target_only", {"maml": {"fine_tune": False}})
+    assert experiment.controls == {"maml": "target_only"} and experiment.lineup.judged == []

@@ -97,7 +97,8 @@ def _run_seconds(experiment: Experiment, costs: dict[tuple, Cost], rows: dict[st
     total, shared = 0.0, 0.0
     for label, strategy in experiment.compared.items():
         mine = [cost for (name, *_), cost in costs.items() if name == label]
-        left = [1 - rows[out] / sum(rows.values()) for name, out in experiment.variants.values() if name == label]
+        variants = [v for variant, v in experiment.variants.items() if variant in experiment.trained]
+        left = [1 - rows[out] / sum(rows.values()) for name, out in variants if name == label]
         target = sum(cost.target for cost in mine)
         total += len(experiment.seeds) * sum(share * mine[0].source + target for share in [1, *left])
         once = max(cost.once for cost in mine)

@@ -35,7 +35,8 @@ def family(strategy: Strategy) -> str:
         return ANCHORED if strategy.uses_source else PROBE
     kinds = {Scratch: CONTROL, Majority: CONTROL, TargetOnly: TARGET, MultiTask: JOINT, FineTune: SEQUENTIAL}
     kinds |= {TfIdf: WORDS}
-    return next((name for kind, name in kinds.items() if isinstance(strategy, kind)), EPISODES)
+    found = next((name for kind, name in kinds.items() if isinstance(strategy, kind)), None)
+    return found or (EPISODES if strategy.uses_source else PROBE)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,7 +21,7 @@ def foreign_answers(comparison) -> pd.DataFrame:
     """
     rows = []
     for target in comparison.targets:
-        own = comparison.run.read_classes(target)
+        own = comparison.run.read_classes(target, comparison.tasks)
         for task in (t for t in comparison.tasks if t.kind == "classification" and t.name in own):
             foreign = np.flatnonzero(~own[task.name])
             if len(foreign) and task.name in comparison.tasks_of(target):

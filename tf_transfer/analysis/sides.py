@@ -30,7 +30,7 @@ def sides(comparison) -> pd.DataFrame:
         ours, theirs = known[strategy], known[other]
         for what in dict.fromkeys([*ours, *theirs]):
             pair = ours.get(what, ""), theirs.get(what, "")
-            rows.append([strategy, other, what, *pair, _differ(*pair)])
+            rows.append([strategy, other, what, *pair, _differ(what, *pair)])
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -53,7 +53,8 @@ def _range(values: list) -> object:
     return different[0] if len(different) == 1 else f"{different[0]:,.6g} to {different[-1]:,.6g}"
 
 
-def _differ(ours: object, theirs: object) -> bool:
-    if isinstance(ours, float) and isinstance(theirs, float) and max(ours, theirs) > 0:
+def _differ(what: str, ours: object, theirs: object) -> bool:
+    timed = what.startswith("seconds") and isinstance(ours, float) and isinstance(theirs, float)
+    if timed and max(ours, theirs) > 0:
         return max(ours, theirs) > 2 * min(ours, theirs)
     return ours != theirs

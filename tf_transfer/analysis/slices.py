@@ -1,4 +1,4 @@
-"""Where transfer helped and where it hurt: differences to the baseline on parts of the test rows."""
+"""Where transfer helped and where it hurt: differences on parts of the test rows."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def slices(
     strategies: Sequence[str] | None = None, targets: Sequence[str] | None = None,
     budgets: Sequence[int] | None = None, confidence: float = 0.95,
 ) -> pd.DataFrame:  # fmt: skip
-    """Differences to the baseline on slices of the test rows.
+    """Differences to what a strategy is compared with, on slices of the test rows.
 
     Args:
         comparison: a `Comparison`.

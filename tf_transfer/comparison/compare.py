@@ -53,6 +53,7 @@ def compare(
         identities(experiment),
         provenance(experiment, data, runner.encoder_hash) | {"before training": sentences},
     )
+    run.provenance()  # what cannot be read again is told before any training
     for name, target in data.targets.items():
         rare_words = data.rare_words(experiment, name)
         kept = {"table": target.test, "rare_words": rare_words, "classes": target.classes}

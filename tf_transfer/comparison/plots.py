@@ -13,7 +13,7 @@ class ComparisonPlots:
         return learning_curves(self)
 
     def plot_differences(self):
-        """A matplotlib Figure, the forest plot: every difference to the baseline with its 95 % interval.
+        """A matplotlib Figure, the forest plot: every verdict's difference with its 95 % interval.
 
         Raises:
             DataError: there is nothing to compare.
@@ -33,7 +33,7 @@ class ComparisonPlots:
         return confusion_plot(self, target, task, strategy, budget)
 
     def plot_reliability(self, target: str, task: str, strategy: str, budget: int):
-        """A matplotlib Figure: calibration curves of one strategy and of the baseline.
+        """A matplotlib Figure: calibration curves of a strategy and of what it is compared with.
 
         Raises:
             DataError: as `Comparison.reliability`.

@@ -27,10 +27,11 @@ class EpisodeTensors:
         sampler: an `EpisodeSampler`.
 
     Attributes:
+        teach: note in the heads which outputs the episodes train.
         rows: the most rows of an episode's ``"support"`` and ``"query"``.
     """
 
-    def __init__(self, model, sampler: EpisodeSampler):
+    def __init__(self, model, sampler: EpisodeSampler, teach: bool = True):
         self.tokens = model.tokenise(sampler.table)
         per_class = {"support": sampler.shots[1], "query": sampler.num_query}
         self.rows = {part: rows * sampler.ways[1] for part, rows in per_class.items()}
@@ -40,10 +41,11 @@ class EpisodeTensors:
             self.name = only_classification(model).name
             self.labels, _ = sampler.task.encode(sampler.table)
             self._places = {c: i for i, c in enumerate(sampler.task.classes)}
-            model.heads[self.name].teach_all()  # each output stands for a class of an episode, whichever it is
+            if teach:
+                model.heads[self.name].teach_all()  # each output stands for a class of an episode, whichever it is
         else:
             self.y, self.w = encode_labels(model.tasks, sampler.table, "the episodes' table")
-            for name, head in model.heads.items():
+            for name, head in model.heads.items() if teach else ():
                 head.note_labels(self.y[name][self.w[name] > 0])
 
     def __call__(self, episodes: Sequence[Episode]) -> tuple[tuple, tuple]:

@@ -260,10 +260,9 @@ def _written(content: dict, learned: dict, told: Iterable[str], left_out: list[s
     lines += ["", "# What counts. A column such as group: customer keeps rows that belong together on one side."]
     lines += ["targets:"]
     lines += [f"  {_flow(name)}: {_flow(content['targets'][name])}" for name in names]
-    lines += ["", "# Ways of transferring, and the baseline that they are compared with.", "strategies:"]
+    lines += ["", "# Ways of transferring: each is compared with itself without the source.", "strategies:"]
     lines += [f"  - {_flow(strategy)}" for strategy in content["strategies"]]
     lines += [
-        "baseline: target_only",
         "",
         f"# Labelled target rows that may be used; {rows} are there beside the test.",
         f"budgets: {_flow(content['budgets'])}",

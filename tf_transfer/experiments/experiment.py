@@ -87,7 +87,7 @@ class Experiment(Spec):
             if task.task().label in (self.text, self.text_pair):
                 raise ValueError(f"the label of task {task.name!r} must be another column than the text's; received "
                                  f"{task.task().label!r} for both")  # fmt: skip
-        for what, names in (("source", self.sources), ("target", self.targets), ("strategy", self.strategies)):
+        for what, names in (("source", self.sources), ("target", self.targets), ("strategy", self.lineup.strategies)):
             check_names(what, names)
         for what, values in (("seeds", self.seeds), ("budgets", self.budgets)):
             if len(set(values)) != len(values):

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from tf_transfer.errors import DataError
+
 AUTO = "auto"
 """The baseline that differs from a strategy in nothing but the source."""
 
@@ -31,6 +33,9 @@ class Lineup:
         Args:
             strategies: ``{label: strategy}``.
             baseline: the label of one, which all others are then compared with, or `AUTO`.
+
+        Raises:
+            DataError: a strategy has the name of one that is to be added.
         """
         if baseline != AUTO:
             return cls(dict(strategies), baseline, {label: baseline for label in strategies if label != baseline})
@@ -62,12 +67,21 @@ def _completed(strategies: Mapping[str, Any]) -> dict[str, Any]:
 
     everyone = dict(strategies)
     if _target_only(everyone) is None:
-        everyone[TargetOnly.name] = TargetOnly()
+        _add(everyone, TargetOnly.name, TargetOnly())
     for label, strategy in strategies.items():
         without = without_source(strategy)
         if without is not None and _label_of(everyone, without) is None:
-            everyone[f"{label} without source"] = without
+            _add(everyone, f"{label} without source", without)
     return everyone
+
+
+def _add(strategies: dict[str, Any], label: str, strategy) -> None:
+    if label in strategies:
+        raise DataError(
+            f"{label!r} is the name of what verdicts need: {strategy!r}.\n"
+            f"Received another strategy of that name: {strategies[label]!r}.\nCall that one by another name."
+        )
+    strategies[label] = strategy
 
 
 def _target_only(strategies: Mapping[str, Any]) -> str | None:

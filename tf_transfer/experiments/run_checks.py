@@ -51,8 +51,9 @@ class _Plan(_Record):
             check_names("strategy", label.split(" without "))
         if self.baseline not in self.strategies:
             raise ValueError(f"the baseline {self.baseline!r} is none of its strategies")
-        named = [*self.controls, *self.controls.values(), *self.twins.values(), *self.source_strategies]
-        unknown = [label for label in named if label not in {*self.strategies, *self.variants}]
+        named = [*self.controls, *self.controls.values(), *self.source_strategies]
+        unknown = [label for label in named if label not in self.strategies]
+        unknown += [label for label in self.twins.values() if label not in {*self.strategies, *self.variants}]
         if unknown:
             raise ValueError(f"{unknown[0]!r} is none of its strategies")
         for numbers in (self.budgets, self.seeds):
@@ -111,6 +112,8 @@ class _Cost(_Record):
     target_seconds: Amount
     parameters: Count | None = None
     peak_gb: Amount | None = None
+    settings: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    penalty_ends: list[str] = Field(default_factory=list)
 
 
 def _task(fields: Mapping) -> Task:
@@ -155,6 +158,16 @@ def _check(kind: type[_Record], content: object, what: str, remedy: str) -> None
     except pydantic.ValidationError as error:
         lines = explain(error, what).splitlines()
         raise CheckpointError("\n".join([*lines[:6], remedy])) from None
+
+
+def check_classes(classes: Mapping[str, np.ndarray], tasks: Sequence[Task], path: Path, again: str) -> None:
+    """Raises:
+    CheckpointError: a target's own classes are not (classes,) bool of a classification.
+    """
+    known = {task.name: task.outputs for task in tasks if task.kind == "classification"}
+    for name, own in classes.items():
+        if name not in known or own.shape != (known[name],) or own.dtype != bool:
+            raise CheckpointError(f"{path} is damaged: its classes of {name!r} fit no task.\n{again}")
 
 
 def truth_misfit(truth: dict, groups: np.ndarray | None, tasks: Sequence[Task]) -> str:

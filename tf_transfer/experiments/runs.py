@@ -15,6 +15,7 @@ import dataclasses
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -24,8 +25,9 @@ import pandas as pd
 from tf_transfer import formats, json_lines
 from tf_transfer.errors import CheckpointError, DataError, first_line
 from tf_transfer.experiments.array_files import AGAIN, read_arrays, write_arrays
-from tf_transfer.experiments.run_checks import check_audit, check_cost, check_provenance, rows_misfit
+from tf_transfer.experiments.run_checks import check_audit, check_classes, check_cost, check_provenance, rows_misfit
 from tf_transfer.storage import write_text
+from tf_transfer.tasks import Task
 from tf_transfer.temporary import remove, sweep
 from tf_transfer.untrusted import read_bytes, read_json
 
@@ -177,14 +179,16 @@ class Run:
         arrays, meta = self._open_target(name)
         return _truth(arrays), arrays.get("groups"), meta["leakage"]
 
-    def read_classes(self, name: str) -> dict[str, np.ndarray]:
+    def read_classes(self, name: str, tasks: Sequence[Task]) -> dict[str, np.ndarray]:
         """``{task: (classes,) bool}``: the classes that occur among the target's own labels.
 
         Raises:
             CheckpointError: as `read_target`.
         """
         arrays, _ = self._open_target(name)
-        return _of(CLASSES, arrays)
+        classes = _of(CLASSES, arrays)
+        check_classes(classes, tasks, self.folder / "targets" / f"{name}.npz", AGAIN)
+        return classes
 
     def read_rows(self, name: str) -> tuple[pd.DataFrame | None, dict[int, np.ndarray]]:
         """The target's test rows and ``{budget: share of rare words}``; None and {} in runs that kept neither.

@@ -52,7 +52,8 @@ def usable_cells(
         except CheckpointError as error:
             problems.append(f"{cell}: {error}")
             continue
-        misfit = _misfit(content[0], tasks, targets[cell.target][0])
+        truth = targets[cell.target][0]
+        misfit = _misfit(content[0], tasks, truth) or _misfit(run.read_frozen(cell), tasks, truth)
         if misfit:
             problems.append(f"{cell}: {run.path(cell)} {misfit}")
         else:

@@ -20,7 +20,7 @@ _SHAPES = {"helped": ("^", "#0b6b4b"), "hurt": ("v", "#b3261e"), "equivalent": (
 
 
 def forest_plot(comparison) -> Figure:
-    """Differences to the baseline with their intervals: a panel for each target and task, a line a strategy and budget.
+    """Every verdict's difference with its interval: a panel for each target and task, a line a strategy and budget.
 
     Raises:
         DataError: there is nothing to compare.
@@ -76,7 +76,7 @@ def _legend(found: pd.DataFrame) -> list:
 
 
 def reliability_plot(comparison, target: str, task: str, strategy: str, budget: int) -> Figure:
-    """`reliability_curves` of the baseline and one strategy, with their names."""
+    """`reliability_curves` of a strategy and of what it is compared with, with their names."""
     places = [readings.Place(target, task, s, budget) for s in dict.fromkeys((comparison.against(strategy), strategy))]
     try:
         found = {place.strategy: readings.reliability(comparison, place) for place in places}

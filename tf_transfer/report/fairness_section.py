@@ -52,8 +52,8 @@ def _shown(what: str, value: object) -> str:
 def _encoder(comparison) -> list:
     try:
         found = readings.encoder_effect(comparison)
-    except readings.Missing:
-        return [Text("No strategy's source training changed the encoder.", quiet=True)]
+    except readings.Missing as reason:
+        return [Text(str(reason), quiet=True)]
     introduction = (
         "What training on the sources did to the encoder: heads solved on its frozen features, on the same labels, "
         "after source training less before. A strategy that was hurt although its encoder was not harmed owes it to "
@@ -107,7 +107,7 @@ def _ends(comparison) -> list:
     """How many cells of a strategy chose a penalty at an end of what was tried."""
     sentences = []
     for strategy in comparison.strategies:
-        notes = getattr(comparison, "notes", lambda _: [])(strategy)
+        notes = comparison.notes(strategy)
         messages = [message for note in notes for message in note.get("penalty_ends", ())]
         if messages:
             cells = sum(bool(note.get("penalty_ends")) for note in notes)

@@ -39,7 +39,7 @@ class Place:
 
 
 def verdicts(comparison) -> pd.DataFrame:
-    """Differences to the baseline; without rows where nothing can be compared."""
+    """The verdicts; without rows where nothing can be compared."""
     found = comparison.verdicts()
     return found.assign(**{c: v for c, v in _OPTIONAL.items() if c not in found})
 
@@ -100,7 +100,7 @@ def foreign_answers(comparison) -> pd.DataFrame:
 
 
 def slices(comparison, place: Place) -> pd.DataFrame:
-    """Differences to the baseline on parts of the test rows, in a metric of single rows."""
+    """Differences on parts of the test rows, in a metric of single rows."""
     needed = ("task", "metric", "by", "slice", "rows", *_ENDS, "verdict")
     where = {"targets": [place.target], "strategies": [place.strategy], "budgets": [place.budget]}
     where["columns"] = comparison.slice_columns.get(place.target, [])

@@ -122,12 +122,12 @@ def _suite(comparison, target: str, task: str, found: pd.DataFrame) -> Table:
 
 
 def confusions(comparison) -> Section:
-    """Confusion matrices of the baseline and of the strategy with the clearest difference, side by side."""
+    """Confusion matrices of the strategy with the clearest difference and of what it is compared with, side by side."""
     places = readings.places(comparison, ("classification",))
     blocks = gather(_pairs(comparison, places), lambda place: _confusion(comparison, place))
     introduction = (
         "Rows of the test split by true class (down) and predicted class (across), summed over seeds; shaded by the "
-        "share of the true class. Shown for the clearest difference of each target, beside the baseline."
+        "share of the true class. Shown for the clearest difference of each target, beside what it is compared with."
     )
     if not places:
         return Section("confusions", "Confusion matrices", (Text("No classification has a verdict to look into."),))
@@ -135,7 +135,7 @@ def confusions(comparison) -> Section:
 
 
 def _pairs(comparison, places: list[Place]) -> list[Place]:
-    """Each place after the same place of the baseline."""
+    """Each place after the same place of what it is compared with."""
     return [
         Place(p.target, p.task, strategy, p.budget)
         for p in places

@@ -40,7 +40,7 @@ class FineTune(TargetTraining):
     name: ClassVar[str] = "fine_tune"
     effort: ClassVar[str | None] = "epochs"
     lacks_labels: ClassVar[str] = "the encoder learns from the sources' other tasks, the head from the target alone"
-    lacks_classes: ClassVar[str] = "the outputs of these classes are solved on the target before its training"
+    lacks_classes: ClassVar[str] = "the outputs of these classes are learned on the target alone"
     search_space: ClassVar[Mapping[str, object]] = TargetTraining.search_space | {
         "epochs": [1, 2, 3],
         "batch_size": [16, 32],

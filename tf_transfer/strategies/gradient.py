@@ -32,8 +32,8 @@ class GradientStrategy(MetaStrategy):
         inner_lr: their rate.
         adapt_steps: gradient steps on a target's labels; None: as many as ``inner_steps``.
         inner_freeze: depth to which the inner loop leaves the encoder alone, as in `encoders.freeze`.
-        fine_tune: after the inner loop, train on a target as `TargetOnly` does. Outputs that the episodes have not
-            taught are solved first. `evaluate_episodes` does without.
+        fine_tune: after the inner loop, train on a target as `TargetOnly` does; before it, heads are solved, drawn
+            towards what the episodes have taught. `evaluate_episodes` does without.
         inner_dropout: dropout in the inner loop; off by default, since masks differ between support and query.
         jit_compile: run the inner gradients of episodes through XLA.
     """
@@ -80,7 +80,7 @@ class GradientStrategy(MetaStrategy):
         return learner.weights()
 
     def without_source(self):
-        return TargetOnly()
+        return TargetOnly() if self.fine_tune else None
 
     def settings(self, model, source_rows, target_rows):
         inner = {"inner steps on the target": self.adapt_steps or self.inner_steps}
@@ -91,7 +91,7 @@ class GradientStrategy(MetaStrategy):
         return dataclasses.replace(self, fine_tune=False)
 
     def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
-        adapted = self.target_model(model, support, out)
+        adapted = self.target_model(getattr(model, "model", model), support, out)  # that of MetaSGD has rates beside it
         if self.fine_tune:
             TargetOnly().start_heads(adapted, support)
         self._adapt(adapted, support, model, seed=seed, verbose=verbose, callbacks=callbacks)

@@ -14,7 +14,6 @@ from tf_transfer.backend import tf
 from tf_transfer.errors import DataError, check_choice
 from tf_transfer.meta_learner import inner_variables
 from tf_transfer.strategies.maml import MAML
-from tf_transfer.strategies.target_only import TargetOnly
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,11 +71,7 @@ class MetaSGD(MAML):
                 f"meta_sgd adapts at the rates that it has learned.\nReceived {type(model).__name__}, without any.\n"
                 "Give what its fit returned, or adapt with maml."
             )
-        adapted = self.target_model(model.model, support, out)
-        if self.fine_tune:
-            TargetOnly().start_heads(adapted, support)
-        self._adapt(adapted, support, model, seed=seed, verbose=verbose, callbacks=callbacks)
-        return adapted
+        return super().adapt(model, support, seed=seed, out=out, verbose=verbose, callbacks=callbacks)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

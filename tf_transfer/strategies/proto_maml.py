@@ -58,6 +58,9 @@ class ProtoMAML(ClassMeans, MAML):
         (name, head), (_, y, w) = next(iter(learner.model.heads.items())), support
         return self.head_of(vectors, y[name], w[name], head.task.outputs)
 
+    def settings(self, model, source_rows, target_rows):
+        return super().settings(model, source_rows, target_rows) | {"heads solved first": False}
+
     def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
         only_classification(model)
         adapted = self.target_model(model, support, out)

@@ -20,7 +20,7 @@ class Validation:
     """
 
     def __init__(self, model, sampler: EpisodeSampler, count: int):
-        self._tensors, self._episodes = EpisodeTensors(model, sampler), sampler.sample(count)
+        self._tensors, self._episodes = EpisodeTensors(model, sampler, teach=False), sampler.sample(count)
 
     def loss(self, learner, batch: int) -> float:
         """The mean query loss after adapting to each episode's support; infinite where one is not finite.
