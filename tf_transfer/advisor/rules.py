@@ -1,10 +1,10 @@
 """The advisor's rules: in which order to try the strategies, from facts that are known before training.
 
 The first rule whose condition holds decides. Each was written from the cases of `DEVELOPMENT` in
-tests/benchmarks/advisor_cases.py that ``source`` names (BERT-tiny, three seeds), and tried on others by
-`python -m tests.benchmarks.advisor`. They speak of small encoders: that is what they were written from, when the target's training after a source was shorter
-and slower than without one. No rule reads
-the domain distance: among those cases it was large (1.4 to 1.9 of 2) whether the source helped or not.
+tests/benchmarks/advisor_cases.py that ``source`` names (BERT-tiny, three seeds), and tried on others by `python -m
+tests.benchmarks.advisor`. No rule reads the domain distance: among those cases it was large (1.4 to 1.9 of 2) whether
+the source helped or not. They speak of small encoders, and of runs in which the target's training was shorter and
+slower after a source than without one.
 """
 
 from __future__ import annotations
