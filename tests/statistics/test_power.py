@@ -60,3 +60,11 @@ def test_more_rows_lower_the_noise_that_rows_and_seeds_share():
     found = sample(0.0, (-0.02, 0.0, 0.02), value=0.04, noise=0.5)
     assert found.shared_variance == pytest.approx(found.seed_variance, rel=0.01)
     assert 400 < power.units_needed(found, 0.05) < np.inf
+
+
+def test_what_an_experiment_will_show_is_about_the_minimum_effect_of_one_like_it():
+    assert power.expected_effect("f1_macro", 100, 3) == pytest.approx(0.2, abs=0.05)
+    few, rows, seeds = (power.expected_effect("pearson", *size) for size in ((100, 3), (1000, 3), (100, 10)))
+    assert few > rows > 0 and few > seeds > 0
+    assert power.expected_effect("pearson", 100, 1) > 0
+    assert power.expected_effect("mae", 100, 3) is None and power.expected_effect("pearson", 1, 3) is None
