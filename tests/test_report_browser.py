@@ -111,7 +111,7 @@ def test_the_answer_is_on_the_first_screen(browser, page, width):
 def test_a_reader_sees_every_section_with_its_figures(browser, page, width):
     browser.open(page, width)
     seen = browser.evaluate("document.body.innerText")
-    for words in ("Difference to target_only", "Learning curves", "are worth 48 [40, 112] with target_only",
+    for words in ("Difference that the source makes", "Learning curves", "are worth 48 [40, 112] with target_only",
                   "Confusion matrices", "Calibration", "Where it helped and hurt", "The ferry was late, but",
                   "What each source adds", "Leakage audit", "4.39 M", "1.23 GB", "28" * 32, "pip install",
                   "its file is damaged. Run again."):  # fmt: skip
@@ -199,7 +199,7 @@ def test_markup_in_the_data_is_seen_as_text(browser, hostile, width):
     chosen = browser.evaluate("[...document.querySelectorAll('#rows th[scope=row]')].map(e => e.innerText)")
     assert chosen and chosen[0].startswith("$\\frac{$") and "<script>alert(1)</script>&" in chosen[0]
     header = browser.evaluate("[...document.querySelectorAll('#confusions thead th')].map(e => e.textContent)")
-    assert " ".join(HOSTILE.replace("\x1b", "").split()) in " ".join(header[1].replace("\x1b", "").split())
+    assert " ".join(HOSTILE.replace("\x1b", "").split()) in " ".join(header[1].replace("\ufffd", "").split())
 
 
 # -- a real run of hostile tables -------------------------------------------------------------------------

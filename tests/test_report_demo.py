@@ -21,7 +21,7 @@ def demo_table(rows: int, seed: int):
     return table.assign(group=np.arange(rows) // 3, place=[["at home", "abroad"][i % 2] for i in range(rows)])
 
 
-def invent(runner, run, cell, strategy, fitted, seconds, target, taught):
+def invent(runner, run, cell, strategy, sources, fitted, seconds, target, taught):
     """Predictions that are right but for noise, less of it with source data."""
     draws = np.random.default_rng([cell.budget, cell.seed, len(cell.strategy)])
     spread, scores = 1.0 if strategy.uses_source else 2.0, {}
@@ -33,6 +33,7 @@ def invent(runner, run, cell, strategy, fitted, seconds, target, taught):
             logits = np.eye(task.outputs)[y] + spread * draws.normal(size=(len(y), task.outputs))
             scores[task.name] = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     cost = {"source_seconds": seconds, "target_seconds": 1.0, "peak_gb": 1.0, "parameters": 10}
+    cost["settings"] = {"steps on the target": 100}
     run.write_cell(cell, scores, cost)
 
 

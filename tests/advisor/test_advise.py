@@ -246,7 +246,7 @@ def test_advice_is_kept_before_training_and_the_report_says_how_it_fared(run, tm
     watched = lambda *args: there.append((folder / "advice.json").read_bytes()) or compute(*args)  # noqa: E731
     monkeypatch.setattr(Runner, "_compute", watched)
     code, out, _ = run("compare", "-o", folder, "--advise")
-    assert code == 0 and out.index("Training of the whole experiment") < out.index("Difference to majority")
+    assert code == 0 and out.index("Training of the whole experiment") < out.index("Difference that the source makes")
     assert len(there) == 4 and len(set(there)) == 1
     kept = load_advice(folder / "advice.json")
     fared = kept.fared(Comparison(folder))

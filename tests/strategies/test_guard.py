@@ -67,10 +67,10 @@ def model():
 
 @pytest.mark.parametrize("kind", [WrongMAML, WithAssign, InALoop])
 def test_inner_steps_on_the_models_variables_are_refused(model, kind):
-    before = tiny.snapshot(model)
+    before = [v.numpy() for v in model.trained_variables]
     with pytest.raises(TrainingError, match=r"Received \w+ on .*\n?Compute new weights as tensors"):
         kind(steps=1, meta_batch=1, inner_steps=1).fit(model, make_sampler())
-    assert tiny.same(tiny.snapshot(model), before)
+    assert tiny.same([v.numpy() for v in model.trained_variables], before)
 
 
 def test_gradcheck_refuses_them_too(model):

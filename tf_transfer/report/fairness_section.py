@@ -52,8 +52,8 @@ def _shown(what: str, value: object) -> str:
 def _encoder(comparison) -> list:
     try:
         found = readings.encoder_effect(comparison)
-    except readings.Missing as reason:
-        return [Text(str(reason), quiet=True)]
+    except readings.Missing:
+        return [Text("No verdict is about a source that changed the encoder.", quiet=True)]
     introduction = (
         "What training on the sources did to the encoder: heads solved on its frozen features, on the same labels, "
         "after source training less before. A strategy that was hurt although its encoder was not harmed owes it to "
