@@ -91,11 +91,15 @@ class GradientStrategy(MetaStrategy):
         return dataclasses.replace(self, fine_tune=False)
 
     def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
-        adapted = self.target_model(getattr(model, "model", model), support, out)  # that of MetaSGD has rates beside it
+        adapted = self.target_model(self.model_of(model), support, out)
         if self.fine_tune:
             TargetOnly().start_heads(adapted, support)
         self._adapt(adapted, support, model, seed=seed, verbose=verbose, callbacks=callbacks)
         return adapted
+
+    def model_of(self, fitted):
+        """The `TransferModel` in what `fit` returned."""
+        return fitted
 
     def _adapt(self, adapted, support, rated, *, seed, verbose, callbacks) -> None:
         """The inner loop and what comes after it.

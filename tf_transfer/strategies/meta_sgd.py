@@ -65,13 +65,13 @@ class MetaSGD(MAML):
     def restored(self, model, learned):
         return Rated(model, [tf.convert_to_tensor(rate) for rate in learned])
 
-    def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
-        if not isinstance(model, Rated):
+    def model_of(self, fitted):
+        if not isinstance(fitted, Rated):
             raise DataError(
-                f"meta_sgd adapts at the rates that it has learned.\nReceived {type(model).__name__}, without any.\n"
+                f"meta_sgd adapts at the rates that it has learned.\nReceived {type(fitted).__name__}, without any.\n"
                 "Give what its fit returned, or adapt with maml."
             )
-        return super().adapt(model, support, seed=seed, out=out, verbose=verbose, callbacks=callbacks)
+        return fitted.model
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
