@@ -115,4 +115,4 @@ def test_tables_that_make_no_experiment_are_refused(tmp_path, content, options, 
 def test_a_draft_runs_as_it_is(tables, tmp_path, encoder_folder):
     write(tables, tmp_path, encoder=str(encoder_folder))
     comparison = compare(tmp_path / "experiment.yaml", tmp_path / "run")
-    assert not comparison.unusable and len(comparison.verdicts()) == 2 * 5
+    assert not comparison.unusable and len(comparison.verdicts()) == 2 * 6  # beside the five the probe without source
