@@ -14,7 +14,7 @@ from typing import ClassVar
 import pandas as pd
 
 from tf_transfer.strategies.base import Strategy, source_tables
-from tf_transfer.strategies.linear_models import logistic  # noqa: F401
+from tf_transfer.strategies.linear_models import logistic  # noqa: F401  for those who solve without a model
 from tf_transfer.strategies.solve_heads import solve_heads
 from tf_transfer.tables import join_tables
 

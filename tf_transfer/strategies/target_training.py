@@ -19,8 +19,8 @@ from tf_transfer.strategies.solve_heads import solve_heads
 FULL_RATE_ROWS = 256
 """Rows of a regression from which on the rate is the encoder's own.
 
-On fewer, squared errors lead every start astray, whether a source has trained it or not: at the full rate 16 ratings of
-tweets took a model that films and shops had taught from r = .68 to .54, at its root to .66. Cross-entropies want it.
+On fewer, squared errors at the full rate undo what a source has taught, and gain nothing without one. Chosen on ratings of
+films and shops with tweets and editorials as targets; classifications of few rows (mpqa, clinc150, trec) want the full rate.
 """
 
 
