@@ -12,7 +12,7 @@ from tf_transfer.arguments import rate, whole
 from tf_transfer.backend import keras, tf
 from tf_transfer.errors import DataError
 from tf_transfer.model import TransferModel
-from tf_transfer.tables import split_table
+from tf_transfer.splits import split_table
 from tf_transfer.tasks import Task, infer_tasks
 from tf_transfer.tiny import tiny_encoder
 

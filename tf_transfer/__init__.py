@@ -45,7 +45,8 @@ _MODULES = {
     ),
     "tuning.result": ("TuneResult",),
     "tuning.tune": ("tune",),
-    "tables": ("clean_table", "load_table", "save_table", "split_table"),
+    "splits": ("split_table",),
+    "tables": ("clean_table", "load_table", "save_table"),
     "tiny": ("tiny_encoder",),
     "tasks": ("Task", "infer_tasks"),
 }  # fmt: skip

@@ -6,14 +6,13 @@ import contextlib
 import math
 import re
 import sys
-import warnings
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tf_transfer import __version__
-from tf_transfer.errors import DataError, LabelWarning, TrainingError, TransferError, speaking
+from tf_transfer.errors import DataError, TrainingError, TransferError, speaking
 from tf_transfer.table_options import (
     AsText,
     Decimal,
@@ -25,7 +24,7 @@ from tf_transfer.table_options import (
     beside,
     check_output,
 )  # fmt: skip
-from tf_transfer.terminal import ProgressBar, print_comparison
+from tf_transfer.terminal import ProgressBar, note, plain_warnings, print_comparison
 
 app = typer.Typer(
     help="Measure and improve the transfer learning of pretrained language models.",
@@ -65,7 +64,7 @@ def fetch(
     if name == "all" and source is not None:
         raise typer.BadParameter("--from takes one asset, not 'all'")
     for each in registry.with_pip() if name == "all" else [name]:
-        print(f"{each}: {assets.fetch(each, source, progress=_note)}")
+        print(f"{each}: {assets.fetch(each, source, progress=note)}")
 
 
 @app.command()
@@ -228,7 +227,7 @@ def advise(
     advice = None if comparison is None else comparison.advice
     if advice is not None:
         advice.check_strategies(asked)
-        _note(f"This is the advice that {run} was given before training.")
+        note(f"This is the advice that {run} was given before training.")
     advice = advice or _ask(experiment)
     print(advice)
     if comparison is not None:
@@ -305,7 +304,7 @@ def report(
     page = render(comparison, output or run)
     print(headline(comparison))
     for problem in comparison.unusable:
-        _note(f"Not used: {problem}")
+        note(f"Not used: {problem}")
     print(f"Report: {page}  Markdown: {page.with_suffix('.md')}")
 
 
@@ -314,7 +313,7 @@ def _run(experiment: Path, output: Path, margin: float | None = None) -> None:
     from tf_transfer.report import headline
 
     with _resumable(output), ProgressBar() as say:
-        comparison = run(experiment, output, say=say, note=_note)
+        comparison = run(experiment, output, say=say, note=note)
     comparison.margin = margin
     print_comparison(comparison)
     folder = comparison.save()
@@ -327,7 +326,7 @@ def _run(experiment: Path, output: Path, margin: float | None = None) -> None:
 def _ask(experiment: Path):
     from tf_transfer.advisor.advise import advise
 
-    return advise(experiment, say=_note)
+    return advise(experiment, say=note)
 
 
 def _advise_first(experiment: Path, folder: Path) -> None:
@@ -352,7 +351,7 @@ def _resumable(folder: Path):
     try:
         yield
     except KeyboardInterrupt:
-        _note(f"\ntf-transfer: stopped. The results so far are in {folder}: the same command goes on from there.")
+        note(f"\ntf-transfer: stopped. The results so far are in {folder}: the same command goes on from there.")
         raise typer.Exit(130) from None
 
 
@@ -388,37 +387,17 @@ def _check_rate(rate: float | None) -> None:
         raise DataError(f"--learning-rate must be a number above 0.\nReceived {rate}.\nThe default suits the encoder.")
 
 
-def _note(message: str) -> None:
-    print(message, file=sys.stderr)
-
-
 def main() -> None:
     """Entry point: exit code 2 and one message for what a user can mend."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="backslashreplace")  # a file's name need be no text
     try:
-        with speaking("command line"), _plain_warnings():
+        with speaking("command line"), plain_warnings():
             app()
     except TransferError as error:
         print(f"tf-transfer: {error}", file=sys.stderr)
         sys.exit(2)
-
-
-@contextlib.contextmanager
-def _plain_warnings():
-    """Warnings about labels as the user reads messages, without a line of the program."""
-    with warnings.catch_warnings():
-        others = warnings.showwarning
-
-        def show(message, category, *place, **options):
-            if issubclass(category, LabelWarning):
-                _note(f"Note: {message}")
-            else:
-                others(message, category, *place, **options)
-
-        warnings.showwarning = show
-        yield
 
 
 if __name__ == "__main__":

@@ -1,6 +1,33 @@
-"""What the command line shows of a comparison while it runs and when it is done."""
+"""What the command line shows: notes and warnings, and a comparison while it runs and when it is done."""
 
 from __future__ import annotations
+
+import contextlib
+import sys
+import warnings
+
+from tf_transfer.errors import LabelWarning
+
+
+def note(message: str) -> None:
+    """A remark beside the results."""
+    print(message, file=sys.stderr)
+
+
+@contextlib.contextmanager
+def plain_warnings():
+    """Warnings about labels as the user reads messages, without a line of the program."""
+    with warnings.catch_warnings():
+        others = warnings.showwarning
+
+        def show(message, category, *place, **options):
+            if issubclass(category, LabelWarning):
+                note(f"Note: {message}")
+            else:
+                others(message, category, *place, **options)
+
+        warnings.showwarning = show
+        yield
 
 
 def print_comparison(comparison) -> None:

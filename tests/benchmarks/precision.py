@@ -90,8 +90,8 @@ def compare_steps(report: Report, arguments, bound: float | None) -> None:
 
 def compare_quality(report: Report, arguments) -> None:
     from tests.benchmarks.epoch import tweets
+    from tf_transfer.splits import split_table
     from tf_transfer.statistics.intervals import paired_difference
-    from tf_transfer.tables import split_table
     from tf_transfer.tasks import Task
 
     table = tweets(arguments.rows + arguments.test_rows)

@@ -12,7 +12,8 @@ import pandas as pd
 
 from tests.experiments import make_table
 from tests.hostile.palette import TEXTS, any_value, changed_bytes, choose, dumped
-from tf_transfer.tables import clean_table, load_table, save_table, split_table
+from tf_transfer.splits import split_table
+from tf_transfer.tables import clean_table, load_table, save_table
 from tf_transfer.tasks import Task
 
 ENCODINGS = [

@@ -18,7 +18,7 @@ from tf_transfer.errors import DataError, LabelWarning, check_columns, listed, s
 from tf_transfer.experiments.experiment import load_experiment
 from tf_transfer.experiments.prepared import Prepared
 from tf_transfer.metrics import PRIMARY
-from tf_transfer.tables import split_table
+from tf_transfer.splits import split_table
 from tf_transfer.tasks import Task
 
 BUDGETS = (16, 64, 256)

@@ -15,7 +15,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from tf_transfer.errors import DataError, check_columns, listed, nearest, speaking
 from tf_transfer.readers import READERS, read_dataset
-from tf_transfer.tables import clean_table, load_table, split_table
+from tf_transfer.splits import split_table
+from tf_transfer.tables import clean_table, load_table
 
 
 class Spec(BaseModel):

@@ -19,8 +19,9 @@ from tf_transfer.strategies.solve_heads import solve_heads
 FULL_RATE_ROWS = 256
 """Rows of a regression from which on the rate is the encoder's own.
 
-On fewer, squared errors at the full rate undo what a source has taught, and gain nothing without one. Chosen on ratings of
-films and shops with tweets and editorials as targets; classifications of few rows (mpqa, clinc150, trec) want the full rate.
+On fewer, squared errors at the full rate undo what a source has taught, and gain nothing without one. Chosen on
+ratings of films and shops with tweets and editorials as targets; classifications of few rows (mpqa, clinc150, trec)
+want the full rate.
 """
 
 
