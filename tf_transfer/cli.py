@@ -22,7 +22,7 @@ from tf_transfer.table_options import (
     Quote,
     TableReader,
     beside,
-    check_output,
+    check_table_output,
 )  # fmt: skip
 from tf_transfer.terminal import ProgressBar, note, plain_warnings, print_comparison
 
@@ -139,7 +139,7 @@ def evaluate(
     from tf_transfer.tables import save_table
 
     if output is not None:
-        check_output(output)
+        check_table_output(output)
     loaded = _load_model(model)
     stems = [path.stem for path in tables]
     names = [path.stem if stems.count(path.stem) == 1 else str(path) for path in tables]
@@ -168,7 +168,7 @@ def predict(
     """Write a model's labels and probabilities for a table, rows in its order."""
     from tf_transfer.tables import save_table
 
-    check_output(output, table)
+    check_table_output(output, table)
     loaded = _load_model(model)
     read = TableReader(_columns(loaded), as_text, delimiter, encoding, quote, decimal, drop_empty)
     rows, kept = read.cleaned_beside(table, keep or [])
@@ -221,7 +221,7 @@ def advise(
     from tf_transfer.tables import save_table
 
     if output is not None:
-        check_output(output)
+        check_table_output(output)
     asked = load_experiment(experiment)
     comparison = None if run is None else Comparison(run)
     advice = None if comparison is None else comparison.advice

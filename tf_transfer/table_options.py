@@ -66,7 +66,7 @@ def beside(kept, predictions):
     return pd.concat([kept, predictions.reset_index(drop=True)], axis=1)
 
 
-def check_output(output: Path, table: Path | None = None) -> None:
+def check_table_output(output: Path, table: Path | None = None) -> None:
     """Before long work: whether a table can be written there, which is not ``table`` itself.
 
     Raises:
