@@ -132,6 +132,7 @@ def test_wrong_usage_ends_with_code_2(run, arguments, expected):
 # -- fit, evaluate, predict ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_predictions_are_in_the_order_of_the_rows(run, trained, tmp_path):
     """Rows are tokenised and batched by length; the written table must not be."""
     table = pd.read_csv(REVIEWS)
@@ -401,6 +402,7 @@ def test_every_budget_and_strategy_fits_a_narrow_terminal(run, experiment, tmp_p
     assert sum("–" in line for line in tables) == 2  # the correlation of a constant
 
 
+@pytest.mark.slow
 def test_compare_goes_on_and_says_so_when_stopped(run, experiment, tmp_path, monkeypatch):
     from tf_transfer.experiments.runner import Runner
 

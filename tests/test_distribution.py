@@ -133,6 +133,7 @@ def test_a_device_has_one_name_however_it_is_written(name):
     assert isinstance(found.extended._cross_device_ops, tf.distribute.ReductionToOneDevice)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variable", "value"), [("TPU_ACCELERATOR_TYPE", "v2-8"), ("TPU_NAME", "foo")], ids=["local", "address"]
 )

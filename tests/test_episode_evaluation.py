@@ -43,6 +43,7 @@ def found(sampler, model):
     return result
 
 
+@pytest.mark.slow
 def test_every_strategy_is_scored_on_every_episode(found, sampler, model):
     assert found.strategies == ["probe", "prototypes", "far"]
     assert found.values.groupby("strategy")["episode"].apply(list).to_dict()["probe"] == [0, 1, 2, 3, 4]

@@ -130,6 +130,7 @@ def test_it_is_the_strategy_on_the_model(encoder, probe):
     assert probe.score(TEXTS, MOODS) == (expected.labels == MOODS).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_fit_leaves_the_encoder_and_repeats_itself(encoder):
     before = [v.numpy() for v in encoder.state]
     options = {"epochs": 2, "batch_size": 8, "freeze": "embeddings", "random_state": 3}

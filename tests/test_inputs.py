@@ -78,6 +78,7 @@ def expected(fitted):
     return fitted(TABLE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_fit_on_arrays_is_fit_on_the_table(fitted, expected, form):
     assert tiny.same(fitted(*FORMS[form]), expected)
@@ -131,6 +132,7 @@ def test_validation_on_arrays_is_validation_on_the_table(fitted, dataset):
     assert all(loss == losses[0] for loss in losses)
 
 
+@pytest.mark.slow
 def test_predict_takes_the_same(trained, dataset):
     expected = trained.predict(TABLE, verbose=0)
     tokens = tokenised(trained)

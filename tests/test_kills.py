@@ -24,6 +24,7 @@ def killed(tmp_path):
     return kill
 
 
+@pytest.mark.slow
 def test_a_killed_fetch_leaves_nothing_to_the_next(killed):
     assert killed("fetch", 0.3, 0.6, 1.0) == []
 

@@ -131,6 +131,7 @@ def test_the_run_keeps_its_test_rows(grown, content):
     assert changed["text"].notna().all()
 
 
+@pytest.mark.slow
 def test_a_head_that_no_remaining_source_teaches_says_nothing(content, tmp_path, monkeypatch):
     """Only films and the test have moods, so that without films nothing has trained that head."""
     monkeypatch.setattr(fine_tune, "train", lambda *args, **options: None)

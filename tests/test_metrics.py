@@ -1,5 +1,6 @@
 """The suites against scikit-learn, SciPy and hand derivations; the resampled values against repeated rows."""
 
+import functools
 import warnings
 
 import numpy as np
@@ -233,21 +234,27 @@ def degenerate(kind, case):
     return y, scores
 
 
+@functools.cache
+def resamples_of(kind, case):
+    """Labels, scores, counts of 16 resamples, and the suite of the rows repeated by each."""
+    y, scores = degenerate(kind, case)
+    counts = np.random.default_rng(1).multinomial(30, np.full(30, 1 / 30), size=16)
+    counts[0] = np.eye(30, dtype=int)[4] * 30
+    counts[1] = 1
+    counts[2] = np.where(np.arange(30) % 3 == 0, 3, 0)
+    suite = getattr(metrics, f"{kind}_suite")
+    return y, scores, counts, [suite(np.repeat(y, c, axis=0), np.repeat(scores, c, axis=0)) for c in counts]
+
+
 @pytest.mark.parametrize("case", ["random", "constant prediction", "rare", "outlier", "two values"])
 @pytest.mark.parametrize("kind, metric", [(kind, m) for kind in SCALARS for m in SCALARS[kind]])
 @pytest.mark.filterwarnings("ignore::tf_transfer.metrics.UndefinedMetricWarning")
 def test_resampled_is_the_suite_of_the_repeated_rows(kind, metric, case, monkeypatch):
     monkeypatch.setattr(metrics, "_BLOCK", 30 * 7)
     monkeypatch.setattr(metrics, "_ORDERED_BLOCK", 30 * 7)
-    y, scores = degenerate(kind, case)
-    counts = np.random.default_rng(1).multinomial(30, np.full(30, 1 / 30), size=16)
-    counts[0] = np.eye(30, dtype=int)[4] * 30
-    counts[1] = 1
-    counts[2] = np.where(np.arange(30) % 3 == 0, 3, 0)
-    function = getattr(metrics, f"{kind}_suite")
-    want = [function(*(np.repeat(v, c, axis=0) for v in (y, scores)))[metric] for c in counts]
+    y, scores, counts, suites = resamples_of(kind, case)
     got = resampled(metric, kind, y, scores, counts)
-    np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(got, [suite[metric] for suite in suites], rtol=1e-12, atol=1e-12)
 
 
 def test_resampled_makes_no_warning():

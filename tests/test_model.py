@@ -248,6 +248,7 @@ def reset(model, values):
         variable.assign(tf.zeros_like(variable) if "learning_rate" not in variable.name else 1e-3)
 
 
+@pytest.mark.slow
 def test_training_repeats_and_a_resumed_run_ends_with_the_same_bits(twin):
     first, second, values = twin
     table = tiny.make_table(20)

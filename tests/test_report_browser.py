@@ -241,6 +241,7 @@ def real_page(real):
     return real.save() / "report.html"
 
 
+@pytest.mark.slow
 @SIZES
 def test_a_real_run_shows_its_verdict_and_its_figures(browser, real, real_page, width):
     browser.open(real_page, width)

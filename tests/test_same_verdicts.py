@@ -31,6 +31,7 @@ def verdicts(encoder_folder):
     return run({}), run(RENAMED), run({}, classes=["warm", "cold", "fair"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other", [1, 2], ids=["renamed", "in another order"])
 def test_verdicts_do_not_change(verdicts, other):
     first, again = verdicts[0], verdicts[other]

@@ -101,6 +101,7 @@ def test_fit_changes_what_keras_calls_trainable(long_lived, state):
     assert changed_by_fit(long_lived) == expected
 
 
+@pytest.mark.slow
 def test_the_traced_step_follows_what_is_trainable():
     """In whatever order: compile, freeze, fit, free, fit, freeze, fit."""
     model = make(layers=1)
@@ -115,6 +116,7 @@ def test_the_traced_step_follows_what_is_trainable():
     assert changed_by_fit(model) == heads
 
 
+@pytest.mark.slow
 def test_training_teaches_free_heads_alone():
     """Also where the labels cannot be read in advance; see `Head.teach_all`."""
     batches = make().dataset(TABLE, batch_size=12)
@@ -271,6 +273,7 @@ def test_a_loaded_model_is_trained_where_it_is_free(long_lived, tmp_path):
     assert changed_by_fit(loaded) == trainable_by_keras(long_lived)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "strategy",
     [FineTune(adapt_steps=1, head_start=True), MAML(inner_steps=1, inner_lr=0.1, inner_freeze="embeddings")],

@@ -96,6 +96,7 @@ def test_normalised_relative_positions_are_frozen_with_the_blocks():
     assert len(encoder.trainable_variables) == trained
 
 
+@pytest.mark.slow
 def test_adapting_under_a_distribution_has_no_trunk():
     with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
         model = frozen_model()
@@ -219,6 +220,7 @@ def test_fit_learns_what_it_learns_without_keeping(monkeypatch):
         np.testing.assert_allclose(kept, live, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_meta_gradient_over_a_trunk_agrees_with_central_differences():
     model = frozen_model()
     for variable in model.trained_variables:  # away from gradients near 0

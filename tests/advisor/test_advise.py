@@ -117,6 +117,7 @@ def test_only_training_rows_reach_the_encoder_and_only_the_budgets_labels_the_fa
 # -- how it fared ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_fared_is_the_advised_against_the_best(advice, comparison):
     fared = advice.fared(comparison)
     assert len(fared) == 8
@@ -239,6 +240,7 @@ def test_the_command(run, tmp_path):
     assert not (tmp_path / "run" / "advice.json").exists()
 
 
+@pytest.mark.slow
 def test_advice_is_kept_before_training_and_the_report_says_how_it_fared(run, tmp_path, monkeypatch):
     from tf_transfer.experiments.runner import Runner
 

@@ -60,6 +60,7 @@ def test_a_killed_run_ends_with_the_same_bits(model, whole, tmp_path, save_freq,
     assert not (tmp_path / "backup").exists()
 
 
+@pytest.mark.slow
 def test_a_run_may_be_killed_again_and_again(model, whole, tmp_path):
     for step in (5, 6, 3):
         start(model)
@@ -119,6 +120,7 @@ def test_a_run_that_had_been_stopped_is_not_trained_on(model, tmp_path):
     assert tiny.same(tiny.snapshot(model), best)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("save_freq", ["epoch", 4])
 def test_callbacks_that_set_the_rate_and_logs_on_disk_go_on(model, tmp_path, save_freq):
     def run(name, *more):

@@ -145,7 +145,7 @@ def test_a_seed_that_both_lack_is_noted(tmp_path):
     assert verdict.seeds == 1
     assert "one seed" in verdict.note
     assert "without seed 0, 1" in verdict.note
-    assert len(comparison.unusable) == 2
+    assert comparison.lost_cells == 2 and len(comparison.unusable) == 1
 
 
 def test_without_a_common_seed_there_is_no_verdict(tmp_path):

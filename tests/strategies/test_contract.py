@@ -20,6 +20,9 @@ FAST = {
     "epochs": 1, "batch_size": 8, "adapt_steps": 2, "adapt_batch_size": 8,
     "steps": 2, "meta_batch": 2, "shot": 1, "num_query": 1, "inner_steps": 2,
 }  # fmt: skip
+QUICK = ("target_only", "fine_tune", "linear_probe", "maml", "proto_net", "tfidf", "majority")
+"""One of each kind: the others are tested among the slow tests."""
+
 SOURCE = {"one": tiny.make_table(12, seed=1), "two": tiny.make_table(9, seed=2).drop(columns="themes")}
 SUPPORT, TEST = tiny.make_table(10, seed=3), tiny.make_table(15, seed=4)
 
@@ -57,7 +60,10 @@ def fit(strategy, base):
     return strategy.fit(base, SOURCE if strategy.uses_source else None, seed=6)
 
 
-@pytest.fixture(scope="module", params=STRATEGIES)
+BRIEFLY = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in STRATEGIES]
+
+
+@pytest.fixture(scope="module", params=BRIEFLY)
 def case(request, bases):
     strategy = make(STRATEGIES[request.param])
     base = base_of(strategy, bases)

@@ -37,6 +37,7 @@ def fitted(strategy, model, source, **options):
     return tiny.snapshot(model)
 
 
+@pytest.mark.slow
 def test_multi_task_with_one_task_and_one_source_is_fine_tuning(model):
     options = {"epochs": 2, "batch_size": 8}
     first = fitted(FineTune(**options), model, {"one": ONE}, seed=3)
@@ -77,6 +78,7 @@ def test_the_target_is_trained_on_alike_with_and_without_a_source(model, runs):
     assert others == [first] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rows", "share"), [(16, 1 / 4), (64, 1 / 2), (256, 1), (300, 1)])
 def test_few_rows_of_a_regression_are_trained_on_slowly(runs, rows, share):
     model, support = tiny.make_model([MOOD, Task("stars", kind="regression")]), tiny.make_table(rows)

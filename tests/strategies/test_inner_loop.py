@@ -17,6 +17,7 @@ from tf_transfer.model import TransferModel
 from tf_transfer.tasks import Task
 
 FAMILIES = ("bert", "distilbert", "roberta", "albert", "gpt2", "t5")
+BRIEFLY = ["bert", *(pytest.param(family, marks=pytest.mark.slow) for family in FAMILIES[1:])]
 
 
 def square(x):
@@ -149,7 +150,7 @@ def central_difference(case: Case, steps: int) -> float:
     return (4 * difference(1e-5) - difference(2e-5)) / 3
 
 
-@pytest.fixture(params=FAMILIES)
+@pytest.fixture(params=BRIEFLY)
 def case(request):
     return case_of(request.param)
 
@@ -199,7 +200,8 @@ def test_meta_gradients_of_few_kept_steps_agree_with_central_differences(case):
     assert error_to_central_differences(case, (1, 2, 3, 4), keep=True) < 1e-6
 
 
-@pytest.mark.parametrize("family", ["bert", *(pytest.param(f, marks=pytest.mark.slow) for f in FAMILIES[1:])])
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
 def test_compiled_meta_gradients_agree_with_central_differences(family):
     assert error_to_central_differences(case_of(family), (1, 2, 3, 4, 5), compiled=True) < 1e-6
 
@@ -252,15 +254,10 @@ def test_an_inner_step_on_the_variables_would_not_agree(restored):
     assert error_to_central_differences(restored, (2,), kind=assigning(restored.variables), **unguarded) > 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "keep"),
-    [
-        ("bert", False),
-        *(
-            pytest.param(*c, marks=pytest.mark.slow)
-            for c in (("gpt2", False), ("albert", True), ("distilbert", False), ("roberta", True))
-        ),
-    ],
+    [("bert", False), ("gpt2", False), ("albert", True), ("distilbert", False), ("roberta", True)],
 )
 def test_moments_with_a_stopped_gradient_would_not_agree(family, keep, monkeypatch):
     case = case_of(family)
@@ -310,6 +307,7 @@ def test_fixed_weights_have_an_exact_meta_gradient_too(bert):
         np.testing.assert_allclose(a, tf.convert_to_tensor(b), rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_rows_in_parts_give_the_same_meta_gradient(bert):
     start, rates = bert.weights(), [tf.constant(0.05, tf.float64)] * len(bert.variables)
     found = []
@@ -331,13 +329,15 @@ def graph_of(case, steps: int, keep: bool, multi_step: bool):
     return traced.get_concrete_function(case.weights()).graph.as_graph_def()
 
 
-@pytest.mark.parametrize("multi_step", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("multi_step", [False, True])
 def test_graph_size_does_not_grow_with_the_steps(bert, multi_step):
     one, ten = (len(graph_of(bert, steps, False, multi_step).SerializeToString()) for steps in (1, 10))
     assert ten < 1.01 * one
 
 
-@pytest.mark.parametrize("multi_step", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("multi_step", [False, True])
 def test_kept_steps_share_their_traced_functions(bert, multi_step):
     """The graph holds a call for each step, forward and back; what is called is there once."""
     two, ten = (graph_of(bert, steps, True, multi_step) for steps in (2, 10))

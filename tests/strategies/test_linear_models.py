@@ -193,6 +193,7 @@ def test_few_rows_are_solved_as_well_as_with_c_1(shot):
     assert gap.mean() - 1.96 * gap.std() / np.sqrt(40) > -0.01
 
 
+@pytest.mark.slow
 def test_few_rows_of_unequal_classes_do_not_all_get_the_most_frequent_one():
     """Twelve rows of one class and four of the other, with a pattern that is hard to see in so few: as with C = 1."""
     ours, theirs = [], []

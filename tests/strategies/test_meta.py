@@ -93,18 +93,22 @@ def sampler():
     return make_sampler()
 
 
+def slow(strategy):
+    return pytest.param(strategy, marks=pytest.mark.slow)
+
+
 GRADIENTS = [
     MAML(inner_steps=3, inner_lr=0.05),
-    MAML(inner_steps=3, inner_lr=0.05, memory_gb=1e-9),
-    MAML(inner_steps=2, inner_lr=0.05, multi_step=True, inner_freeze="embeddings"),
-    MetaSGD(inner_steps=2, inner_lr=0.05),
-    MetaSGD(inner_steps=2, inner_lr=0.05, memory_gb=1e-9),
+    slow(MAML(inner_steps=3, inner_lr=0.05, memory_gb=1e-9)),
+    slow(MAML(inner_steps=2, inner_lr=0.05, multi_step=True, inner_freeze="embeddings")),
+    slow(MetaSGD(inner_steps=2, inner_lr=0.05)),
+    slow(MetaSGD(inner_steps=2, inner_lr=0.05, memory_gb=1e-9)),
     MetaSGD(inner_steps=1, inner_lr=0.05, rates="weight", inner_freeze="all"),
     ANIL(inner_steps=3, inner_lr=0.1),
-    ANIL(inner_steps=2, inner_lr=0.1, multi_step=True),
+    slow(ANIL(inner_steps=2, inner_lr=0.1, multi_step=True)),
     ProtoNet(),
-    ProtoNet(distance="cosine"),
-    ProtoMAML(inner_steps=2, inner_lr=0.01, multi_step=True),
+    slow(ProtoNet(distance="cosine")),
+    slow(ProtoMAML(inner_steps=2, inner_lr=0.01, multi_step=True)),
     ProtoMAML(inner_steps=2, inner_lr=0.01, distance="cosine"),
 ]
 
@@ -124,6 +128,7 @@ def test_gradcheck_sees_a_gradient_of_first_order(fresh, sampler):
         gradcheck(Reptile(), fresh, sampler.episode(0), sampler)
 
 
+@pytest.mark.slow
 def test_gradcheck_of_a_family_that_casts_to_single_precision(sampler):
     found = gradcheck(ProtoNet(), make_model(family="deberta-v2", width=8), sampler.episode(0))
     assert found.relative_error < 1e-6, found
@@ -140,6 +145,7 @@ def test_gradcheck_of_an_episode_that_does_not_fit(fresh, sampler):
         gradcheck(ProtoNet(), fresh, sampler.episode(0), EpisodeSampler(make_intents(24), "intent", 3, 1, 1))
 
 
+@pytest.mark.slow
 def test_gradcheck_of_learned_rates(fresh, sampler):
     strategy, rates = MetaSGD(inner_steps=1, inner_lr=0.05), []
     for variable in strategy.extra_variables(fresh):
@@ -181,11 +187,11 @@ def wide():
 @pytest.mark.parametrize(
     "strategy",
     [
-        ANIL(inner_steps=2, inner_lr=0.1),
-        ANIL(inner_steps=2, inner_lr=0.1, inner_dropout=True),
+        slow(ANIL(inner_steps=2, inner_lr=0.1)),
+        slow(ANIL(inner_steps=2, inner_lr=0.1, inner_dropout=True)),
         ProtoNet(),
         ProtoNet(distance="cosine"),
-        ProtoMAML(inner_steps=1, inner_lr=0.01),
+        slow(ProtoMAML(inner_steps=1, inner_lr=0.01)),
         ProtoMAML(inner_steps=1, inner_lr=0.01, first_order=True, distance="cosine"),
     ],
     ids=["anil", "anil-dropout", "proto_net", "proto_net-cosine", "proto_maml", "proto_maml-cosine"],
@@ -218,6 +224,7 @@ def test_the_encoder_computes_so_many_rows_at_once(wide, monkeypatch, rows, call
     assert (len(seen), max(seen)) == (calls, most)
 
 
+@pytest.mark.slow
 def test_the_graph_does_not_grow_with_the_parts(wide):
     learner, support, query = wide
 
@@ -371,9 +378,10 @@ LEARNERS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "strategy",
-    [pytest.param(s, id=s.name, marks=[pytest.mark.slow] * (type(s) not in (MAML, ProtoNet))) for s in LEARNERS],
+    [pytest.param(s, id=s.name) for s in LEARNERS],
 )
 def test_training_lowers_the_query_loss_of_new_episodes(strategy):
     model = far_from_zero(layers=2)
@@ -385,6 +393,7 @@ def test_training_lowers_the_query_loss_of_new_episodes(strategy):
     assert fitted is model or fitted.model is model
 
 
+@pytest.mark.slow
 def test_learned_rates_are_kept_with_the_weights(fresh, tmp_path):
     """As a run that was stopped does: what was fitted comes back from a file and adapts to the same bits."""
     strategy, support = MetaSGD(inner_steps=2, inner_lr=0.1), make_intents(24).query("intent in ['c1', 'c4', 'c6']")
@@ -397,7 +406,9 @@ def test_learned_rates_are_kept_with_the_weights(fresh, tmp_path):
     assert all(np.ptp([float(r), 0.1]) > 0 for r in learned[-2:])  # the rates of the head did learn
 
 
-@pytest.mark.parametrize("strategy", [MAML(inner_steps=4, inner_lr=0.2), ProtoNet(), ProtoMAML(inner_steps=1)])
+@pytest.mark.parametrize(
+    "strategy", [slow(MAML(inner_steps=4, inner_lr=0.2)), ProtoNet(), slow(ProtoMAML(inner_steps=1))]
+)
 def test_adapting_to_classes_with_names(fresh, strategy):
     """The support's three classes take the places of the episodes' numbers."""
     table = make_intents()
@@ -409,11 +420,12 @@ def test_adapting_to_classes_with_names(fresh, strategy):
     assert tiny.same(tiny.snapshot(fresh), fresh.first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "strategy",
     [
         ProtoNet(steps=2, meta_batch=2),
-        pytest.param(ProtoMAML(steps=2, meta_batch=2, inner_steps=1, first_order=True), marks=pytest.mark.slow),
+        ProtoMAML(steps=2, meta_batch=2, inner_steps=1, first_order=True),
     ],
     ids=lambda s: s.name,
 )
@@ -444,12 +456,12 @@ def test_prototypes_take_any_number_of_classes(fresh):
 @pytest.mark.parametrize(
     "strategy",
     [
-        MAML(inner_steps=3, inner_lr=0.1),
+        slow(MAML(inner_steps=3, inner_lr=0.1)),
         ANIL(inner_steps=3, inner_lr=0.1),
-        Reptile(inner_steps=3, inner_lr=0.1),
+        slow(Reptile(inner_steps=3, inner_lr=0.1)),
         ProtoNet(),
         ProtoNet(distance="cosine", cosine_scale=5.0),
-        ProtoMAML(inner_steps=2, inner_lr=0.1, first_order=True, distance="cosine"),
+        slow(ProtoMAML(inner_steps=2, inner_lr=0.1, first_order=True, distance="cosine")),
     ],
     ids=lambda s: f"{s.name}-{getattr(s, 'distance', '')}",
 )
@@ -484,6 +496,7 @@ def test_replicas_take_equal_shares_of_the_last_episodes_of_a_validation(fresh, 
     assert shares == [4, 2]
 
 
+@pytest.mark.slow
 def test_a_support_in_parts_gives_the_same_weights(fresh):
     support = make_intents(24).replace({"intent": {c: i % 3 for i, c in enumerate(WORDS)}})
     whole, parts = (MAML(inner_steps=2, rows_a_part=r, fine_tune=False).adapt(fresh, support) for r in (64, 5))
@@ -523,12 +536,13 @@ def test_anil_adapts_with_dropout_to_the_same_vectors_in_parts():
 PLAIN_SGD = {"outer_optimizer": "sgd", "learning_rate": 10.0, "clip_norm": 100.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "strategy",
     [
-        pytest.param(MAML(meta_batch=1, inner_steps=2, inner_lr=0.5, **PLAIN_SGD), marks=pytest.mark.slow),
+        MAML(meta_batch=1, inner_steps=2, inner_lr=0.5, **PLAIN_SGD),
         ANIL(meta_batch=1, inner_steps=2, inner_lr=0.5, **PLAIN_SGD),
-        pytest.param(Reptile(meta_batch=1, inner_steps=2, inner_lr=0.5, learning_rate=1.0), marks=pytest.mark.slow),
+        Reptile(meta_batch=1, inner_steps=2, inner_lr=0.5, learning_rate=1.0),
     ],
     ids=lambda s: s.name,
 )
@@ -557,6 +571,7 @@ def test_open_classes_become_the_episodes_numbers(sampler):
     assert model.tasks[0].classes == (0, 1, 2)
 
 
+@pytest.mark.slow
 def test_validation_keeps_the_best_weights_and_stops(fresh):
     train = EpisodeSampler(make_intents()[lambda t: t["intent"] < "c4"], "intent", way=3, shot=2, num_query=2)
     check = EpisodeSampler(make_intents()[lambda t: t["intent"] >= "c4"], "intent", way=3, shot=2, num_query=2)
@@ -647,6 +662,7 @@ def test_a_killed_outer_loop_remembers_its_validations(fresh, tmp_path):
     assert tiny.same(expected, found) and history == again
 
 
+@pytest.mark.slow
 def test_a_killed_outer_loop_goes_on_with_the_rate_that_a_callback_set(fresh, sampler, tmp_path):
     def run(*callbacks):
         tiny.restore(fresh, fresh.first)
@@ -691,6 +707,7 @@ def test_what_is_kept_does_not_grow_with_a_large_memory(fresh, monkeypatch):
             assert not MAML(inner_steps=1, **options).keeps(fresh, 6, 6)
 
 
+@pytest.mark.slow
 def test_the_memory_estimate_is_told_and_grows_with_what_is_kept(fresh, monkeypatch, capsys):
     estimate = lambda rows, **options: MAML(inner_steps=5, **options).memory_estimate(fresh, rows)  # noqa: E731
     weights = 4e-9 * sum(v.numpy().size for v in fresh.trained_variables)
@@ -796,6 +813,7 @@ def make_sources(**rows: int):
     return {name: tiny.make_table(count, seed=seed) for seed, (name, count) in enumerate(rows.items())}
 
 
+@pytest.mark.slow
 def test_a_source_is_held_out_to_validate_on(monkeypatch):
     model, seen, logs = tiny.make_model(tiny.TASKS[:1]), {}, []
     kinds = {"EpisodeTensors": meta.EpisodeTensors, "Validation": meta.Validation}
@@ -823,6 +841,7 @@ def test_a_source_to_validate_on_must_be_one_of_several(fresh):
         strategy.fit(fresh, make_sampler())
 
 
+@pytest.mark.slow
 def test_classes_of_a_source_to_validate_on_count_and_what_it_lacks_is_said():
     tables = make_sources(one=30, two=30, three=30)
     two_moods = {n: t[t["mood"] != "sad"] for n, t in tables.items()}
@@ -876,6 +895,7 @@ def test_what_is_not_finite_names_episode_and_step_and_changes_nothing(fresh, sa
     fresh.__dict__["_classes_of_episodes"] = remembered
 
 
+@pytest.mark.slow
 def test_freezing_and_new_heads_are_heard_of_by_equal_strategies(sampler):
     """Between two calls on one model."""
     model, strategy = make_model(), Reptile(meta_batch=1, inner_steps=1, inner_lr=1.0, learning_rate=1.0)

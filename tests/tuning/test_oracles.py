@@ -86,6 +86,7 @@ def whole(tmp_path_factory):
     return {oracle: found(folder) for oracle, folder in folders.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("oracle", ["random", "bayesian", "hyperband"])
 def test_the_same_seed_gives_the_same_trials_and_another_others(whole, tmp_path, oracle):
     search(tmp_path / "again", oracle)
@@ -94,6 +95,7 @@ def test_the_same_seed_gives_the_same_trials_and_another_others(whole, tmp_path,
     assert [t[1] for t in found(tmp_path / "other")] != [t[1] for t in whole[oracle]]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error:The use case of calling")  # of a trial that was run again with its old score
 def test_a_kill_before_any_write_changes_nothing(whole, monkeypatch, tmp_path):
     """Each write of the whole search in turn is the one that did not happen."""
@@ -105,6 +107,7 @@ def test_a_kill_before_any_write_changes_nothing(whole, monkeypatch, tmp_path):
     assert write > 4 * 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("oracle", ["bayesian", "hyperband"])
 @pytest.mark.parametrize("write", [17, 23])
 def test_a_killed_search_ends_as_an_uninterrupted_one(whole, monkeypatch, tmp_path, oracle, write):

@@ -100,12 +100,14 @@ def test_trials_that_ended_early_could_not_reach_the_best(searched):
             assert outcome.reported < best.score and f"trial {best.trial}" in outcome.message
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_search(searched, experiment, tmp_path):
     again = tune(experiment(), tmp_path / "s")
     assert table_of(again) == table_of(searched)
     assert again.best == searched.best
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kill", [2, 20])
 def test_a_search_that_was_killed_in_a_trial_ends_the_same_without_doing_anything_twice(
     searched, experiment, tmp_path, monkeypatch, kill
@@ -170,6 +172,7 @@ def test_a_loss_is_made_small(experiment, tmp_path):
     assert "lowest mood/log_loss" in str(result)
 
 
+@pytest.mark.slow
 def test_settings_of_the_encoder_are_searched(experiment, tmp_path, monkeypatch):
     seen, adapt = set(), LinearProbe.adapt
 
@@ -226,6 +229,7 @@ def test_other_validations(experiment, tmp_path, validation):
     assert (result.trials["planned"] == (2 if validation == "holdout" else 4)).all()
 
 
+@pytest.mark.slow
 def test_hyperband_runs_its_brackets(experiment, tmp_path):
     options = {"max_epochs": 2, "factor": 2}
     result = tune(experiment(), tmp_path / "s", oracle="hyperband", oracle_options=options, folds=2, trials=None)

@@ -41,12 +41,18 @@ def usable_cells(
 ) -> tuple[dict[Cell, tuple[dict, dict]], list[str]]:
     """What `Run.read_cell` gives for each cell, and a sentence for each that cannot be read or does not fit.
 
+    Cells that have not been computed share one sentence: of a run that was stopped there may be hundreds.
+
     Args:
         tasks: resolved.
         targets: as `usable_targets` gives them; scores must be of the same rows.
     """
-    found, problems = {}, []
-    for cell in cells:
+    planned = list(cells)
+    found, problems, absent = {}, [], []
+    for cell in planned:
+        if not run.path(cell).exists():
+            absent.append(cell)
+            continue
         try:
             content = run.read_cell(cell)
         except CheckpointError as error:
@@ -58,6 +64,11 @@ def usable_cells(
             problems.append(f"{cell}: {run.path(cell)} {misfit}")
         else:
             found[cell] = content
+    if absent:
+        problems.append(
+            f"{absent[0]}: not computed, as {len(absent)} of {len(planned)} cells are.\n"
+            "Run the experiment again with the same folder: it goes on with them."
+        )
     return found, problems
 
 
