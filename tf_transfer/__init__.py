@@ -25,8 +25,8 @@ _MODULES = {
     "episodes.episode": ("Episode",),
     "episodes.sampler": ("EpisodeSampler",),
     "errors": (
-        "AssetError", "CheckpointError", "DataError", "DistributionError", "LabelWarning", "TrainingError",
-        "TransferError", "VersionError",
+        "AssetError", "CheckpointError", "DataError", "DistributionError", "LabelWarning", "PenaltyWarning",
+        "TrainingError", "TransferError", "VersionError",
     ),
     "estimators": ("TransferClassifier", "TransferRegressor"),
     "evaluation": ("Evaluation", "evaluate"),

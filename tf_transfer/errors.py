@@ -54,6 +54,10 @@ class LabelWarning(UserWarning):
     """Labels that differ only in how they are written, or that may mean that there is none."""
 
 
+class PenaltyWarning(UserWarning):
+    """The penalty of a solved head was chosen at an end of what was tried."""
+
+
 @contextlib.contextmanager
 def speaking(language: Language) -> Iterator[None]:
     """Messages of the block name settings as the reader has to write them; see `setting`."""

@@ -6,7 +6,7 @@ import contextlib
 import sys
 import warnings
 
-from tf_transfer.errors import LabelWarning
+from tf_transfer.errors import LabelWarning, PenaltyWarning
 
 
 def note(message: str) -> None:
@@ -16,13 +16,15 @@ def note(message: str) -> None:
 
 @contextlib.contextmanager
 def plain_warnings():
-    """Warnings about labels as the user reads messages, without a line of the program."""
+    """Warnings about labels and penalties as the user reads messages: each once, without a line of the program."""
     with warnings.catch_warnings():
-        others = warnings.showwarning
+        others, shown = warnings.showwarning, set()
 
         def show(message, category, *place, **options):
-            if issubclass(category, LabelWarning):
-                note(f"Note: {message}")
+            if issubclass(category, LabelWarning | PenaltyWarning):
+                if str(message) not in shown:
+                    note(f"Note: {message}")
+                shown.add(str(message))
             else:
                 others(message, category, *place, **options)
 

@@ -30,9 +30,8 @@ DRAWS, TEST_ROWS, INTENTS = 40, 1000, 20
 
 def main() -> int:
     import tf_transfer as tt
-    from tf_transfer.strategies.solve_heads import PenaltyWarning
 
-    warnings.simplefilter("ignore", PenaltyWarning)
+    warnings.simplefilter("ignore", tt.PenaltyWarning)
     report = Report(f"LinearProbe against LogisticRegression(C=1), MiniLM, {DRAWS} draws")
     for name, read in QUESTIONS.items():
         table = read().sample(frac=1, random_state=0).reset_index(drop=True)

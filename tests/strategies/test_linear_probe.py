@@ -5,14 +5,14 @@ import pandas as pd
 import pytest
 
 from tests import tiny
-from tf_transfer.errors import TrainingError
+from tf_transfer.errors import PenaltyWarning, TrainingError
 from tf_transfer.model import TransferModel
 from tf_transfer.strategies import LinearProbe
 from tf_transfer.strategies.linear_models import fit_ridge
-from tf_transfer.strategies.solve_heads import PenaltyWarning, solve_heads
+from tf_transfer.strategies.solve_heads import solve_heads
 from tf_transfer.tasks import Task
 
-pytestmark = pytest.mark.filterwarnings("ignore::tf_transfer.strategies.solve_heads.PenaltyWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::tf_transfer.errors.PenaltyWarning")
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +189,6 @@ def test_a_choice_at_the_end_of_the_penalties_is_said(model):
     tiny.restore(model, model.first)
     support = tiny.make_table(12, seed=5)
     support["mood"] = np.random.default_rng(0).permutation(support["mood"])
-    with pytest.warns(PenaltyWarning, match="is the greatest of those tried: its few labels"):
+    with pytest.warns(PenaltyWarning, match="is the greatest of those tried: a greater one might"):
         solved = LinearProbe(uses_source=False)
         solved.adapt(model, support)

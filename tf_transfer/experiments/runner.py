@@ -13,13 +13,13 @@ import numpy as np
 from tf_transfer.callbacks.resume import Resume
 from tf_transfer.checkpoints import load_state, save_state
 from tf_transfer.encoders import load_encoder
-from tf_transfer.errors import CheckpointError, TrainingError
+from tf_transfer.errors import CheckpointError, PenaltyWarning, TrainingError
 from tf_transfer.experiments.memory import forget_peak, peak_gb
 from tf_transfer.experiments.prepared import Prepared, PreparedTarget, draw_support
 from tf_transfer.experiments.runs import Cell, Run, all_cells
 from tf_transfer.model import TransferModel
 from tf_transfer.storage import check_output
-from tf_transfer.strategies.solve_heads import PenaltyWarning, solve_heads
+from tf_transfer.strategies.solve_heads import solve_heads
 
 
 class Runner:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from tf_transfer.errors import TrainingError
+from tf_transfer.errors import PenaltyWarning, TrainingError
 from tf_transfer.labels import encode_labels
 from tf_transfer.strategies.linear_models import LinearModel, fit_logistic, fit_ridge
 from tf_transfer.tables import join_tables
@@ -16,10 +16,6 @@ from tf_transfer.tasks import Task
 
 NO_WEIGHT = 1e-6
 """Weights up to this size are what rounding leaves where all the vectors of a source are the same."""
-
-
-class PenaltyWarning(UserWarning):
-    """The penalty of a solved head was chosen at an end of what was tried."""
 
 
 def solve_heads(
@@ -106,7 +102,6 @@ def _say_end(task, solved: LinearModel) -> None:
     if solved.end:
         warnings.warn(
             f"The penalty of task {task.name!r} is the {solved.end} of those tried: "
-            + ("its few labels do not show what the features know of it." if solved.end == "greatest" else
-               "the features separate its labels."),
+            f"a {'greater' if solved.end == 'greatest' else 'smaller'} one might suit its labels better.",
             PenaltyWarning, stacklevel=4,
         )  # fmt: skip
