@@ -5,15 +5,18 @@ Skipped where no Chromium is installed; Debian has it (``apt-get install chromiu
 
 import re
 
+import numpy as np
 import pytest
 
 from tests import chromium
+from tests.analysis.folders import make_comparison, noisy
 from tests.experiments import make_experiment, make_table
 from tests.stand_in_comparison import Whole, stand_in
 from tests.test_report import HOSTILE, ORDER, hostile_comparison
 from tf_transfer import report
 from tf_transfer.comparison.compare import compare
 from tf_transfer.report import wording
+from tf_transfer.strategies import STRATEGIES
 
 pytestmark = pytest.mark.skipif(chromium.PATH is None, reason=chromium.MISSING)
 DESK, PHONE = 1280, 390
@@ -45,6 +48,25 @@ CONTRASTS = """
 """The lowest contrast of a text with the page, as WCAG 2 defines it."""
 
 
+BROKEN = """
+(() => {
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), broken = [], range = new Range();
+  while (texts.nextNode()) {
+    const text = texts.currentNode;
+    if (!text.parentElement.checkVisibility()) continue;
+    for (const word of text.data.matchAll(/[^\\s/–-]{2,20}(?![^\\s/–-])/g)) {
+      range.setStart(text, word.index);
+      range.setEnd(text, word.index + word[0].length);
+      const lines = new Set([...range.getClientRects()].map(box => Math.round(box.top)));
+      if (lines.size > 1) broken.push(word[0]);
+    }
+  }
+  return broken;
+})()
+"""
+"""Words of at most 20 letters that go over two lines."""
+
+
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     browser = chromium.Browser(tmp_path_factory.mktemp("profile"))
@@ -61,6 +83,39 @@ def page(tmp_path_factory):
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory):
     return report.render(hostile_comparison(), tmp_path_factory.mktemp("hostile"))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """One target, one budget, eight strategies."""
+    draws = np.random.default_rng(0)
+    truth = draws.integers(0, 2, 100)
+    scores = {name: {16: noisy(draws, truth, [0.7] * 2)} for name in list(STRATEGIES)[:8]}
+    sources = [name for name in scores if STRATEGIES[name].uses_source]
+    found = make_comparison(tmp_path_factory.mktemp("cells"), truth, scores, sources=sources)
+    return report.render(found, tmp_path_factory.mktemp("small"))
+
+
+@pytest.mark.parametrize("width", [1200, PHONE])
+def test_no_word_is_broken_and_nothing_cut_off(browser, page, small, width):
+    for path in (page, small):
+        browser.open(path, width)
+        assert browser.evaluate(BROKEN) == []
+        assert browser.evaluate("document.documentElement.scrollWidth") <= width
+        assert browser.evaluate(OVERLAPS) == []
+
+
+def test_a_single_target_has_the_width_of_the_page(browser, small):
+    browser.open(small, 1200)
+    shares = "[...document.querySelectorAll('table.forest')].map(t => t.offsetWidth / document.body.offsetWidth)"
+    assert min(browser.evaluate(shares)) > 0.9
+
+
+def test_one_budget_has_a_table_and_no_curve(browser, small):
+    browser.open(small, 1200)
+    assert browser.evaluate("document.querySelectorAll('#curves svg').length") == 0
+    assert "One label budget makes no curve" in browser.evaluate("document.querySelector('#curves').innerText")
+    assert "hurts with" not in browser.evaluate("document.querySelector('#worth').innerText")
 
 
 def in_view(browser, selector):
@@ -111,7 +166,7 @@ def test_the_answer_is_on_the_first_screen(browser, page, width):
 def test_a_reader_sees_every_section_with_its_figures(browser, page, width):
     browser.open(page, width)
     seen = browser.evaluate("document.body.innerText")
-    for words in ("Difference that the source makes", "Learning curves", "are worth 48 [40, 112] with target_only",
+    for words in ("Difference that the source makes", "Learning curves", "do as well as 48 [40, 112] with target_only",
                   "Confusion matrices", "Calibration", "Where it helped and hurt", "The ferry was late, but",
                   "What each source adds", "Leakage audit", "4.39 M", "1.23 GB", "28" * 32, "pip install",
                   "its file is damaged. Run again."):  # fmt: skip

@@ -66,9 +66,9 @@ def costs(comparison) -> Section:
     introduction = (
         "Mean time of one training: on the sources (once for a seed, shared by all targets and budgets), and on a "
         "target. Weights: how many the target's training changed; –: no encoder. Memory: the most that the process "
-        "held while the strategy was trained and predicted, with what earlier ones had left allocated. Where the "
-        "system cannot forget a peak, and in older runs: by the end of a cell, so a strategy that ran later shows at "
-        "least what an earlier one did."
+        "held while the strategy was trained and predicted, with what earlier ones had left allocated. Some systems, "
+        "and older runs, know only the most since the program began: a strategy then shows at least what those before "
+        "it needed."
     )
     head = ("strategy", "source", "target", "weights trained", "peak memory")
     blocks = [Text(introduction, quiet=True), Table("Cost", head, tuple(rows))]

@@ -19,16 +19,20 @@ MOST_CONFUSIONS = 15
 
 
 def curves(comparison) -> Section:
-    """Learning curves: the primary metrics against the label budget."""
+    """Learning curves: the primary metrics against the label budget; of one budget, their table alone."""
     bands, meaning = bands_of(comparison)
-    panels = []
+    panels, drawn = [], len(comparison.budgets) > 1
     for target, task in target_tasks(comparison, bands):
         metric = metric_name(comparison.metrics[task])
-        figure = plots.learning_curve(comparison, target, task, bands)
-        table = _curve_table(comparison, bands[(bands["target"] == target) & (bands["task"] == task)], target, task)
-        description = f"Learning curves: {metric} of {task} on {target} against the label budget, a line a strategy."
-        panels.append(Panel(f"{target}: {task}", metric, (Chart(figure, description, table),)))
+        block = _curve_table(comparison, bands[(bands["target"] == target) & (bands["task"] == task)], target, task)
+        if drawn:
+            figure = plots.learning_curve(comparison, target, task, bands)
+            words = f"Learning curves: {metric} of {task} on {target} against the label budget, a line a strategy."
+            block = Chart(figure, words, block)
+        panels.append(Panel(f"{target}: {task}", metric, (block,)))
     introduction = f"Lines are means over seeds. {meaning} The axis of labels is logarithmic. A dash: no value."
+    if not drawn:
+        introduction = "One label budget makes no curve: these are its means over seeds, with 95 % intervals."
     blocks = (Text(introduction, quiet=True), Grid(tuple(panels))) if panels else (Text("There are no results."),)
     return Section("curves", "Learning curves", blocks)
 

@@ -150,13 +150,14 @@ def worth(comparison) -> Section:
         sentences += [_worth_sentence(comparison, best)] if best.censored or pd.notna(best.labels) else []
         tables = [_worth_table(part)]
         here = gains[(gains["target"] == target) & (gains["task"] == task)]
-        tables += [_gains_table(here)] if len(here) else []
+        # Of one budget the mean gain is the difference itself.
+        tables += [_gains_table(here)] if len(here) and part["budget"].nunique() > 1 else []
         panels.append(Panel(f"{target}: {task}", "labels needed without the source", tuple(tables)))
     introduction = (
         "How many labels the same strategy needs without the source to be as good, read off its learning curve, with a "
         "95 % interval. Beyond the measured budgets only “more than” or “fewer than” is known. The mean gain is the "
-        "area between the two curves, over the logarithm of the labels. Its verdict goes by its interval alone: "
-        "these verdicts are not corrected for their number."
+        "area between the two curves, over the logarithm of the labels. Its verdict goes by its own interval: of "
+        "twenty such verdicts where nothing differs, one is wrong."
     )
     blocks = (Notes(tuple(sentences)), Text(introduction, quiet=True), Grid(tuple(panels)), *notes)
     return Section("worth", "What transfer is worth in labels", blocks)
@@ -173,18 +174,18 @@ def _gains_table(found: pd.DataFrame) -> Table:
     for v in found.itertuples():
         value, ends = difference(v.value, v.low, v.high)
         gain = Cell(value, v.verdict, quiet=ends)
-        rows.append((Cell(v.strategy), gain, _from(v.hurt_from), "–" if pd.isna(v.crossing) else count(v.crossing)))
-    return Table("Gain over all budgets", ("", "mean gain", "hurts from", "lead gone at"), tuple(rows))
+        rows.append((Cell(v.strategy), gain, _or_more(v.hurt_from), _or_more(v.crossing)))
+    return Table("Gain over all budgets", ("", "mean gain", "hurts with", "no longer ahead with"), tuple(rows))
 
 
-def _from(budget: float) -> str:
-    return "–" if pd.isna(budget) else labels([int(budget)])
+def _or_more(budget: float) -> str:
+    return "–" if pd.isna(budget) else f"{labels([round(budget)])} or more"
 
 
 def _worth_sentence(comparison, found) -> str:
     amount = _worth(found)
-    start = f"{found.target}, {found.task}: {labels([found.budget])} with {found.strategy}"
-    return f"{start} are worth {f'{amount.text} {amount.quiet}'.strip()} with {comparison.against(found.strategy)}."
+    start = f"{found.target}, {found.task}: {labels([found.budget])} with {found.strategy} do as well as"
+    return f"{start} {f'{amount.text} {amount.quiet}'.strip()} with {comparison.against(found.strategy)}."
 
 
 def _worth_table(found: pd.DataFrame) -> Table:
@@ -202,7 +203,7 @@ def _worth(found) -> Cell:
     low = 0.0 if pd.isna(found.low) else found.low
     high = math.inf if pd.isna(found.high) else found.high
     if math.isinf(high):
-        ends = f"(at least {count(low)})" if low > 0 else "(not bounded)"
+        ends = f"(at least {count(low)})" if low > 0 else "(or any other number)"
     else:
         ends = f"[{count(low)}, {count(high)}]" if low > 0 else f"(at most {count(high)})"
     return Cell(found.censored or count(found.labels), quiet=ends)
