@@ -1,5 +1,6 @@
 """A search from end to end: repeatable, resumable, blind to the test rows, and ready for `compare`."""
 
+import dataclasses
 import json
 import re
 
@@ -19,6 +20,7 @@ from tf_transfer.tuning.plan import Plan
 from tf_transfer.tuning.records import Outcome, Records
 from tf_transfer.tuning.result import TuneResult
 from tf_transfer.tuning.scores import cannot_reach
+from tf_transfer.tuning.trials import AS_GIVEN, WITHOUT_SOURCE
 from tf_transfer.tuning.tune import tune
 
 FAST = {"epochs": [1, 2], "batch_size": 8, "adapt_steps": 1, "adapt_batch_size": 8, "head_start": False}
@@ -41,6 +43,16 @@ def experiment(encoder_folder):
         return make_experiment(**content | changes)
 
     return make
+
+
+def test_the_winner_is_shown_beside_the_experiments_arguments_and_without_the_source(searched):
+    own, alone = searched.experiment.strategies[searched.best_trial.label], searched.best.without_source()
+    expected = {AS_GIVEN: own} | ({} if alone is None else {WITHOUT_SOURCE: alone})
+    assert list(searched.beside) == list(expected)
+    for name, outcome in searched.beside.items():
+        assert outcome.arguments == dataclasses.asdict(expected[name])
+        assert outcome.measured[1] == pytest.approx(measured_alone(searched, outcome, 1), abs=1e-6)
+        assert f"{outcome.label} {name}, on the same folds: {outcome.score:.4f}" in str(searched)
 
 
 def table_of(result):
@@ -185,7 +197,8 @@ def test_settings_of_the_encoder_are_searched(experiment, tmp_path, monkeypatch)
     space = {"max_length": [8, 12], "freeze": "all"}
     probe = {"linear_probe": {"uses_source": True}}
     result = tune(experiment(), tmp_path / "s", settings=space, strategies=probe, folds=2, early_stop=False)
-    assert seen == {(8, 8, "all"), (12, 12, "all")} and len(result.outcomes) == 2
+    beside = (16, 16, "none")  # the experiment's own, of what the winner is shown beside
+    assert seen == {(8, 8, "all"), (12, 12, "all"), beside} and len(result.outcomes) == 2
     encoder = result.best_experiment.encoder
     assert (encoder.max_length, encoder.freeze) == tuple(result.best_trial.settings.values())
     assert yaml.safe_load(result.to_yaml())["encoder"]["max_length"] == encoder.max_length
@@ -214,7 +227,8 @@ def test_dropout_precision_and_loss_weights_are_searched(experiment, tmp_path, m
     options = {"strategies": {"linear_probe": {"uses_source": False}}, "folds": 2, "repeats": 1, "trials": 3}
     result = tune(experiment(), tmp_path / "s", settings=space, early_stop=False, **options)
     tried = [tuple(o.settings.values()) for o in result.outcomes]
-    assert len(set(tried)) == 3 and seen == [t for t in tried for _ in range(4)]
+    own = (result.experiment.encoder.dropout, "float32", 1.0)  # of what the winner is shown beside
+    assert len(set(tried)) == 3 and seen == [t for t in [*tried, own] for _ in range(4)]
     assert list(result.trials["dropout"]) == [t[0] for t in tried] and max(kept) == (2, 2)
     best = result.best_experiment
     assert (best.encoder.dropout, best.encoder.precision, best.tasks[0].loss_weight) == tried[result.best_trial.trial]

@@ -5,6 +5,7 @@ oracle.json, TUNER.json     keras-tuner's state
 trial_07/trial.json         keras-tuner's record of a trial
 trial_07/outcome.json       what became of it
 measured/KEY.json           measurements of a candidate, kept as soon as they are made
+beside.json                 what the winner is shown beside
 trials.csv, best.yaml       what a reader wants
 """
 
@@ -112,16 +113,37 @@ class Records:
         Raises:
             CheckpointError: one cannot be read.
         """
-        found = []
-        for path in self.folder.glob("trial_*/outcome.json"):
-            try:
-                found.append(Outcome(**_read(path)))
-            except TypeError as error:
-                raise CheckpointError(f"{path} is damaged: {error}\nDelete the folder of the search.") from None
-        return sorted(found, key=lambda outcome: outcome.trial)
+        paths = self.folder.glob("trial_*/outcome.json")
+        return sorted((_outcome(_read(path), path) for path in paths), key=lambda outcome: outcome.trial)
+
+    def write_beside(self, outcomes: dict[str, Outcome]) -> None:
+        """Keeps what the winner is shown beside; ``trial`` of each is the winner's number."""
+        content = {name: dataclasses.asdict(outcome) for name, outcome in outcomes.items()}
+        write_text(self.folder / "beside.json", json.dumps(content, indent=1))
+
+    def beside(self) -> dict[str, Outcome]:
+        """What `write_beside` has kept; empty before the search has ended.
+
+        Raises:
+            CheckpointError: it cannot be read.
+        """
+        path = self.folder / "beside.json"
+        if not path.exists():
+            return {}
+        content = _read(path)
+        if not isinstance(content, dict):
+            raise CheckpointError(f"{path} is damaged: it holds no object.\nDelete it.")
+        return {name: _outcome(one, path) for name, one in content.items()}
 
     def _measured_path(self, key: str) -> Path:
         return self.folder / "measured" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+
+
+def _outcome(content: object, path: Path) -> Outcome:
+    try:
+        return Outcome(**content)
+    except TypeError as error:
+        raise CheckpointError(f"{path} is damaged: {error}\nDelete the folder of the search.") from None
 
 
 def best_of(outcomes, sign: int) -> Outcome | None:

@@ -73,6 +73,13 @@ class TuneResult:
         return found
 
     @property
+    def beside(self) -> dict[str, Outcome]:
+        """What the best trial is shown beside, on the same folds: its strategy with the experiment's arguments, and
+        itself without the source. Empty before the search has ended; neither was chosen, so neither is flattered.
+        """
+        return {name: o for name, o in Records(self.folder).beside().items() if o.trial == self.best_trial.trial}
+
+    @property
     def best(self) -> Strategy:
         """The strategy of the best trial, with its arguments."""
         kind = type(self._space.strategies[self.best_trial.label])
@@ -126,11 +133,12 @@ class TuneResult:
         best, direction = self.best_trial, "highest" if self.sign > 0 else "lowest"
         counts = pd.Series([o.status for o in self.outcomes]).value_counts()
         states = ", ".join(f"{count} {status}" for status, count in counts.items())
-        interval = "" if best.low is None else f" [{best.low:.4f}, {best.high:.4f}]"
-        return (
-            f"{len(self.outcomes)} trials on {self.target}, {self.budget} labels: {states}.\n"
-            f"The {direction} {self.objective}: {best.score:.4f}{interval}, trial {best.trial}.\n{self.to_yaml()}"
-        )
+        lines = [
+            f"{len(self.outcomes)} trials on {self.target}, {self.budget} labels: {states}.",
+            f"The {direction} {self.objective}: {_score(best)}, trial {best.trial}.",
+            *(f"  {best.label} {name}, on the same folds: {_score(other)}" for name, other in self.beside.items()),
+        ]
+        return "\n".join([*lines, self.to_yaml()])
 
     def _repr_html_(self) -> str:
         columns = [c for c in self.trials if c not in ("planned", "message", "seconds")]
@@ -139,3 +147,10 @@ class TuneResult:
         order = pd.DataFrame({"place": places, "score": -self.sign * self.trials["expected"]})
         shown = self.trials.loc[order.sort_values(["place", "score"]).index, columns]
         return shown.to_html(index=False, escape=True, border=0, float_format=lambda v: f"{v:.4g}", na_rep="")
+
+
+def _score(outcome: Outcome) -> str:
+    if outcome.score is None:
+        return f"failed, {outcome.message.splitlines()[0]}"
+    interval = "" if outcome.low is None else f" [{outcome.low:.4f}, {outcome.high:.4f}]"
+    return f"{outcome.score:.4f}{interval}"

@@ -14,6 +14,9 @@ from tf_transfer.tuning.records import Outcome, Records, best_of
 from tf_transfer.tuning.scores import cannot_reach, expected_score, score_interval
 from tf_transfer.tuning.space import STRATEGY, Candidate, SearchSpace
 
+AS_GIVEN, WITHOUT_SOURCE = "with the experiment's arguments", "without the source"
+"""What a winner is shown beside."""
+
 MOST_FAILURES = 10
 """Trials that may fail before one succeeds."""
 
@@ -70,7 +73,24 @@ class Trials:
         except TransferError as error:
             return Outcome(number, "failed", values[STRATEGY], {}, {}, [], message=str(error))
         others = [o for o in self.records.outcomes() if o.trial != number and o.epochs == epochs]
-        best = best_of(others, self.plan.sign) if self.early_stop else None
+        return self._try(number, candidate, best_of(others, self.plan.sign) if self.early_stop else None)
+
+    def stand_beside(self, best: Outcome) -> None:
+        """Makes the winner's measurements of what it is to be seen beside, and keeps what comes of them.
+
+        That is its strategy with the experiment's arguments, and the winner itself without the source, if there is
+        such a strategy. Nothing is chosen by either.
+        """
+        given = self.bench.experiment.strategies.get(best.label, self.space.strategies[best.label])
+        alone = dataclasses.replace(self.space.strategies[best.label], **best.arguments).without_source()
+        beside = {AS_GIVEN: Candidate(best.label, given, {})}
+        if alone is not None:
+            beside[WITHOUT_SOURCE] = Candidate(best.label, alone, best.settings)
+        outcomes = {name: self._try(best.trial, candidate, None) for name, candidate in beside.items()}
+        self.records.write_beside(outcomes)
+
+    def _try(self, number: int, candidate: Candidate, best: Outcome | None) -> Outcome:
+        """Measures a candidate until it is done, or cannot reach ``best``."""
         blank = Outcome(
             number, "failed", candidate.label, dataclasses.asdict(candidate.strategy), dict(candidate.settings), []
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 from tf_transfer import __version__
 from tf_transfer.experiments.experiment import Experiment, load_experiment
 from tf_transfer.tuning.plan import Plan
-from tf_transfer.tuning.records import Records
+from tf_transfer.tuning.records import Records, best_of
 from tf_transfer.tuning.result import TuneResult
 from tf_transfer.tuning.space import SearchSpace, declare
 
@@ -26,7 +26,9 @@ def tune(
     sources that play the target; see `TuneSpec`), with an interval. All trials are measured on the same folds with
     the same seeds, and one that cannot become the best ends early; see `scores.cannot_reach`. Test rows decide
     nothing: their texts are read by the leakage audit alone, their labels by nobody. The best of many scores is
-    flattered by having been chosen: what the strategy is worth, `compare` tells, from the test rows.
+    flattered by having been chosen: what the strategy is worth, `compare` tells, from the test rows. When the search
+    is over, the winner's strategy with the experiment's arguments, and the winner without the source, are measured on
+    the same folds; see `TuneResult.beside`.
 
     The same experiment, options and seed give the same trials and the same best, also when the search was killed
     and started again with the same folder. Several processes can share a search; see `TransferTuner`.
@@ -83,6 +85,9 @@ def _search(experiment, space: SearchSpace, plan: Plan, records: Records, say) -
     except FatalError as error:
         raise error.__cause__ or error from None
     trials.check()
+    best = best_of(records.outcomes(), plan.sign)
+    if best is not None and not is_worker():
+        trials.stand_beside(best)
     say("done", len(records.outcomes()), total)
 
 
