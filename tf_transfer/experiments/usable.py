@@ -50,13 +50,10 @@ def usable_cells(
     planned = list(cells)
     found, problems, absent = {}, [], []
     for cell in planned:
-        if not run.path(cell).exists():
-            absent.append(cell)
-            continue
         try:
             content = run.read_cell(cell)
         except CheckpointError as error:
-            problems.append(f"{cell}: {error}")
+            (problems if run.path(cell).exists() else absent).append(f"{cell}: {error}")
             continue
         truth = targets[cell.target][0]
         misfit = _misfit(content[0], tasks, truth) or _misfit(run.read_frozen(cell), tasks, truth)
@@ -64,12 +61,9 @@ def usable_cells(
             problems.append(f"{cell}: {run.path(cell)} {misfit}")
         else:
             found[cell] = content
-    if absent:
-        problems.append(
-            f"{absent[0]}: not computed, as {len(absent)} of {len(planned)} cells are.\n"
-            "Run the experiment again with the same folder: it goes on with them."
-        )
-    return found, problems
+    if len(absent) > 1:
+        absent = [f"{len(absent)} of {len(planned)} cells are not computed.\nThe first: {absent[0]}"]
+    return found, problems + absent
 
 
 def seeds_note(planned: Sequence[int], used: Collection[int]) -> str:
