@@ -588,7 +588,7 @@ def test_a_run_stopped_within_a_cell_goes_on_to_the_same_bits(done, content, tmp
     witness = Witness(monkeypatch)
     with computed() as cells:
         comparison = compare(part(content), tmp_path / "run")
-    assert stopped.unusable[0].startswith(f"3 of 6 cells are not computed.\nThe first: {cells[0]}: ")
+    assert stopped.unusable[0].startswith(f"3 of 6 cells are missing.\nThe first: {cells[0]}: ")
     assert witness.fits == []  # what the sources taught was kept
     assert is_part_of(comparison, done[0])
     assert list((tmp_path / "run" / "fitted").iterdir()) == []
@@ -733,7 +733,7 @@ def test_a_run_without_a_single_cell_can_be_looked_at(folder):
     shutil.rmtree(folder / "cells")
     empty = Comparison(folder)
     assert empty.lost_cells == 16
-    assert len(empty.unusable) == 1 and "16 of 16 cells are not computed" in empty.unusable[0]
+    assert len(empty.unusable) == 1 and "16 of 16 cells are missing" in empty.unusable[0]
     assert len(empty.results) == len(empty.verdicts()) == len(empty.summary()) == len(empty.costs) == 0
     str(empty)
     assert list(empty.verdicts().columns) == list(columns)

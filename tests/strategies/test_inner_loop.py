@@ -200,8 +200,7 @@ def test_meta_gradients_of_few_kept_steps_agree_with_central_differences(case):
     assert error_to_central_differences(case, (1, 2, 3, 4), keep=True) < 1e-6
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", BRIEFLY)
 def test_compiled_meta_gradients_agree_with_central_differences(family):
     assert error_to_central_differences(case_of(family), (1, 2, 3, 4, 5), compiled=True) < 1e-6
 
@@ -307,7 +306,6 @@ def test_fixed_weights_have_an_exact_meta_gradient_too(bert):
         np.testing.assert_allclose(a, tf.convert_to_tensor(b), rtol=1e-8, atol=1e-10)
 
 
-@pytest.mark.slow
 def test_rows_in_parts_give_the_same_meta_gradient(bert):
     start, rates = bert.weights(), [tf.constant(0.05, tf.float64)] * len(bert.variables)
     found = []

@@ -571,7 +571,6 @@ def test_open_classes_become_the_episodes_numbers(sampler):
     assert model.tasks[0].classes == (0, 1, 2)
 
 
-@pytest.mark.slow
 def test_validation_keeps_the_best_weights_and_stops(fresh):
     train = EpisodeSampler(make_intents()[lambda t: t["intent"] < "c4"], "intent", way=3, shot=2, num_query=2)
     check = EpisodeSampler(make_intents()[lambda t: t["intent"] >= "c4"], "intent", way=3, shot=2, num_query=2)
@@ -707,7 +706,6 @@ def test_what_is_kept_does_not_grow_with_a_large_memory(fresh, monkeypatch):
             assert not MAML(inner_steps=1, **options).keeps(fresh, 6, 6)
 
 
-@pytest.mark.slow
 def test_the_memory_estimate_is_told_and_grows_with_what_is_kept(fresh, monkeypatch, capsys):
     estimate = lambda rows, **options: MAML(inner_steps=5, **options).memory_estimate(fresh, rows)  # noqa: E731
     weights = 4e-9 * sum(v.numpy().size for v in fresh.trained_variables)
@@ -813,7 +811,6 @@ def make_sources(**rows: int):
     return {name: tiny.make_table(count, seed=seed) for seed, (name, count) in enumerate(rows.items())}
 
 
-@pytest.mark.slow
 def test_a_source_is_held_out_to_validate_on(monkeypatch):
     model, seen, logs = tiny.make_model(tiny.TASKS[:1]), {}, []
     kinds = {"EpisodeTensors": meta.EpisodeTensors, "Validation": meta.Validation}

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from tf_transfer.tuning.plan import Plan
 from tf_transfer.tuning.records import Outcome, Records
 from tf_transfer.tuning.result import TuneResult
 from tf_transfer.tuning.scores import cannot_reach
-from tf_transfer.tuning.trials import AS_GIVEN, WITHOUT_SOURCE
+from tf_transfer.tuning.trials import UNTUNED, WITHOUT_SOURCE
 from tf_transfer.tuning.tune import tune
 
 FAST = {"epochs": [1, 2], "batch_size": 8, "adapt_steps": 1, "adapt_batch_size": 8, "head_start": False}
@@ -45,14 +46,74 @@ def experiment(encoder_folder):
     return make
 
 
-def test_the_winner_is_shown_beside_the_experiments_arguments_and_without_the_source(searched):
-    own, alone = searched.experiment.strategies[searched.best_trial.label], searched.best.without_source()
-    expected = {AS_GIVEN: own} | ({} if alone is None else {WITHOUT_SOURCE: alone})
-    assert list(searched.beside) == list(expected)
-    for name, outcome in searched.beside.items():
-        assert outcome.arguments == dataclasses.asdict(expected[name])
-        assert outcome.measured[1] == pytest.approx(measured_alone(searched, outcome, 1), abs=1e-6)
-        assert f"{outcome.label} {name}, on the same folds: {outcome.score:.4f}" in str(searched)
+@pytest.fixture(scope="module")
+def renamed(experiment, tmp_path_factory):
+    """A search of one candidate: the probe with source, by another name and beside other arguments."""
+    strategies = ["majority", {"probe": {"strategy": "linear_probe", "uses_source": False}}, "tfidf"]
+    space = {"drawn": {"strategy": "probe", "uses_source": True}}
+    folder = tmp_path_factory.mktemp("search") / "renamed"
+    return tune(experiment(strategies=strategies), folder, strategies=space, trials=1, settings={"freeze": "all"})
+
+
+def test_the_winner_is_shown_beside_itself_untuned_and_without_the_source(renamed):
+    assert {name: o.arguments for name, o in renamed.beside.items()} == {
+        UNTUNED: {"uses_source": False}, WITHOUT_SOURCE: {"uses_source": False},
+    }  # fmt: skip
+    assert [o.settings for o in renamed.beside.values()] == [{}, {"freeze": "all"}]
+    for name, outcome in renamed.beside.items():
+        assert f"In the same measurements, {name} ({outcome.label}): {outcome.score:.4f}" in str(renamed)
+    one = renamed.beside[UNTUNED]
+    alone = dataclasses.replace(one, label="linear_probe")
+    assert one.measured[1] == pytest.approx(measured_alone(renamed, alone, 1), abs=1e-6)
+
+
+def test_what_stands_beside_another_winner_or_the_winner_itself_is_not_shown(renamed, experiment, tmp_path):
+    shutil.copytree(renamed.folder, tmp_path / "s")
+    result = TuneResult(tmp_path / "s", renamed.experiment, Plan.of(renamed.experiment))
+    assert len(result.beside) == 2
+    other = {name: dataclasses.replace(outcome, trial=7) for name, outcome in result.beside.items()}
+    Records(tmp_path / "s").write_beside(other)
+    assert result.beside == {}
+    for damage in ("[]", '{"untuned": {}}', "{"):
+        (tmp_path / "s" / "beside.json").write_text(damage)
+        with pytest.raises(CheckpointError, match=r"beside\.json"):
+            str(result)
+    (tmp_path / "s" / "beside.json").unlink()
+    assert "same measurements" not in str(result)
+    alone = tune(experiment(), tmp_path / "a", strategies={"linear_probe": {"uses_source": False}}, trials=1)
+    assert list(alone.beside) == [UNTUNED]  # with source, as the experiment has it
+    own = tune(experiment(), tmp_path / "o", strategies={"linear_probe": {"uses_source": True}}, trials=1)
+    assert list(own.beside) == [WITHOUT_SOURCE]
+
+
+def test_a_search_that_is_stopped_beside_its_winner_has_written_it(experiment, tmp_path, monkeypatch):
+    measure = Bench.measure
+
+    def measuring(self, candidate, measurement):
+        if "beside" in said[-1]:
+            raise KeyboardInterrupt
+        return measure(self, candidate, measurement)
+
+    said, options = [""], {"strategies": {"linear_probe": {"uses_source": False}}, "trials": 1}
+    with monkeypatch.context() as patch:
+        patch.setattr(Bench, "measure", measuring)
+        with pytest.raises(KeyboardInterrupt):
+            tune(experiment(), tmp_path / "s", say=lambda what, *_: said.append(what), **options)
+    assert (tmp_path / "s" / "trials.csv").exists() and (tmp_path / "s" / "best.yaml").exists()
+    assert list(tune(experiment(), tmp_path / "s", **options).beside) == [UNTUNED]
+
+
+def test_what_fails_beside_the_winner_is_said(experiment, tmp_path, monkeypatch):
+    measure = Bench.measure
+
+    def measuring(self, candidate, measurement):
+        if candidate.strategy.uses_source:
+            raise DataError("it cannot be.\nReceived nothing.")
+        return measure(self, candidate, measurement)
+
+    monkeypatch.setattr(Bench, "measure", measuring)
+    result = tune(experiment(), tmp_path / "s", strategies={"linear_probe": {"uses_source": False}}, trials=1)
+    assert "untuned (linear_probe): failed, " in str(result) and "it cannot be." in str(result)
 
 
 def table_of(result):
@@ -138,7 +199,9 @@ def test_a_search_that_was_killed_in_a_trial_ends_the_same_without_doing_anythin
     kill = -1
     ended = tune(experiment(), tmp_path / "s")
     assert table_of(ended) == table_of(searched)
-    assert len(set(measured)) == len(measured) == searched.trials["measured"].sum()
+    assert len(set(measured)) == len(measured)  # and what stands beside the winner, unless trials had measured it
+    trials = searched.trials["measured"].sum()
+    assert trials <= len(measured) <= trials + sum(len(o.measured) for o in searched.beside.values())
 
 
 def test_the_test_rows_decide_nothing(searched, experiment, tmp_path):

@@ -44,7 +44,7 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         variants: ``{label: (strategy, source)}`` of the strategies that were also run without a source; only
             `source_gains` and `difference` speak of them.
         slice_columns: of each target's test table, by whose values the report cuts the test rows.
-        unusable: a sentence for each file of the run that could not be used, and why.
+        unusable: a sentence for each file of the run that could not be used, and why; missing cells share one.
         lost_cells: how many cells these files leave the run without.
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
@@ -41,7 +42,7 @@ def usable_cells(
 ) -> tuple[dict[Cell, tuple[dict, dict]], list[str]]:
     """What `Run.read_cell` gives for each cell, and a sentence for each that cannot be read or does not fit.
 
-    Cells that have not been computed share one sentence: of a run that was stopped there may be hundreds.
+    Cells without a file share one sentence: of a run that was stopped there may be hundreds.
 
     Args:
         tasks: resolved.
@@ -53,7 +54,7 @@ def usable_cells(
         try:
             content = run.read_cell(cell)
         except CheckpointError as error:
-            (problems if run.path(cell).exists() else absent).append(f"{cell}: {error}")
+            (problems if os.path.lexists(run.path(cell)) else absent).append(f"{cell}: {error}")
             continue
         truth = targets[cell.target][0]
         misfit = _misfit(content[0], tasks, truth) or _misfit(run.read_frozen(cell), tasks, truth)
@@ -62,7 +63,7 @@ def usable_cells(
         else:
             found[cell] = content
     if len(absent) > 1:
-        absent = [f"{len(absent)} of {len(planned)} cells are not computed.\nThe first: {absent[0]}"]
+        absent = [f"{len(absent)} of {len(planned)} cells are missing.\nThe first: {absent[0]}"]
     return found, problems + absent
 
 

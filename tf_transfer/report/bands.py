@@ -19,12 +19,12 @@ def bands_of(comparison) -> tuple[pd.DataFrame, str]:
         found = readings.curves(comparison)
         primary = found["metric"] == found["task"].map(comparison.metrics)
         found = found.loc[primary, [*_KEYS, "value", "low", "high"]]
-        return found, "Bands are 95 % intervals over test rows and seeds."
+        return found, "95 % intervals over test rows and seeds"
     except Missing:
         results = comparison.results
         cells = results[results["metric"] == results["task"].map(comparison.metrics)].groupby(_KEYS, sort=False)
         found = cells["value"].agg(value=lambda v: v.mean(skipna=False), low="min", high="max")
-        return found.reset_index(), "Bands reach from the worst seed to the best."
+        return found.reset_index(), "ranges from the worst seed to the best"
 
 
 def target_tasks(comparison, table: pd.DataFrame) -> list[tuple[str, str]]:

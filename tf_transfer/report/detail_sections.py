@@ -76,7 +76,7 @@ def sources(comparison) -> Section:
     found = readings.source_gains(comparison)
     introduction = (
         "How much worse a strategy is without one of its sources. To the right of 0: the source helps. Each verdict "
-        "goes by its own 95 % interval: of twenty such verdicts where nothing differs, one is wrong."
+        "goes by its own 95 % interval: where nothing differs, one of twenty is wrong on average."
     )
     panels = []
     scales = {task: scale_of(part) for task, part in found.groupby("task")}

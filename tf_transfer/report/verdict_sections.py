@@ -155,10 +155,13 @@ def worth(comparison) -> Section:
         panels.append(Panel(f"{target}: {task}", "labels needed without the source", tuple(tables)))
     introduction = (
         "How many labels the same strategy needs without the source to be as good, read off its learning curve, with a "
-        "95 % interval. Beyond the measured budgets only “more than” or “fewer than” is known. The mean gain is the "
-        "area between the two curves, over the logarithm of the labels. Its verdict goes by its own interval: of "
-        "twenty such verdicts where nothing differs, one is wrong."
+        "95 % interval. Beyond the measured budgets only “more than” or “fewer than” is known."
     )
+    if found["budget"].nunique() > 1:
+        introduction += (
+            " The mean gain is the area between the two curves, over the logarithm of the labels. Its verdict goes by "
+            "its own interval: where nothing differs, one of twenty is wrong on average."
+        )
     blocks = (Notes(tuple(sentences)), Text(introduction, quiet=True), Grid(tuple(panels)), *notes)
     return Section("worth", "What transfer is worth in labels", blocks)
 
@@ -174,17 +177,18 @@ def _gains_table(found: pd.DataFrame) -> Table:
     for v in found.itertuples():
         value, ends = difference(v.value, v.low, v.high)
         gain = Cell(value, v.verdict, quiet=ends)
-        rows.append((Cell(v.strategy), gain, _or_more(v.hurt_from), _or_more(v.crossing)))
-    return Table("Gain over all budgets", ("", "mean gain", "hurts with", "no longer ahead with"), tuple(rows))
+        rows.append((Cell(v.strategy), gain, _at(v.hurt_from), _at(v.crossing)))
+    return Table("Gain over all budgets", ("", "mean gain", "hurts at", "lead gone at"), tuple(rows))
 
 
-def _or_more(budget: float) -> str:
-    return "–" if pd.isna(budget) else f"{labels([round(budget)])} or more"
+def _at(budget: float) -> str:
+    return "–" if pd.isna(budget) else labels([round(budget)])
 
 
 def _worth_sentence(comparison, found) -> str:
     amount = _worth(found)
-    start = f"{found.target}, {found.task}: {labels([found.budget])} with {found.strategy} do as well as"
+    verb = "does" if found.budget == 1 else "do"
+    start = f"{found.target}, {found.task}: {labels([found.budget])} with {found.strategy} {verb} as well as"
     return f"{start} {f'{amount.text} {amount.quiet}'.strip()} with {comparison.against(found.strategy)}."
 
 
@@ -203,7 +207,7 @@ def _worth(found) -> Cell:
     low = 0.0 if pd.isna(found.low) else found.low
     high = math.inf if pd.isna(found.high) else found.high
     if math.isinf(high):
-        ends = f"(at least {count(low)})" if low > 0 else "(or any other number)"
+        ends = f"(at least {count(low)})" if low > 0 else "(interval without ends)"
     else:
         ends = f"[{count(low)}, {count(high)}]" if low > 0 else f"(at most {count(high)})"
     return Cell(found.censored or count(found.labels), quiet=ends)

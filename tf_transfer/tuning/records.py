@@ -114,7 +114,8 @@ class Records:
             CheckpointError: one cannot be read.
         """
         paths = self.folder.glob("trial_*/outcome.json")
-        return sorted((_outcome(_read(path), path) for path in paths), key=lambda outcome: outcome.trial)
+        found = (_outcome(_read(path), path, "the folder of the search") for path in paths)
+        return sorted(found, key=lambda outcome: outcome.trial)
 
     def write_beside(self, outcomes: dict[str, Outcome]) -> None:
         """Keeps what the winner is shown beside; ``trial`` of each is the winner's number."""
@@ -132,18 +133,18 @@ class Records:
             return {}
         content = _read(path)
         if not isinstance(content, dict):
-            raise CheckpointError(f"{path} is damaged: it holds no object.\nDelete it.")
-        return {name: _outcome(one, path) for name, one in content.items()}
+            raise CheckpointError(f"{path} is damaged: it holds no object.\nDelete it, and search again.")
+        return {name: _outcome(one, path, "it, and search again") for name, one in content.items()}
 
     def _measured_path(self, key: str) -> Path:
         return self.folder / "measured" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
 
 
-def _outcome(content: object, path: Path) -> Outcome:
+def _outcome(content: object, path: Path, remedy: str) -> Outcome:
     try:
         return Outcome(**content)
     except TypeError as error:
-        raise CheckpointError(f"{path} is damaged: {error}\nDelete the folder of the search.") from None
+        raise CheckpointError(f"{path} is damaged: {error}\nDelete {remedy}.") from None
 
 
 def best_of(outcomes, sign: int) -> Outcome | None:

@@ -74,8 +74,11 @@ class TuneResult:
 
     @property
     def beside(self) -> dict[str, Outcome]:
-        """What the best trial is shown beside, on the same folds: its strategy with the experiment's arguments, and
-        itself without the source. Empty before the search has ended; neither was chosen, so neither is flattered.
+        """What the best trial is shown beside, in the same measurements.
+
+        ``"untuned"`` is its strategy as the experiment has it, or with its defaults. ``"without the source"`` is the
+        winner without it. Neither was chosen by its own score. One that is the winner itself is left out; before the
+        search has ended there is none.
         """
         return {name: o for name, o in Records(self.folder).beside().items() if o.trial == self.best_trial.trial}
 
@@ -136,7 +139,7 @@ class TuneResult:
         lines = [
             f"{len(self.outcomes)} trials on {self.target}, {self.budget} labels: {states}.",
             f"The {direction} {self.objective}: {_score(best)}, trial {best.trial}.",
-            *(f"  {best.label} {name}, on the same folds: {_score(other)}" for name, other in self.beside.items()),
+            *(f"In the same measurements, {name} ({o.label}): {_score(o)}." for name, o in self.beside.items()),
         ]
         return "\n".join([*lines, self.to_yaml()])
 

@@ -46,6 +46,7 @@ class SearchSpace:
 
     Args:
         strategies: ``{label: strategy}``, with the arguments that are not searched.
+        untuned: the same as the experiment has them, or with their defaults: nothing of the search is in them.
         spaces: ``{label: {argument: Range or list of choices}}``.
         settings: ``{setting: Range or list of choices}``.
         max_epochs: of Hyperband, from whose epochs the strategies' efforts follow instead of being searched; else
@@ -53,6 +54,7 @@ class SearchSpace:
     """
 
     strategies: Mapping[str, Strategy]
+    untuned: Mapping[str, Strategy]
     spaces: Mapping[str, Mapping[str, Range | list]]
     settings: Mapping[str, Range | list]
     max_epochs: int | None = None
@@ -75,13 +77,13 @@ class SearchSpace:
                     f"Received the strategies {listed(experiment.strategies)}, which have none.\n"
                     "Add one, such as fine_tune, or name strategies under tune.strategies."
                 )
-        max_epochs, strategies, spaces = spec.options.get("max_epochs"), {}, {}
+        max_epochs, strategies, untuned, spaces = spec.options.get("max_epochs"), {}, {}, {}
         for label, wanted in asked.items():
-            strategy, space = _of_strategy(experiment, label, wanted or {})
+            untuned[label], strategy, space = _of_strategy(experiment, label, wanted or {})
             if max_epochs:
                 space.pop(strategy.effort, None)
             strategies[label], spaces[label] = strategy, space
-        return cls(strategies, spaces, spaces_of(experiment), max_epochs)
+        return cls(strategies, untuned, spaces, spaces_of(experiment), max_epochs)
 
     def dimensions(self) -> Iterator[tuple[str, str | None, str, Range | list]]:
         """Name, label (None for a setting), argument and space of everything that varies."""
@@ -119,8 +121,8 @@ def _plain(space: Range | list):
     return space.model_dump() if isinstance(space, Range) else space
 
 
-def _of_strategy(experiment: Experiment, label: str, wanted: Mapping) -> tuple[Strategy, dict]:
-    """A strategy with its fixed arguments, and the spaces of the others."""
+def _of_strategy(experiment: Experiment, label: str, wanted: Mapping) -> tuple[Strategy, Strategy, dict]:
+    """A strategy untuned and with its fixed arguments, and the spaces of the others."""
     place, wanted = f"tune.strategies.{label}", dict(wanted)
     name = wanted.pop("strategy", label)
     base = experiment.strategies.get(name)
@@ -132,6 +134,7 @@ def _of_strategy(experiment: Experiment, label: str, wanted: Mapping) -> tuple[S
                 f"{nearest(name, known)}"
             )
         base = STRATEGIES[name]()
+    untuned = base
     fields = [f.name for f in dataclasses.fields(base)]
     spaces = {field: _parsed(space) for field, space in base.search_space.items()}
     for field, space in wanted.items():
@@ -152,7 +155,9 @@ def _of_strategy(experiment: Experiment, label: str, wanted: Mapping) -> tuple[S
         raise DataError(f"{place} learns from source data.\nReceived an experiment without sources.")
     for source in searched.get("validation_source", [getattr(base, "validation_source", None)]):
         _check_validation_source(experiment, place, source)
-    return base, searched
+    if experiment.tune.validation == "sources" and getattr(untuned, "validation_source", None):
+        untuned = dataclasses.replace(untuned, validation_source=None)  # it plays the target in turn
+    return untuned, base, searched
 
 
 def _check_validation_source(experiment: Experiment, place: str, source: str | None) -> None:

@@ -14,7 +14,7 @@ from tf_transfer.tuning.records import Outcome, Records, best_of
 from tf_transfer.tuning.scores import cannot_reach, expected_score, score_interval
 from tf_transfer.tuning.space import STRATEGY, Candidate, SearchSpace
 
-AS_GIVEN, WITHOUT_SOURCE = "with the experiment's arguments", "without the source"
+UNTUNED, WITHOUT_SOURCE = "untuned", "without the source"
 """What a winner is shown beside."""
 
 MOST_FAILURES = 10
@@ -73,31 +73,36 @@ class Trials:
         except TransferError as error:
             return Outcome(number, "failed", values[STRATEGY], {}, {}, [], message=str(error))
         others = [o for o in self.records.outcomes() if o.trial != number and o.epochs == epochs]
-        return self._try(number, candidate, best_of(others, self.plan.sign) if self.early_stop else None)
+        best = best_of(others, self.plan.sign) if self.early_stop else None
+        return self._try(number, candidate, best, f"trial {number}")
 
     def stand_beside(self, best: Outcome) -> None:
-        """Makes the winner's measurements of what it is to be seen beside, and keeps what comes of them.
+        """Measures the winner's strategy untuned, and the winner without the source, and keeps their outcomes.
 
-        That is its strategy with the experiment's arguments, and the winner itself without the source, if there is
-        such a strategy. Nothing is chosen by either.
+        They are measured as the winner was. One that is the winner itself is left out, and so is the other where the
+        strategy has no source.
         """
-        given = self.bench.experiment.strategies.get(best.label, self.space.strategies[best.label])
-        alone = dataclasses.replace(self.space.strategies[best.label], **best.arguments).without_source()
-        beside = {AS_GIVEN: Candidate(best.label, given, {})}
-        if alone is not None:
-            beside[WITHOUT_SOURCE] = Candidate(best.label, alone, best.settings)
-        outcomes = {name: self._try(best.trial, candidate, None) for name, candidate in beside.items()}
+        winner = dataclasses.replace(self.space.strategies[best.label], **best.arguments)
+        beside = {UNTUNED: Candidate(best.label, self.space.untuned[best.label], {})}
+        if alone := winner.without_source():
+            beside[WITHOUT_SOURCE] = Candidate(alone.name, alone, best.settings)
+        same = Candidate(best.label, winner, best.settings).key
+        outcomes = {
+            name: self._try(best.trial, candidate, None, f"beside trial {best.trial}")
+            for name, candidate in beside.items()
+            if candidate.key != same
+        }
         self.records.write_beside(outcomes)
 
-    def _try(self, number: int, candidate: Candidate, best: Outcome | None) -> Outcome:
-        """Measures a candidate until it is done, or cannot reach ``best``."""
+    def _try(self, number: int, candidate: Candidate, best: Outcome | None, name: str) -> Outcome:
+        """Measures a candidate until it is done, or cannot reach ``best``; ``name`` is said with each measurement."""
         blank = Outcome(
             number, "failed", candidate.label, dataclasses.asdict(candidate.strategy), dict(candidate.settings), []
         )
         known, seconds = self.records.measured(candidate.key), 0.0
         for measurement in self.plan.measurements:
             if measurement.name not in known:
-                self.say(f"trial {number}: {candidate.label}, {measurement.name}")
+                self.say(f"{name}: {candidate.label}, {measurement.name}")
                 try:
                     known[measurement.name] = self._measure(candidate, measurement)
                 except (TransferError, MemoryError, tf.errors.ResourceExhaustedError) as error:

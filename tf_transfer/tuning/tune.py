@@ -10,7 +10,7 @@ from pathlib import Path
 from tf_transfer import __version__
 from tf_transfer.experiments.experiment import Experiment, load_experiment
 from tf_transfer.tuning.plan import Plan
-from tf_transfer.tuning.records import Records, best_of
+from tf_transfer.tuning.records import Records
 from tf_transfer.tuning.result import TuneResult
 from tf_transfer.tuning.space import SearchSpace, declare
 
@@ -27,8 +27,8 @@ def tune(
     the same seeds, and one that cannot become the best ends early; see `scores.cannot_reach`. Test rows decide
     nothing: their texts are read by the leakage audit alone, their labels by nobody. The best of many scores is
     flattered by having been chosen: what the strategy is worth, `compare` tells, from the test rows. When the search
-    is over, the winner's strategy with the experiment's arguments, and the winner without the source, are measured on
-    the same folds; see `TuneResult.beside`.
+    is over, the winner's strategy untuned, and the winner without the source, are measured as it was; see
+    `TuneResult.beside`.
 
     The same experiment, options and seed give the same trials and the same best, also when the search was killed
     and started again with the same folder. Several processes can share a search; see `TransferTuner`.
@@ -50,11 +50,17 @@ def tune(
     space = SearchSpace.of(experiment)
     plan = Plan.of(experiment)
     folder = Path(output if output is not None else tempfile.mkdtemp(prefix="tf_transfer-tune-"))
-    _search(experiment, space, plan, Records(folder), say or _silent)
-    return TuneResult(folder, experiment, plan).save()
+    records, say = Records(folder), say or _silent
+    trials, total = _search(experiment, space, plan, records, say)
+    result = TuneResult(folder, experiment, plan).save()
+    if trials is not None:
+        trials.stand_beside(result.best_trial)
+    say("done", len(result.outcomes), total)
+    return result
 
 
-def _search(experiment, space: SearchSpace, plan: Plan, records: Records, say) -> None:
+def _search(experiment, space: SearchSpace, plan: Plan, records: Records, say):
+    """Runs the trials. Returns what ran them, or None in a worker, whose chief ends the search; and their number."""
     from tf_transfer.tuning.bench import Bench  # TensorFlow from here on
     from tf_transfer.tuning.trials import Trials
 
@@ -85,10 +91,7 @@ def _search(experiment, space: SearchSpace, plan: Plan, records: Records, say) -
     except FatalError as error:
         raise error.__cause__ or error from None
     trials.check()
-    best = best_of(records.outcomes(), plan.sign)
-    if best is not None and not is_worker():
-        trials.stand_beside(best)
-    say("done", len(records.outcomes()), total)
+    return None if is_worker() else trials, total
 
 
 _IDENTITY = {"validation", "folds", "repeats", "holdout", "early_stop", "oracle", "seed"}
