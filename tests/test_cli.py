@@ -390,6 +390,7 @@ def test_compare_prints_and_writes(run, experiment, tmp_path):
     assert len(json.loads((tmp_path / "run" / "verdicts.json").read_text())) == len(comparison.verdicts())
 
 
+@pytest.mark.slow
 def test_every_budget_and_strategy_fits_a_narrow_terminal(run, experiment, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     names = ["majority", *({f"tfidf of sort {i} [red]": {"strategy": "tfidf", "penalty": i}} for i in range(1, 7))]
@@ -451,6 +452,7 @@ def test_report_renders_a_run_again_without_tensorflow(old):
     assert all(p.read_bytes() == content for p, content in before.items())
 
 
+@pytest.mark.slow
 def test_a_margin_makes_differences_equivalent(run, refusal, old):
     assert (Comparison(old).verdicts()["verdict"] != "equivalent").all()
     assert run("report", old)[0] == 0

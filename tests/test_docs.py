@@ -22,7 +22,10 @@ OVERVIEW = DOCS / "strategies" / "index.md"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TRACED = set(STRATEGIES) - {"linear_probe", "tfidf", "majority"}
 """Strategies whose snippets compile a network of their own, some seconds each."""
-COMPILING = {"advisor", "checkpoints", "index", "interoperability", "keras", "tuning", "your_data"}
+COMPILING = {
+    "advisor", "checkpoints", "first_experiment", "index", "interoperability", "keras", "meta_learning", "tuning",
+    "your_data",
+}  # fmt: skip
 """Guides whose snippets do."""
 sys.path.append(str(DOCS / "_ext"))
 

@@ -90,6 +90,7 @@ def test_freezing_by_depth(family_of, family, depth):
     assert encoder.frozen == depth
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", TINY_FAMILIES)
 def test_frozen_weights_stay_to_the_bit(family_of, family):
     encoder = family_of(family).blank_copy()

@@ -112,6 +112,7 @@ def test_a_clone_has_an_encoder_of_its_own_with_the_same_weights(encoder):
         assert own is not given and np.array_equal(own, given)
 
 
+@pytest.mark.slow
 def test_a_fitted_estimator_survives_a_file(probe, tmp_path):
     joblib.dump(probe, tmp_path / "probe.joblib")
     read = joblib.load(tmp_path / "probe.joblib")

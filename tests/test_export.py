@@ -15,6 +15,8 @@ from tf_transfer.model import TransferModel
 from tf_transfer.tasks import Task
 from tf_transfer.tiny import tiny_encoder
 
+pytestmark = pytest.mark.slow
+
 TABLE = tiny.make_table(10, seed=3)
 TEXTS = TABLE["text"].tolist()
 
@@ -135,7 +137,7 @@ def test_pairs_of_texts_have_types(tmp_path):
     check(found, model.predict(pairs, verbose=0))
 
 
-@pytest.mark.parametrize("family", ["gpt2", pytest.param("deberta-v2", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("family", ["gpt2", "deberta-v2"])
 def test_other_families(family, tmp_path):
     model = TransferModel(tiny_encoder(family, width=16, layers=1), tiny.TASKS, max_length=24)
     for head in model.heads.values():

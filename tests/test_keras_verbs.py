@@ -67,6 +67,7 @@ def texts_trained_on(model, **options) -> list[str]:
 # -- fit --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_rows_come_as_they_are_without_shuffling(model):
     assert texts_trained_on(model, shuffle=False) == TEXTS
     assert texts_trained_on(model, shuffle=False, epochs=2, batch_size=5) == TEXTS * 2
@@ -74,6 +75,7 @@ def test_rows_come_as_they_are_without_shuffling(model):
     assert shuffled != TEXTS and sorted(shuffled) == sorted(TEXTS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "factors"),
     [
@@ -435,6 +437,7 @@ def test_a_model_is_not_made_from_a_configuration(model):
 # -- numbers far from 0 -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_seconds_since_1970_are_learned_as_small_numbers_are():
     """The loss is of standardised labels: an offset changes nothing but the predictions, by itself."""
     found = []

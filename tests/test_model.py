@@ -335,6 +335,7 @@ def test_losses_after_a_second_compile_are_those_of_the_training_that_goes_on():
     assert names == ["loss", "mood_loss", "gradient_norm", "accuracy"]
 
 
+@pytest.mark.slow
 def test_start_run_is_a_new_compile(fresh):
     model = tiny.make_model([PLAIN])
     model.compile(learning_rate=1e-2, run_eagerly=True)

@@ -69,6 +69,7 @@ def accepted(in_files: bool):
     return st.text(min_size=1, max_size=60).filter(passes)
 
 
+@pytest.mark.slow
 @given(names=st.lists(accepted(True), min_size=3, max_size=3), task=accepted(False))
 def test_what_is_accepted_can_be_written_and_read_back(tmp_path_factory, names, task):
     """A run folder and a table; hypothesis looks for a name that cannot."""

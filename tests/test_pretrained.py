@@ -17,6 +17,8 @@ from tf_transfer.errors import CheckpointError, DataError
 from tf_transfer.pretrained import pytorch_weights
 from tf_transfer.tiny import TINY_FAMILIES, tiny_encoder
 
+pytestmark = pytest.mark.slow
+
 PEERS = os.environ.get("PEERS_PYTHON")
 WITH_TORCH = pytest.mark.skipif(not PEERS, reason="PEERS_PYTHON names no Python with torch: see tests/benchmarks/peers")
 IDS = np.array([[5, 9, 12, 7, 30, 8], [8, 11, 9, 21, 6, 14]])

@@ -18,7 +18,7 @@ from tf_transfer.comparison.compare import compare
 from tf_transfer.report import wording
 from tf_transfer.strategies import STRATEGIES
 
-pytestmark = pytest.mark.skipif(chromium.PATH is None, reason=chromium.MISSING)
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(chromium.PATH is None, reason=chromium.MISSING)]
 DESK, PHONE = 1280, 390
 SIZES = pytest.mark.parametrize("width", [DESK, PHONE])
 
@@ -298,7 +298,6 @@ def real_page(real):
     return real.save() / "report.html"
 
 
-@pytest.mark.slow
 @SIZES
 def test_a_real_run_shows_its_verdict_and_its_figures(browser, real, real_page, width):
     browser.open(real_page, width)

@@ -13,6 +13,8 @@ from tests.test_report import ORDER
 from tf_transfer.comparison.compare import compare
 from tf_transfer.experiments.runner import Runner
 
+pytestmark = pytest.mark.slow
+
 DEMO = Path(tf_transfer.demo.__file__).parent / "experiment.yaml"
 
 

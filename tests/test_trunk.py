@@ -23,6 +23,8 @@ from tf_transfer.token_inputs import batches_of
 from tf_transfer.trunk import with_trunk
 from tf_transfer.vectors import Trunk
 
+pytestmark = pytest.mark.slow
+
 TASK = tiny.TASKS[0]
 
 
@@ -48,12 +50,7 @@ def of_tokens(encoder, tokens):
     return encoder(tokens.gather(tf.range(len(tokens), dtype=tf.int64), int(tokens.lengths.max()))).numpy()
 
 
-QUICK = ("bert", "gpt2", "t5", "deberta-v2")
-
-
-@pytest.mark.parametrize(
-    "family", [pytest.param(f, marks=() if f in QUICK else pytest.mark.slow) for f in TINY_FAMILIES if f != "albert"]
-)
+@pytest.mark.parametrize("family", [family for family in TINY_FAMILIES if family != "albert"])
 def test_the_encoder_goes_on_from_the_trunk_of_a_table(family):
     encoder = tiny.make_encoder(family, layers=2)
     freeze(encoder, 1)
@@ -96,7 +93,6 @@ def test_normalised_relative_positions_are_frozen_with_the_blocks():
     assert len(encoder.trainable_variables) == trained
 
 
-@pytest.mark.slow
 def test_adapting_under_a_distribution_has_no_trunk():
     with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
         model = frozen_model()
@@ -206,7 +202,6 @@ def test_a_run_that_goes_on_for_less_than_a_pass_keeps_the_trunk_as_the_first_di
     assert "trunk_1" in dataset.element_spec[0]
 
 
-@pytest.mark.slow
 def test_fit_learns_what_it_learns_without_keeping(monkeypatch):
     table, found = tiny.make_table(20), []
     for keep in (True, False):
@@ -220,7 +215,6 @@ def test_fit_learns_what_it_learns_without_keeping(monkeypatch):
         np.testing.assert_allclose(kept, live, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.slow
 def test_the_meta_gradient_over_a_trunk_agrees_with_central_differences():
     model = frozen_model()
     for variable in model.trained_variables:  # away from gradients near 0
@@ -230,7 +224,6 @@ def test_the_meta_gradient_over_a_trunk_agrees_with_central_differences():
     assert found.relative_error < 1e-6, found
 
 
-@pytest.mark.slow
 def test_adapting_part_by_part_gives_what_it_gives_without_a_trunk(monkeypatch):
     support, found = tiny.make_table(10), []
     for changed in (False, True):

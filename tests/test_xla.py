@@ -16,6 +16,8 @@ from tf_transfer.batch_functions import in_parts
 from tf_transfer.episodes.tensors import EpisodeTensors, table_batch
 from tf_transfer.strategies import ANIL, MAML, MetaSGD, ProtoMAML, ProtoNet, Reptile
 
+pytestmark = pytest.mark.slow
+
 HOST = re.compile(r"\b(infeed|outfeed|send|recv|host_?compute|callback|py_func)\b", re.IGNORECASE)
 """What a program that leaves the device would hold."""
 BATCH, LENGTH = 8, 24
@@ -60,7 +62,6 @@ def test_the_step_of_fit_compiles_whole(task):
     check(program_of(model.train_step, fixed_batch(model, tiny.make_table(11))))
 
 
-@pytest.mark.slow
 def test_a_compiled_step_gives_the_losses_of_a_plain_one():
     model = tiny.make_model()
     model.compile()
@@ -96,7 +97,6 @@ def outer_step(strategy):
     return step, batches
 
 
-@pytest.mark.slow
 def test_an_outer_step_of_maml_compiles_whole():
     model, sampler = make_model(), make_sampler()
     maml = MAML(inner_steps=2)
@@ -106,7 +106,6 @@ def test_an_outer_step_of_maml_compiles_whole():
     check(program_of(step, *batches))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "strategy",
     [
@@ -142,7 +141,6 @@ def test_an_adaptation_compiles_whole():
     check(program_of(step, *arguments))
 
 
-@pytest.mark.slow
 def test_an_adaptation_in_parts_compiles_whole():
     step, arguments = adaptation(rows_a_part=4)
     check_both(step, *arguments)
@@ -153,7 +151,6 @@ def test_a_callback_would_be_seen():
         check(program_of(lambda x: tf.py_function(lambda v: v @ v, [x], tf.float32), tf.ones((2, 2))))
 
 
-@pytest.mark.slow
 def test_mixed_precision_compiles_whole_with_losses_in_float32():
     try:
         keras.mixed_precision.set_global_policy("mixed_bfloat16")

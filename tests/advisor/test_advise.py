@@ -49,6 +49,7 @@ def comparison(content, tmp_path_factory):
 # -- what it says ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_strategy_is_ranked_everywhere(advice, content):
     places = advice.rows.groupby(["target", "task", "budget"])
     assert len(places) == 2 * 2 * 2 == len(advice.facts)
@@ -84,6 +85,7 @@ def test_it_prints_as_text_and_in_a_notebook(advice):
 # -- what it reads --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_test_labels_change_nothing(advice, content):
     scrambled = {}
     for name, target in content["targets"].items():
@@ -98,6 +100,7 @@ def test_test_labels_change_nothing(advice, content):
     pd.testing.assert_frame_equal(other.rows, advice.rows)
 
 
+@pytest.mark.slow
 def test_only_training_rows_reach_the_encoder_and_only_the_budgets_labels_the_facts(content, monkeypatch):
     seen, encoded, original = set(), [], model.TransferModel.tokenise
     monkeypatch.setattr(
@@ -227,6 +230,7 @@ def run(encoder_folder, tmp_path, monkeypatch, capsys):
     return call
 
 
+@pytest.mark.slow
 def test_the_command(run, tmp_path):
     code, _, err = run("advise", "--run", tmp_path / "gone")
     assert code == 2 and "gone must be the folder of a run" in err
@@ -269,12 +273,14 @@ def test_advice_is_kept_before_training_and_the_report_says_how_it_fared(run, tm
     assert code == 2 and "must be about the experiment asked for" in err
 
 
+@pytest.mark.slow
 def test_strategies_run_again_without_a_source_cost_the_share_that_is_left(content):
     advice = advise(content | {"leave_one_out": ["tfidf"]})
     # As above, and tfidf once without films (10 of 24 rows left) and once without shop (14).
     assert advice.run_seconds == pytest.approx(2 * (2 * 7 + 4 * 2 * 18) + 4 * 3 + 2 * (7 + 2 * 36))
 
 
+@pytest.mark.slow
 def test_source_rows_without_any_label_are_not_counted(content):
     blank = make_table(6, seed=9).assign(stars=np.nan, mood=None)
     films = pd.concat([content["sources"]["films"], blank], ignore_index=True)

@@ -47,8 +47,12 @@ def same(model, whole, history) -> bool:
     return tiny.same(tiny.snapshot(model), whole[0]) and history == whole[1]
 
 
+KILLS = [("epoch", 7), (4, 14)]
+MORE_KILLS = [("epoch", 3), ("epoch", 12), (1, 9), (4, 7), (4, 12), (5, 4)]
+
+
 @pytest.mark.parametrize(
-    ("save_freq", "step"), [("epoch", 3), ("epoch", 7), ("epoch", 12), (1, 9), (4, 7), (4, 12), (4, 14), (5, 4)]
+    ("save_freq", "step"), [*KILLS, *(pytest.param(*kill, marks=pytest.mark.slow) for kill in MORE_KILLS)]
 )
 def test_a_killed_run_ends_with_the_same_bits(model, whole, tmp_path, save_freq, step):
     killed(model, Resume(tmp_path / "backup", save_freq), step=step)
@@ -77,6 +81,7 @@ def test_keras_own_callback_is_as_good(model, whole, tmp_path):
     assert same(model, whole, fit(model, backup))
 
 
+@pytest.mark.slow
 def test_in_a_notebook_the_cell_is_run_again(model, whole, tmp_path):
     killed(model, Resume(tmp_path, save_freq=2), step=9)
     assert same(model, whole, fit(model, Resume(tmp_path, save_freq=2)))
@@ -95,6 +100,7 @@ def test_a_killed_process_goes_on(model, whole, tmp_path):
     assert kill.seen["batches"] == len(whole[1]["loss"]) * runs.STEPS - 12
 
 
+@pytest.mark.slow
 def test_a_run_that_had_been_stopped_is_not_trained_on(model, tmp_path):
     class Fail(keras.callbacks.Callback):
         def on_train_end(self, logs=None):
@@ -142,6 +148,7 @@ def test_callbacks_that_set_the_rate_and_logs_on_disk_go_on(model, tmp_path, sav
     np.testing.assert_allclose(rates[:3], [0.01, 0.008, 0.008 * 0.5 * 0.8], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_tf_data_goes_on(model, tmp_path):
     def run(data, freq, *more, **options):
         start(model)

@@ -20,7 +20,7 @@ FAST = {
     "epochs": 1, "batch_size": 8, "adapt_steps": 2, "adapt_batch_size": 8,
     "steps": 2, "meta_batch": 2, "shot": 1, "num_query": 1, "inner_steps": 2,
 }  # fmt: skip
-QUICK = ("target_only", "fine_tune", "linear_probe", "meta_sgd", "proto_net", "tfidf", "majority")
+QUICK = ("target_only", "fine_tune", "linear_probe", "proto_net", "tfidf", "majority")
 """The others are tested among the slow tests."""
 
 SOURCE = {"one": tiny.make_table(12, seed=1), "two": tiny.make_table(9, seed=2).drop(columns="themes")}

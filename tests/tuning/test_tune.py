@@ -204,6 +204,7 @@ def test_a_search_that_was_killed_in_a_trial_ends_the_same_without_doing_anythin
     assert trials <= len(measured) <= trials + sum(len(o.measured) for o in searched.beside.values())
 
 
+@pytest.mark.slow
 def test_the_test_rows_decide_nothing(searched, experiment, tmp_path):
     """Other labels in the test rows: the same search, and the same folder goes on."""
     test = make_table(30, seed=4)
@@ -267,6 +268,7 @@ def test_settings_of_the_encoder_are_searched(experiment, tmp_path, monkeypatch)
     assert yaml.safe_load(result.to_yaml())["encoder"]["max_length"] == encoder.max_length
 
 
+@pytest.mark.slow
 def test_dropout_precision_and_loss_weights_are_searched(experiment, tmp_path, monkeypatch):
     seen, adapt = [], LinearProbe.adapt
 
