@@ -53,6 +53,14 @@ def test_rates_differ_where_they_are_not_the_same(tmp_path):
     assert sides.set_index("what").loc["peak rate on the target", "differs"]
 
 
+@pytest.mark.parametrize(("ours", "differs"), [(1000, False), (1009, False), (1011, True), (989, True)])
+def test_a_weight_more_or_less_is_no_difference(tmp_path, ours, differs):
+    notes = {"target_only": {"parameters": 1000}, "fine_tune": {"parameters": ours}}
+    sides = make_comparison(tmp_path, Y, {"target_only": ONE, "fine_tune": ONE}, notes=notes).sides()
+    row = sides.set_index("what").loc["weights changed on the target"]
+    assert (row["with_source"], row["without"], row["differs"]) == (ours, 1000, differs)
+
+
 def test_answers_with_classes_of_the_source_alone_are_counted(tmp_path):
     """Of two classes the target has the first: every answer with the second is impossible."""
     y = np.zeros(40, int)
