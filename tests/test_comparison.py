@@ -588,7 +588,7 @@ def test_a_run_stopped_within_a_cell_goes_on_to_the_same_bits(done, content, tmp
     witness = Witness(monkeypatch)
     with computed() as cells:
         comparison = compare(part(content), tmp_path / "run")
-    assert stopped.unusable[0].startswith(f"3 of 6 cells are missing.\nThe first: {cells[0]}: ")
+    assert stopped.unusable[0].startswith(f"3 of 8 cells are missing.\nThe first: {cells[0]}: ")
     assert witness.fits == []  # what the sources taught was kept
     assert is_part_of(comparison, done[0])
     assert list((tmp_path / "run" / "fitted").iterdir()) == []
