@@ -252,7 +252,7 @@ def test_what_a_comparison_lacks_is_said_in_one_sentence(tmp_path):
                           ("rows", "rows mended and broken are"),
                           ("sources", "contributions of single sources are")]:  # fmt: skip
         assert texts[section].count(f"The {what} missing: ") == 1, section
-    assert "bands ranges from the worst seed to the best." in texts["curves"]
+    assert "bands are ranges from the worst seed to the best." in texts["curves"]
     assert "The intervals of the metrics are missing" in texts["results"]
     assert "Not recorded when this run was made: weights trained and peak memory." in texts["costs"]
 
@@ -261,7 +261,7 @@ def test_what_cannot_be_computed_says_why_beside_what_can(page):
     text = Page(page).texts["slices"]
     assert text.count("The slices are missing: Slices need the texts of the test rows. This run kept none.") == 1
     assert "▲ helped" in text and "300 rows" in text
-    assert "bands 95 % intervals over test rows and seeds." in Page(page).texts["curves"]
+    assert "bands are 95 % intervals over test rows and seeds." in Page(page).texts["curves"]
 
 
 @pytest.mark.parametrize(

@@ -30,9 +30,10 @@ def curves(comparison) -> Section:
             words = f"Learning curves: {metric} of {task} on {target} against the label budget, a line a strategy."
             block = Chart(figure, words, block)
         panels.append(Panel(f"{target}: {task}", metric, (block,)))
-    introduction = f"Lines are means over seeds, bands {meaning}. The axis of labels is logarithmic. A dash: no value."
+    introduction = f"Lines are means over seeds, bands are {meaning}. The axis of labels is logarithmic."
     if not drawn:
-        introduction = f"One label budget makes no curve: these are means over seeds with {meaning}. A dash: no value."
+        introduction = f"One label budget makes no curve: these are means over seeds with {meaning}."
+    introduction += " A dash: no value."
     blocks = (Text(introduction, quiet=True), Grid(tuple(panels))) if panels else (Text("There are no results."),)
     return Section("curves", "Learning curves", blocks)
 
