@@ -31,8 +31,8 @@ class Group:
 GROUPS = {
     "data": Group(
         "Tables, data sets and leaks",
-        ("tables", "cleaning", "readers", "assets", "leakage"),
-        ("leakage.Overlap",),
+        ("tables", "splits", "cleaning", "readers", "assets", "leakage", "leakage_report"),
+        ("leakage_report.Overlap",),
     ),
     "model": Group(
         "Tasks, encoders and the Keras model",

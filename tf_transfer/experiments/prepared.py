@@ -14,7 +14,8 @@ from tf_transfer.class_types import class_text, class_to_json
 from tf_transfer.errors import DataError, check_choice, listed, speaking
 from tf_transfer.experiments.experiment import Experiment
 from tf_transfer.label_columns import relabel
-from tf_transfer.leakage import LeakageReport, audit_leakage
+from tf_transfer.leakage import audit_leakage
+from tf_transfer.leakage_report import LeakageReport
 from tf_transfer.rare_words import rare_word_shares
 from tf_transfer.spellings import describe
 from tf_transfer.tasks import Task
