@@ -30,7 +30,7 @@ COMPILING = {
 sys.path.append(str(DOCS / "_ext"))
 
 from docstrings import arguments, options  # noqa: E402
-from public_names import grouped, is_documented  # noqa: E402
+from public_names import GROUPS, grouped, is_documented  # noqa: E402
 
 
 def each(pages):
@@ -212,6 +212,11 @@ def built(tmp_path_factory):
     ran = subprocess.run([*command, str(DOCS), str(folder / "html")], capture_output=True, text=True, timeout=500)
     assert ran.returncode == 0, ran.stderr
     return folder / "html"
+
+
+def test_every_page_of_the_reference_is_planned():
+    """A public name of a module that is in no group gets a page of its own, with that module's title."""
+    assert list(grouped()) == list(GROUPS)
 
 
 def test_every_public_name_is_on_one_page_of_the_reference():
