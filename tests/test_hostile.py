@@ -1,22 +1,18 @@
 """A few of the inputs that `tests.benchmarks.hostile` tries by the thousand."""
 
+import os
 import signal
+import sys
+from pathlib import Path
 
 import pytest
 
 from tests.hostile import Kind, Outcome, _half_written
+from tf_transfer import registry
+from tf_transfer.backend import tf
 
 COUNTS = {"tables": 8, "experiment_files": 30, "names": 40, "archives": 40, "episodes": 30, "runs": 8, "encoders": 12,
           "checkpoints": 8, "command_line": 8}  # fmt: skip
-
-
-@pytest.fixture
-def graphs():
-    """What is tried runs eagerly; other tests do not."""
-    from tf_transfer.backend import tf
-
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture
@@ -47,8 +43,18 @@ def test_hostile_files_are_refused_or_taken(name, tmp_path, in_time):
 
 @pytest.mark.parametrize("name", ["runs", "encoders", pytest.param("checkpoints", marks=pytest.mark.slow),
                                   pytest.param("command_line", marks=pytest.mark.slow)])  # fmt: skip
-def test_hostile_folders_are_refused_or_taken(name, tmp_path, in_time, graphs):
+def test_hostile_folders_are_refused_or_taken(name, tmp_path, in_time):
     assert faults(name, tmp_path) == []
+
+
+def test_an_input_leaves_nothing_behind_in_the_process(tmp_path):
+    def state():
+        return dict(os.environ), dict(registry.ENTRIES), sys.argv, tf.config.functions_run_eagerly(), Path.cwd()
+
+    before = state()
+    for name in ("archives", "runs"):
+        Kind(name, tmp_path / name).try_one(0)
+    assert state() == before
 
 
 def test_the_same_number_makes_the_same_input(tmp_path):

@@ -18,9 +18,12 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
+from unittest import mock
 
 import numpy as np
 
+from tf_transfer import registry
+from tf_transfer.backend import tf
 from tf_transfer.errors import TransferError
 from tf_transfer.experiments.memory import forget_peak, peak_gb
 
@@ -61,7 +64,8 @@ class Kind:
         self.name, self.root, self._module = name, root, import_module(f"tests.hostile.{name}")
         self.base = root / "base"
         self.base.mkdir(parents=True)
-        self._module.prepare(self.base)
+        with _as_it_was():
+            self._module.prepare(self.base)
 
     def try_one(self, number: int) -> Outcome:
         """Makes an input and lets it be taken in."""
@@ -69,7 +73,7 @@ class Kind:
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "out").mkdir(parents=True)
         draws = np.random.default_rng([list(KINDS).index(self.name), number])
-        with warnings.catch_warnings(), _elsewhere(folder):
+        with warnings.catch_warnings(), _as_it_was(), _elsewhere(folder):
             warnings.simplefilter("ignore")
             take = self._module.make(draws, self.base, folder)
             before, held = _contents(folder / "out"), _held_gb()
@@ -118,6 +122,18 @@ def _held_gb() -> float:
     with contextlib.suppress(OSError, ValueError):
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e9
     return 0.0
+
+
+@contextlib.contextmanager
+def _as_it_was():
+    """What an input changes of the process is put back. TensorFlow runs eagerly: an input is tried once."""
+    eager = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        with mock.patch.dict(os.environ), mock.patch.dict(registry.ENTRIES), mock.patch.object(sys, "argv", sys.argv):
+            yield
+    finally:
+        tf.config.run_functions_eagerly(eager)
 
 
 @contextlib.contextmanager

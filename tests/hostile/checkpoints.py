@@ -11,13 +11,11 @@ import numpy as np
 from tests import tiny
 from tests.hostile.encoders import spoil
 from tests.hostile.palette import changed_bytes, changed_json, choose, dumped, replaced
-from tf_transfer.backend import tf
 from tf_transfer.model import load_model
 from tf_transfer.tensor_files import read_tensors, write_tensors
 
 
 def prepare(base: Path) -> None:
-    tf.config.run_functions_eagerly(True)
     tiny.make_model().save(base / "model")
 
 

@@ -32,7 +32,6 @@ FAMILIES = [
 
 
 def prepare(base: Path) -> None:
-    tf.config.run_functions_eagerly(True)
     for family in ("bert", "gpt2", "t5"):
         tiny.make_encoder(family).save_pretrained(base / family)
 
