@@ -9,9 +9,9 @@ import pytest
 import safetensors.numpy
 
 from tests import tiny
-from tf_transfer import assets
-from tf_transfer.backend import keras, tf
-from tf_transfer.encoders import encoder_from_config, freeze, load_encoder, save_config
+from tf_transfer import assets, encoders
+from tf_transfer.backend import keras, tf, transformers
+from tf_transfer.encoders import Encoder, build, encoder_from_config, freeze, load_encoder, model_class, save_config
 from tf_transfer.errors import DataError
 from tf_transfer.tiny import TINY_FAMILIES, tiny_encoder
 
@@ -40,6 +40,15 @@ def batch(ids=IDS, padding=0):
     return {name: tf.constant(value) for name, value in fields.items()}
 
 
+SIZES = {"hidden_size": 16, "d_model": 16, "dim": 16, "n_embd": 16, "emb_dim": 16, "embedding_size": 16, "d_kv": 8,
+         "num_hidden_layers": 1, "num_layers": 1, "n_layer": 1, "n_layers": 1, "num_attention_heads": 2, "num_heads": 2,
+         "n_head": 2, "n_heads": 2, "num_key_value_heads": 2, "intermediate_size": 32, "d_ff": 32, "hidden_dim": 32,
+         "ffn_dim": 32, "true_hidden_size": 16, "intra_bottleneck_size": 16, "word_embed_proj_dim": 16,
+         "attention_window": 4, "vocab_size": 60, "n_words": 60, "max_position_embeddings": 64,
+         "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}  # fmt: skip
+"""Of the configurations of all families: each has other names for them."""
+
+
 # -- families ---------------------------------------------------------------------------------------
 
 
@@ -62,6 +71,27 @@ def test_dropout_is_a_function_of_seed_and_step(family_of, family):
     assert np.array_equal(first, encoder(batch(), training=True))
     encoder.next_dropout()
     assert not np.array_equal(first, encoder(batch(), training=True))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", [*sorted(encoders._TRACED_AS_WRITTEN), "opt"])
+def test_a_graph_gives_what_the_library_gives(family):
+    """Also of a family in whose code a tensor decides a branch: AutoGraph rewrites it."""
+    config = transformers.AutoConfig.for_model(family, **SIZES)
+    transformer = build(model_class(config), config)
+    encoder = Encoder(transformer, tiny.make_encoder().tokenizer)
+    fields = {name: tf.TensorSpec((None, None), tf.int32) for name in batch()}
+    expected = encoder(batch()).numpy()
+    graph = tf.function(lambda x: encoder(x, training=False), input_signature=[fields])
+    np.testing.assert_allclose(graph(batch()), expected, rtol=1e-4, atol=1e-5)
+
+    @tf.function(input_signature=[fields])
+    def gradients(x):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(encoder(x, training=True) ** 2)
+        return [tf.convert_to_tensor(g) for g in tape.gradient(loss, encoder.trainable_variables) if g is not None]
+
+    assert all(np.isfinite(g).all() for g in gradients(batch()))
 
 
 FROZEN = {

@@ -101,6 +101,18 @@ def test_fit_changes_what_keras_calls_trainable(long_lived, state):
     assert changed_by_fit(long_lived) == expected
 
 
+@pytest.mark.parametrize("optimizer", ["auto", "sgd", keras.optimizers.legacy.Adam()])
+def test_the_step_is_traced_once(optimizer):
+    """A variable that came into being in the first trace would make TensorFlow trace the step again."""
+    model, traces = make(layers=1), []
+    step = model.train_step
+    model.train_step = lambda data: traces.append(data) or step(data)
+    model.compile(optimizer, metrics={"mood": "accuracy"}, weighted_metrics={"stars": "mae"})
+    fit(model)
+    fit(model)
+    assert len(traces) == 1
+
+
 @pytest.mark.slow
 def test_the_traced_step_follows_what_is_trainable():
     """In whatever order: compile, freeze, fit, free, fit, freeze, fit."""

@@ -129,6 +129,7 @@ def to_dataset(
     steps = steps_of(rows, batch_size)
     lengths = tf.constant(bucket_lengths(tokens.lengths, tokens.limit))
 
+    @tf.autograph.experimental.do_not_convert
     def load(batch):
         if multiple > 1:
             batch = tf.pad(batch, [[0, -tf.size(batch) % multiple]], constant_values=-1)
@@ -145,12 +146,13 @@ def to_dataset(
         weights = {t: tf.where(batch >= 0, tf.gather(v, real), 0.0) for t, v in w.items()}
         return x, {t: tf.gather(v, real) for t, v in y.items()}, weights
 
+    @tf.autograph.experimental.do_not_convert
+    def shuffled(epoch):
+        entropy = tf.stack([tf.cast(seed, tf.int64), epoch])
+        return tf.data.Dataset.from_tensor_slices(_shuffled(tokens.lengths, batch_size, entropy))
+
     if shuffle:
-        plan = tf.data.Dataset.range(first_epoch, first_epoch + epochs).flat_map(
-            lambda epoch: tf.data.Dataset.from_tensor_slices(
-                _shuffled(tokens.lengths, batch_size, tf.stack([tf.cast(seed, tf.int64), epoch]))
-            )
-        )
+        plan = tf.data.Dataset.range(first_epoch, first_epoch + epochs).flat_map(shuffled)
     else:
         plan = tf.data.Dataset.range(rows).batch(batch_size).repeat(epochs)
     plan = plan.apply(tf.data.experimental.assert_cardinality(epochs * steps))

@@ -19,6 +19,12 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 _ENCODER_OF = {"t5": "TFT5EncoderModel", "mt5": "TFMT5EncoderModel"}
 """Encoder halves of encoder-decoder families; `TFAutoModel` would load both halves."""
 
+_TRACED_AS_WRITTEN = frozenset({
+    "albert", "bert", "camembert", "deberta", "deberta-v2", "distilbert", "electra", "gpt2", "layoutlm", "mistral",
+    "mobilebert", "mpnet", "mt5", "rembert", "roberta", "roberta-prelayernorm", "roformer", "t5", "xlm", "xlm-roberta",
+})  # fmt: skip
+"""Families in whose code no tensor decides a branch. AutoGraph would rewrite it for longer than the tracing takes."""
+
 
 class Encoder(keras.layers.Layer):
     """A pretrained transformer with its tokenizer: token ids in, one vector a text out.
@@ -97,6 +103,12 @@ class Encoder(keras.layers.Layer):
 
     def hidden(self, x: dict, training: bool = False) -> tf.Tensor:
         """(batch, length, width) float: a vector a token, from ids (batch, length) int32, or from a `trunk`."""
+        run = self._hidden
+        if self.transformer.config.model_type in _TRACED_AS_WRITTEN:
+            run = tf.autograph.experimental.do_not_convert(run)
+        return run(x, training)
+
+    def _hidden(self, x: dict, training: bool) -> tf.Tensor:
         training = training and bool(self.trainable_variables)
         if training:  # what stays as it is runs as in prediction
             x = with_trunk(self, x)
@@ -105,9 +117,11 @@ class Encoder(keras.layers.Layer):
 
     def call(self, x: dict, training: bool = False) -> tf.Tensor:
         """(batch, width) float: a vector a text, from ids (batch, length) int32."""
-        hidden = self.hidden(x, training=training)
+        return self._pool(self.hidden(x, training=training), x["attention_mask"])
+
+    @tf.autograph.experimental.do_not_convert
+    def _pool(self, hidden: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
         hidden = tf.cast(hidden, tf.float32) if hidden.dtype.size < 4 else hidden
-        mask = x["attention_mask"]
         if self.pooling == "cls":
             return hidden[:, 0]
         if self.pooling == "last":

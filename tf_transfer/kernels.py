@@ -111,6 +111,7 @@ def dropout_seed(state: tf.Variable, index: int) -> tf.Tensor:
     return tf.stack([state[0] * 1009 + index, state[1]])
 
 
+@tf.autograph.experimental.do_not_convert
 def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
     """``x`` with a share ``rate`` of its entries set to 0 and the others scaled up, as `tf.nn.dropout`.
 

@@ -202,6 +202,7 @@ def current_rate(optimizer) -> tf.Tensor:
 def prepare(optimizer, trained: Sequence[tf.Variable]) -> bool:
     """Makes an optimizer ready to train variables.
 
+    Its variables are made, which would else come into being in the first step: TensorFlow then traces that step twice.
     Keras' refuses a variable that was not there when it was built. One that meets such a variable starts anew, as
     after a new `compile`: its moments are 0 and its steps count from 0. A `WarmupDecay` keeps to its plan.
 
@@ -210,7 +211,10 @@ def prepare(optimizer, trained: Sequence[tf.Variable]) -> bool:
     """
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     known = getattr(inner, "_index_dict", None)  # None: not built yet, or Keras' legacy kind, which takes any variable
-    if known is None or all(inner._var_key(v) in known for v in trained):
+    if known is None:
+        _build(optimizer, trained)
+        return False
+    if all(inner._var_key(v) in known for v in trained):
         return False
     schedule = getattr(inner, "_learning_rate", None)
     if isinstance(schedule, WarmupDecay):
@@ -224,10 +228,7 @@ def prepare(optimizer, trained: Sequence[tf.Variable]) -> bool:
 
 def optimizer_state(optimizer, trained: list[tf.Variable]) -> list[tf.Variable]:
     """All variables of an optimizer for the variables that it trains."""
-    if hasattr(optimizer, "build") and not getattr(optimizer, "_built", False):
-        optimizer.build(trained)
-    elif hasattr(optimizer, "_create_all_weights"):  # Keras' legacy optimizers
-        optimizer._create_all_weights(trained)
+    _build(optimizer, trained)
     found = list(optimizer.variables())
     scale = getattr(optimizer, "_loss_scale", None)
     found += [v for v in (getattr(scale, "current_loss_scale", None), getattr(scale, "counter", None)) if v is not None]
@@ -240,6 +241,13 @@ def optimizer_state(optimizer, trained: list[tf.Variable]) -> list[tf.Variable]:
     elif isinstance(schedule, tf.Variable):  # a callback may have set it
         found.append(schedule)
     return found
+
+
+def _build(optimizer, trained: Sequence[tf.Variable]) -> None:
+    if hasattr(optimizer, "build") and not getattr(optimizer, "_built", False):
+        optimizer.build(list(trained))
+    elif hasattr(optimizer, "_create_all_weights"):  # Keras' legacy optimizers
+        optimizer._create_all_weights(trained)
 
 
 def auto_learning_rate(width: int) -> float:
