@@ -2,6 +2,7 @@
 
 import sys
 
+from tests import tiny
 from tests.experiments import make_experiment, make_table
 from tf_transfer.errors import TransferError
 from tf_transfer.tuning.tune import tune
@@ -17,6 +18,7 @@ def experiment(encoder: str, rows: int = 24) -> dict:
 
 
 if __name__ == "__main__":
+    tiny.keep_graphs()  # as in the process of the tests, or the last bits differ
     try:
         tune(experiment(sys.argv[1], *map(int, sys.argv[3:])), sys.argv[2], say=lambda what, *_: print(what))
     except TransferError as error:
