@@ -13,7 +13,7 @@ from tf_transfer import assets, encoders
 from tf_transfer.backend import keras, tf, transformers
 from tf_transfer.encoders import Encoder, build, encoder_from_config, freeze, load_encoder, model_class, save_config
 from tf_transfer.errors import DataError
-from tf_transfer.tiny import TINY_FAMILIES, tiny_encoder
+from tf_transfer.tiny import _RELATIVE_POSITIONS, TINY_FAMILIES, tiny_encoder
 
 IDS = [[5, 9, 12, 7, 30, 8]]
 
@@ -74,10 +74,11 @@ def test_dropout_is_a_function_of_seed_and_step(family_of, family):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", [*sorted(encoders._TRACED_AS_WRITTEN), "opt"])
+@pytest.mark.parametrize("family", [*sorted(encoders._TRACED_AS_WRITTEN), "deberta", "deberta-v2", "opt"])
 def test_a_graph_gives_what_the_library_gives(family):
-    """Also of a family in whose code a tensor decides a branch: AutoGraph rewrites it."""
-    config = transformers.AutoConfig.for_model(family, **SIZES)
+    """Also of families in whose code a tensor decides a branch: AutoGraph rewrites it."""
+    relative = _RELATIVE_POSITIONS if family.startswith("deberta") else {}
+    config = transformers.AutoConfig.for_model(family, **SIZES, **relative)
     transformer = build(model_class(config), config)
     encoder = Encoder(transformer, tiny.make_encoder().tokenizer)
     fields = {name: tf.TensorSpec((None, None), tf.int32) for name in batch()}

@@ -188,7 +188,10 @@ class Network(Trainable):
 
     def build_metrics(self) -> None:
         """Makes the Keras metrics of `compile`, which otherwise come into being in the first step."""
-        if self.compiled_metrics is not None and not self.compiled_metrics.built:
+        if self.compiled_metrics is None or self.compiled_metrics.built:
+            return
+
+        def update():
             outputs = self.apply_heads(tf.zeros((1, self.encoder.width)))
             scores = {name: self.heads[name].scores(output) for name, output in outputs.items()}
             shapes = {t.name: (1, t.outputs) if t.kind == "multilabel" else (1,) for t in self.tasks}
@@ -197,7 +200,9 @@ class Network(Trainable):
                 for t in self.tasks
             }
             self.compiled_metrics.update_state(y, scores, sample_weight={name: tf.ones((1,)) for name in scores})
-            self.compiled_metrics.reset_state()
+
+        self.distribute_strategy.run(update)
+        self.compiled_metrics.reset_state()
 
     def start_run(self, learning_rate: float | str = "auto", seed: int | None = None) -> None:
         """Forgets the optimizer's state, as a new `compile` would, but keeps the traced step."""
