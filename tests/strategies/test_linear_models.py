@@ -144,12 +144,20 @@ def test_penalty_and_temperature_of_a_classification_have_the_greatest_posterior
     order, x = np.random.default_rng(0).permutation(60), NEAR
     y = np.random.default_rng(1).permutation(EQUAL) if noise else EQUAL
     logits = cross_validated(x[order], y[order], CLASS_PENALTIES)
-    best = int(np.argmin([total(v, y[order]) for v in logits] - np.log(CLASS_PENALTIES)))
-    warmed = [total(t * logits[best], y[order]) + 2 * np.log(t) for t in TEMPERATURES]
+    losses = np.array([[total(t * v, y[order]) for t in TEMPERATURES] for v in logits])
+    sure = np.array([4 * np.log(t) if t > 1 else np.log(t) / 2 for t in TEMPERATURES])
+    penalty, temperature = np.unravel_index(np.argmin(losses + sure - np.log(CLASS_PENALTIES)[:, None]), losses.shape)
     solved = fit_logistic(x, np.eye(3)[y], ZEROS, ONES, exclusive=True)
-    assert solved.penalty == CLASS_PENALTIES[best]
-    assert solved.temperature == TEMPERATURES[int(np.argmin(warmed))]
-    assert noise == (solved.temperature < 0.2) == (solved.skill < 1)
+    assert (solved.penalty, solved.temperature) == (CLASS_PENALTIES[penalty], TEMPERATURES[temperature])
+    assert noise == (solved.temperature < 0.2) == (solved.skill < 1) and noise != (solved.temperature > 1)
+
+
+def test_classes_that_were_met_once_keep_it_from_being_sure():
+    """Where rows have classes that no other row has, so will other texts."""
+    common = fit_logistic(NEAR[:20], np.eye(8)[EQUAL[:20]], np.zeros((20, 8)), ONES[:20], exclusive=True)
+    classes = np.concatenate([EQUAL[:20], np.arange(3, 8)])
+    rare = fit_logistic(NEAR[:25], np.eye(8)[classes], np.zeros((25, 8)), ONES[:25], exclusive=True)
+    assert common.temperature > rare.temperature
 
 
 def test_the_temperature_leaves_every_answer_as_it_is(monkeypatch):
