@@ -420,7 +420,9 @@ def test_the_arguments_are_plotted_against_the_score(searched):
 
 def test_it_prints_and_renders(searched):
     assert f"stars/pearson: {searched.best_trial.score:.4f}" in str(searched)
-    assert "<table" in searched._repr_html_()
+    page = searched._repr_html_()
+    assert "<table" in page and "<p>" in page
+    assert all(f"{outcome.score:.4f}" in page for outcome in searched.beside.values()) and searched.beside
     assert json.loads((searched.folder / "search.json").read_text())["common"]["objective"] == "stars/pearson"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 from functools import cached_property
 from pathlib import Path
 
@@ -133,15 +134,17 @@ class TuneResult:
         return [*effort, *fields, *self._space.settings]
 
     def __str__(self) -> str:
+        return "\n".join([*self._sentences(), self.to_yaml()])
+
+    def _sentences(self) -> list[str]:
         best, direction = self.best_trial, "highest" if self.sign > 0 else "lowest"
         counts = pd.Series([o.status for o in self.outcomes]).value_counts()
         states = ", ".join(f"{count} {status}" for status, count in counts.items())
-        lines = [
+        return [
             f"{len(self.outcomes)} trials on {self.target}, {self.budget} labels: {states}.",
             f"The {direction} {self.objective}: {_score(best)}, trial {best.trial}.",
             *(f"In the same measurements, {name} ({o.label}): {_score(o)}." for name, o in self.beside.items()),
         ]
-        return "\n".join([*lines, self.to_yaml()])
 
     def _repr_html_(self) -> str:
         columns = [c for c in self.trials if c not in ("planned", "message", "seconds")]
@@ -149,7 +152,10 @@ class TuneResult:
         places = self.trials["status"].map({"completed": 0, "stopped": 1, "failed": 2})
         order = pd.DataFrame({"place": places, "score": -self.sign * self.trials["expected"]})
         shown = self.trials.loc[order.sort_values(["place", "score"]).index, columns]
-        return shown.to_html(index=False, escape=True, border=0, float_format=lambda v: f"{v:.4g}", na_rep="")
+        table = shown.to_html(index=False, escape=True, border=0, float_format=lambda v: f"{v:.4g}", na_rep="")
+        if best_of(self.outcomes, self.sign) is None:
+            return table
+        return f"<p>{'<br>'.join(map(html.escape, self._sentences()))}</p>\n{table}"
 
 
 def _score(outcome: Outcome) -> str:
