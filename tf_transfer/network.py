@@ -187,7 +187,10 @@ class Network(Trainable):
         return float(learning_rate)
 
     def build_metrics(self) -> None:
-        """Makes the Keras metrics of `compile`, which otherwise come into being in the first step."""
+        """Makes the Keras metrics of `compile`, which otherwise come into being in the first step.
+
+        Some make their variables at their first update. It is traced, as in a step, and not run: the row is made up.
+        """
         if self.compiled_metrics is None or self.compiled_metrics.built:
             return
 
@@ -199,10 +202,13 @@ class Network(Trainable):
                 t.name: tf.zeros(shapes[t.name], tf.int32 if t.kind == "classification" else tf.float32)
                 for t in self.tasks
             }
-            self.compiled_metrics.update_state(y, scores, sample_weight={name: tf.ones((1,)) for name in scores})
+            self._update_metrics(y, scores, {name: tf.ones((1,)) for name in scores})
 
-        self.distribute_strategy.run(update)
-        self.compiled_metrics.reset_state()
+        if self.run_eagerly:
+            self.distribute_strategy.run(update)
+            self.compiled_metrics.reset_state()
+        else:
+            tf.function(lambda: self.distribute_strategy.run(update)).get_concrete_function()
 
     def start_run(self, learning_rate: float | str = "auto", seed: int | None = None) -> None:
         """Forgets the optimizer's state, as a new `compile` would, but keeps the traced step."""
@@ -279,10 +285,13 @@ class Network(Trainable):
         for name, (mean, labels) in parts.items():
             own.task_losses[name].update_state(mean, sample_weight=labels)
         scores = {name: self.heads[name].scores(output) for name, output in outputs.items()}
+        self._update_metrics(y, scores, w)
+        return {m.name: m.result() for m in self.metrics if m is not own.gradient_norm}
+
+    def _update_metrics(self, y: dict, scores: dict, w: dict) -> None:
         for name, values in scores.items():  # of the metrics without weights
             values._keras_mask = tf.cast(w[name] > 0, values.dtype)
         self.compiled_metrics.update_state(y, scores, sample_weight=w)
-        return {m.name: m.result() for m in self.metrics if m is not own.gradient_norm}
 
     @property
     def compiled_once(self) -> bool:

@@ -101,8 +101,9 @@ class Trainable(keras.Model):
             key = trainable, self._changed_in_run
             if key not in traced:
                 self.require_trained()
-                with self.distribute_strategy.scope():
-                    self.build_metrics()
+                if not self.run_eagerly:
+                    with self.distribute_strategy.scope():
+                        self.build_metrics()
                 if self.prepare_optimizer():
                     traced.clear()  # they update the optimizer's earlier variables
                 traced[key] = super(Trainable, self).make_train_function(force=True)

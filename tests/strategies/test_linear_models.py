@@ -134,6 +134,11 @@ def total(logits, y):
     return len(y) * log_loss(y, odds / odds.sum(1, keepdims=True))
 
 
+def sureness(temperature):
+    """What it must save, in nats."""
+    return (4 if temperature > 1 else 0.5) * np.log(temperature)
+
+
 EQUAL = np.arange(60) % 3
 NEAR = np.random.default_rng(4).normal(size=(60, 30)) + 3 * np.eye(30)[EQUAL]
 """Vectors that lie a little nearer to their class's mean than to another's."""
@@ -145,11 +150,22 @@ def test_penalty_and_temperature_of_a_classification_have_the_greatest_posterior
     y = np.random.default_rng(1).permutation(EQUAL) if noise else EQUAL
     logits = cross_validated(x[order], y[order], CLASS_PENALTIES)
     losses = np.array([[total(t * v, y[order]) for t in TEMPERATURES] for v in logits])
-    sure = np.array([4 * np.log(t) if t > 1 else np.log(t) / 2 for t in TEMPERATURES])
+    sure = np.array([sureness(t) for t in TEMPERATURES])
     penalty, temperature = np.unravel_index(np.argmin(losses + sure - np.log(CLASS_PENALTIES)[:, None]), losses.shape)
     solved = fit_logistic(x, np.eye(3)[y], ZEROS, ONES, exclusive=True)
     assert (solved.penalty, solved.temperature) == (CLASS_PENALTIES[penalty], TEMPERATURES[temperature])
     assert noise == (solved.temperature < 0.2) == (solved.skill < 1) and noise != (solved.temperature > 1)
+
+
+def test_labels_that_no_row_has_make_it_no_surer():
+    """Of several labels a row: those that are never on are answered right however sure it is."""
+    x, y = NEAR[:16], np.eye(3)[EQUAL[:16]]
+    few, more = (
+        fit_logistic(x, targets, np.zeros(targets.shape), ONES[:16], exclusive=False)
+        for targets in (y, np.hstack([y, np.zeros((16, 40))]))
+    )
+    assert (more.penalty, more.temperature) == (few.penalty, few.temperature)
+    assert more.skill == pytest.approx(few.skill, rel=1e-3)
 
 
 def test_classes_that_were_met_once_keep_it_from_being_sure():
@@ -257,8 +273,8 @@ def test_an_anchor_is_added_to_and_warmed_as_one(monkeypatch):
     monkeypatch.setattr(linear_models, "PENALTIES", (1e9,))
     solved = fit_logistic(X, ONE_HOT, start, ONES, exclusive=True, anchored=True)
     assert np.abs(solved.kernel).max() < 1e-6
-    logits = [total(t * start + solved.bias, CLASSES) + 2 * np.log(t) for t in TEMPERATURES]
-    assert abs(TEMPERATURES.index(solved.temperature) - int(np.argmin(logits))) <= 1
+    posterior = [total(t * start + solved.bias, CLASSES) + sureness(t) for t in TEMPERATURES]
+    assert abs(TEMPERATURES.index(solved.temperature) - int(np.argmin(posterior))) <= 1
 
 
 def test_an_anchor_that_is_wrong_is_left():

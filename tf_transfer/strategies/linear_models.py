@@ -10,9 +10,9 @@ noise, and least at either end as often as not. So both have a prior, and the gr
     λ*, t* = argmin  loss(λ, t) − ln λ + s(t),    s(t) = 4 ln t above t = 1, and ½ ln t below.
 
 A penalty that is e times smaller must save one nat on all rows together. To be e times as sure must save half a nat,
-and four where it is surer than the solution itself. A class that is rare may be in no row that was learned from. Such
-rows are left out of the loss by which λ is chosen, for they ask for the strongest. In that by which t is chosen they
-stay, since other texts will have such classes too.
+and four where it is surer than the solution itself. Where each row has one class, a rare one may be in no row that was
+learned from. Such rows are left out of the loss by which λ is chosen, for they ask for the strongest. In that by which
+t is chosen they stay, since other texts will have such classes too.
 
 The ends of the grid are such that no harm comes from them: its greatest λ leaves weights that single precision keeps,
 and that point where those of any greater λ would. Weights of classes that are drawn to 0 get less, and biases have a
@@ -193,15 +193,17 @@ def _validate(problem: _Problem, grid: tuple, scale: float) -> tuple[int, float,
         return None
     log_t = np.log(TEMPERATURES)
     prior = np.where(log_t > 0, SURER, LESS_SURE) * log_t
-    chosen, found = [], []
-    for outputs in logits:
-        entries = [_losses(t * outputs, drawn.targets, drawn.exclusive)[0] for t in TEMPERATURES]
-        place = int(np.argmin([(e * weights).sum() for e in entries] + prior))
-        chosen.append(place)
-        found.append((entries[place] * weights * counted).sum())
+    counted *= weights
+    # A label that no row has is answered right whatever the temperature is.
+    asked = weights if drawn.exclusive else counted
+
+    def loss(outputs: np.ndarray, entries: np.ndarray) -> float:
+        return float((_losses(outputs, drawn.targets, drawn.exclusive)[0] * entries).sum())
+
+    chosen = [int(np.argmin([loss(t * outputs, asked) for t in TEMPERATURES] + prior)) for outputs in logits]
+    found = [loss(TEMPERATURES[place] * outputs, counted) for place, outputs in zip(chosen, logits)]
     best = _likeliest(np.array(found) + prior[chosen], grid)
-    saved = (_losses(constant, drawn.targets, drawn.exclusive)[0] * weights * counted).sum() - found[best]
-    return best, TEMPERATURES[chosen[best]], float(saved)
+    return best, TEMPERATURES[chosen[best]], loss(constant, counted) - found[best]
 
 
 def _countable(learned: np.ndarray, checked: np.ndarray, exclusive: bool) -> np.ndarray:
