@@ -72,6 +72,7 @@ def to_pipe(path: Path) -> None:
     ({"type_vocab_size": 10**8}, "must fit the weights"), ({"intermediate_size": 10**9}, "must fit the weights"),
     ({"num_hidden_layers": 10**6}, "num_hidden_layers=1000000, which no encoder has"),
     ({"num_attention_heads": 10**9}, "which no encoder has"), ({"num_labels": 10**9}, "which no encoder has"),
+    ({"layer_norm_eps": 10**39}, "a number of 40 digits as layer_norm_eps"),
     ({"num_attention_heads": 0}, "modulo by zero"), ({"hidden_size": "a"}, "Could not load"),
     ({"hidden_act": "x"}, "Could not load"), ({"hidden_dropout_prob": 7}, "Could not load"),
     ({"model_type": "none"}, "Could not load"), ({"model_type": ...}, "Could not load"),

@@ -226,6 +226,9 @@ def test_bytes_that_are_text_are_read_as_text(tmp_path):
     parquet.write_table(pa.table({"text": [b"caf\xe9"]}), tmp_path / "b.parquet")
     assert "must hold text" in refusal(tmp_path / "b.parquet")
     assert load_table(tmp_path / "b.parquet", encoding="cp1252")["text"].tolist() == ["café"]
+    for encoding in ("none", "zip", "mbcs"):
+        with pytest.raises(DataError, match=f"Python knows no encoding '{encoding}'"):
+            load_table(tmp_path / "b.parquet", encoding=encoding)
 
 
 # -- hostile files -------------------------------------------------------------------------------------

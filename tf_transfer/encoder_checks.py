@@ -34,6 +34,8 @@ def check_files(folder: str | Path) -> None:
     if not isinstance(config, dict):
         raise ValueError(f"{CONFIG} must hold keys and values; received {type(config).__name__}")
     for key, value in config.items():
+        if isinstance(value, int) and abs(value) >= 2**63:
+            raise ValueError(f"{CONFIG} has a number of {len(str(abs(value)))} digits as {key}")
         parts = isinstance(value, int) and _COUNT.fullmatch(key)
         if parts and value > _MOST_PARTS * (1000 if key == "num_labels" else 1):
             raise ValueError(f"{CONFIG} asks for {key}={value}, which no encoder has")

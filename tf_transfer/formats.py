@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import gzip
 from collections.abc import Collection
 from pathlib import Path
@@ -68,6 +69,7 @@ def read(
     """
     suffix = extension(path)
     _check_exists(path)
+    _check_encoding(encoding)
     if suffix == PARQUET:
         return arrow_tables.read_parquet(path, encoding)
     content = _decode(read_bytes(path), path, encoding)
@@ -140,18 +142,27 @@ def _check_exists(path: Path) -> None:
     raise DataError(f"File {path.name!r} does not exist in {str(folder.absolute())!r}.{nearest(path.name, siblings)}")
 
 
-def _decode(data: bytes, path: Path, encoding: str) -> str:
+def _check_encoding(encoding: str) -> str:
+    """Python's own name of an encoding of texts."""
     try:
         name = codecs.lookup(encoding).name
         if name in NO_TEXT_FILE:
             raise LookupError
-        content = data.decode("utf-8-sig" if name == "utf-8" else encoding).removeprefix("\ufeff")
-    except UnicodeError as error:
-        raise _wrong_encoding(data, path, encoding, getattr(error, "start", 0)) from error
+        with contextlib.suppress(UnicodeError):
+            b"ab".decode(encoding)
+        return name
     except (LookupError, ValueError, TypeError) as error:
         raise DataError(
             f"Python knows no encoding {shown(encoding)}.\nSet {setting('encoding', 'utf-8')}, or 'cp1252'."
         ) from error
+
+
+def _decode(data: bytes, path: Path, encoding: str) -> str:
+    name = _check_encoding(encoding)
+    try:
+        content = data.decode("utf-8-sig" if name == "utf-8" else encoding).removeprefix("\ufeff")
+    except UnicodeError as error:
+        raise _wrong_encoding(data, path, encoding, getattr(error, "start", 0)) from error
     likely = _wide_encoding(data)
     if name == "utf-8" and likely:
         raise _wrong_encoding(data, path, encoding, data.index(0))

@@ -240,6 +240,7 @@ def test_a_missing_key_is_named(key):
     ({"strategies": None}, "strategies: needs a list or a mapping of strategies; received None"),
     ({"strategies": []}, "strategies: needs a list or a mapping of strategies; received []"),
     ({"strategies": "tfidf"}, "strategies: needs a list or a mapping of strategies; received 'tfidf'"),
+    ({"strategies": {"majority": {"strategy": [3]}}}, "unknown strategy [3]"),
     ({"strategies": ["majority", 3]}, "a strategy is a name or {name: {argument: value}}; received 3"),
     ({"strategies": ["majority", FineTune]}, "a strategy is a name or {name: {argument: value}}"),
     ({"strategies": [{"majority": 3}]}, "majority takes {argument: value}; received 3"),

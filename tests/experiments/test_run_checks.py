@@ -156,6 +156,13 @@ def test_rows_that_do_not_belong_to_the_labels_are_told(run, shares):
         Comparison(run.folder).run.read_rows("tweets")
 
 
+def test_budgets_of_rare_words_are_numbers(run):
+    rare = {"x": np.zeros(ROWS)}
+    run.write_target("tweets", {"mood": (Y, Y >= 0)}, None, {}, table=make_table(ROWS), rare_words=rare)
+    with pytest.raises(CheckpointError, match=r"tweets.npz has budgets that are no numbers"):
+        Comparison(run.folder).run.read_rows("tweets")
+
+
 # -- files of arrays ------------------------------------------------------------------------------------
 
 

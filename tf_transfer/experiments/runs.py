@@ -206,7 +206,10 @@ class Run:
             raise CheckpointError(f"{path} cannot be read: {first_line(error)}.\n{AGAIN}") from None
         if hashlib.sha256(content).hexdigest() != meta["table"]:
             raise CheckpointError(f"{path} is damaged: its content was changed.\n{AGAIN}")
-        shares = {int(k.removeprefix(RARE)): v for k, v in arrays.items() if k.startswith(RARE)}
+        budgets = [key.removeprefix(RARE) for key in arrays if key.startswith(RARE)]
+        if not all(budget.isdecimal() for budget in budgets):
+            raise CheckpointError(f"{self.folder / 'targets' / name}.npz has budgets that are no numbers.\n{AGAIN}")
+        shares = {int(budget): arrays[RARE + budget] for budget in budgets}
         table = formats.read(path)
         misfit = rows_misfit(len(next(iter(_truth(arrays).values()))[0]), len(table), shares)
         if misfit:

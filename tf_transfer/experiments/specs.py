@@ -128,8 +128,9 @@ def _build(label: str, arguments):
         raise ValueError(f"{label} takes {{argument: value}}; received {arguments!r}")
     arguments = dict(arguments or {})
     name = arguments.pop("strategy", label)
-    if name not in STRATEGIES:
-        raise ValueError(f"unknown strategy {name!r}; known are {listed(STRATEGIES, 20)}.{nearest(name, STRATEGIES)}")
+    if not isinstance(name, str) or name not in STRATEGIES:
+        likely = nearest(str(name), STRATEGIES)
+        raise ValueError(f"unknown strategy {name!r}; known are {listed(STRATEGIES, 20)}.{likely}")
     types = typing.get_type_hints(STRATEGIES[name])
     known = [f.name for f in dataclasses.fields(STRATEGIES[name])]
     for key, value in arguments.items():
