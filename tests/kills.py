@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.killing import kill_at_operation, kill_in_write
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.kill_jobs"])
+_CONTEXT.set_forkserver_preload(["tests.one_thread", "tests.kill_jobs"])
 
 
 @dataclasses.dataclass
