@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -133,6 +134,7 @@ def nothing(inputs: Path, folder: Path) -> None:
 def _eagerly() -> None:
     """Nothing is traced, which would take most of the time."""
     tf.config.run_functions_eagerly(True)
+    warnings.filterwarnings("ignore", message="Even though the `tf.config.experimental_run_functions_eagerly`")
 
 
 def run_fit(inputs: Path, folder: Path) -> None:
