@@ -62,6 +62,7 @@ def compare(report: Report, csv: Path, rounds: int) -> None:
 
     write_rival_table(csv, ROWS)
     peer = [os.environ.get(PEERS, ""), "-m", "tests.benchmarks.peers.cold_torch", str(fetch("minilm")), str(csv)]
+    peer += ["--batch", str(BATCH), "--max-length", str(MAX_LENGTH)]
     sides, reason = {"ours": own_command("cold"), "PyTorch": peer}, ""
     found = {name: [] for name in sides}
     for _ in range(rounds):
