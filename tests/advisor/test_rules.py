@@ -23,13 +23,12 @@ def ranked(facts, strategies=ALL, seconds=None):
 
 @pytest.mark.parametrize(("changes", "rule", "first", "then"), [
     ({}, "related source", "multi_task", "fine_tune"),
-    ({"overlap": 0.2}, "another question", "target_only", "probe_alone"),
-    ({"overlap": 0.2, "cut": 0.6}, "another question", "target_only", "probe_alone"),
+    ({"overlap": 0.2}, "another question", "target_only", "multi_task"),
+    ({"overlap": 0.2, "cut": 0.6}, "another question", "target_only", "multi_task"),
     ({"cut": 0.6}, "texts are cut", "tfidf", "linear_probe"),
     ({"words": 0.6}, "words suffice", "tfidf", "linear_probe"),
     ({"words": np.nan, "probe": np.nan}, "related source", "multi_task", "fine_tune"),
-    ({"source_rows": 120}, "little source data", "target_only", "linear_probe"),
-    ({"budget": 256, "target_evidence": 0.3}, "labels enough", "target_only", "multi_task"),
+    ({"source_rows": 120}, "little source data", "target_only", "fine_tune"),
     ({"target_evidence": 0.3}, "related source", "multi_task", "fine_tune"),
     ({"budget": 256}, "related source", "multi_task", "fine_tune"),
 ])  # fmt: skip

@@ -104,9 +104,9 @@ def test_the_random_weights_of_a_fresh_head_leave_no_trace(model, probe):
 def test_a_class_that_the_source_lacks_has_no_anchor():
     """Its random weights are not in the solution; those of the taught classes are where it starts."""
     task = Task("mood", kind="classification", classes=(*tiny.MOODS, "new"))
-    model, support = tiny.make_model([task]), tiny.make_table(12, seed=5)
+    model, support = tiny.make_model([task]), tiny.make_table(24, seed=5)
     model.encoder.trainable = False
-    support["mood"] = np.where(np.arange(12) % 2, "new", support["mood"])
+    support["mood"] = support["mood"].replace("glad", "new")
     first, heads = tiny.snapshot(model), []
     for seed in (1, 2):
         tiny.restore(model, first)
@@ -167,6 +167,46 @@ def test_a_source_that_is_always_the_same_changes_nothing(model):
     np.testing.assert_allclose(beside["mood"].scores, alone["mood"].scores, atol=1e-3)
 
 
+MOODS = Task("mood", kind="classification", classes=("calm", "glad", "sad", "bored", "cross", "proud"))
+
+
+@pytest.fixture(scope="module")
+def tempered():
+    """A model of six moods."""
+    return tiny.make_model([MOODS])
+
+
+def moods(names: list[str], seed: int) -> pd.DataFrame:
+    table = tiny.make_table(2 * len(names), seed)[["text"]]
+    return table.assign(mood=pd.Series(names * 2, dtype=object))
+
+
+@pytest.mark.parametrize(
+    ("own", "known", "kept"),
+    [
+        (["sad", "bored"], 0.0, False),
+        (["sad", "bored", "cross", "calm"], 0.25, False),
+        (["sad", "calm"], 0.5, True),
+        (["calm"], 1.0, True),
+    ],
+)
+def test_a_source_with_other_classes_is_no_anchor_for_those_that_the_target_lacks(tempered, own, known, kept):
+    """They were answered nearly always: what the target has labels of had nothing but its few rows to say."""
+    support = moods(own * 2, seed=5)
+    assert support["mood"].isin(["calm", "glad", "proud"]).mean() == known
+    head = tempered.heads["mood"]
+    head.kernel.assign(np.repeat(TAUGHT, 6, axis=1))
+    head.taught.assign([1.0, 1.0, 0.0, 0.0, 0.0, 1.0])
+    kernels = {}
+    for anchored in (True, False):
+        copy = tempered.copy()
+        solve_heads(copy, support, anchored=anchored)
+        kernels[anchored] = copy.heads["mood"].kernel.numpy()
+    glad = kernels[True][:, 1]
+    assert (np.corrcoef(glad, TAUGHT[:, 0])[0, 1] > 0.9) == kept
+    assert np.array_equal(kernels[True], kernels[False]) == (known == 0)
+
+
 @pytest.mark.parametrize("scale", [1e30, 1e-30])
 def test_labels_of_any_size_are_solved(scale):
     model = tiny.make_model([Task("stars", kind="regression")])
@@ -192,3 +232,16 @@ def test_a_choice_at_the_end_of_the_penalties_is_said(model):
     with pytest.warns(PenaltyWarning, match="is the greatest of those tried: a greater one might"):
         solved = LinearProbe(uses_source=False)
         solved.adapt(model, support)
+
+
+def test_a_head_of_a_few_rows_that_may_be_chance_is_nothing_to_draw_another_one_to(model):
+    """Two or three lucky folds are no knowledge."""
+    tiny.restore(model, model.first)
+    few, many = (tiny.make_table(rows, seed=9)[["text", "mood"]] for rows in (6, 60))
+    taught = {}
+    for rows, table in (("few", few), ("many", many)):
+        copy = model.copy()
+        skill = solve_heads(copy, table, tasks=model.tasks[:1])["mood"].skill
+        taught[rows] = skill, copy.heads["mood"].taught.numpy().any()
+    assert 0 < taught["few"][0] < 6 < taught["many"][0]
+    assert [known for _, known in taught.values()] == [False, True]

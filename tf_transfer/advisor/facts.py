@@ -54,11 +54,6 @@ class Facts:
     cut: float
 
     @property
-    def gain(self) -> float:
-        """What the source's heads know of the budget's labels beyond what these teach by themselves, nats a label."""
-        return self.source_evidence - self.target_evidence
-
-    @property
     def rows_a_label(self) -> float:
         """Source rows for each label of the budget."""
         return self.source_rows / self.budget

@@ -17,6 +17,21 @@ from tf_transfer.tasks import Task
 NO_WEIGHT = 1e-6
 """Weights up to this size are what rounding leaves where all the vectors of a source are the same."""
 
+SKILL = 6.0
+"""Nats that a head must save on all its rows together, on folds, to be drawn to.
+
+Of film and shop reviews (BERT-tiny) 160 rows save 19, and 1,500 rows 130. Draws of 80 rows with shuffled labels save up
+to 5, and 20 rows up to 6: drawn to these, a probe lost .08 macro F1 on 16 tweets.
+"""
+
+KNOWN = 0.5
+"""Share of a target's rows with a class that a source has taught, from which on its other classes are expected too.
+
+Below it they stand in the way: with 16 rows of 15 intents (clinc150), none of them the source's, the source's other 30
+intents were answered nearly always, and macro F1 was 0 instead of .26. Above it they are worth having: with half of the
+15 intents known to the source it was .57 with them, and .29 without.
+"""
+
 
 def solve_heads(
     model, *tables: pd.DataFrame, tasks: Sequence[Task] | None = None, anchored: bool = False
@@ -30,8 +45,9 @@ def solve_heads(
         model: a `TransferModel` with heads.
         tables: rows with labels of any of its tasks.
         tasks: whose heads; None: all.
-        anchored: penalise the distance from the present weights of those outputs that labels have taught. Outputs
-            that nothing has taught are drawn to 0.
+        anchored: penalise the distance from the present weights of those outputs that labels have taught; all others
+            are drawn to 0. Where fewer than `KNOWN` of the rows have a taught class, the tables have other classes
+            than the labels before: then only outputs of classes that the tables have count as taught.
 
     Returns:
         What was solved, by task; a task without a label, or with a frozen head, is left out and its head stays.
@@ -50,10 +66,10 @@ def solve_heads(
         if not rows.any() or not task.loss_weight or task.name in model.frozen["heads"]:
             continue
         head, labels = model.heads[task.name], y[task.name][rows]
-        anchor = _anchor_of(head) if anchored else None
+        anchor = _anchor_of(task, head, labels) if anchored else None
         solved[task.name] = _solve(task, head, anchor, x[rows], labels, w[task.name][rows].astype(np.float64))
         # A head that knows no more than the class shares has nothing to draw another one to.
-        if not solved[task.name].skill <= 0:
+        if not solved[task.name].skill < SKILL:
             head.note_labels(labels)
         _say_end(task, solved[task.name])
     return solved
@@ -78,9 +94,12 @@ def _solve(task, head, anchor, x: np.ndarray, labels: np.ndarray, weights: np.nd
     return solved
 
 
-def _anchor_of(head) -> tuple[np.ndarray, np.ndarray] | None:
-    """The weights of the outputs that labels have taught; None where they tell no text from another."""
-    anchor = _weights(head, head.taught.numpy() > 0)
+def _anchor_of(task: Task, head, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """The weights that the head's outputs are drawn to; None where they tell no text from another."""
+    taught = head.taught.numpy() > 0
+    if task.kind == "classification" and taught[labels].mean() < KNOWN:
+        taught &= np.isin(np.arange(task.outputs), labels)
+    anchor = _weights(head, taught)
     return anchor if np.abs(anchor[0]).max() > NO_WEIGHT else None
 
 
