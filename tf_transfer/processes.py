@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-def run_module(module: str, arguments: Sequence[str], folder: Path, show: bool = False) -> subprocess.CompletedProcess:
+def run_module(module: str, arguments: Sequence[str], folder: Path) -> subprocess.CompletedProcess:
     """Runs ``python -m MODULE ARGUMENTS`` of this Python and waits for its end.
 
     It works in ``folder`` and is isolated (``-I``), so that no file of the user's working folder is taken for a
@@ -17,7 +17,6 @@ def run_module(module: str, arguments: Sequence[str], folder: Path, show: bool =
 
     Args:
         folder: an empty folder of the caller's; it also takes the program's temporary files.
-        show: let the program's standard output be seen, on standard error.
 
     Returns:
         Its exit code and what it wrote to standard error.
@@ -27,7 +26,7 @@ def run_module(module: str, arguments: Sequence[str], folder: Path, show: bool =
         [sys.executable, "-I", "-m", module, *arguments],
         cwd=folder,
         stdin=subprocess.DEVNULL,
-        stdout=2 if show else subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",

@@ -11,7 +11,9 @@ from tf_transfer.errors import LabelWarning, PenaltyWarning
 
 def note(message: str) -> None:
     """A remark beside the results."""
-    print(message, file=sys.stderr)
+    from tqdm import tqdm
+
+    tqdm.write(message, file=sys.stderr)  # above a bar, if there is one
 
 
 @contextlib.contextmanager
@@ -30,6 +32,13 @@ def plain_warnings():
 
         warnings.showwarning = show
         yield
+
+
+def print_provisional(comparison, seeds: int) -> None:
+    """The verdict of a run that goes on, in one sentence."""
+    from tf_transfer.report.verdict import headline
+
+    note(f"Provisional, after {seeds} of {len(comparison.seeds)} seeds: {headline(comparison)}")
 
 
 def print_comparison(comparison) -> None:
@@ -63,21 +72,3 @@ def print_comparison(comparison) -> None:
         console.print(f"  {f'{row.target}, {row.task}, {row.budget} labels':32} {row.strategy} {row.value:.3f}{alike}")
     for problem in comparison.unusable:
         console.print(f"Not used: {problem}", style="yellow")
-
-
-class ProgressBar:
-    """A bar for cells done, with what is running beside it."""
-
-    def __enter__(self):
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-        columns = SpinnerColumn(), MofNCompleteColumn(), BarColumn(), TimeElapsedColumn()
-        self._bar = Progress(*columns, TextColumn("{task.description}"), console=Console(stderr=True))
-        self._task = self._bar.add_task("reading data", total=None)
-        self._bar.start()
-        return lambda what, done, of: self._bar.update(self._task, description=what, completed=done, total=of)
-
-    def __exit__(self, error, *_):
-        self._bar.live.transient = error is not None  # nothing stands between the user and the message
-        self._bar.stop()

@@ -6,7 +6,7 @@ import dataclasses
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pandas as pd
 import pydantic
@@ -51,6 +51,9 @@ class Experiment(Spec):
         leave_one_out: run strategies also without each source, to see which one carried the gain: True
             for all that learn from source data, or a list of their labels.
         slices: columns of the targets' tables, such as a domain, by whose values the report cuts the test rows.
+        workers: processes that share the work of `compare`: a number, ``"auto"`` for as many as cores and memory
+            allow, or arguments of `joblib.parallel_config` such as ``{backend: dask, n_jobs: 8}``; see
+            `experiments.pool`. 1 is this process.
         tune: how `tune` searches for better arguments of the strategies; see `TuneSpec`.
         drop_leaks: leave rows that are known from a target's test, exactly or nearly, out of training.
         folder: what relative paths start from: for a file, its own folder.
@@ -71,6 +74,7 @@ class Experiment(Spec):
     baseline: str = AUTO
     leave_one_out: bool | Annotated[list[str], BeforeValidator(as_names)] = False
     slices: Annotated[list[str], BeforeValidator(as_names)] = Field(default_factory=list)
+    workers: Annotated[int, Field(ge=1)] | Literal["auto"] | dict[str, Any] = 1
     tune: TuneSpec = Field(default_factory=TuneSpec)
     drop_leaks: bool = True
     folder: Path = Path(".")

@@ -1,4 +1,4 @@
-"""The most memory that this process has held."""
+"""Memory: the most that this process has held, and what others can have."""
 
 from __future__ import annotations
 
@@ -26,3 +26,15 @@ def peak_gb() -> float | None:
         return None
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+
+
+def available_gb() -> float:
+    """Memory in 10⁹ bytes that further processes can have; infinite where nobody knows."""
+    free = [float("inf")]
+    with contextlib.suppress(OSError):
+        found = re.search(r"MemAvailable:\s*(\d+) kB", Path("/proc/meminfo").read_text(encoding="utf-8"))
+        free += [int(found[1]) * 1024 / 1e9] if found else []
+    with contextlib.suppress(OSError, ValueError):  # of a container
+        limit, used = (int(Path("/sys/fs/cgroup", f"memory.{name}").read_text()) for name in ("max", "current"))
+        free.append((limit - used) / 1e9)
+    return min(free)

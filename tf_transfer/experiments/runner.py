@@ -6,20 +6,25 @@ import contextlib
 import hashlib
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from tf_transfer.backend import tf
 from tf_transfer.callbacks.resume import Resume
 from tf_transfer.checkpoints import load_state, save_state
 from tf_transfer.encoders import load_encoder
 from tf_transfer.errors import CheckpointError, PenaltyWarning, TrainingError
 from tf_transfer.experiments.memory import forget_peak, peak_gb
 from tf_transfer.experiments.prepared import Prepared, PreparedTarget, draw_support
-from tf_transfer.experiments.runs import Cell, Run, all_cells
+from tf_transfer.experiments.runs import Cell, Run
+from tf_transfer.experiments.units import Missing, Unit
 from tf_transfer.model import TransferModel
-from tf_transfer.storage import check_output
 from tf_transfer.strategies.solve_heads import solve_heads
+
+PROCESS_GB, COPIES = 1.5, 12
+"""Memory of a process with TensorFlow and its traced functions, and how many times the weights' size comes on top:
+the model, the pretrained weights, two copies, gradients, the optimizer's moments, and what a step computes."""
 
 
 class Runner:
@@ -47,31 +52,44 @@ class Runner:
         self._controls = set(experiment.controls.values())
         self._peak_of_fit: float | None = None
 
-    def run(self, run: Run, data: Prepared, say: Callable[[str, int, int], None]) -> None:
-        """Computes the missing cells of ``run``; ``say`` is called before each, see `compare`."""
-        e = self.experiment
-        cells = all_cells(e.targets, e.trained, e.budgets, e.seeds)
-        missing = [c for c in cells if not run.has(c)]
-        for cell in missing:
-            check_output(run.path(cell))
-        done = len(cells) - len(missing)
-        for label, (strategy, names) in e.trained.items():
+    def run(
+        self, run: Run, data: Prepared, units: Sequence[Unit], say: Callable[[str, int, int], None]
+    ) -> Iterator[Unit]:
+        """Does units one after the other, and yields each when its cells are done; for ``say`` see `compare`."""
+        progress = Missing(self.experiment, run)
+        for unit in units:
+            for cell in self.cells(run, data, unit, lambda what: say(what, progress.done, progress.of)):
+                progress.cells.remove(cell)
+            yield unit
+
+    def cells(self, run: Run, data: Prepared, unit: Unit, say: Callable[[str], None]) -> Iterator[Cell]:
+        """Computes the missing cells of a unit, and yields each when it is kept.
+
+        Args:
+            run: keeps the cells.
+            data: the tables.
+            unit: the strategy and the seed.
+            say: called before source training and before each cell with what begins.
+        """
+        label, seed = unit.strategy, unit.seed
+        todo = [cell for cell in unit.cells(self.experiment) if not run.has(cell)]
+        if todo:
+            strategy, names = self.experiment.trained[label]
             sources = {name: data.sources[name] for name in names} if strategy.uses_source else {}
             taught = {t.name for t in self.model.tasks if any(t.encode(s)[1].any() for s in sources.values())}
-            for seed in e.seeds:
-                todo = [c for c in missing if (c.strategy, c.seed) == (label, seed)]
-                if not todo:
-                    run.drop_fitted(label, seed)
-                    continue
-                if sources:
-                    say(f"{label}, seed {seed}: source training", done, len(cells))
-                fitted, seconds = self._fit(run, label, strategy, seed, {n: data.sources[n] for n in names})
-                for cell in todo:
-                    say(str(cell), done, len(cells))
-                    self._compute(run, cell, strategy, sources, fitted, seconds, data.targets[cell.target], taught)
-                    done += 1
-                run.drop_fitted(label, seed)
-        say("done", done, len(cells))
+            if sources:
+                say(f"{unit}: source training")
+            fitted, seconds = self._fit(run, label, strategy, seed, {n: data.sources[n] for n in names})
+            for cell in todo:
+                say(str(cell))
+                self._compute(run, cell, strategy, sources, fitted, seconds, data.targets[cell.target], taught)
+                yield cell
+        run.drop_fitted(label, seed)
+
+    def needed_gb(self) -> float:
+        """About how much memory another process needs that does the same, in 10⁹ bytes."""
+        weights = sum(v.shape.num_elements() * v.dtype.size for v in self.model.state)
+        return PROCESS_GB + COPIES * weights / 1e9
 
     def reset(self, seed: int) -> None:
         """The model as it was before any training, with heads and dropout masks of ``seed``."""
@@ -152,6 +170,11 @@ class Runner:
             solved = solve_heads(self._probe, support)
         predictions = self._probe.predict(test, verbose=0)
         return {name: predictions[name].scores for name in solved}
+
+
+def can_share_devices() -> bool:
+    """Whether several processes can use this machine's devices at once: processors yes, an accelerator no."""
+    return all(device.device_type == "CPU" for device in tf.config.list_logical_devices())
 
 
 @contextlib.contextmanager

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from tf_transfer import __version__
 from tf_transfer.experiments.experiment import Experiment, load_experiment
+from tf_transfer.progress import DONE, Say, progress
 from tf_transfer.tuning.plan import Plan
 from tf_transfer.tuning.records import Records
 from tf_transfer.tuning.result import TuneResult
@@ -17,7 +19,7 @@ from tf_transfer.tuning.space import SearchSpace, declare
 
 def tune(
     experiment: Experiment | Mapping | str | Path, output: str | Path | None = None, *,
-    say: Callable[[str, int, int], None] | None = None, **options,
+    verbose: int | str = "auto", say: Say | None = None, **options,
 ) -> TuneResult:  # fmt: skip
     """Searches for the best strategy and arguments for one target and label budget.
 
@@ -37,7 +39,8 @@ def tune(
         experiment: see `load_experiment`; its ``tune:`` says how to search.
         output: folder that keeps every measurement as soon as it is made; a search that was stopped goes on from
             there, and more ``trials`` prolong one that had ended. None: a temporary folder.
-        say: called with what goes on, and the numbers of trials done and in all.
+        verbose: 1 or ``"auto"`` shows progress on standard error, as in Keras; 0 shows nothing.
+        say: called instead with what goes on, and the numbers of trials done and in all.
         options: other values for keys of ``tune:``, such as ``trials=30`` or ``oracle="random"``; see `TuneSpec`.
 
     Raises:
@@ -50,12 +53,14 @@ def tune(
     space = SearchSpace.of(experiment)
     plan = Plan.of(experiment)
     folder = Path(output if output is not None else tempfile.mkdtemp(prefix="tf_transfer-tune-"))
-    records, say = Records(folder), say or _silent
-    trials, total = _search(experiment, space, plan, records, say)
-    result = TuneResult(folder, experiment, plan).save()
-    if trials is not None:
-        trials.stand_beside(result.best_trial)
-    say("done", len(result.outcomes), total)
+    with contextlib.nullcontext(say) if say or not verbose else progress() as say:
+        say = say or _silent
+        say("reading data", 0, 0)
+        trials, total = _search(experiment, space, plan, Records(folder), say)
+        result = TuneResult(folder, experiment, plan).save()
+        if trials is not None:
+            trials.stand_beside(result.best_trial)
+        say(DONE, len(result.outcomes), total)
     return result
 
 

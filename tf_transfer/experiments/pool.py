@@ -1,0 +1,234 @@
+"""Several processes that share the units of a run, by joblib: on this machine, or on a cluster that it knows."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor
+from pathlib import Path
+from typing import Any
+
+import joblib
+
+from tf_transfer.errors import CheckpointError, DataError, DistributionError, LabelWarning, TrainingError
+from tf_transfer.experiments.experiment import Experiment
+from tf_transfer.experiments.memory import available_gb
+from tf_transfer.experiments.prepared import Prepared
+from tf_transfer.experiments.runs import Run
+from tf_transfer.experiments.units import Missing, Unit
+from tf_transfer.workers import versions
+
+AUTO = "auto"
+
+MOST_THREADS = 3
+"""Threads of one process: with four, TensorFlow adds the terms of a sum in another order."""
+
+MOST_DEATHS = 5
+"""Processes that may die one after the other before a further cell is done."""
+
+_IDLE = 30
+"""Seconds after which a process without work ends."""
+
+Say = Callable[[str, int, int], None]
+
+
+class Pool:
+    """Processes that do the units of a run; where ``count`` is 1, the process that asks can do them itself.
+
+    Args:
+        experiment: its ``workers`` says how many, ``"auto"``, or gives the arguments of `joblib.parallel_config`.
+        units: to be done.
+        needed_gb: memory of one process, in 10⁹ bytes.
+        shareable: whether several processes can use the devices; an accelerator takes one.
+
+    Attributes:
+        count: how many processes.
+        threads: of each.
+        local: whether they run on this machine.
+
+    Raises:
+        DataError: the backend is not installed, runs threads, or the memory does not hold so many processes.
+    """
+
+    def __init__(self, experiment: Experiment, units: Sequence[Unit], needed_gb: float, shareable: bool = True):
+        self._experiment, asked = experiment, experiment.workers
+        settings = dict(asked) if isinstance(asked, Mapping) else {"n_jobs": asked}
+        number = settings.pop("n_jobs", AUTO)
+        self._options = settings
+        with self._configured():
+            backend, configured = joblib.parallel.get_active_backend()
+            cores = backend.effective_n_jobs(-1)
+        if getattr(backend, "supports_sharedmem", False):
+            raise DataError(
+                "The units of a run need processes of their own.\n"
+                f"Received the joblib backend {type(backend).__name__}, which runs them in this one.\n"
+                "Use loky, dask or ray; or set workers: 1, which needs none."
+            )
+        self.local = isinstance(backend, joblib.parallel.BACKENDS["loky"])
+        fitting = max(1, int(available_gb() / needed_gb)) if self.local else cores
+        if number == AUTO:
+            number = configured or -1
+            number = min(cores, fitting if shareable else 1) if number < 0 else number
+        self.count = max(1, min(number, cores, len(units)))
+        if self.count > fitting:
+            raise DataError(
+                f"{self.count} workers need about {self.count * needed_gb:.1f} GB of memory.\n"
+                f"Received {available_gb():.1f} GB that are free.\nSet workers: {fitting}, or workers: auto."
+            )
+        self.threads = max(1, min(MOST_THREADS, cores // self.count)) if self.local else MOST_THREADS
+        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''} each"
+        self.sentence = f"{self.count} processes share the work, {threads}." if self.count > 1 else "One process works."
+        if self.count < number:
+            self.sentence += f" {number} were asked for: there are {cores} cores and {len(units)} units of work."
+
+    def run(self, run: Run, data: Prepared, units: Sequence[Unit], say: Say) -> Iterator[Unit]:
+        """Does the units, and yields each when its cells are done; for ``say`` see `compare`.
+
+        A process that dies costs the cells that were being computed: they are begun anew.
+
+        Raises:
+            TrainingError: `MOST_DEATHS` processes have died one after the other.
+            DistributionError: a process elsewhere has other packages, or cannot see the run's folder.
+        """
+        deaths, left, folder, digest = 0, list(units), run.folder.resolve(), run.read()["digest"]
+        shared = (self._experiment, data, folder, digest, self.threads, versions())
+        with _Watch(Missing(self._experiment, run), run, say) as watch:
+            while left:
+                before = watch.missing.done
+                try:
+                    for unit in self._results([joblib.delayed(_work)(unit, *shared) for unit in left]):
+                        left.remove(unit)
+                        watch.look()
+                        yield unit
+                except (BrokenExecutor, MemoryError) as error:
+                    watch.look()
+                    deaths = deaths + 1 if watch.missing.done == before else 0
+                    if deaths == MOST_DEATHS:
+                        raise TrainingError(
+                            f"{deaths} processes have died before one of them had finished a cell: {error}\n"
+                            f"Finished cells are kept. Often it is memory: set workers: {max(1, self.count - 1)}."
+                        ) from error
+                    watch.tell("a process has died: what it did is begun anew")
+
+    def _results(self, jobs) -> Iterator[Unit]:
+        """What the jobs return, in the order in which they end."""
+        with self._configured():
+            yield from joblib.Parallel(self.count, return_as="generator_unordered", batch_size=1)(jobs)
+
+    @contextlib.contextmanager
+    def _configured(self) -> Iterator[None]:
+        """Within it, joblib is as the experiment says, or else as the caller has configured it."""
+        backend, _ = joblib.parallel.get_active_backend()
+        options = dict(self._options)
+        local = isinstance(backend, joblib.parallel.BACKENDS["loky"])
+        if options.get("backend", "loky") == "loky" and local:
+            options = {"idle_worker_timeout": _IDLE} | options | {"backend": "loky"}
+        if not options:
+            yield
+            return
+        try:
+            configured = joblib.parallel_config(**options)
+        except (ImportError, ValueError, TypeError) as error:
+            raise DataError(
+                "workers must be a number, 'auto', or arguments of joblib.parallel_config.\n"
+                f"Received {options}: {error}\nInstall and start the backend, or leave it away."
+            ) from None
+        with configured:
+            yield
+
+
+class _Watch:
+    """Says which cells have appeared in the run's folder, whoever computes them."""
+
+    def __init__(self, missing: Missing, run: Run, say: Say):
+        self.missing, self._run, self._say = missing, run, say
+        self._ended, self._lock = threading.Event(), threading.Lock()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self):
+        self.tell("the processes start")
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._ended.set()
+        self._thread.join()
+
+    def look(self) -> None:
+        """Takes the cells that are there out of those that are missing."""
+        with self._lock:
+            for cell in [cell for cell in self.missing.cells if self._run.path(cell).exists()]:
+                self.missing.cells.remove(cell)
+                self.tell(f"done: {cell}")
+
+    def tell(self, what: str) -> None:
+        """Says it, with how far the run is."""
+        self._say(what, self.missing.done, self.missing.of)
+
+    def _watch(self) -> None:
+        while not self._ended.wait(1):
+            self.look()
+
+
+_RUNNERS: dict[str, Any] = {}
+"""In a worker: the runner of the run that it works for."""
+
+
+def _work(
+    unit: Unit, experiment: Experiment, data: Prepared, folder: Path, digest: str, threads: int, packages: dict
+) -> Unit:
+    """In a worker: computes the cells of a unit that are still missing.
+
+    Raises:
+        DistributionError: it has other packages than ``packages``, or sees another run in the folder.
+        MemoryError: the memory did not suffice.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that shares out the units
+    if "tensorflow" not in sys.modules:
+        os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(threads)
+    run = Run(folder)
+    _check_place(run, digest, packages)
+    from tf_transfer.backend import tf
+    from tf_transfer.experiments.runner import Runner
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LabelWarning)  # it was said where the run was started
+        try:
+            if digest not in _RUNNERS:
+                _RUNNERS.clear()
+                _RUNNERS[digest] = Runner(experiment, data.tasks)
+            for _ in _RUNNERS[digest].cells(run, data, unit, lambda what: None):
+                pass
+        except tf.errors.ResourceExhaustedError as error:
+            raise MemoryError(str(error)) from None
+    return unit
+
+
+def _check_place(run: Run, digest: str, packages: dict[str, str]) -> None:
+    """Whether a worker has the packages and sees the folder of the process that started the run."""
+    here = versions()
+    differing = [name for name in dict.fromkeys([*packages, *here]) if here.get(name) != packages.get(name)]
+    if differing:
+        lines = [f"{n}: {packages.get(n, 'none')} there, {here.get(n, 'none')} on a worker" for n in differing]
+        raise DistributionError(
+            "Every worker must have the packages of the process that starts the run.\nReceived different ones:\n"
+            + "\n".join(lines)
+            + "\nInstall the same versions everywhere."
+        )
+    try:
+        seen = run.read()["digest"]
+    except CheckpointError as error:
+        raise DistributionError(
+            f"Every worker must see the folder of the run.\nReceived on a worker: {error}\nGive one that all share."
+        ) from None
+    if seen != digest:
+        raise DistributionError(
+            f"Every worker must see the folder of the run, {run.folder}.\nReceived another run there on a worker.\n"
+            "Give one that all share."
+        )
