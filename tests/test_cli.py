@@ -534,13 +534,19 @@ def test_compare_refuses_a_folder_it_cannot_write_or_that_is_of_another(run, ref
 
 def test_demo_is_compare_on_the_experiment_of_the_package(run, monkeypatch):
     asked = []
-    monkeypatch.setattr(cli, "_run", lambda *arguments: asked.append(arguments))
+    monkeypatch.setattr(cli, "_run", lambda *arguments, workers: asked.append((*arguments, workers)))
     assert run("demo")[0] == 0
-    assert run("demo", "-o", "elsewhere")[0] == 0
-    assert [(e.name, e.is_file(), str(o)) for e, o in asked] == [
-        ("experiment.yaml", True, str(Path("runs/demo"))),
-        ("experiment.yaml", True, "elsewhere"),
+    assert run("demo", "-o", "elsewhere", "--workers", "1")[0] == 0
+    assert [(e.name, e.is_file(), str(o), workers) for e, o, workers in asked] == [
+        ("experiment.yaml", True, str(Path("runs/demo")), "auto"),
+        ("experiment.yaml", True, "elsewhere", "1"),
     ]
+
+
+@pytest.mark.parametrize("workers", ["0", "-2", "many", "1.5", "1" * 9])
+def test_a_number_of_workers_that_is_none_is_refused_before_anything_is_read(run, experiment, workers):
+    code, _, err = run("compare", experiment(), "--workers", workers)
+    assert code == 2 and "--workers must be a number from 1 on, or auto" in err and repr(workers) in err
 
 
 # -- tune -------------------------------------------------------------------------------------------------------

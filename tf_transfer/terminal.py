@@ -38,7 +38,7 @@ def print_provisional(comparison, seeds: int) -> None:
     """The verdict of a run that goes on, in one sentence."""
     from tf_transfer.report.verdict import headline
 
-    note(f"Provisional, after {seeds} of {len(comparison.seeds)} seeds: {headline(comparison)}")
+    note(f"Provisional, after {seeds} seeds: {headline(comparison)}")
 
 
 def print_comparison(comparison) -> None:

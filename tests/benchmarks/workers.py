@@ -114,9 +114,11 @@ def killer(times: int):
 
     thread = threading.Thread(target=kill, daemon=True)
     thread.start()
-    yield killed
-    ended.set()
-    thread.join()
+    try:
+        yield killed
+    finally:
+        ended.set()
+        thread.join()
 
 
 def workers() -> list[int]:

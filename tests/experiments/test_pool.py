@@ -55,13 +55,36 @@ def test_as_many_processes_as_are_asked_for_and_have_work_cores_and_memory(
 ):
     found = make_pool(workers, units, needed_gb)
     assert (found.count, found.threads) == (count, threads)
-    shared = f"{count} processes share the work, {threads} thread"
-    assert found.sentence.startswith(shared if count > 1 else "One process works.")
 
 
-def test_more_workers_than_work_are_said_in_words(cores):
-    assert make_pool(99).sentence.endswith(" 99 were asked for: there are 8 cores and 6 units of work.")
-    assert "asked" not in make_pool(6).sentence
+@pytest.mark.parametrize(
+    ("workers", "units", "sentence"),
+    [
+        ("auto", 3, "3 processes share the work, with 2 threads each."),
+        (6, 6, "6 processes share the work, with 1 thread each."),
+        (99, 6, "6 processes share the work, with 1 thread each. 99 were asked for, for 8 cores and 6 units of work."),
+        (2, 1, "One process works. 2 were asked for, for 8 cores and 1 unit of work."),
+        ("auto", 1, "One process works."),
+    ],
+)
+def test_how_many_there_are_is_said_in_words(cores, workers, units, sentence):
+    assert make_pool(workers, units).sentence == sentence
+
+
+def test_where_nobody_knows_the_memory_the_cores_decide(cores, monkeypatch):
+    monkeypatch.setattr(pool, "available_gb", lambda: float("inf"))
+    assert make_pool("auto").count == 6 and make_pool(2).count == 2
+
+
+@pytest.mark.parametrize(("n_jobs", "count"), [(-1, 6), (None, 6), ("auto", 6), (2, 2)])
+def test_the_number_among_joblibs_arguments_is_joblibs(cores, n_jobs, count):
+    assert make_pool({"n_jobs": n_jobs}).count == count
+
+
+@pytest.mark.parametrize("n_jobs", [0, 2.5, "two", True])
+def test_a_number_that_is_none_is_refused_there_too(cores, n_jobs):
+    with pytest.raises(DataError, match="n_jobs of workers"):
+        make_pool({"n_jobs": n_jobs})
 
 
 def test_auto_is_one_process_where_there_is_an_accelerator_and_what_the_caller_has_configured(cores):
@@ -87,11 +110,19 @@ def test_a_number_of_workers_that_is_none_is_refused(workers):
         ({"backend": "nowhere"}, "nowhere"),
         ({"backend": "threading"}, "processes of their own"),
         ({"backend": "sequential"}, "processes of their own"),
+        ({"backend": "multiprocessing"}, "processes of their own"),
     ],
 )
 def test_a_backend_that_is_not_there_or_runs_threads_is_refused(options, message):
     with pytest.raises(DataError, match=message):
         make_pool(options)
+
+
+def test_a_worker_with_another_encoder_is_refused(tmp_path):
+    Run(tmp_path).start({"encoder": "a" * 64}, {}, {"plan": {}})
+    pool._check_encoder(Run(tmp_path), "a" * 64)
+    with pytest.raises(DistributionError, match="encoder"):
+        pool._check_encoder(Run(tmp_path), "b" * 64)
 
 
 def test_a_worker_with_other_packages_or_without_the_folder_is_refused(tmp_path):
@@ -129,14 +160,14 @@ def strike_after(folder: Path, cells: int) -> None:
 def test_two_processes_find_what_one_does_also_when_one_of_them_is_killed(encoder_folder, tmp_path):
     strategies = ["tfidf", "majority", {"fine_tune": FAST}, {"target_only": {"adapt_steps": 1}}, "linear_probe"]
     asked = make_experiment(encoder={"name": str(encoder_folder), "max_length": 16}, strategies=strategies)
-    said = []
+    said, told = [], []
     # In a process of its own: the graphs of this one are not rewritten.
     joblib.Parallel(2)([joblib.delayed(run_alone)(asked, tmp_path / "one")])
     strike_after(tmp_path / "two", cells=5)
-    compare(asked | {"workers": 2}, tmp_path / "two", say=lambda *what: said.append(what))
+    compare(asked | {"workers": 2}, tmp_path / "two", say=lambda *what: said.append(what), note=told.append)
     alone, together = scores(tmp_path / "one"), scores(tmp_path / "two")
     assert list(alone) == list(together) and len(alone) > 40
     assert all(np.array_equal(alone[name], together[name]) for name in alone)
-    assert any("a process has died" in what for what, *_ in said)
+    assert "A process has died: what was being computed is begun anew." in told
     assert said[-1][1:] == (40, 40) and [done for _, done, _ in said] == sorted(done for _, done, _ in said)
     assert not list((tmp_path / "two" / "fitted").iterdir())

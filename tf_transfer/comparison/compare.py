@@ -32,15 +32,16 @@ def compare(
     The test split of a target is predicted, and used for nothing else. All strategies have their first seed
     before one has its second.
 
-    ``workers`` of the experiment says how many processes share the work; see `experiments.pool`. Whoever does it,
-    the results are the same.
+    ``workers`` of the experiment says how many processes share the work; see `experiments.pool`. The results are
+    those of one process that has as many threads, and those of any other number up to `MOST_THREADS`.
 
     Args:
         experiment: see `load_experiment`.
         output: folder that keeps every cell as soon as it is done; a run that was stopped goes on
             from there. None keeps the cells in a temporary folder.
         verbose: 1 or ``"auto"`` shows progress on standard error, as in Keras; 0 shows nothing.
-        say: called instead with what goes on, and the numbers of cells done and in all.
+        say: called instead with what goes on, and the numbers of cells done and in all; where several processes work,
+            from a thread.
         note: called before training with each sentence of the plan: what each task learns, what will be trained,
             what differences can show, and what each strategy does where the data lack something; see
             `experiments.plan`.
@@ -83,16 +84,21 @@ def _compare(experiment: Experiment, output, say: Say, note, provisional) -> Com
     does = runner
     if experiment.workers != 1 and units:
         pool = Pool(experiment, units, runner.needed_gb(), can_share_devices())
-        say(pool.sentence, missing.done, missing.of)
+        if note:
+            note(pool.sentence)
         does = pool if pool.count > 1 else runner
     open_ = set(units)
-    for unit in does.run(run, data, units, say):
+    for unit in does.run(run, data, units, say, note or _nothing):
         open_.remove(unit)
         seeds = [seed for seed in experiment.seeds if all(u.seed != seed for u in open_)]
         if provisional and unit.seed in seeds and 2 <= len(seeds) < len(experiment.seeds):
-            provisional(Comparison(run), len(seeds))
+            provisional(Comparison(run, seeds=seeds), len(seeds))
     say(DONE, missing.of, missing.of)
     return Comparison(run)
+
+
+def _nothing(line: str) -> None:
+    pass
 
 
 def _silent(what: str, done: int, of: int) -> None:

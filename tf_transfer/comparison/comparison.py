@@ -34,6 +34,7 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
     Args:
         run: a `Run`, or the folder of one.
         margin: the largest difference that does not matter, for `verdicts` and the report; see there.
+        seeds: of the run's seeds those to look at; None: all.
 
     Attributes:
         baseline: what strategies without source data are compared with.
@@ -48,7 +49,7 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         lost_cells: how many cells these files leave the run without.
     """
 
-    def __init__(self, run: Run | str | Path, margin: float | None = None):
+    def __init__(self, run: Run | str | Path, margin: float | None = None, seeds: Iterable[int] | None = None):
         check_margin(margin)
         self.margin = margin
         self.run = run if isinstance(run, Run) else Run(run)
@@ -57,6 +58,8 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         self.text_columns = [c for c in (common.get("text", "text"), common.get("text_pair")) if c is not None]
         self.provenance: dict = self.run.provenance()
         self._read_plan(self.provenance["plan"])
+        if seeds is not None:
+            self.seeds = [seed for seed in self.seeds if seed in set(seeds)]
         self._targets, spoilt = usable_targets(self.run, self.targets, self.tasks)
         planned_targets, self.targets = self.targets, list(self._targets)
         trained = [label for label in (*self.strategies, *self.variants) if label not in self.twins]

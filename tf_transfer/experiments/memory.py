@@ -36,5 +36,6 @@ def available_gb() -> float:
         free += [int(found[1]) * 1024 / 1e9] if found else []
     with contextlib.suppress(OSError, ValueError):  # of a container
         limit, used = (int(Path("/sys/fs/cgroup", f"memory.{name}").read_text()) for name in ("max", "current"))
-        free.append((limit - used) / 1e9)
+        cached = re.search(r"inactive_file (\d+)", Path("/sys/fs/cgroup/memory.stat").read_text())
+        free.append((limit - used + (int(cached[1]) if cached else 0)) / 1e9)
     return min(free)

@@ -15,7 +15,7 @@ from typing import Any
 
 import joblib
 
-from tf_transfer.errors import CheckpointError, DataError, DistributionError, LabelWarning, TrainingError
+from tf_transfer.errors import CheckpointError, DataError, DistributionError, LabelWarning, TrainingError, is_whole
 from tf_transfer.experiments.experiment import Experiment
 from tf_transfer.experiments.memory import available_gb
 from tf_transfer.experiments.prepared import Prepared
@@ -26,7 +26,7 @@ from tf_transfer.workers import versions
 AUTO = "auto"
 
 MOST_THREADS = 3
-"""Threads of one process: with four, TensorFlow adds the terms of a sum in another order."""
+"""Threads of one of several processes: with four, TensorFlow adds the terms of a sum in another order."""
 
 MOST_DEATHS = 5
 """Processes that may die one after the other before a further cell is done."""
@@ -56,44 +56,42 @@ class Pool:
     """
 
     def __init__(self, experiment: Experiment, units: Sequence[Unit], needed_gb: float, shareable: bool = True):
-        self._experiment, asked = experiment, experiment.workers
-        settings = dict(asked) if isinstance(asked, Mapping) else {"n_jobs": asked}
-        number = settings.pop("n_jobs", AUTO)
-        self._options = settings
+        folder = experiment.folder.resolve()  # a process elsewhere works in another folder
+        self._experiment, asked = experiment.model_copy(update={"folder": folder}), experiment.workers
+        self._options = dict(asked) if isinstance(asked, Mapping) else {"n_jobs": asked}
+        number = self._options.pop("n_jobs", AUTO)
         with self._configured():
             backend, configured = joblib.parallel.get_active_backend()
             cores = backend.effective_n_jobs(-1)
-        if getattr(backend, "supports_sharedmem", False):
-            raise DataError(
-                "The units of a run need processes of their own.\n"
-                f"Received the joblib backend {type(backend).__name__}, which runs them in this one.\n"
-                "Use loky, dask or ray; or set workers: 1, which needs none."
-            )
+        _check_backend(backend)
         self.local = isinstance(backend, joblib.parallel.BACKENDS["loky"])
-        fitting = max(1, int(available_gb() / needed_gb)) if self.local else cores
-        if number == AUTO:
-            number = configured or -1
-            number = min(cores, fitting if shareable else 1) if number < 0 else number
-        self.count = max(1, min(number, cores, len(units)))
+        most = min(cores, len(units))
+        fitting = max(1, int(min(available_gb() / needed_gb, most))) if self.local else most
+        number = _checked(number) or _checked(configured)
+        asked_for = number or (fitting if shareable else 1)
+        self.count = max(1, min(asked_for, most))
         if self.count > fitting:
             raise DataError(
                 f"{self.count} workers need about {self.count * needed_gb:.1f} GB of memory.\n"
                 f"Received {available_gb():.1f} GB that are free.\nSet workers: {fitting}, or workers: auto."
             )
         self.threads = max(1, min(MOST_THREADS, cores // self.count)) if self.local else MOST_THREADS
-        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''} each"
-        self.sentence = f"{self.count} processes share the work, {threads}." if self.count > 1 else "One process works."
-        if self.count < number:
-            self.sentence += f" {number} were asked for: there are {cores} cores and {len(units)} units of work."
+        self.sentence = _sentence(self.count, self.threads, asked_for, cores, len(units))
 
-    def run(self, run: Run, data: Prepared, units: Sequence[Unit], say: Say) -> Iterator[Unit]:
+    def run(
+        self, run: Run, data: Prepared, units: Sequence[Unit], say: Say, tell: Callable[[str], None] = lambda line: None
+    ) -> Iterator[Unit]:
         """Does the units, and yields each when its cells are done; for ``say`` see `compare`.
 
-        A process that dies costs the cells that were being computed: they are begun anew.
+        A process of this machine that dies costs the cells that were being computed: they are begun anew.
+
+        Args:
+            tell: called with a line when that happens.
 
         Raises:
-            TrainingError: `MOST_DEATHS` processes have died one after the other.
-            DistributionError: a process elsewhere has other packages, or cannot see the run's folder.
+            TrainingError: `MOST_DEATHS` processes have died one after the other, or one has on another machine.
+            DistributionError: a process elsewhere has other packages or another encoder, or cannot see the run's
+                folder.
         """
         deaths, left, folder, digest = 0, list(units), run.folder.resolve(), run.read()["digest"]
         shared = (self._experiment, data, folder, digest, self.threads, versions())
@@ -108,12 +106,13 @@ class Pool:
                 except (BrokenExecutor, MemoryError) as error:
                     watch.look()
                     deaths = deaths + 1 if watch.missing.done == before else 0
-                    if deaths == MOST_DEATHS:
+                    if deaths == MOST_DEATHS or not self.local:
                         raise TrainingError(
-                            f"{deaths} processes have died before one of them had finished a cell: {error}\n"
+                            f"A process has died, {max(deaths, 1)} in a row without a finished cell: {error}\n"
                             f"Finished cells are kept. Often it is memory: set workers: {max(1, self.count - 1)}."
                         ) from error
-                    watch.tell("a process has died: what it did is begun anew")
+                    why = "has not enough memory" if isinstance(error, MemoryError) else "has died"
+                    tell(f"A process {why}: what was being computed is begun anew.")
 
     def _results(self, jobs) -> Iterator[Unit]:
         """What the jobs return, in the order in which they end."""
@@ -133,13 +132,41 @@ class Pool:
             return
         try:
             configured = joblib.parallel_config(**options)
-        except (ImportError, ValueError, TypeError) as error:
+        except (ImportError, ValueError, TypeError, OSError) as error:
             raise DataError(
                 "workers must be a number, 'auto', or arguments of joblib.parallel_config.\n"
-                f"Received {options}: {error}\nInstall and start the backend, or leave it away."
+                f"Received {dict(self._options)}: {error}\nInstall and start the backend, or leave it away."
             ) from None
         with configured:
             yield
+
+
+def _check_backend(backend) -> None:
+    """Whether a joblib backend has processes of its own, and hands results back one by one."""
+    if getattr(backend, "supports_sharedmem", False) or not backend.supports_return_generator:
+        raise DataError(
+            "The units of a run need processes of their own, whose results come one by one.\n"
+            f"Received the joblib backend {type(backend).__name__}.\n"
+            "Use loky, dask or ray; or set workers: 1, which needs none."
+        )
+
+
+def _checked(number) -> int | None:
+    """A number of processes; None for as many as possible."""
+    if number in (AUTO, None) or (is_whole(number) and number < 0):
+        return None
+    if not is_whole(number) or not number:
+        raise DataError(f"n_jobs of workers must be a whole number from 1 on, or auto.\nReceived {number!r}.")
+    return int(number)
+
+
+def _sentence(count: int, threads: int, asked_for: int, cores: int, units: int) -> str:
+    who = f"{count} processes share the work" if count > 1 else "One process works"
+    each = f", with {threads} thread{'s' if threads > 1 else ''} each." if count > 1 else "."
+    if count == asked_for:
+        return who + each
+    there = f"{cores} core{'s' if cores > 1 else ''} and {units} unit{'s' if units > 1 else ''} of work"
+    return f"{who}{each} {asked_for} were asked for, for {there}."
 
 
 class _Watch:
@@ -162,7 +189,7 @@ class _Watch:
     def look(self) -> None:
         """Takes the cells that are there out of those that are missing."""
         with self._lock:
-            for cell in [cell for cell in self.missing.cells if self._run.path(cell).exists()]:
+            for cell in [c for c in self.missing.cells if self._run.path(c).exists() and self._run.has(c)]:
                 self.missing.cells.remove(cell)
                 self.tell(f"done: {cell}")
 
@@ -178,6 +205,9 @@ class _Watch:
 _RUNNERS: dict[str, Any] = {}
 """In a worker: the runner of the run that it works for."""
 
+_ONE_UNIT = threading.Lock()
+"""In a worker: held by the unit that uses the runner, for a cluster may start several in threads."""
+
 
 def _work(
     unit: Unit, experiment: Experiment, data: Prepared, folder: Path, digest: str, threads: int, packages: dict
@@ -185,7 +215,8 @@ def _work(
     """In a worker: computes the cells of a unit that are still missing.
 
     Raises:
-        DistributionError: it has other packages than ``packages``, or sees another run in the folder.
+        DistributionError: it has other packages than ``packages``, another encoder than the run, or sees another run in
+            the folder.
         MemoryError: the memory did not suffice.
     """
     if threading.current_thread() is threading.main_thread():
@@ -197,12 +228,14 @@ def _work(
     from tf_transfer.backend import tf
     from tf_transfer.experiments.runner import Runner
 
-    with warnings.catch_warnings():
+    with _ONE_UNIT, warnings.catch_warnings():
         warnings.simplefilter("ignore", LabelWarning)  # it was said where the run was started
         try:
             if digest not in _RUNNERS:
                 _RUNNERS.clear()
-                _RUNNERS[digest] = Runner(experiment, data.tasks)
+                runner = Runner(experiment, data.tasks)
+                _check_encoder(run, runner.encoder_hash)
+                _RUNNERS[digest] = runner
             for _ in _RUNNERS[digest].cells(run, data, unit, lambda what: None):
                 pass
         except tf.errors.ResourceExhaustedError as error:
@@ -231,4 +264,14 @@ def _check_place(run: Run, digest: str, packages: dict[str, str]) -> None:
         raise DistributionError(
             f"Every worker must see the folder of the run, {run.folder}.\nReceived another run there on a worker.\n"
             "Give one that all share."
+        )
+
+
+def _check_encoder(run: Run, found: str) -> None:
+    """Whether a worker has loaded the encoder of the run."""
+    if found != run.read()["common"]["encoder"]:
+        raise DistributionError(
+            "Every worker must load the encoder of the process that starts the run.\n"
+            f"Received other weights, another configuration or another tokenizer on a worker: {found[:16]}.\n"
+            "Give a hub id with a revision, an asset, or a folder that all share."
         )

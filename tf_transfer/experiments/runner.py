@@ -53,9 +53,15 @@ class Runner:
         self._peak_of_fit: float | None = None
 
     def run(
-        self, run: Run, data: Prepared, units: Sequence[Unit], say: Callable[[str, int, int], None]
-    ) -> Iterator[Unit]:
-        """Does units one after the other, and yields each when its cells are done; for ``say`` see `compare`."""
+        self, run: Run, data: Prepared, units: Sequence[Unit], say: Callable[[str, int, int], None],
+        tell: Callable[[str], None] | None = None,
+    ) -> Iterator[Unit]:  # fmt: skip
+        """Does units one after the other, and yields each when its cells are done.
+
+        Args:
+            say: see `compare`.
+            tell: as `Pool.run` has it; what it tells does not happen here.
+        """
         progress = Missing(self.experiment, run)
         for unit in units:
             for cell in self.cells(run, data, unit, lambda what: say(what, progress.done, progress.of)):

@@ -50,7 +50,7 @@ class Cell:
 
 
 def all_cells(targets, strategies, budgets, seeds) -> list[Cell]:
-    """The cells of a plan, in the order in which they run."""
+    """The cells of a plan."""
     return [Cell(t, s, b, seed) for s in strategies for seed in seeds for t in targets for b in budgets]
 
 
