@@ -117,7 +117,8 @@ class Pool:
     def _results(self, jobs) -> Iterator[Unit]:
         """What the jobs return, in the order in which they end."""
         with self._configured():
-            yield from joblib.Parallel(self.count, return_as="generator_unordered", batch_size=1)(jobs)
+            parallel = joblib.Parallel(self.count, return_as="generator_unordered", batch_size=1)
+        return parallel(jobs)
 
     @contextlib.contextmanager
     def _configured(self) -> Iterator[None]:
