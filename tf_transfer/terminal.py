@@ -35,10 +35,11 @@ def plain_warnings():
 
 
 def print_provisional(comparison, seeds: int) -> None:
-    """The verdict of a run that goes on, in one sentence."""
+    """The verdict of a run that goes on, in one sentence; nothing where no strategy learns from source data."""
     from tf_transfer.report.verdict import headline
 
-    note(f"Provisional, after {seeds} seeds: {headline(comparison)}")
+    if comparison.source_strategies:
+        note(f"Provisional, after {seeds} seeds: {headline(comparison)}")
 
 
 def print_comparison(comparison) -> None:
