@@ -32,7 +32,7 @@ def make(draws, base, folder):
     else:
         document = b"[" * 10**6
     if path.suffix == ".gz":
-        document = gzip.compress(document)
+        document = gzip.compress(document, mtime=0)
         document = changed_bytes(draws, document) if draws.random() < 0.2 else document
     path.write_bytes(document)
     if how > 0.97:

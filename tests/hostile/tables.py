@@ -92,7 +92,7 @@ def _write(draws, path: Path) -> None:
     if draws.random() < 0.3:
         content = changed_bytes(draws, content)
     if path.suffix.lower() == ".gz":
-        content = gzip.compress(content)
+        content = gzip.compress(content, mtime=0)
         content = changed_bytes(draws, content) if draws.random() < 0.3 else content
     path.write_bytes(content)
 
