@@ -107,7 +107,7 @@ def run_fetch(inputs: Path, folder: Path) -> None:
 def run_fetch_with_pip(inputs: Path, folder: Path) -> None:
     """pip itself is replaced by a copy of the archive."""
 
-    def download(module, arguments, work, show):
+    def download(module, arguments, work):
         target = Path(arguments[arguments.index("--dest") + 1])
         target.mkdir()
         (target / "asset-1.0-py3-none-any.whl").write_bytes((inputs / "asset.zip").read_bytes())
