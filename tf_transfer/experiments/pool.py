@@ -15,7 +15,15 @@ from typing import Any
 
 import joblib
 
-from tf_transfer.errors import CheckpointError, DataError, DistributionError, LabelWarning, TrainingError, is_whole
+from tf_transfer.errors import (
+    CheckpointError,
+    DataError,
+    DistributionError,
+    LabelWarning,
+    PenaltyWarning,
+    TrainingError,
+    is_whole,
+)
 from tf_transfer.experiments.experiment import Experiment
 from tf_transfer.experiments.memory import available_gb
 from tf_transfer.experiments.prepared import Prepared
@@ -230,7 +238,10 @@ def _work(
     from tf_transfer.experiments.runner import Runner
 
     with _ONE_UNIT, warnings.catch_warnings():
-        warnings.simplefilter("ignore", LabelWarning)  # it was said where the run was started
+        # What is wrong with labels was said where the run was started. Penalties of a target's heads are kept with the
+        # cell; those of a source's at an end of what was tried are not worth a line of each process.
+        warnings.simplefilter("ignore", LabelWarning)
+        warnings.simplefilter("ignore", PenaltyWarning)
         try:
             if digest not in _RUNNERS:
                 _RUNNERS.clear()

@@ -14,6 +14,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
+from threadpoolctl import threadpool_limits
 
 from tf_transfer import evaluation
 from tf_transfer.errors import check_columns
@@ -36,6 +37,7 @@ class TextModel:
         self.tasks, self.text, self.text_pair, self.source = tasks, text, text_pair, source
         self.estimators = {}
 
+    @threadpool_limits.wrap(limits=1)  # sums must not depend on the number of cores
     def learn(self, support: pd.DataFrame, make_estimator, make_words=None) -> TextModel:
         """A new model trained on the source's and the target's rows.
 
