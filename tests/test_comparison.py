@@ -230,6 +230,16 @@ def test_all_strategies_have_a_seed_before_one_has_the_next_and_then_there_is_a_
     assert all(verdicts == 8 and not unusable for *_, verdicts, unusable in shown)
 
 
+def test_what_a_killed_process_left_of_a_finished_source_training_goes(small, folder):
+    run = Comparison(folder).run
+    left = [run.fitted_path("tfidf", 0), run.backup_path("tfidf", 1)]
+    left[0].parent.mkdir(exist_ok=True)
+    left[0].write_bytes(b"weights")
+    left[1].mkdir()
+    compare(small(), folder)
+    assert not any(path.exists() for path in left)
+
+
 @pytest.mark.parametrize("verbose", ["auto", 1, 0])
 def test_a_run_is_never_silent_unless_that_is_asked_for(small, tmp_path, capsys, verbose):
     compare(small(), tmp_path, verbose=verbose)

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from tests.experiments import make_table
 from tf_transfer.errors import DataError
@@ -50,6 +51,20 @@ def test_tfidf_is_ridge_and_logistic_regression_on_word_counts(strategy, tables)
     expected = np.insert(logistic.predict_proba(counted.transform(TEST["text"])), 0, 0, axis=1)
     np.testing.assert_allclose(predicted["mood"].scores, expected, rtol=1e-9)
     assert list(predicted["mood"].labels) == list(logistic.predict(counted.transform(TEST["text"])))
+
+
+def test_linear_models_use_one_thread(monkeypatch):
+    """With more, the last digits depended on how many processes share the cores."""
+    threads, original = [], Ridge.fit
+
+    def fit(ridge, x, y):
+        threads.extend(pool["num_threads"] for pool in threadpool_info())
+        return original(ridge, x, y)
+
+    monkeypatch.setattr(Ridge, "fit", fit)
+    with threadpool_limits(4):
+        learn(TfIdf(), [STARS])
+    assert threads and set(threads) == {1}
 
 
 def test_stop_words_are_left_out():

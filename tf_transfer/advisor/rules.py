@@ -2,8 +2,10 @@
 
 The first rule whose condition holds decides. Each was written from the cases that ``source`` names: those of
 `DEVELOPMENT` in tests/benchmarks/advisor_cases.py (BERT-tiny, three seeds) and of tests/benchmarks/fairness.py (five).
-They are tried on others by `python -m tests.benchmarks.advisor`. No rule reads the domain distance or the evidence of
-the labels: among those cases they were alike whether the source helped or not. The rules speak of small encoders.
+They are tried on others by `python -m tests.benchmarks.advisor`. No rule reads the domain distance: it was 1.4 to 1.9
+of 2 whether the source helped or not. Nor does one read the evidence of the labels: that of the source's heads was less
+than that of the labels alone by .004 to .041 nats a label on tweets, which the source helped, and by .003 to .165 where
+it answered another question. The rules speak of small encoders.
 """
 
 from __future__ import annotations
@@ -63,8 +65,8 @@ RULES = (
         "another question",
         lambda f: f.overlap < 0.5,
         (TARGET, JOINT, SEQUENTIAL, PROBE, ANCHORED, WORDS),
-        "the source answers another question ({overlap:.0%} of the labels are known to it), and what it teaches the "
-        "encoder harms as often as it helps",
+        "the source answers another question ({overlap:.0%} of the labels are known to it), and such a source was "
+        "worth something in 6 of 15 places",
         "polarity to questions, intents of other domains, similarity to entailment (best or within its interval of it "
         "in 8 of 9; joint training is ahead by .085 in the other), and a source of another question in the benchmark "
         "of fairness (joint training is behind by .007 to .045 in 6 of 6)",

@@ -78,27 +78,25 @@ def _compare(experiment: Experiment, output, say: Say, note, provisional) -> Com
         kept = {"table": target.test, "rare_words": rare_words, "classes": target.classes}
         run.write_target(name, target.truth, target.groups, target.leakage, **kept)
     missing = Missing(experiment, run)
+    for unit in missing.finished:
+        run.drop_fitted(unit.strategy, unit.seed)  # a process may have been killed before it did
     for cell in missing.cells:
         check_output(run.path(cell))
     units = missing.units()
     does = runner
     if experiment.workers != 1 and units:
-        pool = Pool(experiment, units, runner.needed_gb(), can_share_devices())
+        pool = Pool(experiment, units, runner.needed_gb(), can_share_devices(), note)
         if note:
             note(pool.sentence)
         does = pool if pool.count > 1 else runner
     open_ = set(units)
-    for unit in does.run(run, data, units, say, note or _nothing):
+    for unit in does.run(run, data, units, say):
         open_.remove(unit)
         seeds = [seed for seed in experiment.seeds if all(u.seed != seed for u in open_)]
         if provisional and unit.seed in seeds and 2 <= len(seeds) < len(experiment.seeds):
             provisional(Comparison(run, seeds=seeds), len(seeds))
     say(DONE, missing.of, missing.of)
     return Comparison(run)
-
-
-def _nothing(line: str) -> None:
-    pass
 
 
 def _silent(what: str, done: int, of: int) -> None:

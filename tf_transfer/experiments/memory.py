@@ -35,7 +35,8 @@ def available_gb() -> float:
         found = re.search(r"MemAvailable:\s*(\d+) kB", Path("/proc/meminfo").read_text(encoding="utf-8"))
         free += [int(found[1]) * 1024 / 1e9] if found else []
     with contextlib.suppress(OSError, ValueError):  # of a container
-        limit, used = (int(Path("/sys/fs/cgroup", f"memory.{name}").read_text()) for name in ("max", "current"))
-        cached = re.search(r"inactive_file (\d+)", Path("/sys/fs/cgroup/memory.stat").read_text())
+        folder = Path("/sys/fs/cgroup")
+        limit, used = (int((folder / f"memory.{name}").read_text(encoding="ascii")) for name in ("max", "current"))
+        cached = re.search(r"inactive_file (\d+)", (folder / "memory.stat").read_text(encoding="ascii"))
         free.append((limit - used + (int(cached[1]) if cached else 0)) / 1e9)
     return min(free)

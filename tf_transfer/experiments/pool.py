@@ -29,6 +29,7 @@ from tf_transfer.experiments.memory import available_gb
 from tf_transfer.experiments.prepared import Prepared
 from tf_transfer.experiments.runs import Run
 from tf_transfer.experiments.units import Missing, Unit
+from tf_transfer.progress import Say
 from tf_transfer.workers import versions
 
 AUTO = "auto"
@@ -42,8 +43,6 @@ MOST_DEATHS = 5
 _IDLE = 30
 """Seconds after which a process without work ends."""
 
-Say = Callable[[str, int, int], None]
-
 
 class Pool:
     """Processes that do the units of a run; where ``count`` is 1, the process that asks can do them itself.
@@ -53,6 +52,7 @@ class Pool:
         units: to be done.
         needed_gb: memory of one process, in 10⁹ bytes.
         shareable: whether several processes can use the devices; an accelerator takes one.
+        tell: called with a line when a process dies.
 
     Attributes:
         count: how many processes.
@@ -63,7 +63,11 @@ class Pool:
         DataError: the backend is not installed, runs threads, or the memory does not hold so many processes.
     """
 
-    def __init__(self, experiment: Experiment, units: Sequence[Unit], needed_gb: float, shareable: bool = True):
+    def __init__(
+        self, experiment: Experiment, units: Sequence[Unit], needed_gb: float, shareable: bool = True,
+        tell: Callable[[str], None] | None = None,
+    ):  # fmt: skip
+        self._tell = tell or (lambda line: None)
         folder = experiment.folder.resolve()  # a process elsewhere works in another folder
         self._experiment, asked = experiment.model_copy(update={"folder": folder}), experiment.workers
         self._options = dict(asked) if isinstance(asked, Mapping) else {"n_jobs": asked}
@@ -86,15 +90,11 @@ class Pool:
         self.threads = max(1, min(MOST_THREADS, cores // self.count)) if self.local else MOST_THREADS
         self.sentence = _sentence(self.count, self.threads, asked_for, cores, len(units))
 
-    def run(
-        self, run: Run, data: Prepared, units: Sequence[Unit], say: Say, tell: Callable[[str], None] = lambda line: None
-    ) -> Iterator[Unit]:
+    def run(self, run: Run, data: Prepared, units: Sequence[Unit], say: Say) -> Iterator[Unit]:
         """Does the units, and yields each when its cells are done; for ``say`` see `compare`.
 
-        A process of this machine that dies costs the cells that were being computed: they are begun anew.
-
-        Args:
-            tell: called with a line when that happens.
+        A process of this machine that dies costs the cells that were being computed: they are begun anew. What the
+        processes warn of is warned of here.
 
         Raises:
             TrainingError: `MOST_DEATHS` processes have died one after the other, or one has on another machine.
@@ -107,9 +107,11 @@ class Pool:
             while left:
                 before = watch.missing.done
                 try:
-                    for unit in self._results([joblib.delayed(_work)(unit, *shared) for unit in left]):
+                    for unit, ends in self._results([joblib.delayed(_work)(unit, *shared) for unit in left]):
                         left.remove(unit)
                         watch.look()
+                        for message in ends:
+                            warnings.warn(message, PenaltyWarning, stacklevel=2)
                         yield unit
                 except (BrokenExecutor, MemoryError) as error:
                     watch.look()
@@ -120,9 +122,9 @@ class Pool:
                             f"Finished cells are kept. Often it is memory: set workers: {max(1, self.count - 1)}."
                         ) from error
                     why = "has not enough memory" if isinstance(error, MemoryError) else "has died"
-                    tell(f"A process {why}: what was being computed is begun anew.")
+                    self._tell(f"A process {why}: what was being computed is begun anew.")
 
-    def _results(self, jobs) -> Iterator[Unit]:
+    def _results(self, jobs) -> Iterator[tuple[Unit, list[str]]]:
         """What the jobs return, in the order in which they end."""
         with self._configured():
             parallel = joblib.Parallel(self.count, return_as="generator_unordered", batch_size=1)
@@ -220,8 +222,11 @@ _ONE_UNIT = threading.Lock()
 
 def _work(
     unit: Unit, experiment: Experiment, data: Prepared, folder: Path, digest: str, threads: int, packages: dict
-) -> Unit:
+) -> tuple[Unit, list[str]]:
     """In a worker: computes the cells of a unit that are still missing.
+
+    Returns:
+        The unit, and the messages of penalties that its source training chose at an end of what was tried.
 
     Raises:
         DistributionError: it has other packages than ``packages``, another encoder than the run, or sees another run in
@@ -235,13 +240,10 @@ def _work(
     run = Run(folder)
     _check_place(run, digest, packages)
     from tf_transfer.backend import tf
-    from tf_transfer.experiments.runner import Runner
+    from tf_transfer.experiments.runner import Runner, noting_ends
 
-    with _ONE_UNIT, warnings.catch_warnings():
-        # What is wrong with labels was said where the run was started. Penalties of a target's heads are kept with the
-        # cell; those of a source's at an end of what was tried are not worth a line of each process.
-        warnings.simplefilter("ignore", LabelWarning)
-        warnings.simplefilter("ignore", PenaltyWarning)
+    with _ONE_UNIT, noting_ends() as ends:
+        warnings.simplefilter("ignore", LabelWarning)  # it was said where the run was started
         try:
             if digest not in _RUNNERS:
                 _RUNNERS.clear()
@@ -252,7 +254,7 @@ def _work(
                 pass
         except tf.errors.ResourceExhaustedError as error:
             raise MemoryError(str(error)) from None
-    return unit
+    return unit, ends
 
 
 def _check_place(run: Run, digest: str, packages: dict[str, str]) -> None:

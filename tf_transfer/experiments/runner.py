@@ -20,6 +20,7 @@ from tf_transfer.experiments.prepared import Prepared, PreparedTarget, draw_supp
 from tf_transfer.experiments.runs import Cell, Run
 from tf_transfer.experiments.units import Missing, Unit
 from tf_transfer.model import TransferModel
+from tf_transfer.progress import Say
 from tf_transfer.strategies.solve_heads import solve_heads
 
 PROCESS_GB, COPIES = 1.5, 12
@@ -52,16 +53,8 @@ class Runner:
         self._controls = set(experiment.controls.values())
         self._peak_of_fit: float | None = None
 
-    def run(
-        self, run: Run, data: Prepared, units: Sequence[Unit], say: Callable[[str, int, int], None],
-        tell: Callable[[str], None] | None = None,
-    ) -> Iterator[Unit]:  # fmt: skip
-        """Does units one after the other, and yields each when its cells are done.
-
-        Args:
-            say: see `compare`.
-            tell: as `Pool.run` has it; what it tells does not happen here.
-        """
+    def run(self, run: Run, data: Prepared, units: Sequence[Unit], say: Say) -> Iterator[Unit]:
+        """Does units one after the other, and yields each when its cells are done; for ``say`` see `compare`."""
         progress = Missing(self.experiment, run)
         for unit in units:
             for cell in self.cells(run, data, unit, lambda what: say(what, progress.done, progress.of)):
@@ -138,7 +131,7 @@ class Runner:
         is_model = strategy.learned(fitted) is not None
         try:
             support = draw_support(target.train, cell.target, cell.budget, cell.seed)
-            with _noting_ends() as ends:
+            with noting_ends() as ends:
                 adapted = strategy.adapt(fitted, support, seed=cell.seed, out=self._adapted if is_model else None)
         except TrainingError as error:
             remedy = f"Give {cell.strategy} a lower adapt_learning_rate; finished cells are kept."
@@ -184,7 +177,7 @@ def can_share_devices() -> bool:
 
 
 @contextlib.contextmanager
-def _noting_ends() -> Iterator[list[str]]:
+def noting_ends() -> Iterator[list[str]]:
     """The messages of penalties that were chosen at an end of what was tried; they are kept with the cell instead."""
     messages = []
     with warnings.catch_warnings(record=True) as caught:

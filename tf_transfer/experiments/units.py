@@ -34,6 +34,7 @@ class Missing:
 
     Attributes:
         cells: they; whoever computes one takes it out.
+        finished: the units that had no missing cell at the start.
         of: how many cells the whole run has.
     """
 
@@ -42,6 +43,8 @@ class Missing:
         planned = [cell for unit in units for cell in unit.cells(experiment)]
         self.cells = [cell for cell in planned if not run.has(cell)]
         self.of = len(planned)
+        open_ = set(self.units())
+        self.finished = [unit for unit in units if unit not in open_]
 
     @property
     def done(self) -> int:

@@ -49,6 +49,8 @@ def solve_heads(
             are drawn to 0. Where fewer than `KNOWN` of the rows have a taught class, the tables have other classes
             than the labels before: then only outputs of classes that the tables have count as taught.
 
+    The outputs of a solved head count as taught where it saves `SKILL` nats.
+
     Returns:
         What was solved, by task; a task without a label, or with a frozen head, is left out and its head stays.
 
@@ -68,7 +70,7 @@ def solve_heads(
         head, labels = model.heads[task.name], y[task.name][rows]
         anchor = _anchor_of(task, head, labels) if anchored else None
         solved[task.name] = _solve(task, head, anchor, x[rows], labels, w[task.name][rows].astype(np.float64))
-        # A head that knows no more than the class shares has nothing to draw another one to.
+        # A head that may know no more than the class shares by chance is nothing to draw another one to.
         if not solved[task.name].skill < SKILL:
             head.note_labels(labels)
         _say_end(task, solved[task.name])
