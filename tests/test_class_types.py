@@ -14,7 +14,7 @@ from tf_transfer.class_types import class_array, class_from_json, class_text, un
 from tf_transfer.errors import DataError
 from tf_transfer.evaluation import score
 from tf_transfer.experiments.prepared import plain_task
-from tf_transfer.label_columns import infer_kind
+from tf_transfer.kinds import infer_kind
 from tf_transfer.predictions import Prediction, Predictions
 from tf_transfer.tasks import Task, infer_tasks
 

@@ -28,7 +28,7 @@ from tf_transfer.comparison.compare import compare
 from tf_transfer.comparison.comparison import Comparison
 from tf_transfer.errors import CheckpointError, DataError, TrainingError
 from tf_transfer.experiments.runs import Cell, all_cells
-from tf_transfer.metrics import SCALARS
+from tf_transfer.kinds import KINDS
 from tf_transfer.report import record_sections
 from tf_transfer.report.blocks import Table
 from tf_transfer.statistics import intervals as statistics
@@ -414,7 +414,9 @@ def test_every_metric_of_the_suite_has_an_interval(done):
     assert list(found.columns) == [
         *("target", "task", "budget", "strategy", "metric", "value", "low", "high", "note"),
     ]  # fmt: skip
-    assert len(found) == 2 * 2 * TRAINED_ONCE * (len(SCALARS["classification"]) + len(SCALARS["regression"]))
+    assert len(found) == 2 * 2 * TRAINED_ONCE * (
+        len(KINDS["classification"].metrics) + len(KINDS["regression"].metrics)
+    )
     keys = ["target", "task", "budget", "strategy", "metric"]
     means = comparison.results.groupby(keys)["value"].agg(lambda v: v.mean(skipna=False))
     np.testing.assert_allclose(found["value"], means.loc[pd.MultiIndex.from_frame(found[keys])], atol=1e-12)

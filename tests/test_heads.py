@@ -7,7 +7,7 @@ from sklearn.metrics import log_loss
 
 from tests.tiny import TASKS
 from tf_transfer.backend import tf
-from tf_transfer.heads import make_head
+from tf_transfer.heads import Head
 from tf_transfer.tasks import Task
 
 MOOD, THEMES, STARS = TASKS
@@ -18,11 +18,11 @@ Y = DRAWS.integers(0, 3, 50)
 
 @pytest.fixture(params=TASKS, ids=lambda t: t.kind)
 def head(request):
-    return make_head(request.param, 16, seed=1)
+    return Head(request.param, 16, seed=1)
 
 
 def test_classification_against_scikit_learn():
-    head = make_head(MOOD, 16)
+    head = Head(MOOD, 16)
     losses = head.losses_of(tf.constant(Y), tf.constant(LOGITS)).numpy()
     prediction = head.decode(LOGITS)
     assert losses.shape == (50,)
@@ -32,7 +32,7 @@ def test_classification_against_scikit_learn():
 
 
 def test_multilabel_against_scikit_learn():
-    head = make_head(THEMES, 16)
+    head = Head(THEMES, 16)
     logits, y = LOGITS[:, :2], (LOGITS[:, 1:] > 0).astype(np.float32)
     losses = head.losses_of(tf.constant(y), tf.constant(logits)).numpy()
     expected = np.mean([log_loss(y[:, c], expit(logits[:, c])) for c in range(2)])
@@ -42,7 +42,7 @@ def test_multilabel_against_scikit_learn():
 
 
 def test_regression_is_standardised_inside_and_reported_in_its_unit():
-    head = make_head(STARS, 16)
+    head = Head(STARS, 16)
     y = np.array([100.0, 200.0, 300.0], np.float32)
     head.note_labels(y)
     output = np.float32((y - 200) / np.std([100, 200, 300]))
@@ -53,8 +53,8 @@ def test_regression_is_standardised_inside_and_reported_in_its_unit():
 
 @pytest.mark.parametrize("offset", [0.0, 1e6, 1e8, 1.6e9, -1e12])
 def test_labels_far_from_0_are_standardised_in_double_precision(offset):
-    head, y = make_head(STARS, 16), offset + np.arange(16.0)
-    head.learn_scale(y)
+    head, y = Head(STARS, 16), offset + np.arange(16.0)
+    head.note_labels(y)
     assert head.scale.numpy().tolist() == [y.mean(), pytest.approx(np.std(np.arange(16.0)), rel=1e-12), 1.0]
     output = DRAWS.normal(size=16).astype(np.float32)
     expected = np.square((np.arange(16.0) - 7.5) / np.std(np.arange(16.0)) - output)
@@ -66,13 +66,13 @@ def test_labels_far_from_0_are_standardised_in_double_precision(offset):
 
 def test_a_scale_in_single_precision_can_be_read():
     """Of a model that was saved before."""
-    head = make_head(STARS, 16)
+    head = Head(STARS, 16)
     head.scale.assign(np.float32([2.5, 0.5, 1.0]))
     assert head.scale.numpy().tolist() == [2.5, 0.5, 1.0]
 
 
 def test_the_first_scale_stays():
-    head = make_head(STARS, 16)
+    head = Head(STARS, 16)
     head.note_labels(np.array([], np.float32))
     assert head.scale.numpy().tolist() == [0, 1, 0]
     head.note_labels(np.array([7.0, 7.0]))
@@ -95,7 +95,7 @@ def test_scores_are_what_decode_gives(head):
 
 
 def test_weights_follow_from_seed_and_name(head):
-    again, other = make_head(head.task, 16, seed=1), make_head(head.task, 16, seed=2)
+    again, other = Head(head.task, 16, seed=1), Head(head.task, 16, seed=2)
     assert np.array_equal(head.kernel, again.kernel)
     assert not np.array_equal(head.kernel, other.kernel)
     other.restart(1)
@@ -105,12 +105,12 @@ def test_weights_follow_from_seed_and_name(head):
 
 
 def test_tasks_of_different_names_start_apart():
-    first, second = (make_head(Task(n, kind="regression"), 16) for n in ("a", "b"))
+    first, second = (Head(Task(n, kind="regression"), 16) for n in ("a", "b"))
     assert not np.array_equal(first.kernel, second.kernel)
 
 
 def test_dropout_needs_a_seed():
-    head = make_head(STARS, 400, dropout=0.5)
+    head = Head(STARS, 400, dropout=0.5)
     head.kernel.assign(np.ones((400, 1)))
     ones = tf.ones((1, 400))
     assert float(head(ones)[0]) == 400

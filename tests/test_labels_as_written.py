@@ -11,9 +11,9 @@ import pytest
 from tf_transfer.checkpoints import _task_from_json, _task_to_json
 from tf_transfer.errors import DataError, LabelWarning, speaking
 from tf_transfer.experiments.prepared import plain_task
-from tf_transfer.label_columns import infer_kind, labels_of
-from tf_transfer.spellings import describe
-from tf_transfer.tasks import Task
+from tf_transfer.kinds import infer_kind
+from tf_transfer.label_columns import labels_of
+from tf_transfer.tasks import Task, describe
 
 
 def column(values, dtype=object):

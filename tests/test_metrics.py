@@ -10,7 +10,8 @@ from sklearn import metrics as sk
 
 from tf_transfer import metrics
 from tf_transfer.errors import DataError
-from tf_transfer.metrics import SCALARS, UndefinedMetricWarning, resampled
+from tf_transfer.kinds import KINDS, METRICS
+from tf_transfer.metrics import UndefinedMetricWarning, resampled
 from tf_transfer.tasks import Task
 
 CLOSE = {"rtol": 0, "atol": 1e-12}
@@ -63,7 +64,7 @@ def test_classification_suite_equals_scikit_learn(classes, rows):
     for name, values in zip(("precision", "recall", "f1", "support"), by_class):
         np.testing.assert_allclose(got[name], values, err_msg=name, **CLOSE)
     np.testing.assert_array_equal(got["confusion_matrix"], sk.confusion_matrix(y, predicted))
-    assert set(SCALARS["classification"]) < set(got)
+    assert set(KINDS["classification"].metric_names) < set(got)
 
 
 @pytest.mark.parametrize("classes", [1, 2, 5])
@@ -88,7 +89,7 @@ def test_multilabel_suite_equals_scikit_learn(classes):
         want |= dict(zip(("precision", "recall", "f1", "support"), by_class))
     for name, value in want.items():
         np.testing.assert_allclose(got[name], value, err_msg=name, **CLOSE)
-    assert set(SCALARS["multilabel"]) < set(got)
+    assert set(KINDS["multilabel"].metric_names) < set(got)
 
 
 @pytest.mark.parametrize("rows", [2, 5, 300])
@@ -105,7 +106,7 @@ def test_regression_suite_equals_scikit_learn_and_scipy(rows):
         "kendall": stats.kendalltau(y, prediction).statistic,
         "median_absolute_error": sk.median_absolute_error(y, prediction),
     }
-    assert list(got) == list(SCALARS["regression"])
+    assert list(got) == list(KINDS["regression"].metric_names)
     for name, value in want.items():
         np.testing.assert_allclose(got[name], value, err_msg=name, **CLOSE)
 
@@ -247,7 +248,7 @@ def resamples_of(kind, case):
 
 
 @pytest.mark.parametrize("case", ["random", "constant prediction", "rare", "outlier", "two values"])
-@pytest.mark.parametrize("kind, metric", [(kind, m) for kind in SCALARS for m in SCALARS[kind]])
+@pytest.mark.parametrize("kind, metric", [(name, m) for name, kind in KINDS.items() for m in kind.metric_names])
 @pytest.mark.filterwarnings("ignore::tf_transfer.metrics.UndefinedMetricWarning")
 def test_resampled_is_the_suite_of_the_repeated_rows(kind, metric, case, monkeypatch):
     monkeypatch.setattr(metrics, "_BLOCK", 30 * 7)
@@ -291,8 +292,8 @@ def test_float32_probabilities_are_accepted():
 
 
 def test_direction_and_range_of_every_scalar():
-    names = {m for kind in SCALARS for m in SCALARS[kind]}
-    assert set(metrics.HIGHER_IS_BETTER) == set(metrics.RANGES) == names
-    assert not metrics.HIGHER_IS_BETTER["log_loss"] and metrics.HIGHER_IS_BETTER["r2"]
-    for kind, metric in metrics.PRIMARY.items():
-        assert metric in SCALARS[kind]
+    assert set(METRICS) == {m for kind in KINDS.values() for m in kind.metric_names}
+    assert not METRICS["log_loss"].higher and METRICS["r2"].higher
+    for kind in KINDS.values():
+        assert kind.primary in kind.metric_names
+        assert kind.metric(kind.row_metric).row is not None

@@ -8,7 +8,7 @@ import pytest
 from sklearn.model_selection import train_test_split
 
 from tf_transfer.errors import DataError
-from tf_transfer.label_columns import infer_kind
+from tf_transfer.kinds import infer_kind
 from tf_transfer.splits import split_table
 from tf_transfer.tables import clean_table, load_table, save_table
 

@@ -6,7 +6,7 @@ import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
 from tf_transfer.errors import DataError
-from tf_transfer.label_columns import infer_kind
+from tf_transfer.kinds import infer_kind
 from tf_transfer.labels import encode_labels
 from tf_transfer.predictions import Prediction, Predictions
 from tf_transfer.tasks import Task, infer_tasks

@@ -106,7 +106,7 @@ def fit(
     from tf_transfer.checkpoints import check_folder
     from tf_transfer.encoders import load_encoder
     from tf_transfer.model import TransferModel
-    from tf_transfer.spellings import describe
+    from tf_transfer.tasks import describe
 
     check_folder(output)
     depth = int(freeze) if re.fullmatch("[0-9]{1,4}", freeze) else freeze

@@ -18,6 +18,7 @@ from tf_transfer.episodes.episode import Episode
 from tf_transfer.episodes.fingerprint import check_rows
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.errors import DataError, TrainingError, check_choice, listed
+from tf_transfer.kinds import kind_of
 from tf_transfer.tasks import Task
 
 
@@ -191,7 +192,7 @@ def _same_task(tasks: Sequence[Task], task: Task) -> Task:
 
 def _of_classes(task: Task, scores: np.ndarray) -> np.ndarray:
     """Scores without the outputs of a larger head, which an episode of fewer classes leaves empty."""
-    if task.kind != "classification" or scores.shape[1] == task.outputs:
+    if not kind_of(task).one_class or scores.shape[1] == task.outputs:
         return scores
     scores = scores[:, : task.outputs]
     return scores / scores.sum(1, keepdims=True)
@@ -209,7 +210,7 @@ def episode_tables(sampler: EpisodeSampler, episode: Episode) -> tuple[Task, pd.
         )
     tables = [sampler.table.iloc[rows].reset_index(drop=True) for rows in (episode.support, episode.query)]
     task = sampler.task
-    if task.kind == "classification":
+    if kind_of(task).episodes == "classes":
         for table in tables:
             table[task.label] = episode.encode(table[task.label])
         task = dataclasses.replace(task, classes=tuple(range(episode.way)), class_weight=None)

@@ -10,7 +10,8 @@ import pandas as pd
 from tf_transfer import metrics
 from tf_transfer.class_types import class_to_json
 from tf_transfer.errors import DataError, check_choice, listed
-from tf_transfer.formulas import BY_CLASS
+from tf_transfer.kinds import kind_of
+from tf_transfer.kinds.class_metrics import BY_CLASS
 from tf_transfer.predictions import Prediction, Predictions
 from tf_transfer.tasks import Task
 
@@ -73,7 +74,7 @@ class Evaluation(Mapping):
         """The scalar metrics as text: metrics in rows, ``split/task`` in columns; blank: not of this kind."""
         columns = {}
         for split, task, suite in self._suites():
-            scalars = metrics.SCALARS[self.tasks[task].kind]
+            scalars = kind_of(self.tasks[task]).metric_names
             cells = {"rows": f"{self.rows[split][task]:,}"}
             columns[f"{split}/{task}"] = cells | {m: _formatted(suite[m]) for m in scalars}
         order = dict.fromkeys(m for cells in columns.values() for m in cells)
@@ -142,8 +143,8 @@ class Evaluation(Mapping):
     def _suite_with_classes(self, split, task) -> dict:
         check_choice("split", split, list(self))
         check_choice(f"task of split {split!r}", task, list(self[split]))
-        if self.tasks[task].kind == "regression":
-            raise DataError(f"A regression has no classes.\nReceived task {task!r}.")
+        if not kind_of(self.tasks[task]).has_classes:
+            raise DataError(f"A {self.tasks[task].kind} has no classes.\nReceived task {task!r}.")
         return self[split][task]
 
 

@@ -90,9 +90,7 @@ def _serving_function(model):
         x = {field: x.get(field, tf.zeros_like(x["input_ids"])) for field in model.encoder.fields}
         scores = {}
         for name, outputs in model(x, training=False).items():
-            made = model.heads[name].scores(outputs)
-            regression = model.heads[name].task.kind == "regression"
-            scores[name] = made[:, 0] if regression else tf.cast(made, tf.float32)
+            scores[name] = model.heads[name].served(outputs)
         return scores
 
     return tf.function(serve)

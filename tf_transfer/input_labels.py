@@ -9,6 +9,7 @@ import pandas as pd
 
 from tf_transfer.array_likes import as_list
 from tf_transfer.errors import DataError, check_choice, listed
+from tf_transfer.kinds import AUTO, kind_of
 from tf_transfer.tasks import Task
 
 
@@ -49,7 +50,7 @@ def _by_column(y: pd.DataFrame, tasks: Sequence[Task]):
     if y.shape[1] == 1 and len(tasks) == 1:
         return as_list(y.iloc[:, 0], "y")
     names = {name for t in tasks for name in (t.name, t.label)}
-    several = [t for t in tasks if t.kind in ("auto", "multilabel")]
+    several = [t for t in tasks if _may_have_several(t)]
     if len(tasks) == 1 and several and not names & set(y.columns):
         return y.to_dict("records")
     return {c: y[c] for c in y.columns}
@@ -58,11 +59,11 @@ def _by_column(y: pd.DataFrame, tasks: Sequence[Task]):
 def _labels(task: Task, labels) -> list:
     """A list of one label a row: a class, a number, a list of classes, or of a bool for each class."""
     rows = as_list(labels, f"y of task {task.name!r}")
-    several = task.kind in ("auto", "multilabel")
-    if several and len(getattr(labels, "shape", ())) == 2 and (task.kind == "multilabel" or labels.shape[1] > 1):
+    several, sure = _may_have_several(task), _has_several(task)
+    if several and len(getattr(labels, "shape", ())) == 2 and (sure or labels.shape[1] > 1):
         return _indicators(task, rows)
     column = bool(rows) and all(isinstance(row, list) and len(row) == 1 for row in rows)
-    if column and task.kind != "multilabel":
+    if column and not sure:
         rows = [row[0] for row in rows]
     elif not several and any(isinstance(row, list) for row in rows):
         raise DataError(
@@ -70,6 +71,15 @@ def _labels(task: Task, labels) -> list:
             "Give class names or numbers, for instance y.argmax(1) of one-hot rows, or set kind='multilabel'."
         )
     return _by_place(task, rows)
+
+
+def _has_several(task: Task) -> bool:
+    """Whether a row of the task may have several classes, as far as is known."""
+    return task.kind != AUTO and kind_of(task).several
+
+
+def _may_have_several(task: Task) -> bool:
+    return task.kind == AUTO or kind_of(task).several
 
 
 def _width(rows: list) -> str:
@@ -95,7 +105,7 @@ def _indicators(task: Task, rows: list) -> list:
 def _by_place(task: Task, rows: list) -> list:
     """Names of classes instead of their numbers, where the classes are names and no number is one of them."""
     names = all(isinstance(c, str) for c in task.classes) and set(task.classes)
-    if not names or task.kind == "multilabel" or not all(type(row) is int and str(row) not in names for row in rows):
+    if not names or _has_several(task) or not all(type(row) is int and str(row) not in names for row in rows):
         return rows
     wrong = [row for row in rows if not 0 <= row < len(task.classes)]
     if wrong:

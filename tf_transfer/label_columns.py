@@ -1,23 +1,19 @@
-"""What the cells of a label column say: which are present, whose names they hold, what kind of task they ask for."""
+"""What the cells of a label column say: which are present, what they hold, other names for it."""
 
 from __future__ import annotations
 
 import ast
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from tf_transfer.class_types import CLASS_TYPES, class_text, plain_class, typed_class
-from tf_transfer.errors import DataError, setting, shown
-from tf_transfer.indicators import check_names
+from tf_transfer.errors import DataError, shown
 
-Kind = Literal["auto", "classification", "multilabel", "regression"]
-KINDS = ("auto", "classification", "multilabel", "regression")
 SEPARATOR = "|"
 """Between the labels of a multi-label cell in a text file: ``sports|politics``."""
 
@@ -36,33 +32,7 @@ _PYTHON_LIST = re.compile(rf"[\[({{]\s*(?:{_QUOTED_LABEL}(?:\s*,\s*{_QUOTED_LABE
 _LIKE_A_LIST = re.compile(r"""\s*[\[({]\s*['"].*[\])}]\s*""", re.DOTALL)
 
 
-def infer_kind(values: pd.Series) -> Kind:
-    """The kind of task that a column of labels asks for.
-
-    Lists, also written as text, dicts of 0 and 1 by class, or text with ``|`` between labels:
-    multilabel. Numbers with a fraction, or integers of more than 20 distinct values, or an infinite
-    number (which `Task.encode` then reports): regression; so are texts that are all numbers, where
-    one is written with a point or an exponent. Everything else: classification.
-
-    Example:
-        >>> [infer_kind(pd.Series(v)) for v in (["a", "b"], [1, 2], [1.5, 2.0], ["sports|news", "news"])]
-        ['classification', 'classification', 'regression', 'multilabel']
-        >>> [infer_kind(pd.Series(v)) for v in (["007", "12"], ["4.50", "3"], ["['a', 'b']", "[]"])]
-        ['classification', 'regression', 'multilabel']
-    """
-    values = values[present_rows(values)]
-    if any(isinstance(v, CONTAINERS) for v in values) or any(isinstance(v, str) and SEPARATOR in v for v in values):
-        return "multilabel"
-    if len(values) and all(isinstance(v, str) and _is_like_a_list(v) for v in values):
-        return "multilabel"
-    numbers = _measured(values)
-    if numbers is None:
-        return "classification"
-    whole = bool(np.all(np.isfinite(numbers) & (numbers == np.round(numbers))))
-    return "classification" if whole and len(np.unique(numbers)) <= MAX_INFERRED_CLASSES else "regression"
-
-
-def _measured(values: pd.Series) -> np.ndarray | None:
+def measured_numbers(values: pd.Series) -> np.ndarray | None:
     """(rows,) float64 of a column that may be a measurement; None for names and codes."""
     if pd.api.types.is_bool_dtype(values) or isinstance(values.dtype, pd.CategoricalDtype):
         return None
@@ -128,39 +98,6 @@ def check_class(value) -> None:
         )
 
 
-def labels_in(
-    column: pd.Series, kind: Kind, task: str, where: str = "the training table"
-) -> Iterator[tuple[int, Sequence]]:
-    """The rows that have labels, each with its labels as they are written; of a classification one.
-
-    Args:
-        column: of a multi-label task: not of 0 and 1 for each class, see `indicators`.
-        task, where: for the message.
-
-    Raises:
-        DataError: a cell holds several labels but the kind is a classification, or what is no label.
-    """
-    cells = column.to_numpy(object)
-    for row in np.flatnonzero(present_rows(column)):
-        cell, place = cells[row], f"in column {column.name!r}, row {row} of {where}"
-        if kind != "multilabel" and isinstance(cell, CONTAINERS):
-            several = setting("kind", "multilabel", f"--label {column.name}:multilabel")
-            raise DataError(
-                f"Task {task!r} is a classification: one class in a row.\n"
-                f"Received {shown(cell)} {place}.\nSet {several} in the task."
-            )
-        try:
-            if kind == "multilabel":
-                labels = [] if isinstance(cell, Mapping) else labels_of(cell)
-                check_names(cell, labels)
-            else:
-                labels = [cell]
-                check_class(typed_class(cell))
-        except DataError as error:
-            raise DataError(f"Task {task!r}, {place}: {error}") from None
-        yield row, labels
-
-
 def labels_of(value) -> Sequence:
     """The class names in a multi-label cell: a list, a list written as text, or text with ``|``.
 
@@ -190,7 +127,8 @@ def labels_of(value) -> Sequence:
     return [label]
 
 
-def _is_like_a_list(text: str) -> bool:
+def is_like_a_list(text: str) -> bool:
+    """Whether a text writes a list, or tries to."""
     return written_list(text) is not None or bool(_LIKE_A_LIST.fullmatch(text))
 
 

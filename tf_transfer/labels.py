@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tf_transfer.errors import DataError, listed
+from tf_transfer.kinds import kind_of
 from tf_transfer.tasks import Task
 
 
@@ -57,7 +58,7 @@ def given_class_factors(tasks: Sequence[Task], class_weight, table: pd.DataFrame
     Raises:
         DataError: there are several tasks, a regression, a class that there is not, or class weights of the task.
     """
-    named = [t for t in tasks if t.kind != "regression"]
+    named = [t for t in tasks if kind_of(t).has_classes]
     if len(tasks) != 1 or not named or tasks[0].class_weight is not None:
         received = f"the tasks {listed([t.name for t in tasks])}" if len(tasks) != 1 else str(tasks[0])
         raise DataError(

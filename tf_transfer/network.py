@@ -9,7 +9,8 @@ from tf_transfer import distribution
 from tf_transfer.arguments import check_known, check_of_keras_2
 from tf_transfer.backend import keras, tf
 from tf_transfer.errors import DataError, listed, shown
-from tf_transfer.heads import make_head
+from tf_transfer.heads import Head
+from tf_transfer.kinds import kind_of
 from tf_transfer.names import check_names
 from tf_transfer.optimization import (
     AdamW,
@@ -76,7 +77,7 @@ class Network(Trainable):
         if all(t.resolved for t in self.tasks):
             width, rate, seed = self.encoder.width, self.options["dropout"], self.options["seed"]
             with self.distribute_strategy.scope():
-                self.heads = {t.name: make_head(t, width, seed, rate) for t in self.tasks}
+                self.heads = {t.name: Head(t, width, seed, rate) for t in self.tasks}
 
     def _require_heads(self) -> None:
         if not self.heads:
@@ -197,11 +198,7 @@ class Network(Trainable):
         def update():
             outputs = self.apply_heads(tf.zeros((1, self.encoder.width)))
             scores = {name: self.heads[name].scores(output) for name, output in outputs.items()}
-            shapes = {t.name: (1, t.outputs) if t.kind == "multilabel" else (1,) for t in self.tasks}
-            y = {
-                t.name: tf.zeros(shapes[t.name], tf.int32 if t.kind == "classification" else tf.float32)
-                for t in self.tasks
-            }
+            y = {t.name: tf.constant(kind_of(t).blank(t, 1)) for t in self.tasks}
             self._update_metrics(y, scores, {name: tf.ones((1,)) for name in scores})
 
         if self.run_eagerly:

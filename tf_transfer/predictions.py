@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from tf_transfer.class_types import class_array
+from tf_transfer.kinds import kind_of
 from tf_transfer.tasks import Task
 
 
@@ -27,7 +27,7 @@ class Prediction:
     @property
     def probabilities(self) -> np.ndarray | None:
         """(rows, classes) float, or None for a regression."""
-        return None if self.task.kind == "regression" else self.scores
+        return kind_of(self.task).probabilities(self.scores)
 
     @property
     def labels(self) -> np.ndarray:
@@ -36,13 +36,7 @@ class Prediction:
         Classes have the type that went in. Those of a classification that are all integers, floats or bools are an
         array of that type, others one of objects.
         """
-        if self.task.kind == "regression":
-            return self.scores
-        if self.task.kind == "classification":
-            return class_array(self.task.classes)[self.scores.argmax(1)]
-        labels = np.empty(len(self.scores), object)
-        labels[:] = [tuple(c for c, on in zip(self.task.classes, row >= 0.5) if on) for row in self.scores]
-        return labels
+        return kind_of(self.task).labels_of(self.task, self.scores)
 
 
 class Predictions(dict):

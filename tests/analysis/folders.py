@@ -8,7 +8,7 @@ import pandas as pd
 from tf_transfer.comparison.comparison import Comparison
 from tf_transfer.experiments import runs
 from tf_transfer.experiments.runs import Cell, Run
-from tf_transfer.metrics import PRIMARY
+from tf_transfer.kinds import kind_named
 
 KINDS = {"mood": "classification", "themes": "multilabel", "stars": "regression"}
 CLASSES = {"mood": ("glad", "sad"), "themes": ("price", "taste", "wait"), "stars": ()}
@@ -55,7 +55,7 @@ def write_run(
         "twins": twins or {},
         "source_strategies": [label for label in sources if label in scores], "variants": variants,
         "targets": ["tweets"], "budgets": budgets,
-        "seeds": list(seeds), "metrics": {task: metric or PRIMARY[KINDS[task]]},
+        "seeds": list(seeds), "metrics": {task: metric or kind_named(KINDS[task]).primary},
         "tasks": [{"name": task, "kind": KINDS[task], "classes": list(CLASSES[task])}],
     }  # fmt: skip
     run = Run(folder)

@@ -31,7 +31,8 @@ from scipy import optimize, stats  # noqa: E402
 from scipy.special import ndtri  # noqa: E402
 
 from tests.benchmarks.reporting import Report  # noqa: E402
-from tf_transfer.metrics import HIGHER_IS_BETTER, resampled_suite  # noqa: E402
+from tf_transfer.kinds import METRICS  # noqa: E402
+from tf_transfer.metrics import resampled_suite  # noqa: E402
 from tf_transfer.statistics.bootstrap import row_counts  # noqa: E402
 from tf_transfer.statistics.intervals import paired_difference  # noqa: E402
 
@@ -168,7 +169,7 @@ class Outcome:
 
 def experiment(setting: Setting, difference: float, rng) -> Outcome:
     """One experiment in which A is truly better than B by ``difference``."""
-    sign = 1 if HIGHER_IS_BETTER[setting.metric] else -1
+    sign = METRICS[setting.metric].sign
     levels = setting.level + sign * difference / 2, setting.level - sign * difference / 2
     y, a, b = setting.simulate(setting, levels, rng)
     found = paired_difference(setting.metric, setting.kind, y, a, b)

@@ -19,7 +19,7 @@ import numpy as np
 
 from tests.benchmarks.leakage import peak_megabytes
 from tests.benchmarks.reporting import Report
-from tf_transfer.metrics import SCALARS
+from tf_transfer.kinds import KINDS
 from tf_transfer.statistics.intervals import suite_draws
 from tf_transfer.statistics.paired_tests import row_tests
 from tf_transfer.statistics.verdicts import false_discovery_rate
@@ -47,7 +47,7 @@ def regression(rng):
 def main() -> int:
     report = Report(
         f"Intervals and pairwise tests: {STRATEGIES} strategies x {SEEDS} seeds x {ROWS:,} rows x "
-        f"{sum(len(SCALARS[kind]) for kind in ('classification', 'regression'))} metrics, {RESAMPLES:,} resamples"
+        f"{sum(len(KINDS[kind].metrics) for kind in ('classification', 'regression'))} metrics, {RESAMPLES:,} resamples"
     )
     rng = np.random.default_rng(0)
     data = {"classification": classification(rng), "regression": regression(rng)}
@@ -58,10 +58,10 @@ def main() -> int:
         draws = suite_draws(kind, y, scores, resamples=RESAMPLES)
         lap = took(report, f"{kind}: metrics of the resamples", lap)
         of = [range(s * SEEDS, (s + 1) * SEEDS) for s in range(STRATEGIES)]
-        found = [draws.interval(m, seeds) for m in SCALARS[kind] for seeds in of]
+        found = [draws.interval(m, seeds) for m in KINDS[kind].metric_names for seeds in of]
         total["intervals"] += len(found)
         pairs = list(combinations(of, 2))
-        differences = [draws.difference(m, a, b) for m in SCALARS[kind] for a, b in pairs]
+        differences = [draws.difference(m, a, b) for m in KINDS[kind].metric_names for a, b in pairs]
         false_discovery_rate([d.p for d in differences])
         total["differences"] += len(differences)
         lap = took(report, f"{kind}: intervals and differences", lap)

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from tf_transfer.errors import DataError
-from tf_transfer.metrics import SCALARS
+from tf_transfer.kinds import KINDS
 from tf_transfer.statistics import intervals as statistics
 from tf_transfer.statistics.bootstrap import Sample, row_counts
 from tf_transfer.statistics.intervals import (
@@ -250,14 +250,14 @@ def test_a_proportion_of_groups_has_the_rows_that_the_groups_are_worth():
     assert (got.low, got.high) == pytest.approx((want.low, want.high), abs=0.006)
 
 
-@pytest.mark.parametrize("kind", SCALARS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_suite_of_draws_holds_the_interval_and_difference_of_every_metric(kind):
     rng = np.random.default_rng(0)
     y = rng.normal(size=60) if kind == "regression" else rng.integers(3, size=60)
     scores = list(y + rng.normal(size=(4, 60))) if kind == "regression" else list(rng.dirichlet(np.ones(3), (4, 60)))
     y = np.eye(3)[y] if kind == "multilabel" else y
     draws = suite_draws(kind, y, scores, resamples=100)
-    for metric in SCALARS[kind]:
+    for metric in KINDS[kind].metric_names:
         got, want = draws.interval(metric, [0, 1]), bootstrap_interval(metric, kind, y, scores[:2], resamples=100)
         assert (got.low, got.high) == pytest.approx((want.low, want.high), nan_ok=True)
         got = draws.difference(metric, [0, 1], [2, 3])

@@ -14,7 +14,7 @@ import pandas as pd
 from tf_transfer.advisor.facts import Facts
 from tf_transfer.errors import CheckpointError, DataError
 from tf_transfer.experiments.runs import Cell
-from tf_transfer.metrics import HIGHER_IS_BETTER
+from tf_transfer.kinds import METRICS
 from tf_transfer.storage import write_text
 from tf_transfer.untrusted import read_json
 
@@ -126,7 +126,7 @@ class Advice:
         advised = self.first(**place)
         if advised not in means.index:
             return None
-        best = means.idxmax() if HIGHER_IS_BETTER[metric] else means.idxmin()
+        best = means.idxmax() if METRICS[metric].higher else means.idxmin()
         behind = comparison.difference(best, advised, **place)
         if behind is None:  # the two have no seed in common
             return None

@@ -10,6 +10,7 @@ import pandas as pd
 
 from tf_transfer import batches
 from tf_transfer.advisor.transferability import domain_distance, logme
+from tf_transfer.kinds import kind_of
 from tf_transfer.metrics import UndefinedMetricWarning, suite
 from tf_transfer.strategies import LinearProbe, Strategy, TfIdf
 from tf_transfer.tables import join_tables
@@ -96,7 +97,7 @@ def gather_facts(
             y, present = task.encode(support)
             if present.any():
                 found.append(Facts(
-                    name, task.name, budget, task.kind, 0 if task.kind == "regression" else task.outputs, source_rows,
+                    name, task.name, budget, task.kind, len(task.classes), source_rows,
                     label_overlap(task, source, y[present]), distances[name],
                     evidence(task, vectors[present], y[present]), evidence(task, outputs[present], y[present]),
                     *trials[task.name], cuts[name],
@@ -119,7 +120,7 @@ def try_out(strategy: Strategy, model, table: pd.DataFrame, task: Task) -> float
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UndefinedMetricWarning)
         found = suite(task, y, adapted.predict(held, verbose=0)[task.name].scores)
-    return float(found["pearson" if task.kind == "regression" else "f1_macro"])
+    return float(found[kind_of(task).primary])
 
 
 def cut_share(model, table: pd.DataFrame) -> float:
@@ -136,12 +137,7 @@ def label_overlap(task: Task, source: pd.DataFrame, labels: np.ndarray) -> float
     """Share of encoded labels (rows, …) that the source has for the same task; see `Facts`."""
     known, present = task.encode(source)
     known = known[present]
-    if task.kind == "regression" or not len(known):
-        return float(len(known) > 0)
-    if task.kind == "classification":
-        return float(np.isin(labels, known).mean())
-    given = labels.sum(0)
-    return float(given[known.any(0)].sum() / given.sum()) if given.sum() else 0.0
+    return kind_of(task).known_share(labels, known) if len(known) else 0.0
 
 
 def _outputs(model, source: pd.DataFrame, vectors: np.ndarray) -> np.ndarray:
@@ -153,6 +149,6 @@ def _outputs(model, source: pd.DataFrame, vectors: np.ndarray) -> np.ndarray:
 
 def evidence(task: Task, x: np.ndarray, y: np.ndarray) -> float:
     """`logme` beyond that of a constant, nats a label; 0 when the labels are all alike."""
-    columns = np.eye(task.outputs)[y] if task.kind == "classification" else np.asarray(y, np.float64)
+    columns = kind_of(task).sure(task, y)
     gain = logme(x, columns) - logme(np.zeros((len(x), 1)), columns)
     return 0.0 if np.isnan(gain) else float(gain)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from tf_transfer.metrics import HIGHER_IS_BETTER
+from tf_transfer.kinds import METRICS
 
 COLUMNS = ["target", "task", "budget", "metric", "strategy", "value", "alike"]
 ALPHA = 0.05
@@ -30,7 +30,7 @@ def best(comparison) -> pd.DataFrame:
         means = means.dropna()
         if means.empty:
             continue
-        first = means.idxmax() if HIGHER_IS_BETTER[metric] else means.idxmin()
+        first = means.idxmax() if METRICS[metric].higher else means.idxmin()
         others = [strategy for strategy in means.index if strategy != first]
         alike = [other for other in others if not _clear(comparison, first, other, place, ALPHA / len(others))]
         rows.append([*place, metric, first, means[first], alike])

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri, stdtrit
 
-from tf_transfer.formulas import CALIBRATION_BINS
+from tf_transfer.kinds import kind_named
+from tf_transfer.kinds.class_metrics import CALIBRATION_BINS
 from tf_transfer.statistics.bootstrap import group_codes
 from tf_transfer.statistics.proportions import wilson
 
@@ -50,13 +51,14 @@ def reliability(
         y, groups = comparison.truth(place_target, place_task)
         scores = list(comparison.scores(place_strategy, place_target, place_task, place_budget).values())
         if scores:
-            kind = comparison.kind(place_task)
+            kind = kind_named(comparison.kind(place_task))
             units = None if groups is None else group_codes(len(y), groups)[0]
-            if kind == "regression":
-                found = _of_numbers(y, scores, units, confidence)
+            sure = [kind.confidences(y, seed) for seed in scores]
+            if sure[0] is None:
+                lines = _of_numbers(y, scores, units, confidence)
             else:
-                found = _of_probabilities(kind, y, scores, units, bins, confidence)
-            rows += [[*place, *row] for row in found]
+                lines = _of_probabilities(sure, len(y), units, bins, confidence)
+            rows += [[*place, *line] for line in lines]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -68,20 +70,25 @@ def _places(comparison, target, task, strategy, budget) -> Iterator[tuple]:
                     yield t, k, s, b
 
 
-def _of_probabilities(kind: str, y, scores: list, units, bins: int, confidence: float) -> list[list]:
-    if kind == "multilabel":
-        predicted, right = np.concatenate([s.ravel() for s in scores]), np.tile(np.asarray(y).ravel() > 0, len(scores))
-        units = np.repeat(np.arange(len(y)) if units is None else units, y.shape[1])
-    else:
-        predicted = np.concatenate([s.max(1) / s.sum(1) for s in scores])
-        right = np.concatenate([s.argmax(1) == y for s in scores])
-    units = None if units is None else np.tile(units, len(scores))
+def _of_probabilities(sure: list, count: int, units, bins: int, confidence: float) -> list[list]:
+    """Bins of the confidences of each seed.
+
+    Args:
+        sure: of each seed `Kind.confidences`, one or several for each of ``count`` rows.
+        units: (count,) numbers of groups, or None.
+    """
+    predicted = np.concatenate([confidences for confidences, _ in sure])
+    right = np.concatenate([hits for _, hits in sure])
+    a_row = len(sure[0][0]) // count
+    if a_row > 1:  # those of one row are drawn together
+        units = np.repeat(np.arange(count) if units is None else units, a_row)
+    units = None if units is None else np.tile(units, len(sure))
     edges = np.linspace(0, 1, bins + 1)
     places = np.digitize(predicted, edges[1:-1], right=True)
     found = []
     for place in np.unique(places):
         inside = places == place
-        share, rows = right[inside].mean(), inside.sum() / len(scores)
+        share, rows = right[inside].mean(), inside.sum() / len(sure)
         size, quantile = rows, -ndtri((1 - confidence) / 2)
         if units is not None:
             size, freedom = _worth(right[inside], units[inside], rows)

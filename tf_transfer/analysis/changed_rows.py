@@ -7,6 +7,7 @@ import pandas as pd
 
 from tf_transfer.analysis.rows import row_texts
 from tf_transfer.errors import DataError
+from tf_transfer.kinds import kind_named, kind_of
 from tf_transfer.predictions import Prediction
 
 COLUMNS = ["row", "text", "label", "baseline", "prediction", "before", "after", "change"]
@@ -42,36 +43,20 @@ def changed_rows(comparison, target: str, task: str, strategy: str, budget: int,
             f"Changed rows need cells of {strategy} and {other} from a common seed.\n"
             f"Received none on {target} with {budget} labels; `unusable` says why."
         )
-    kind = comparison.kind(task)
-    before, after = (np.stack([errors(kind, y, s[seed]) for seed in seeds]).mean(0) for s in (theirs, ours))
+    kind = kind_named(comparison.kind(task))
+    before, after = (np.stack([kind.row_error(y, s[seed]) for seed in seeds]).mean(0) for s in (theirs, ours))
     means = [np.mean([s[seed] for seed in seeds], axis=0, dtype=np.float64) for s in (theirs, ours)]
     fine = np.round(before - after, 12)
-    order = np.lexsort([-np.abs(_evidence(kind, y, means[0]) - _evidence(kind, y, means[1])), -np.abs(fine)])
+    order = np.lexsort([-np.abs(kind.evidence(y, means[0]) - kind.evidence(y, means[1])), -np.abs(fine)])
     better, worse = fine[order] > 0, fine[order] < 0
     chosen = order[(better & (np.cumsum(better) <= most)) | (worse & (np.cumsum(worse) <= most))]
     return _table(comparison, target, task, chosen, y, means, before, after)
 
 
-def errors(kind: str, y, scores) -> np.ndarray:
-    """(rows,): 0 or 1 (classification), the share of wrong labels (multilabel), or the absolute error."""
-    if kind == "classification":
-        return (scores.argmax(1) != y).astype(np.float64)
-    if kind == "multilabel":
-        return ((scores >= 0.5) != (y > 0)).mean(1)
-    return np.abs(scores.astype(np.float64) - y)
-
-
-def _evidence(kind: str, y, scores) -> np.ndarray:
-    """(rows,): the probability that the true label was given; of a regression, nothing more than its error."""
-    if kind == "classification":
-        return scores[np.arange(len(y)), y]
-    return np.where(y > 0, scores, 1 - scores).mean(1) if kind == "multilabel" else np.zeros(len(y))
-
-
 def _table(comparison, target, task, rows, y, means, before, after) -> pd.DataFrame:
     resolved = next(t for t in comparison.tasks if t.name == task)
     table, _ = comparison.test_rows(target, task)
-    sure = np.eye(resolved.outputs)[y] if resolved.kind == "classification" else y
+    sure = kind_of(resolved).sure(resolved, y)
     labels, baseline, prediction = (_plain(Prediction(resolved, s).labels) for s in (sure, *means))
     columns = {
         "row": table.index.to_numpy()[rows],

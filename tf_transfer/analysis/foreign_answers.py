@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from tf_transfer.kinds import kind_of
+
 COLUMNS = ["target", "task", "strategy", "budget", "share", "rows", "likeliest"]
 
 
@@ -22,7 +24,7 @@ def foreign_answers(comparison) -> pd.DataFrame:
     rows = []
     for target in comparison.targets:
         own = comparison.run.read_classes(target, comparison.tasks)
-        for task in (t for t in comparison.tasks if t.kind == "classification" and t.name in own):
+        for task in (t for t in comparison.tasks if kind_of(t).one_class and t.name in own):
             foreign = np.flatnonzero(~own[task.name])
             if len(foreign) and task.name in comparison.tasks_of(target):
                 rows += _of_task(comparison, target, task, foreign)

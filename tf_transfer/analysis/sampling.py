@@ -14,7 +14,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tf_transfer.metrics import HIGHER_IS_BETTER, resampled_suite
+from tf_transfer.kinds import METRICS
+from tf_transfer.metrics import resampled_suite
 from tf_transfer.statistics import bootstrap
 from tf_transfer.statistics.bootstrap import row_counts
 
@@ -93,7 +94,7 @@ class Curves:
         """``{seed: (1 + resamples,)}``, all rows first, of the seeds for which the metric is defined."""
         key = strategy, budget
         if key not in self._known:
-            sign = 1 if HIGHER_IS_BETTER[self.metric] else -1
+            sign = METRICS[self.metric].sign
             scores = self.comparison.scores(strategy, self.target, self.task, budget)
             chosen = [s[self.rows] for s in scores.values()]
             found = sign * resampled_suite(self.kind, self.y, chosen, self._counts, [self.metric])[self.metric]

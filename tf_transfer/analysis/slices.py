@@ -12,14 +12,12 @@ from scipy.stats import false_discovery_control
 from tf_transfer.analysis.rows import row_texts
 from tf_transfer.analysis.sampling import Curves, Sample
 from tf_transfer.errors import DataError, check_choice, check_columns
-from tf_transfer.metrics import SCALARS
+from tf_transfer.kinds import kind_named, kind_of
 
 FEWEST_ROWS = 20
 """Slices of fewer rows are named, not judged."""
 MOST_VALUES = 20
 """Values of a column that are slices of their own; a column of more distinct numbers is cut into thirds."""
-METRICS = {"classification": "accuracy", "multilabel": "hamming_loss", "regression": "mae"}
-"""Means over rows, so that the difference on all rows is the mean of those on the slices of one kind."""
 KINDS = ("class", "length", "rare words")
 COLUMNS = [
     *("target", "task", "metric", "strategy", "budget", "by", "slice", "rows"),
@@ -50,7 +48,8 @@ def slices(
         by: ``"class"`` (thirds of the labels for a regression), ``"length"`` (thirds, in characters) and
             ``"rare words"`` (thirds of the share of words that at most one text of the sources and of the sampled
             target labels has).
-        metric: None takes `METRICS`; a primary metric such as F1 is ill-defined on the rows of one class.
+        metric: None takes the kind's mean over rows (accuracy, Hamming loss, MAE): the difference on all rows is the
+            mean of those on the slices of a column. A primary metric such as F1 is ill-defined on rows of one class.
         strategies, targets, budgets: keep only these; None: all strategies with source data, all targets and budgets.
         confidence: 1 - the false discovery rate, in (0, 1).
 
@@ -81,8 +80,9 @@ def slices(
 
 
 def _of_task(comparison, target, task, cut, strategies, budgets, metric, confidence) -> list[dict]:
-    metric = metric or METRICS[comparison.kind(task)]
-    check_choice(f"metric of task {task!r}", metric, SCALARS[comparison.kind(task)])
+    kind = kind_named(comparison.kind(task))
+    metric = metric or kind.row_metric
+    check_choice(f"metric of task {task!r}", metric, kind.metric_names)
     samples = [_differences(comparison, target, task, metric, part, strategies, budgets) for part in cut]
     rows = []
     for strategy in strategies:
@@ -156,12 +156,12 @@ def _cut(comparison, target: str, task: str, by: Collection[str], columns: Seque
 
 
 def _classes(task, y) -> Iterator[_Slice]:
-    if task.kind == "regression":
+    kind = kind_of(task)
+    if not kind.has_classes:
         yield from _thirds("class", y, "{:.3g}")
         return
     for number, name in enumerate(task.classes):
-        member = y[:, number] > 0 if task.kind == "multilabel" else y == number
-        yield _Slice("class", str(name), np.flatnonzero(member))
+        yield _Slice("class", str(name), np.flatnonzero(kind.has_class(y, number)))
 
 
 def _values(column: str, values: pd.Series) -> Iterator[_Slice]:

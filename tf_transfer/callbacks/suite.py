@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from tf_transfer import metrics
 from tf_transfer.backend import keras
 from tf_transfer.errors import DataError, check_choice
+from tf_transfer.kinds import METRICS, kind_of
 
 
 class EvaluateSuite(keras.callbacks.Callback):
@@ -19,7 +20,7 @@ class EvaluateSuite(keras.callbacks.Callback):
 
     Args:
         validation: a table, or ``{split: table}``, for names ``val_<split>_<task>_<metric>``.
-        metrics: those wanted; None for all that are one number (`metrics.SCALARS`).
+        metrics: those wanted; None for all that are one number.
         batch_size: as in `TransferModel.predict`.
 
     Raises:
@@ -39,7 +40,7 @@ class EvaluateSuite(keras.callbacks.Callback):
     def names(self, tasks) -> dict[str, bool]:
         """``{name in the logs: whether higher is better}`` for resolved tasks."""
         return {
-            self._name(split, task.name, metric): metrics.HIGHER_IS_BETTER[metric]
+            self._name(split, task.name, metric): METRICS[metric].higher
             for split in self.splits
             for task in tasks
             for metric in self._of(task)
@@ -63,7 +64,7 @@ class EvaluateSuite(keras.callbacks.Callback):
                 })  # fmt: skip
 
     def _of(self, task) -> list[str]:
-        return [m for m in metrics.SCALARS[task.kind] if self.metrics is None or m in self.metrics]
+        return [m for m in kind_of(task).metric_names if self.metrics is None or m in self.metrics]
 
     @staticmethod
     def _name(split: str, task: str, metric: str) -> str:
@@ -75,5 +76,5 @@ def _chosen(names: Sequence[str] | None) -> list[str] | None:
         return None
     names = [names] if isinstance(names, str) else list(names)
     for name in names:
-        check_choice("metric", name, list(metrics.HIGHER_IS_BETTER))
+        check_choice("metric", name, list(METRICS))
     return names

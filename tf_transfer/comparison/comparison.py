@@ -19,7 +19,7 @@ from tf_transfer.errors import DataError, check_choice
 from tf_transfer.experiments.run_draws import PlaceDraws, RunDraws
 from tf_transfer.experiments.runs import Cell, Run, all_cells
 from tf_transfer.experiments.usable import usable_cells, usable_targets
-from tf_transfer.metrics import SCALARS
+from tf_transfer.kinds import kind_of
 from tf_transfer.statistics.intervals import Difference, check_margin
 from tf_transfer.statistics.paired_tests import row_tests
 from tf_transfer.statistics.verdicts import verdict_table
@@ -112,7 +112,7 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
                     with warnings.catch_warnings():  # a table of hundreds of cells shows NaN; that is enough
                         warnings.simplefilter("ignore", metrics.UndefinedMetricWarning)
                         found = metrics.suite(task, y[present], scores[task.name][present])
-                    for metric in metrics.SCALARS[task.kind]:
+                    for metric in kind_of(task).metric_names:
                         place = (cell.target, task.name, cell.strategy, cell.budget, cell.seed)
                         records.append((*place, metric, found[metric]))
         columns = ["target", "task", "strategy", "budget", "seed", "metric", "value"]
@@ -191,13 +191,13 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         Raises:
             DataError: a metric that none of the tasks has.
         """
-        known = [m for task in self.tasks for m in SCALARS[task.kind]]
+        known = [m for task in self.tasks for m in kind_of(task).metric_names]
         for metric in metrics or ():
             check_choice("metric", metric, known)
         records = []
         for place, task, drawn in self._draws.everywhere():
             for strategy in (s for s in drawn.strategies if s not in self.variants):
-                for metric in (m for m in SCALARS[task.kind] if metrics is None or m in metrics):
+                for metric in (m for m in kind_of(task).metric_names if metrics is None or m in metrics):
                     found = drawn.interval(metric, strategy)
                     ends = {"value": found.value, "low": found.low, "high": found.high, "note": found.note}
                     records.append(place | {"strategy": strategy, "metric": metric} | ends)
@@ -236,7 +236,7 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         Raises:
             DataError: the task is no classification, or no seed of the cell can be used.
         """
-        classes = next((t.classes for t in self.tasks if t.name == task and t.kind == "classification"), None)
+        classes = next((t.classes for t in self.tasks if t.name == task and kind_of(t).one_class), None)
         if classes is None:
             raise DataError(f"Only a classification has a confusion matrix.\nReceived task {task!r}.")
         y, present = self._targets[target][0].get(task, ([], []))

@@ -46,7 +46,7 @@ def split_classes(
         >>> [part["intent"].nunique() for part in (train, validation, test)]
         [2, 1, 1]
     """
-    task = resolve_task(table, task, ("classification",))
+    task = resolve_task(table, task)
     y, present = task.encode(table)
     units = y.astype(np.int64) if by is None else _group_classes(table, task, y, present, by)
     check_whole("`seed`", seed, 0)
@@ -86,7 +86,7 @@ def check_class_disjoint(splits: Mapping[str, pd.DataFrame | EpisodeSampler], ta
     if tables:
         if task is None:
             raise DataError(f"Tables need a task to tell their classes.\nReceived task=None with {listed(tables)}.")
-        task = resolve_task(pd.concat(list(tables.values()), ignore_index=True), task, ("classification",))
+        task = resolve_task(pd.concat(list(tables.values()), ignore_index=True), task)
     for name, table in tables.items():
         y, present = task.encode(table, f"the table {name!r}")
         pairs[name] = [(None, task.classes[i]) for i in np.unique(y[present])]

@@ -15,6 +15,7 @@ import pandas as pd
 from tf_transfer.class_types import plain_class
 from tf_transfer.episodes.episode import Episode
 from tf_transfer.errors import DataError, check_columns, check_whole, is_whole
+from tf_transfer.kinds import kind_of, kinds_where
 from tf_transfer.tasks import Task
 
 
@@ -88,10 +89,10 @@ class EpisodeSampler:
                 f"`table` must be a DataFrame.\nReceived {type(table).__name__}.\nGive one of labelled rows."
             )
         self.table = table.reset_index(drop=True)
-        self.task = None if task is None else resolve_task(table, task, ("classification", "regression"))
+        self.task = None if task is None else resolve_task(table, task, rows=True)
         self.way, self.shot, self.num_query, self.seed = way, shot, num_query, seed
         self.domain, self.balanced, self.drop_small = domain, balanced, drop_small
-        classifies = self.task is not None and self.task.kind == "classification"
+        classifies = self.task is not None and kind_of(self.task).episodes == "classes"
         self.ways = _read_range("way", way, 2) if classifies else (1, 1)
         self.shots = _read_range("shot", shot, 1)
         check_whole("`num_query`", num_query, 1)
@@ -143,19 +144,23 @@ class EpisodeSampler:
         return map(self.episode, itertools.count())
 
 
-def resolve_task(table: pd.DataFrame, task: Task | str, kinds: tuple[str, ...]) -> Task:
+def resolve_task(table: pd.DataFrame, task: Task | str, rows: bool = False) -> Task:
     """``task``, or the one that column ``task`` asks for, with kind and classes known.
 
+    Args:
+        rows: whether episodes may be drawn from rows of any label; else only from classes.
+
     Raises:
-        DataError: the column is missing or empty, or the kind is none of ``kinds``.
+        DataError: the column is missing or empty, or there are no such episodes of the task's kind.
     """
     if not isinstance(task, str | Task):
         raise DataError(f"`task` must be a Task or the column of its labels.\nReceived {task!r}.")
     task = (Task(task) if isinstance(task, str) else task).resolve(table)
     check_columns(table, [task.label])
+    kinds = kinds_where(episodes="classes") + (kinds_where(episodes="rows") if rows else [])
     if task.kind not in kinds:
         remedy = f"Give Task({task.name!r}, kind={kinds[0]!r}) if it is one"
-        remedy += ", or task=None to draw rows of any labels." if "regression" in kinds else "."
+        remedy += ", or task=None to draw rows of any labels." if rows else "."
         raise DataError(f"A task must be a {' or '.join(kinds)} here.\nReceived {task.name!r}: {task.kind}.\n{remedy}")
     return task
 
@@ -184,7 +189,7 @@ def _find_pools(table: pd.DataFrame, task: Task | None, domain: str | None) -> l
     pools = []
     for number, name in enumerate(names):
         rows = np.flatnonzero(present & (numbers == number))
-        if task is None or task.kind == "regression":
+        if task is None or kind_of(task).episodes == "rows":
             pools.append(_Pool(name, (None,), (rows,)))
             continue
         rows = rows[np.argsort(y[rows], kind="stable")]

@@ -12,6 +12,7 @@ from tf_transfer.batches import Tokens, bucket_lengths
 from tf_transfer.episodes.episode import Episode
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.errors import DataError, listed
+from tf_transfer.kinds import AUTO, kind_of, kinds_where
 from tf_transfer.labels import encode_labels
 
 
@@ -36,7 +37,7 @@ class EpisodeTensors:
         per_class = {"support": sampler.shots[1], "query": sampler.num_query}
         self.rows = {part: rows * sampler.ways[1] for part, rows in per_class.items()}
         self._ladder = bucket_lengths(self.tokens.lengths, self.tokens.limit)
-        self.by_class = sampler.task is not None and sampler.task.kind == "classification"
+        self.by_class = sampler.task is not None and kind_of(sampler.task).episodes == "classes"
         if self.by_class:
             self.name = only_classification(model).name
             self.labels, _ = sampler.task.encode(sampler.table)
@@ -96,7 +97,7 @@ def only_classification(model):
     Raises:
         DataError: it has several tasks, or one of another kind.
     """
-    if len(model.tasks) != 1 or model.tasks[0].kind not in ("auto", "classification"):
+    if len(model.tasks) != 1 or model.tasks[0].kind not in (AUTO, *kinds_where(episodes="classes")):
         found = [f"{t.name}: {t.kind}" for t in model.tasks]
         raise DataError(
             f"Episodes of classes need a model with one task, a classification.\nReceived {listed(found)}.\n"

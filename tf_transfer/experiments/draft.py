@@ -17,7 +17,7 @@ from tf_transfer.cleaning import clean_text
 from tf_transfer.errors import DataError, LabelWarning, check_columns, listed, setting
 from tf_transfer.experiments.experiment import load_experiment
 from tf_transfer.experiments.prepared import Prepared
-from tf_transfer.metrics import PRIMARY
+from tf_transfer.kinds import kind_of
 from tf_transfer.splits import split_table
 from tf_transfer.tasks import Task
 
@@ -103,7 +103,7 @@ def _prepared(content: dict, target: dict) -> Prepared:
 
 def _task_entry(task: Task) -> dict:
     column = {"label": task.label} if task.label != task.name else {}
-    return {"name": task.name, **column, "kind": task.kind, "metric": PRIMARY[task.kind]}
+    return {"name": task.name, **column, "kind": task.kind, "metric": kind_of(task).primary}
 
 
 # -- what the tables say ---------------------------------------------------------------------------
@@ -211,7 +211,7 @@ def _no_label(column: pd.Series) -> str:
 def _stratified(table: pd.DataFrame, tasks: Sequence[Task]) -> dict:
     """Keeps the shares of the first task's classes in the test, where there are rows enough."""
     for task in tasks:
-        if task.kind == "classification":
+        if kind_of(task).one_class:
             try:
                 split_table(table, TEST_SIZE, stratify=task.label)
                 return {"stratify": task.label}

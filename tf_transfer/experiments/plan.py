@@ -9,6 +9,7 @@ import numpy as np
 from tf_transfer.errors import listed
 from tf_transfer.experiments.experiment import Experiment
 from tf_transfer.experiments.prepared import Prepared, draw_support
+from tf_transfer.kinds import kind_of
 from tf_transfer.statistics.power import expected_effect
 from tf_transfer.tasks import Task
 
@@ -77,7 +78,7 @@ def _taught(task: Task, data: Prepared) -> np.ndarray | None:
         y, present = task.encode(table)
         y = y[present]
         if len(y):
-            known |= np.isin(np.arange(task.outputs), y) if task.kind == "classification" else np.ravel(y.any(0))
+            known |= kind_of(task).taught(task, y)
     return known if known.any() else None
 
 
@@ -92,7 +93,7 @@ def _what_each_does(strategies: dict, what: str) -> str:
 def _budgets(experiment: Experiment, data: Prepared) -> Iterator[str]:
     """Budgets that cannot hold a label of every class, or happen to hold labels of one class alone."""
     for name, target in data.targets.items():
-        for task in (t for t in data.tasks if t.kind == "classification" and t.name in target.truth):
+        for task in (t for t in data.tasks if kind_of(t).one_class and t.name in target.truth):
             classes = int(target.classes[task.name].sum())
             small = [budget for budget in experiment.budgets if budget < classes]
             if small:

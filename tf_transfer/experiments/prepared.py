@@ -13,12 +13,12 @@ from tf_transfer.characters import mend_halves
 from tf_transfer.class_types import class_text, class_to_json
 from tf_transfer.errors import DataError, check_choice, listed, speaking
 from tf_transfer.experiments.experiment import Experiment
+from tf_transfer.kinds import kind_of
 from tf_transfer.label_columns import relabel
 from tf_transfer.leakage import audit_leakage
 from tf_transfer.leakage_report import LeakageReport
 from tf_transfer.rare_words import rare_word_shares
-from tf_transfer.spellings import describe
-from tf_transfer.tasks import Task
+from tf_transfer.tasks import Task, describe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,10 +178,8 @@ def _classes(tasks: list[Task], *tables: pd.DataFrame) -> dict[str, np.ndarray]:
     classes = {}
     for task in tasks:
         labels = [y[present] for y, present in map(task.encode, tables)]
-        if task.kind == "classification":
-            classes[task.name] = np.isin(np.arange(task.outputs), np.concatenate(labels))
-        elif task.kind == "multilabel":
-            classes[task.name] = np.concatenate(labels).any(0)
+        if kind_of(task).has_classes:
+            classes[task.name] = kind_of(task).taught(task, np.concatenate(labels))
     return classes
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tf_transfer.errors import CheckpointError
 from tf_transfer.experiments.problems import explain
-from tf_transfer.metrics import SCALARS
+from tf_transfer.kinds import kind_of
 from tf_transfer.names import check_names
 from tf_transfer.tasks import Task
 
@@ -65,7 +65,7 @@ class _Plan(_Record):
         tasks = [_task(fields) for fields in self.tasks]
         check_names("task", [task.name for task in tasks], in_files=False)
         for task in tasks:
-            if self.metrics.get(task.name) not in SCALARS[task.kind]:
+            if self.metrics.get(task.name) not in kind_of(task).metric_names:
                 raise ValueError(f"{self.metrics.get(task.name)!r} is no metric of task {task.name!r}")
         return self
 
@@ -164,7 +164,7 @@ def check_classes(classes: Mapping[str, np.ndarray], tasks: Sequence[Task], path
     """Raises:
     CheckpointError: a target's own classes are not (classes,) bool of a classification.
     """
-    known = {task.name: task.outputs for task in tasks if task.kind == "classification"}
+    known = {task.name: task.outputs for task in tasks if kind_of(task).one_class}
     for name, own in classes.items():
         if name not in known or own.shape != (known[name],) or own.dtype != bool:
             raise CheckpointError(f"{path} is damaged: its classes of {name!r} fit no task.\n{again}")
@@ -187,20 +187,12 @@ def truth_misfit(truth: dict, groups: np.ndarray | None, tasks: Sequence[Task]) 
         return f"must hold a group for each of its {count} rows"
     for name, (y, present) in truth.items():
         task = known[name]
-        expected = (count, task.outputs) if task.kind == "multilabel" else (count,)
+        expected = kind_of(task).blank(task, count).shape
         if y.shape != expected or present.shape != (count,) or present.dtype != bool or y.dtype.kind not in "if":
             return f"must hold labels of {name} of shape {expected}; received {y.dtype} of shape {y.shape}"
-        if not present.any() or not _possible(y[present], task):
+        if not present.any() or not kind_of(task).is_possible(task, y[present]):
             return f"holds labels that {name} cannot have"
     return ""
-
-
-def _possible(y: np.ndarray, task: Task) -> bool:
-    if task.kind == "classification":
-        return y.dtype.kind == "i" and bool((y >= 0).all() and (y < task.outputs).all())
-    if task.kind == "multilabel":
-        return bool(np.isin(y, (0, 1)).all())
-    return bool(np.isfinite(y).all())
 
 
 def rows_misfit(rows: int, table_rows: int | None, shares: Mapping[int, np.ndarray]) -> str:

@@ -14,8 +14,7 @@ from pydantic import Field
 
 from tf_transfer.errors import DataError, listed, nearest
 from tf_transfer.experiments.table_specs import Spec
-from tf_transfer.label_columns import KINDS
-from tf_transfer.metrics import PRIMARY, SCALARS
+from tf_transfer.kinds import AUTO, KINDS, METRICS, kind_named
 from tf_transfer.tasks import Task
 
 
@@ -62,9 +61,10 @@ class TaskSpec(Spec):
 
     @pydantic.model_validator(mode="after")
     def _known(self):
-        if self.kind not in KINDS:
-            raise ValueError(f"kind must be one of {listed(KINDS)}; received {self.kind!r}.{nearest(self.kind, KINDS)}")
-        known = sorted({m for names in SCALARS.values() for m in names})
+        kinds = [AUTO, *KINDS]
+        if self.kind not in kinds:
+            raise ValueError(f"kind must be one of {listed(kinds)}; received {self.kind!r}.{nearest(self.kind, kinds)}")
+        known = sorted(METRICS)
         if self.metric != "auto" and self.metric not in known:
             hint = f"known are {listed(known, 40)}.{nearest(self.metric, known)}"
             raise ValueError(f"unknown metric {self.metric!r}; {hint}")
@@ -83,11 +83,12 @@ class TaskSpec(Spec):
 
     def metric_for(self, kind: str) -> str:
         """The metric of the verdict, now that the task's kind is known."""
-        metric = PRIMARY[kind] if self.metric == "auto" else self.metric
-        if metric not in SCALARS[kind]:
+        of = kind_named(kind)
+        metric = of.primary if self.metric == "auto" else self.metric
+        if metric not in of.metric_names:
             raise DataError(
-                f"metric of task {self.name!r} must fit its kind, {kind}: one of {listed(SCALARS[kind], 40)}.\n"
-                f"Received {metric!r}.{nearest(metric, SCALARS[kind])}"
+                f"metric of task {self.name!r} must fit its kind, {kind}: one of {listed(of.metric_names, 40)}.\n"
+                f"Received {metric!r}.{nearest(metric, of.metric_names)}"
             )
         return metric
 

@@ -11,6 +11,7 @@ from tf_transfer.errors import CheckpointError
 from tf_transfer.experiments.array_files import AGAIN
 from tf_transfer.experiments.run_checks import truth_misfit
 from tf_transfer.experiments.runs import Cell, Run
+from tf_transfer.kinds import kind_of
 from tf_transfer.tasks import Task
 
 
@@ -77,7 +78,7 @@ def _misfit(scores: dict[str, np.ndarray], tasks: Sequence[Task], truth: dict) -
     """What is wrong with a cell's scores; empty when nothing is."""
     for task in (t for t in tasks if t.name in scores and t.name in truth):
         rows = len(truth[task.name][0])
-        expected = (rows,) if task.kind == "regression" else (rows, task.outputs)
+        expected = kind_of(task).answer_shape(task, rows)
         given = scores[task.name]
         if given.shape != expected or given.dtype.kind != "f":
             return (
@@ -91,15 +92,10 @@ def _misfit(scores: dict[str, np.ndarray], tasks: Sequence[Task], truth: dict) -
                 "rows): the model has diverged.\nDelete the file, and run the experiment again with a lower learning "
                 "rate."
             )
-        if task.kind != "regression" and not _probable(given, task.kind):
+        fault = kind_of(task).answer_fault(given)
+        if fault:
             return (
-                f"must hold probabilities of {task.name}.\nReceived scores from {given.min():.4g} to {given.max():.4g}."
+                f"must hold {fault} of {task.name}.\nReceived scores from {given.min():.4g} to {given.max():.4g}."
                 "\nDelete the file and run the experiment again."
             )
     return ""
-
-
-def _probable(scores: np.ndarray, kind: str) -> bool:
-    # Softmax in bfloat16 sums to 1 within 1 %.
-    within = scores.min() >= 0 and scores.max() <= 1.01
-    return bool(within and (kind == "multilabel" or np.abs(scores.sum(1, dtype=np.float64) - 1).max() <= 0.01))

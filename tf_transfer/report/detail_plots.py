@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tf_transfer.errors import DataError
+from tf_transfer.kinds import Kind, kind_of
 from tf_transfer.report import readings
 from tf_transfer.report.intervals import scale_of
 from tf_transfer.report.plots import INK, MUTED, NotebookFigure, plain_frame, plain_legend, shown, style
@@ -82,7 +83,7 @@ def reliability_plot(comparison, target: str, task: str, strategy: str, budget: 
         found = {place.strategy: readings.reliability(comparison, place) for place in places}
     except readings.Missing as reason:
         raise DataError(str(reason)) from None
-    kind = next(t.kind for t in comparison.tasks if t.name == task)
+    kind = kind_of(next(t for t in comparison.tasks if t.name == task))
     figure = reliability_curves(comparison, found, kind)
     figure.axes[0].set_position((0.135, 0.145, 0.8, 0.76))
     plain_legend(figure.axes[0], loc="upper left")
@@ -91,12 +92,7 @@ def reliability_plot(comparison, target: str, task: str, strategy: str, budget: 
     return figure
 
 
-def axis_names(kind: str) -> tuple[str, str]:
-    """What is predicted and what is observed in a bin, for a kind of task."""
-    return ("mean prediction", "mean label") if kind == "regression" else ("probability given", "share that is right")
-
-
-def reliability_curves(comparison, found: Mapping[str, pd.DataFrame], kind: str) -> Figure:
+def reliability_curves(comparison, found: Mapping[str, pd.DataFrame], kind: Kind) -> Figure:
     """What was observed against what was predicted, a line for each strategy of ``found``."""
     figure = NotebookFigure(figsize=(4.9, 3.3))
     ax = figure.add_axes((0.135, 0.145, 0.7, 0.825))
@@ -107,12 +103,12 @@ def reliability_curves(comparison, found: Mapping[str, pd.DataFrame], kind: str)
         ax.errorbar(
             bins["predicted"], bins["observed"], ends, linewidth=1.2, elinewidth=0.8, label=shown(strategy), **look
         )
-    if kind != "regression":
+    if kind.has_classes:
         starts = [bins.loc[bins["rows"] > 0, "predicted"].min() for bins in found.values()]
         ax.set_xlim(max(0.0, min([0.5, *starts]) - 0.03), 1.02)
         ax.set_ylim(-0.02, 1.02)
     ax.axline((0.5, 0.5), slope=1, color=MUTED, linewidth=1, linestyle=":")
-    across, up = axis_names(kind)
+    across, up = kind.reliability_words
     ax.set_xlabel(across, color=INK)
     ax.set_ylabel(up, color=INK)
     plain_frame(ax)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tf_transfer.kinds import kind_of
 from tf_transfer.report import readings
 from tf_transfer.report.blocks import Cell, Grid, Panel, Section, Table, Text
 from tf_transfer.report.intervals import difference_row, forest, grouped, scale_of
@@ -13,11 +14,6 @@ LONGEST_TEXT = 200
 """Characters of a text that are shown."""
 MOST_ROWS = 5
 """Mended rows, and broken ones, that are shown of each place."""
-_CHANGES = {
-    "classification": ("right in more seeds", "wrong in more seeds"),
-    "multilabel": ("fewer wrong labels", "more wrong labels"),
-    "regression": ("a smaller error", "a larger error"),
-}
 _NOWHERE = "No strategy with source data has a difference that is defined, so there is no case to look into."
 
 
@@ -54,7 +50,7 @@ def changed_rows(comparison) -> Section:
 def _changed(comparison, place: Place) -> Panel:
     found = readings.changed_rows(comparison, place)
     mended, broken = int(found["mended"].sum()), int((~found["mended"]).sum())
-    better, worse = _CHANGES[next(t.kind for t in comparison.tasks if t.name == place.task)]
+    better, worse = kind_of(next(t for t in comparison.tasks if t.name == place.task)).change_words
     totals = f"{count(mended)} rows mended ({better}), {count(broken)} broken ({worse})."
     rows = []
     for v in found.groupby("mended").head(MOST_ROWS).itertuples():

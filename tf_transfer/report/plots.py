@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from sklearn.isotonic import isotonic_regression
 
 from tf_transfer.errors import DataError
-from tf_transfer.metrics import HIGHER_IS_BETTER
+from tf_transfer.kinds import METRICS
 from tf_transfer.report.bands import bands_of
 from tf_transfer.report.wording import metric_name
 
@@ -146,7 +146,7 @@ def _frame(ax: Axes, comparison, bands: pd.DataFrame, task: str) -> None:
     ax.set_xticks(budgets, labels=[f"{b:,}" for b in budgets], minor=False)
     ax.set_xticks([], minor=True)
     ax.set_xlabel("target labels", color=INK)
-    direction = "higher" if HIGHER_IS_BETTER[metric] else "lower"
+    direction = "higher" if METRICS[metric].higher else "lower"
     ax.set_ylabel(f"{metric_name(metric)} ({direction} is better)", color=INK)
     plain_frame(ax)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from tf_transfer.metrics import HIGHER_IS_BETTER, SCALARS
+from tf_transfer.kinds import METRICS, kind_of, kinds_where
 from tf_transfer.report import plots, readings
 from tf_transfer.report.bands import bands_of, target_tasks
 from tf_transfer.report.blocks import Cell, Chart, Fold, Grid, Group, Panel, Section, Table, Text
-from tf_transfer.report.detail_plots import axis_names, reliability_curves
+from tf_transfer.report.detail_plots import reliability_curves
 from tf_transfer.report.readings import Missing, Place
 from tf_transfer.report.wording import count, interval, labels, listing, metric_name, number
 
@@ -62,7 +62,7 @@ def _primary(comparison, target: str, task: str) -> Panel:
     found = results[(results["target"] == target) & (results["task"] == task) & (results["metric"] == metric)]
     values = {key: cell["value"] for key, cell in found.groupby(["strategy", "budget"])}
     means = pd.Series({key: v.mean(skipna=False) for key, v in values.items()}, dtype=float)
-    sign = 1 if HIGHER_IS_BETTER[metric] else -1
+    sign = METRICS[metric].sign
     best = (sign * means).groupby(level=1).max() if len(means) else {}
     verdicts = readings.verdicts(comparison)
     verdicts = verdicts[(verdicts["target"] == target) & (verdicts["task"] == task)]
@@ -114,13 +114,13 @@ def _suites(comparison) -> tuple:
 def _suite(comparison, target: str, task: str, found: pd.DataFrame) -> Table:
     found = found[(found["target"] == target) & (found["task"] == task)]
     cells = {(v.budget, v.metric, v.strategy): Cell(interval(v.value, v.low, v.high)) for v in found.itertuples()}
-    kind = next(t.kind for t in comparison.tasks if t.name == task)
+    kind = kind_of(next(t for t in comparison.tasks if t.name == task))
     known = set(found["metric"])
     rows = []
     for budget in comparison.budgets:
         rows.append(Group(labels([budget])))
-        for metric in (m for m in SCALARS[kind] if m in known):
-            direction = "" if HIGHER_IS_BETTER[metric] else "lower is better"
+        for metric in (m for m in kind.metric_names if m in known):
+            direction = "" if METRICS[metric].higher else "lower is better"
             name = Cell(metric_name(metric), strong=metric == comparison.metrics[task], quiet=direction)
             rows.append((name, *(cells.get((budget, metric, s), Cell("–")) for s in comparison.strategies)))
     return Table(f"Every metric of {task} on {target}", ("metric", *comparison.strategies), tuple(rows), wide=True)
@@ -128,7 +128,7 @@ def _suite(comparison, target: str, task: str, found: pd.DataFrame) -> Table:
 
 def confusions(comparison) -> Section:
     """Confusion matrices of the strategy with the clearest difference and of what it is compared with, side by side."""
-    places = readings.places(comparison, ("classification",))
+    places = readings.places(comparison, kinds_where(one_class=True))
     blocks = gather(_pairs(comparison, places), lambda place: _confusion(comparison, place))
     introduction = (
         "Rows of the test split by true class (down) and predicted class (across), summed over seeds; shaded by the "
@@ -203,16 +203,16 @@ def _marks(comparison, places: list[Place]) -> list[str]:
 
 def _reliability(comparison, place: Place) -> Panel:
     found = {p.strategy: readings.reliability(comparison, p) for p in _pairs(comparison, [place])}
-    kind = next(t.kind for t in comparison.tasks if t.name == place.task)
+    kind = kind_of(next(t for t in comparison.tasks if t.name == place.task))
     figure = reliability_curves(comparison, found, kind)
     rows = []
     for strategy, bins in found.items():
         rows.append(Group(strategy))
         rows += [(Cell(number(v.predicted)), interval(v.observed, v.low, v.high), count(v.rows))
                  for v in bins.itertuples() if v.rows]  # fmt: skip
-    what = f"Calibration in {place.task} on {place.target}"
-    table = Table(what, (*axis_names(kind), "rows"), tuple(rows))
-    description = f"{what} at {labels([place.budget])}: {axis_names(kind)[1]} against the {axis_names(kind)[0]}."
+    what, (given, observed) = f"Calibration in {place.task} on {place.target}", kind.reliability_words
+    table = Table(what, (given, observed, "rows"), tuple(rows))
+    description = f"{what} at {labels([place.budget])}: {observed} against the {given}."
     return Panel(f"{place.target}: {place.task}", labels([place.budget]), (Chart(figure, description, table),))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from tf_transfer.kinds import METRICS
 from tf_transfer.statistics.power import MOST_SEEDS, MOST_UNITS
 
 SYMBOLS = {"helped": "▲", "hurt": "▼", "equivalent": "≈", "undecided": "○"}
@@ -15,28 +16,10 @@ SYMBOLS = {"helped": "▲", "hurt": "▼", "equivalent": "≈", "undecided": "�
 _WORDS = {"equivalent": "no difference that matters"}
 _WITHOUT_TRANSFER = {"helped": "better", "hurt": "worse"}
 
-_METRICS = {
-    "pearson": "Pearson r",
-    "spearman": "Spearman ρ",
-    "kendall": "Kendall τ",
-    "matthews": "Matthews φ",
-    "cohen_kappa": "Cohen's κ",
-    "f1_macro": "macro F1",
-    "f1_micro": "micro F1",
-    "f1_weighted": "weighted F1",
-    "f1_samples": "F1 over samples",
-    "auroc": "AUROC",
-    "r2": "R²",
-    "mae": "MAE",
-    "rmse": "RMSE",
-    "log_loss": "log-loss",
-    "brier": "Brier score",
-}
-
 
 def metric_name(metric: str) -> str:
     """``"f1_macro"`` as ``"macro F1"``."""
-    return _METRICS.get(metric, metric.replace("_", " "))
+    return METRICS[metric].written if metric in METRICS else metric.replace("_", " ")
 
 
 def number(value: float, decimals: int = 2, sign: bool = False) -> str:

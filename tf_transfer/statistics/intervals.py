@@ -15,7 +15,9 @@ from typing import Literal
 import numpy as np
 
 from tf_transfer.errors import DataError
-from tf_transfer.metrics import HIGHER_IS_BETTER, PROPORTIONS, RANGES, resampled_suite
+from tf_transfer.kinds import METRICS, kind_named
+from tf_transfer.measures.metric import Metric
+from tf_transfer.metrics import resampled_suite
 from tf_transfer.statistics import power, proportions
 from tf_transfer.statistics.bootstrap import Sample, group_codes, row_counts
 
@@ -90,7 +92,7 @@ class Difference(Interval):
         if self.effect is None:
             return self
         smallest, seeds = power.minimum_effect(self.effect, alpha), power.seeds_needed(self.effect, alpha)
-        if smallest >= np.ptp(RANGES[self.metric]):
+        if smallest >= np.ptp(METRICS[self.metric].range):
             smallest = np.inf
         rows = float(np.ceil(power.units_needed(self.effect, alpha) * self.rows / self.effect.units))
         return dataclasses.replace(self, minimum_effect=smallest, rows_needed=rows, seeds_needed=seeds)
@@ -114,7 +116,7 @@ def paired_difference(
     """How much better strategy A is than B on the same rows, over rows and seeds.
 
     Args:
-        metric: one of ``metrics.SCALARS[kind]``.
+        metric: one of the kind's.
         kind: kind of the task.
         y: labels of the test rows, as `Task.encode` gives them.
         scores_a, scores_b: an array of scores for each seed, as `Prediction.scores` has them; seed s
@@ -226,13 +228,13 @@ class Draws:
         seeds = list(seeds)
         sample = Sample(self.values[metric][seeds], self.resamples[metric][:, seeds], self.units)
         low, high = sample.bounds(1 - confidence)
-        if metric in PROPORTIONS.get(self.kind, ()) and not np.isnan(low):
+        if self._metric(metric).proportion and not np.isnan(low):
             low, high = proportions.of_sample(sample, 1 - confidence, exact=not self.grouped)
         elif self._at_an_end(sample, metric) and not np.isnan(low):
-            low, high = proportions.at_an_end(sample, 1 - confidence, *RANGES[metric])
+            low, high = proportions.at_an_end(sample, 1 - confidence, *METRICS[metric].range)
         elif metric == "expected_calibration_error":
             low, high = low - np.sqrt(2) * sample.bias, high + sample.bias
-        low, high = np.clip([low, high], *RANGES[metric])
+        low, high = np.clip([low, high], *METRICS[metric].range)
         note = self._note(sample, metric, confidence)
         return Interval(sample.value, float(low), float(high), confidence, metric, self.rows, len(seeds), note)
 
@@ -243,14 +245,14 @@ class Draws:
         """How much better the scores at positions ``first`` are than those at ``second``, seed by seed."""
         _check(first, second, confidence, margin)
         first, second, alpha = list(first), list(second), 1 - confidence
-        sign = 1 if HIGHER_IS_BETTER[metric] else -1
+        sign = METRICS[metric].sign
         values, draws = self.values[metric], self.resamples[metric]
         sample = Sample(
             sign * (values[first] - values[second]), sign * (draws[:, first] - draws[:, second]), self.units
         )
         ends, one_sided, p = sample.bounds(alpha), sample.bounds(2 * alpha), sample.p()
         if sample.decides(alpha) and not sample.varies and not self._identical(first, second):
-            ends, one_sided, p = _of_alike_rows(sample, np.ptp(RANGES[metric]), alpha)
+            ends, one_sided, p = _of_alike_rows(sample, np.ptp(METRICS[metric].range), alpha)
         return Difference(
             sample.value, *ends, confidence, metric, self.rows, len(first),
             self._note(sample, metric, confidence), p, margin=margin,
@@ -259,8 +261,12 @@ class Draws:
         ).at_level(alpha)  # fmt: skip
 
     def _at_an_end(self, sample: Sample, metric: str) -> bool:
-        finite = self.kind != "regression" and np.isfinite(RANGES[metric]).all()
-        return bool(finite and not sample.varies and np.isclose(sample.value, RANGES[metric], 0, 1e-12).any())
+        ends = METRICS[metric].range
+        finite = kind_named(self.kind).has_classes and np.isfinite(ends).all()
+        return bool(finite and not sample.varies and np.isclose(sample.value, ends, 0, 1e-12).any())
+
+    def _metric(self, name: str) -> Metric:
+        return kind_named(self.kind).metric(name)
 
     def _identical(self, first: list[int], second: list[int]) -> bool:
         return all(self.digests[a] == self.digests[b] for a, b in zip(first, second))

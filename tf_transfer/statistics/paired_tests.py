@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from tf_transfer.errors import DataError
-from tf_transfer.formulas import ROW_VALUES
-from tf_transfer.metrics import HIGHER_IS_BETTER, SCALARS, checked
+from tf_transfer.kinds import kind_named
+from tf_transfer.measures.metric import Metric
 from tf_transfer.statistics.bootstrap import group_codes
 
 _EXACT_UNITS = 12
@@ -159,22 +160,22 @@ def row_tests(kind: str, y, scores_a, scores_b, groups=None, resamples: int = 10
             "Paired tests need scores of the same seeds, at least one, from both strategies.\n"
             f"Received {len(scores_a)} and {len(scores_b)} seeds."
         )
-    means = [m for m in SCALARS[kind] if m in ROW_VALUES]
+    means = [metric for metric in kind_named(kind).metrics if metric.row is not None]
     a, b = (np.array([row_values(means, kind, y, s) for s in scores]) for scores in (scores_a, scores_b))
-    signs = np.array([1 if HIGHER_IS_BETTER[m] else -1 for m in means])
+    signs = np.array([metric.sign for metric in means])
     better = signs * (a - b)  # (seeds, rows, metrics)
     p = sign_flip_p(better.mean(0), groups, resamples)
-    records = [(m, "permutation", -1, v, each) for m, v, each in zip(means, better.mean((0, 1)), p)]
-    exact = {"classification": "accuracy", "multilabel": "subset_accuracy"}.get(kind)
-    if exact and groups is None:
+    records = [(m.name, "permutation", -1, v, each) for m, v, each in zip(means, better.mean((0, 1)), p)]
+    exact = next((metric for metric in means if metric.proportion), None)
+    if exact is not None and groups is None:
         column = means.index(exact)
         for seed, (right_a, right_b) in enumerate(zip(a[..., column], b[..., column])):
             found = mcnemar(right_a, right_b)
-            records.append((exact, "mcnemar", seed, (found.only_a - found.only_b) / len(right_a), found.p))
+            records.append((exact.name, "mcnemar", seed, (found.only_a - found.only_b) / len(right_a), found.p))
     return pd.DataFrame(records, columns=["metric", "test", "seed", "value", "p"])
 
 
-def row_values(metrics, kind: str, y, scores) -> np.ndarray:
+def row_values(metrics: Sequence[Metric], kind: str, y, scores) -> np.ndarray:
     """(rows, metrics) float: the number of each row of which a metric is the mean."""
-    y, scores = checked(kind, y, scores)
-    return np.stack([ROW_VALUES[m](kind, y, scores).astype(np.float64) for m in metrics], axis=1)
+    y, scores = kind_named(kind).checked(y, scores)
+    return np.stack([metric.row(y, scores).astype(np.float64) for metric in metrics], axis=1)

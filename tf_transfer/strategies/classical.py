@@ -9,15 +9,13 @@ from typing import ClassVar
 
 import numpy as np
 import pandas as pd
-from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_limits
 
 from tf_transfer import evaluation
 from tf_transfer.errors import check_columns
+from tf_transfer.kinds import kind_of
 from tf_transfer.predictions import Prediction, Predictions
 from tf_transfer.strategies.base import Strategy, source_tables
 from tf_transfer.tables import join_tables
@@ -52,8 +50,7 @@ class TextModel:
         vectorised = {}  # tasks with labels on the same rows share the words, whose counting takes most of the time
         for task in [task.resolve(table) for task in self.tasks]:
             y, present = task.encode(table)
-            if task.kind == "multilabel":  # scikit-learn takes a single column for one class of two
-                y = np.pad(y, ((0, 0), (0, 1)))
+            y = kind_of(task).for_estimator(y)
             if present.any():
                 learned.tasks.append(task)
                 rows = present.tobytes()
@@ -70,23 +67,12 @@ class TextModel:
     def predict(self, table: pd.DataFrame, verbose="auto") -> Predictions:
         """As a `TransferModel`'s; a task without a label in training is left out."""
         texts = self._read(table)
-        return Predictions({t.name: Prediction(t, self._scores(t, texts)) for t in self.tasks})
+        answers = {t.name: kind_of(t).answers_of(t, self.estimators[t.name], texts) for t in self.tasks}
+        return Predictions({t.name: Prediction(t, answers[t.name]) for t in self.tasks})
 
     def evaluate(self, splits) -> evaluation.Evaluation:
         """The full metric suite; see `evaluation.evaluate`."""
         return evaluation.evaluate(self, splits)
-
-    def _scores(self, task: Task, texts) -> np.ndarray:
-        estimator = self.estimators[task.name]
-        probable = hasattr(estimator, "predict_proba")
-        found = np.asarray(estimator.predict_proba(texts) if probable else estimator.predict(texts), np.float64)
-        if task.kind == "regression":
-            return found
-        if task.kind == "multilabel":
-            return found[:, : task.outputs]
-        scores = np.zeros((len(found), task.outputs))
-        scores[:, estimator.classes_] = found  # a class without a row in training has probability 0
-        return scores
 
     def _read(self, table: pd.DataFrame) -> list[str]:
         check_columns(table, [self.text] if self.text_pair is None else [self.text, self.text_pair])
@@ -144,16 +130,7 @@ class TfIdf(Strategy):
         )  # fmt: skip
 
     def _estimator(self, task: Task, y: np.ndarray):
-        if task.kind == "regression":
-            return Ridge(alpha=self.penalty)
-        if task.kind == "classification" and len(np.unique(y)) < 2:
-            return DummyClassifier(strategy="prior")
-        logistic = LogisticRegression(C=1 / self.penalty, max_iter=1000)
-        if task.kind == "multilabel":
-            return OneVsRestClassifier(logistic)
-        if task.class_weight is not None:
-            logistic.set_params(class_weight=dict(enumerate(task.class_weights(y))))
-        return logistic
+        return kind_of(task).linear_model(task, y, self.penalty)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,4 +148,4 @@ class Majority(Strategy):
         return model.learn(support, self._estimator)
 
     def _estimator(self, task: Task, y: np.ndarray):
-        return DummyClassifier(strategy="prior") if task.kind == "classification" else DummyRegressor()
+        return kind_of(task).constant_model()

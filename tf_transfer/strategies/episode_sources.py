@@ -10,6 +10,7 @@ import pandas as pd
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.episodes.tensors import only_classification
 from tf_transfer.errors import DataError, listed, nearest
+from tf_transfer.kinds import kind_of
 from tf_transfer.strategies.base import source_tables
 from tf_transfer.tables import join_tables
 
@@ -113,7 +114,7 @@ def check_fits(strategy, model, sampler: EpisodeSampler, use: str = "training") 
 
 
 def _of_classes(sampler: EpisodeSampler) -> bool:
-    return sampler.task is not None and sampler.task.kind == "classification"
+    return sampler.task is not None and kind_of(sampler.task).episodes == "classes"
 
 
 def _sampler_of_tables(strategy, model, source, **options) -> EpisodeSampler:
@@ -123,7 +124,7 @@ def _sampler_of_tables(strategy, model, source, **options) -> EpisodeSampler:
     options |= {"domain": SOURCE, "drop_small": True}
     if not strategy.needs_classes:
         sampler = EpisodeSampler(joined, None, **options)
-    elif len(model.tasks) == 1 and model.tasks[0].kind == "classification":
+    elif len(model.tasks) == 1 and kind_of(model.tasks[0]).episodes == "classes":
         task = model.tasks[0]
         sampler = EpisodeSampler(joined, task, way=len(task.classes), **options)
     else:

@@ -17,6 +17,7 @@ from tf_transfer.episodes.class_splits import check_class_disjoint, remember_cla
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.episodes.tensors import EpisodeTensors
 from tf_transfer.errors import DataError, TrainingError, check_choice, check_whole, listed
+from tf_transfer.kinds import kind_of
 from tf_transfer.memory_estimate import kept_bytes, machine_bytes, weight_count
 from tf_transfer.meta_learner import MetaLearner, first_not_finite, kept_with
 from tf_transfer.strategies.base import Strategy
@@ -285,7 +286,7 @@ class MetaStrategy(Strategy):
 
 def _task_of_support(task, support: pd.DataFrame):
     """The task with the support's classes where they are not its own."""
-    if task.kind != "classification" or task.label not in support.columns:
+    if not kind_of(task).one_class or task.label not in support.columns:
         return task
     fresh = dataclasses.replace(task, classes=(), class_weight=None).resolve(support)
     known = {class_text(c) for c in task.classes}

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tf_transfer.errors import PenaltyWarning, TrainingError
+from tf_transfer.kinds import kind_of
 from tf_transfer.labels import encode_labels
 from tf_transfer.strategies.linear_models import LinearModel, fit_logistic, fit_ridge
 from tf_transfer.tables import join_tables
@@ -81,15 +82,13 @@ def _solve(task, head, anchor, x: np.ndarray, labels: np.ndarray, weights: np.nd
     """Sets the head's weights to the solution beside ``anchor``, a kernel and a bias or None."""
     kernel, bias = _weights(head, np.zeros(task.outputs, bool)) if anchor is None else anchor
     start = x @ kernel + bias
-    if task.kind == "regression":
-        head.learn_scale(labels)
-        mean, deviation, _ = head.scale.numpy().astype(np.float64)
-        standard = (labels.astype(np.float64) - mean) / deviation
+    kind = kind_of(task)
+    if kind.link == "identity":
+        standard = kind.standardised(head, labels)
         _check_finite(standard, f"The labels of task {task.name!r}, less their mean and divided by their deviation,")
         solved = fit_ridge(x, standard - start[:, 0])
     else:
-        exclusive = task.kind == "classification"
-        targets = np.eye(task.outputs)[labels] if exclusive else labels
+        targets, exclusive = kind.sure(task, labels), kind.link == "softmax"
         solved = fit_logistic(x, targets, start, weights, exclusive=exclusive, anchored=anchor is not None)
     head.kernel.assign(solved.temperature * kernel + solved.kernel)
     head.bias.assign(solved.temperature * bias + solved.bias)
@@ -99,7 +98,7 @@ def _solve(task, head, anchor, x: np.ndarray, labels: np.ndarray, weights: np.nd
 def _anchor_of(task: Task, head, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """The weights that the head's outputs are drawn to; None where they tell no text from another."""
     taught = head.taught.numpy() > 0
-    if task.kind == "classification" and taught[labels].mean() < KNOWN:
+    if kind_of(task).one_class and taught[labels].mean() < KNOWN:
         taught &= np.isin(np.arange(task.outputs), labels)
     anchor = _weights(head, taught)
     return anchor if np.abs(anchor[0]).max() > NO_WEIGHT else None

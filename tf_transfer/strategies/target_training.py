@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from tf_transfer.batches import steps_of
+from tf_transfer.kinds import kind_of
 from tf_transfer.strategies.base import Strategy, train
 from tf_transfer.strategies.solve_heads import solve_heads
 
@@ -85,7 +86,7 @@ class TargetTraining(Strategy):
 
     def auto_rate(self, field, model, rows):
         rate = super().auto_rate(field, model, rows)
-        if field == "adapt_learning_rate" and any(task.kind == "regression" for task in model.tasks):
+        if field == "adapt_learning_rate" and any(kind_of(task).link == "identity" for task in model.tasks):
             return rate * min(1.0, math.sqrt(rows / FULL_RATE_ROWS))
         return rate
 

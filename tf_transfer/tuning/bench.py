@@ -7,10 +7,14 @@ import time
 import warnings
 from collections.abc import Mapping
 
+import numpy as np
+
 from tf_transfer import metrics
 from tf_transfer.evaluation import encode_split, score_split
 from tf_transfer.experiments.experiment import Experiment
 from tf_transfer.experiments.runner import Runner
+from tf_transfer.kinds import kind_of
+from tf_transfer.tasks import Task
 from tf_transfer.tuning.plan import Plan
 from tf_transfer.tuning.settings import SETTINGS, with_settings
 from tf_transfer.tuning.space import Candidate
@@ -71,8 +75,7 @@ class Bench:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", metrics.UndefinedMetricWarning)
             suites = score_split(taught, predictions, truths, measurement.name)
-        kinds = {t.name: t.kind for t in taught}
-        scores = {name: _scalars(suite, kinds[name]) for name, suite in suites.items()}
+        scores = {task.name: _scalars(suites[task.name], task) for task in taught if task.name in suites}
         return {"seconds": time.perf_counter() - start, "scores": scores}
 
     def _fit(self, candidate: Candidate, measurement: Measurement, runner: Runner) -> None:
@@ -106,5 +109,7 @@ class Bench:
         return place, self._runners[place]
 
 
-def _scalars(suite: Mapping, kind: str) -> dict[str, float | None]:
-    return {m: None if suite[m] != suite[m] else float(suite[m]) for m in metrics.SCALARS[kind]}
+def _scalars(suite: Mapping, task: Task) -> dict[str, float | None]:
+    """The metrics that are one number, None for NaN."""
+    values = {name: float(suite[name]) for name in kind_of(task).metric_names}
+    return {name: None if np.isnan(value) else value for name, value in values.items()}

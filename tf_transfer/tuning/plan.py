@@ -10,7 +10,7 @@ from tf_transfer.errors import DataError, check_choice, listed, nearest
 from tf_transfer.experiments.experiment import Experiment
 from tf_transfer.experiments.prepared import Prepared, draw_support
 from tf_transfer.experiments.provenance import options
-from tf_transfer.metrics import HIGHER_IS_BETTER, SCALARS
+from tf_transfer.kinds import METRICS, kind_of
 from tf_transfer.tasks import Task
 from tf_transfer.tuning.validation import Measurement, measurements
 
@@ -47,7 +47,7 @@ class Plan:
     @property
     def sign(self) -> int:
         """1 where higher is better, else −1."""
-        return 1 if HIGHER_IS_BETTER[self.metric] else -1
+        return METRICS[self.metric].sign
 
     @classmethod
     def of(cls, experiment: Experiment) -> Plan:
@@ -90,10 +90,10 @@ def find_objective(experiment: Experiment, tasks: list[Task]) -> tuple[Task, str
     name, slash, metric = asked.rpartition("/")
     if slash:
         check_choice("The task of tune.objective", name, by_name)
-        check_choice(f"The metric of tune.objective, for task {name!r}", metric, SCALARS[by_name[name].kind])
+        check_choice(f"The metric of tune.objective, for task {name!r}", metric, kind_of(by_name[name]).metric_names)
         return by_name[name], metric
-    having = [t for t in tasks if asked in SCALARS[t.kind]]
-    known = list(dict.fromkeys([*by_name, *(m for t in tasks for m in SCALARS[t.kind])]))
+    having = [t for t in tasks if asked in kind_of(t).metric_names]
+    known = list(dict.fromkeys([*by_name, *(m for t in tasks for m in kind_of(t).metric_names)]))
     if not having:
         raise DataError(
             f"tune.objective must be a task, a metric of its suite, or both as task/metric.\nReceived {asked!r}; "

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from tf_transfer.backend import tf
 from tf_transfer.errors import DataError, TransferError
-from tf_transfer.metrics import RANGES
+from tf_transfer.kinds import METRICS
 from tf_transfer.tuning.bench import Bench
 from tf_transfer.tuning.plan import Plan
 from tf_transfer.tuning.records import Outcome, Records, best_of
@@ -125,7 +125,7 @@ class Trials:
 
     def _scored(self, outcome: Outcome, best: Outcome | None, seconds: float) -> Outcome:
         score, *ends = score_interval(outcome.measured, self.plan.overlap)
-        least, most = RANGES[self.plan.metric]
+        least, most = METRICS[self.plan.metric].range
         low, high = (None if end != end else min(max(end, least), most) for end in ends)
         found = {"score": score, "low": low, "high": high}
         if len(outcome.measured) == len(self.plan.measurements):

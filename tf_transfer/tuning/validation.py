@@ -19,6 +19,7 @@ from sklearn.model_selection import (
 from tf_transfer.errors import DataError
 from tf_transfer.experiments.prepared import draw_support
 from tf_transfer.experiments.tune_spec import TuneSpec
+from tf_transfer.kinds import kind_of
 from tf_transfer.tasks import Task
 
 MOST_ROWS = 1000
@@ -144,7 +145,7 @@ def _labelled(task: Task, support: pd.DataFrame, group: str | None):
     """Positions of the rows with a label, what to stratify them by, and their groups or None."""
     y, present = task.encode(support)
     rows = np.flatnonzero(present)
-    classes = y[rows] if task.kind == "classification" else np.zeros(len(rows), int)
+    classes = y[rows] if kind_of(task).one_class else np.zeros(len(rows), int)
     if group is None:
         return rows, classes, None
     codes = pd.factorize(support[group])[0]

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from sklearn import metrics as sk
 
-from tf_transfer import ranked
+from tf_transfer.measures import ranked
 
 ROWS = 400
 

@@ -1,0 +1,93 @@
+"""Kinds of tasks: what sort of answer a task asks for. One file a kind; see `base`.
+
+Importing them loads no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from tf_transfer.errors import DataError, check_choice
+from tf_transfer.kinds.base import Kind
+from tf_transfer.kinds.classification import Classification
+from tf_transfer.kinds.multilabel import Multilabel
+from tf_transfer.kinds.regression import Regression
+from tf_transfer.label_columns import present_rows
+from tf_transfer.measures.metric import Metric
+
+KINDS: dict[str, Kind] = {}
+"""By name. What `register` adds later works everywhere."""
+
+METRICS: dict[str, Metric] = {}
+"""One of each name. Kinds that share a name compute it from other labels; everything else about it is the same."""
+
+AUTO = "auto"
+"""The kind of a task that is still to be read from its column."""
+
+
+def register(kind: Kind) -> Kind:
+    """Adds a kind.
+
+    Raises:
+        DataError: there is one of its name, or one of its metrics differs from another kind's of that name.
+    """
+    if kind.name in KINDS:
+        raise DataError(f"A kind must have a name of its own.\nReceived {kind.name!r}, which there is.")
+    for metric in kind.metrics:
+        known = METRICS.get(metric.name, metric)
+        if (known.written, known.higher, known.range) != (metric.written, metric.higher, metric.range):
+            raise DataError(
+                f"A metric must mean the same in all kinds.\nReceived {metric.name!r} of {kind.name!r}, which another "
+                "kind has with another label, direction or range.\nGive it a name of its own."
+            )
+    KINDS[kind.name] = kind
+    for metric in kind.metrics:
+        METRICS.setdefault(metric.name, metric)
+    return kind
+
+
+for _kind in (Classification(), Multilabel(), Regression()):
+    register(_kind)
+
+_ASKED = ("multilabel", "regression", "classification")
+"""The order in which kinds are asked whether a column is theirs; the last one takes all."""
+
+
+def kind_of(task) -> Kind:
+    """The kind of a resolved `Task`."""
+    return KINDS[task.kind]
+
+
+def kind_named(name: str) -> Kind:
+    """Raises:
+    DataError: there is no such kind.
+    """
+    check_choice("kind", name, list(KINDS))
+    return KINDS[name]
+
+
+def kinds_where(**traits) -> list[str]:
+    """The names of the kinds with these attributes: ``kinds_where(one_class=True)``."""
+    return [name for name, kind in KINDS.items() if all(getattr(kind, t) == v for t, v in traits.items())]
+
+
+def infer_kind(column: pd.Series, with_classes: bool = False) -> str:
+    """The kind of task that a column of labels asks for.
+
+    Lists, also written as text, dicts of 0 and 1 by class, or text with ``|`` between labels: multilabel. Numbers with
+    a fraction, or integers of more than 20 distinct values, or an infinite number (which `Task.encode` then reports):
+    regression; so are texts that are all numbers, where one is written with a point or an exponent. Everything else:
+    classification.
+
+    Args:
+        with_classes: only kinds whose labels are names of classes come into question.
+
+    Example:
+        >>> [infer_kind(pd.Series(v)) for v in (["a", "b"], [1, 2], [1.5, 2.0], ["sports|news", "news"])]
+        ['classification', 'classification', 'regression', 'multilabel']
+        >>> [infer_kind(pd.Series(v)) for v in (["007", "12"], ["4.50", "3"], ["['a', 'b']", "[]"])]
+        ['classification', 'regression', 'multilabel']
+    """
+    present = column[present_rows(column)]
+    asked = [KINDS[name] for name in _ASKED if KINDS[name].has_classes or not with_classes]
+    return next(kind.name for kind in asked if kind.claims(present))

@@ -1,0 +1,268 @@
+"""What a kind of task must know: labels, answers, metrics, its part of a head, and its words.
+
+A kind is one object. Everything that the toolkit does differently for classes and for numbers is a method or an
+attribute here, and nothing outside this folder asks for a kind by its name.
+
+Arguments everywhere:
+    task: a resolved `Task`, unless it says otherwise.
+    y: encoded labels, an array of which the first axis is the rows.
+    answers: what a model says of the rows, an array of which the first axis is the rows: probabilities, or numbers in
+        the label's own unit.
+    head: a `Head`; ``output`` is what its dense layer gives, see `shape_output`.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections import Counter
+from collections.abc import Sequence
+from functools import cached_property
+from typing import ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+
+from tf_transfer.errors import DataError, check_choice
+from tf_transfer.measures.metric import Metric
+
+
+class Kind(abc.ABC):
+    """One kind of task.
+
+    Attributes:
+        name: in experiment files and errors.
+        primary: the metric that a verdict is given on unless another is asked for.
+        row_metric: a mean over rows, so that the difference on all rows is the mean of those on parts of them.
+        metrics: in the order of the tables.
+        has_classes: whether labels are names of classes.
+        one_class: whether a row has exactly one class, and ``y`` is its number.
+        several: whether a row may have any number of classes.
+        episodes: what few-shot episodes are made of: ``"classes"``, of which some are drawn and numbered anew,
+            ``"rows"``, or None where there are none.
+        link: how the outputs of a dense layer become answers. ``"softmax"``, ``"sigmoid"`` and ``"identity"`` can be
+            solved on frozen features; None cannot.
+        change_words: what a mended row and a broken row are, for the report.
+        reliability_words: what is predicted and what is observed where predictions are held against labels.
+    """
+
+    name: ClassVar[str]
+    primary: ClassVar[str]
+    row_metric: ClassVar[str]
+    metrics: ClassVar[tuple[Metric, ...]]
+    has_classes: ClassVar[bool] = True
+    one_class: ClassVar[bool] = False
+    several: ClassVar[bool] = False
+    episodes: ClassVar[Literal["classes", "rows"] | None] = None
+    link: ClassVar[Literal["softmax", "sigmoid", "identity"] | None] = None
+    change_words: ClassVar[tuple[str, str]] = ("a smaller error", "a larger error")
+    reliability_words: ClassVar[tuple[str, str]] = ("probability given", "share that is right")
+
+    # -- metrics ---------------------------------------------------------------------------------------
+
+    @cached_property
+    def metric_names(self) -> tuple[str, ...]:
+        """In the order of the tables."""
+        return tuple(metric.name for metric in self.metrics)
+
+    def metric(self, name: str) -> Metric:
+        """Raises:
+        DataError: the kind has no metric of this name.
+        """
+        check_choice(f"metric of a {self.name}", name, self.metric_names)
+        return next(metric for metric in self.metrics if metric.name == name)
+
+    def details(self, y, answers) -> dict[str, np.ndarray]:
+        """What the suite holds beside the metrics that are one number."""
+        return {}
+
+    @abc.abstractmethod
+    def checked(self, y, answers, of: str = "") -> tuple[np.ndarray, np.ndarray]:
+        """Labels and answers as arrays that fit together, answers as float64.
+
+        Args:
+            of: ``" of test/sentiment"``, for the message.
+
+        Raises:
+            DataError: shapes that do not fit, no row, or values that cannot be.
+        """
+
+    # -- labels ----------------------------------------------------------------------------------------
+
+    def claims(self, column: pd.Series) -> bool:
+        """Whether the present labels of a column, of which nobody said the kind, are of this kind."""
+        return False
+
+    def check_inferred(self, task: str, column: pd.Series) -> None:
+        """Raises:
+        DataError: labels that were inferred to be of this kind could mean something else.
+        """
+        return
+
+    @abc.abstractmethod
+    def check_task(self, task) -> None:
+        """Raises:
+        DataError: the fields of a `Task`, which need not be resolved, cannot go with this kind.
+        """
+
+    @abc.abstractmethod
+    def is_resolved(self, task) -> bool:
+        """Whether a head can be built for the `Task`."""
+
+    @abc.abstractmethod
+    def outputs(self, task) -> int:
+        """Width of the head."""
+
+    def classes_in(self, task, column: pd.Series, gaps: bool) -> tuple:
+        """The classes that a column of labels names, in the order of the head's outputs.
+
+        Args:
+            task: its classes are open.
+            gaps: whether missing labels have made whole numbers fractions.
+
+        Raises:
+            DataError: too few, or of several types.
+        """
+        return ()
+
+    def label_counts(self, task, column: pd.Series) -> Counter:
+        """Rows of each label in a column, as it is written."""
+        return Counter()
+
+    @abc.abstractmethod
+    def blank(self, task, rows: int) -> np.ndarray:
+        """Labels of ``rows`` without any, of the type that `encode` gives."""
+
+    @abc.abstractmethod
+    def encode(self, task, column: pd.Series, present: np.ndarray, where: str) -> np.ndarray:
+        """``y`` of a column of labels; 0 where ``present`` (rows,) bool is False.
+
+        Raises:
+            DataError: a label that the task does not have.
+        """
+
+    def class_counts(self, task, y) -> np.ndarray:
+        """(classes,): rows of each class."""
+        raise NotImplementedError
+
+    @abc.abstractmethod
+    def taught(self, task, y) -> np.ndarray:
+        """(outputs,) bool: which outputs the labels are of."""
+
+    @abc.abstractmethod
+    def sure(self, task, y) -> np.ndarray:
+        """The answers of someone who knows the labels, float64."""
+
+    def has_class(self, y, number: int) -> np.ndarray:
+        """(rows,) bool: whether each row has a class."""
+        raise NotImplementedError
+
+    @abc.abstractmethod
+    def known_share(self, y, known) -> float:
+        """The share of the labels ``y`` that occur among the labels ``known``, of another table."""
+
+    @abc.abstractmethod
+    def is_possible(self, task, y) -> bool:
+        """Whether stored labels, numbers of the shape of `blank`, can be any."""
+
+    # -- answers ---------------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def answer_shape(self, task, rows: int) -> tuple[int, ...]:
+        """Of the answers for ``rows``."""
+
+    def answer_fault(self, answers) -> str:
+        """What stored answers, finite numbers of the right shape, should be and are not; empty when they can be."""
+        return ""
+
+    def probabilities(self, answers) -> np.ndarray | None:
+        """(rows, classes), or None where the kind has none."""
+        return None
+
+    @abc.abstractmethod
+    def labels_of(self, task, answers) -> np.ndarray:
+        """(rows,): answers as labels, of the type that went in."""
+
+    @abc.abstractmethod
+    def row_error(self, y, answers) -> np.ndarray:
+        """(rows,): how wrong each answer is, a share or a distance."""
+
+    def evidence(self, y, answers) -> np.ndarray:
+        """(rows,): how much an answer speaks for the true label; it orders rows of equal `row_error`."""
+        return np.zeros(len(y))
+
+    def confidences(self, y, answers) -> tuple[np.ndarray, np.ndarray] | None:
+        """How sure each answer is and whether it is right, (n,) each with n a multiple of the rows, row by row.
+
+        None where answers are numbers: they are held against the labels themselves.
+        """
+        return None
+
+    # -- the part of a head ----------------------------------------------------------------------------
+
+    def build(self, head) -> None:
+        """Adds the weights that a dense layer does not have."""
+        return
+
+    def restart(self, head) -> None:
+        """Sets the weights of `build` to their first values."""
+        return
+
+    def note_labels(self, head, y) -> None:
+        """Learns what a head must know of labels before it is trained on them, as their scale."""
+        return
+
+    def shape_output(self, output):
+        """What a head returns, from its dense layer's (batch, outputs)."""
+        return output
+
+    @abc.abstractmethod
+    def losses(self, head, y, output):
+        """(batch,) loss of each row, as a tensor."""
+
+    @abc.abstractmethod
+    def scores(self, head, output):
+        """(batch, outputs) answers, as a tensor."""
+
+    def served(self, head, output):
+        """The answers of a serving signature, float32 unless the label's unit needs more."""
+        from tf_transfer.backend import tf
+
+        return tf.cast(self.scores(head, output), tf.float32)
+
+    @abc.abstractmethod
+    def decode(self, head, output: np.ndarray) -> np.ndarray:
+        """Answers from outputs, in double precision."""
+
+    def standardised(self, head, y) -> np.ndarray:
+        """(rows,) float64: labels in the unit that the head's output has. Of the link ``"identity"``."""
+        raise NotImplementedError
+
+    # -- scikit-learn ----------------------------------------------------------------------------------
+
+    def linear_model(self, task, y, penalty: float):
+        """A linear model of scikit-learn for the labels; None where the kind has none."""
+        return None
+
+    def constant_model(self):
+        """A model of scikit-learn that says the same of every row; None where the kind has none."""
+        return None
+
+    def for_estimator(self, y) -> np.ndarray:
+        """The labels as scikit-learn takes them."""
+        return y
+
+    def answers_of(self, task, estimator, inputs: Sequence) -> np.ndarray:
+        """Answers of a model of scikit-learn, float64."""
+        return np.asarray(estimator.predict(inputs), np.float64)
+
+
+def check_finite(answers: np.ndarray, of: str) -> None:
+    """Raises:
+    DataError: an answer is not finite.
+    """
+    bad = np.flatnonzero(~np.isfinite(answers.reshape(len(answers), -1)).all(1))
+    if len(bad):
+        raise DataError(
+            f"Scores{of} must be finite.\nReceived {answers[bad[0]]} in row {bad[0]} ({len(bad)} such rows).\n"
+            "The model has diverged: train it with a lower learning rate."
+        )

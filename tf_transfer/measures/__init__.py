@@ -1,0 +1,1 @@
+"""Metrics as formulas of row weights. Nothing here knows of tasks."""
