@@ -18,11 +18,13 @@ import yaml
 
 from tests import tiny
 from tests.experiments import BAD, GOOD, WORDS, make_table
-from tf_transfer import assets, registry, storage
-from tf_transfer.backend import keras, tf
-from tf_transfer.callbacks.resume import Resume
+from tf_transfer.assets import fetching as assets
+from tf_transfer.assets import registry
 from tf_transfer.comparison.compare import compare
-from tf_transfer.temporary import hidden
+from tf_transfer.devices.backend import keras, tf
+from tf_transfer.files import storage
+from tf_transfer.files.temporary import hidden
+from tf_transfer.training.callbacks.resume import Resume
 from tf_transfer.tuning.tune import tune
 
 MODEL = "model"

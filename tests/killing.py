@@ -15,7 +15,7 @@ def kill_at_operation(number: int, folder) -> list[str]:
     Returns:
         What was done so far, a word each; of use where ``number`` is never reached.
     """
-    from tf_transfer import temporary
+    from tf_transfer.files import temporary
 
     done: list[str] = []
 

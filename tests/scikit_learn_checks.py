@@ -11,7 +11,7 @@ import collections
 import numpy as np
 
 from tests import tiny
-from tf_transfer.estimators import TransferClassifier, TransferRegressor
+from tf_transfer.scikit_learn.estimators import TransferClassifier, TransferRegressor
 
 EXPECTED_TO_FAIL = {
     "check_methods_subset_invariance": "float32: the shape of a batch changes the rounding",

@@ -15,7 +15,7 @@ from pathlib import Path
 import typer
 import yaml
 
-from tf_transfer import cli
+from tf_transfer.command_line import cli
 from tf_transfer.experiments.experiment import load_experiment
 from tf_transfer.experiments.specs import build_strategies
 

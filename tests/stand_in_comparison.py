@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tf_transfer.errors import DataError
-from tf_transfer.tasks import Task
+from tf_transfer.kinds.tasks import Task
 
 STRATEGIES = ["target_only", "fine_tune", "multi_task", "linear_probe", "scratch", "tfidf", "majority"]
 SOURCE_SECONDS = {"fine_tune": 48.2, "multi_task": 61.7, "linear_probe": 9.1}

@@ -4,10 +4,10 @@ import numpy as np
 
 from tests import tiny
 from tests.strategies.test_meta import WORDS, make_sampler
-from tf_transfer.backend import keras
-from tf_transfer.model import TransferModel
+from tf_transfer.devices.backend import keras
+from tf_transfer.kinds.tasks import Task
+from tf_transfer.model.model import TransferModel
 from tf_transfer.strategies import ANIL, MAML, FineTune, MetaSGD, MultiTask, ProtoMAML, ProtoNet, Reptile
-from tf_transfer.tasks import Task
 
 BATCH = 8
 OUTER = {"steps": 3, "meta_batch": 4, "learning_rate": 0.01}

@@ -10,13 +10,13 @@ import pyarrow as pa
 import pytest
 import scipy.sparse
 
-from tf_transfer.array_likes import Stream, as_list, as_texts, plain_value
-from tf_transfer.backend import keras, tf
-from tf_transfer.batches import _pairs, _texts
+from tf_transfer.batches.input_labels import check_weights, with_labels
+from tf_transfer.batches.inputs import opened, rows_of
+from tf_transfer.batches.rows import _pairs, _texts
+from tf_transfer.checks.array_likes import Stream, as_list, as_texts, plain_value
+from tf_transfer.devices.backend import keras, tf
 from tf_transfer.errors import DataError
-from tf_transfer.input_labels import check_weights, with_labels
-from tf_transfer.inputs import opened, rows_of
-from tf_transfer.tasks import Task
+from tf_transfer.kinds.tasks import Task
 
 TEXTS, MOODS = ["a", "b", "c"], ["calm", "sad", "calm"]
 MOOD = Task("mood", kind="classification", classes=("calm", "sad"))

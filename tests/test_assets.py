@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tf_transfer import archives, assets, registry
+from tf_transfer.assets import archives, registry
+from tf_transfer.assets import fetching as assets
 from tf_transfer.errors import AssetError
 
 FILES = {"config.json": b'{"hidden_size": 8}', "vocab.txt": b"a\nb\n", "LICENSE": b"free"}

@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 
 from tests import tiny
-from tf_transfer import batches
-from tf_transfer.backend import tf
-from tf_transfer.batches import Tokens, bucket_lengths, to_dataset, tokenise
+from tf_transfer.batches import rows as batches
+from tf_transfer.batches.rows import Tokens, bucket_lengths, to_dataset, tokenise
+from tf_transfer.devices.backend import tf
 from tf_transfer.errors import DataError
-from tf_transfer.labels import encode_labels
-from tf_transfer.tasks import Task
+from tf_transfer.kinds.labels import encode_labels
+from tf_transfer.kinds.tasks import Task
 
 PAD = 9
 

@@ -11,13 +11,13 @@ import pytest
 import safetensors.numpy
 
 from tests import tiny
-from tf_transfer import checkpoints
-from tf_transfer.checkpoints import load_state, save_state
-from tf_transfer.encoders import freeze
+from tf_transfer.encoders.encoder import freeze
 from tf_transfer.errors import CheckpointError, DataError
-from tf_transfer.model import load_model
-from tf_transfer.tasks import Task
-from tf_transfer.temporary import EARLIER, hidden
+from tf_transfer.files.temporary import EARLIER, hidden
+from tf_transfer.kinds.tasks import Task
+from tf_transfer.model import checkpoints
+from tf_transfer.model.checkpoints import load_state, save_state
+from tf_transfer.model.model import load_model
 
 
 @pytest.fixture(scope="module")

@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score
 
-from tf_transfer.checkpoints import _task_from_json, _task_to_json
-from tf_transfer.class_types import class_array, class_from_json, class_text, unified
 from tf_transfer.errors import DataError
-from tf_transfer.evaluation import score
+from tf_transfer.evaluation.predictions import Prediction, Predictions
+from tf_transfer.evaluation.scores import score
 from tf_transfer.experiments.prepared import plain_task
 from tf_transfer.kinds import infer_kind
-from tf_transfer.predictions import Prediction, Predictions
-from tf_transfer.tasks import Task, infer_tasks
+from tf_transfer.kinds.class_types import class_array, class_from_json, class_text, unified
+from tf_transfer.kinds.tasks import Task, infer_tasks
+from tf_transfer.model.checkpoints import _task_from_json, _task_to_json
 
 DAY = datetime.date(2020, 1, 31)
 PAIRS = {

@@ -3,7 +3,7 @@ import time
 import pytest
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-from tf_transfer.cleaning import clean_text
+from tf_transfer.data.cleaning import clean_text
 from tf_transfer.errors import DataError
 
 

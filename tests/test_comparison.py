@@ -21,19 +21,20 @@ from sklearn.metrics import f1_score, mean_absolute_error
 
 from tests.analysis.folders import make_comparison, right_in
 from tests.experiments import BRIEF, FAST, make_experiment, make_table
-from tf_transfer import model, strategies
-from tf_transfer.callbacks.backup import FILE
-from tf_transfer.callbacks.resume import Resume
+from tf_transfer import strategies
 from tf_transfer.comparison.compare import compare
 from tf_transfer.comparison.comparison import Comparison
 from tf_transfer.errors import CheckpointError, DataError, TrainingError
 from tf_transfer.experiments.runs import Cell, all_cells
 from tf_transfer.kinds import KINDS
+from tf_transfer.model import model
 from tf_transfer.report import record_sections
 from tf_transfer.report.blocks import Table
 from tf_transfer.statistics import intervals as statistics
 from tf_transfer.statistics.paired_tests import row_tests
 from tf_transfer.strategies import classical, fine_tune, scratch, target_only, target_training
+from tf_transfer.training.callbacks.backup import FILE
+from tf_transfer.training.callbacks.resume import Resume
 
 TRAINED = [{"target_only": BRIEF}, {"fine_tune": FAST}]
 ALL = [*TRAINED, {"twin": {"strategy": "target_only", **BRIEF}}, {"multi_task": FAST}, {"scratch": BRIEF}, "tfidf",
@@ -490,7 +491,7 @@ def test_the_memory_of_a_strategy_is_not_that_of_an_earlier_one(small, tmp_path,
 
 
 def _model(comparison):
-    from tf_transfer.encoders import load_encoder
+    from tf_transfer.encoders.encoder import load_encoder
 
     return model.TransferModel(load_encoder(comparison.provenance["encoder"]["name"]), comparison.tasks, max_length=16)
 

@@ -11,12 +11,12 @@ import pytest
 from tests import tiny
 from tests.step_losses import ON_EPISODES, ON_TABLES, STEPS
 from tests.test_optimization import run
-from tf_transfer import distribution
-from tf_transfer.backend import tf
-from tf_transfer.batches import plan_by_length
-from tf_transfer.distribution import connect
+from tf_transfer.batches.rows import plan_by_length
+from tf_transfer.devices import distribution
+from tf_transfer.devices.backend import tf
+from tf_transfer.devices.distribution import connect
 from tf_transfer.errors import DataError, DistributionError
-from tf_transfer.optimization import AdamW
+from tf_transfer.training.optimization import AdamW
 
 ROOT = Path(__file__).parents[1]
 TASKS = [t.name for t in tiny.TASKS]
@@ -208,8 +208,8 @@ def test_the_update_of_a_tpu_is_keras_own(monkeypatch):
     """For the program of a TPU cannot take variables by their handles."""
     options = {"learning_rate": 0.05, "weight_decay": 0.1, "global_clipnorm": 0.5}
     ours = run(AdamW(**options))
-    monkeypatch.setattr("tf_transfer.optimization.is_tpu", lambda _: True)
-    monkeypatch.delattr("tf_transfer.optimization._adamw")
+    monkeypatch.setattr("tf_transfer.training.optimization.is_tpu", lambda _: True)
+    monkeypatch.delattr("tf_transfer.training.optimization._adamw")
     for a, b in zip(ours, run(AdamW(**options))):
         np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6)
 

@@ -13,7 +13,8 @@ import typer
 import tf_transfer
 from tests import snippets
 from tests.snippets import ROOT
-from tf_transfer import cli, registry
+from tf_transfer.assets import registry
+from tf_transfer.command_line import cli
 from tf_transfer.strategies import STRATEGIES
 
 DOCS = ROOT / "docs"
@@ -67,7 +68,7 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.filterwarnings("ignore::tf_transfer.metrics.UndefinedMetricWarning")
+@pytest.mark.filterwarnings("ignore::tf_transfer.evaluation.metrics.UndefinedMetricWarning")
 @pytest.mark.parametrize("page", snippet_pages())
 def test_snippets_run(page, place):
     names = {"__name__": "snippet"}
@@ -227,13 +228,14 @@ def test_every_public_name_is_on_one_page_of_the_reference():
 
 def test_a_new_module_gets_a_page(monkeypatch):
     monkeypatch.setattr(tf_transfer, "__all__", [*tf_transfer.__all__, "auto_learning_rate", "rare_words"])
-    from tf_transfer import optimization, rare_words
+    from tf_transfer.data import rare_words
+    from tf_transfer.training import optimization
 
     monkeypatch.setattr(tf_transfer, "auto_learning_rate", optimization.auto_learning_rate, raising=False)
     monkeypatch.setattr(tf_transfer, "rare_words", rare_words, raising=False)
     found = grouped()
     assert found["optimization"][1] == ["tf_transfer.auto_learning_rate"]
-    assert found["rare_words"][1] == ["tf_transfer.rare_words"]
+    assert found["rare_words"][1] == ["tf_transfer.data.rare_words"]
 
 
 @pytest.mark.slow

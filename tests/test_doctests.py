@@ -24,7 +24,7 @@ SHOWN = (
 """Public names that a reader should see in use."""
 
 
-@pytest.mark.filterwarnings("ignore::tf_transfer.metrics.UndefinedMetricWarning")
+@pytest.mark.filterwarnings("ignore::tf_transfer.evaluation.metrics.UndefinedMetricWarning")
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_of_a_module(name):
     module = importlib.import_module(name)

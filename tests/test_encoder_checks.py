@@ -10,14 +10,14 @@ import pytest
 import safetensors.numpy
 
 from tests import tiny
-from tf_transfer import checkpoints
-from tf_transfer.backend import tf
-from tf_transfer.encoder_checks import at_most
-from tf_transfer.encoders import load_encoder
+from tf_transfer.devices.backend import tf
+from tf_transfer.encoders.checks import at_most
+from tf_transfer.encoders.encoder import load_encoder
 from tf_transfer.errors import CheckpointError, DataError
-from tf_transfer.model import load_model
-from tf_transfer.tensor_files import write_tensors
-from tf_transfer.untrusted import read_json
+from tf_transfer.files.tensor_files import write_tensors
+from tf_transfer.files.untrusted import read_json
+from tf_transfer.model import checkpoints
+from tf_transfer.model.model import load_model
 
 DEEP = "[" * 100_000
 OPTIONS = {"text": "text", "text_pair": None, "max_length": 24, "dropout": 0.1, "seed": 0, "freeze": "none"}

@@ -9,11 +9,20 @@ import pytest
 import safetensors.numpy
 
 from tests import tiny
-from tf_transfer import assets, encoders
-from tf_transfer.backend import keras, tf, transformers
-from tf_transfer.encoders import Encoder, build, encoder_from_config, freeze, load_encoder, model_class, save_config
+from tf_transfer.assets import fetching as assets
+from tf_transfer.devices.backend import keras, tf, transformers
+from tf_transfer.encoders import encoder as encoders
+from tf_transfer.encoders.encoder import (
+    Encoder,
+    build,
+    encoder_from_config,
+    freeze,
+    load_encoder,
+    model_class,
+    save_config,
+)
+from tf_transfer.encoders.tiny import _RELATIVE_POSITIONS, TINY_FAMILIES, tiny_encoder
 from tf_transfer.errors import DataError
-from tf_transfer.tiny import _RELATIVE_POSITIONS, TINY_FAMILIES, tiny_encoder
 
 IDS = [[5, 9, 12, 7, 30, 8]]
 

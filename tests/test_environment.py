@@ -3,7 +3,7 @@ from importlib import metadata
 
 import pytest
 
-from tf_transfer import environment
+from tf_transfer.devices import environment
 from tf_transfer.errors import VersionError
 
 GOOD = {"tensorflow": "2.21.0", "tf-keras": "2.21.3", "transformers": "4.54.1"}

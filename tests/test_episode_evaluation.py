@@ -9,14 +9,14 @@ from scipy import stats
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from tests import tiny
-from tf_transfer.episode_evaluation import EpisodeComparison, episode_tables, evaluate_episodes
 from tf_transfer.episodes.class_splits import remember_classes
 from tf_transfer.episodes.fingerprint import check_rows
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.errors import DataError
-from tf_transfer.model import TransferModel
+from tf_transfer.evaluation.episodes import EpisodeComparison, episode_tables, evaluate_episodes
+from tf_transfer.kinds.tasks import Task
+from tf_transfer.model.model import TransferModel
 from tf_transfer.strategies import MAML, LinearProbe, ProtoMAML, ProtoNet
-from tf_transfer.tasks import Task
 
 PROBE = LinearProbe(uses_source=False)
 

@@ -17,12 +17,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from tests import scikit_learn_checks, tiny
-from tf_transfer.backend import tf
+from tf_transfer.devices.backend import tf
 from tf_transfer.errors import DataError
-from tf_transfer.estimators import TransferClassifier, TransferRegressor
-from tf_transfer.model import TransferModel
+from tf_transfer.kinds.tasks import Task
+from tf_transfer.model.model import TransferModel
+from tf_transfer.scikit_learn.estimators import TransferClassifier, TransferRegressor
 from tf_transfer.strategies import FineTune, LinearProbe, TargetOnly, TfIdf
-from tf_transfer.tasks import Task
 
 TABLE = tiny.make_table(24)
 TEXTS, MOODS, STARS = TABLE["text"].tolist(), TABLE["mood"].to_numpy(), TABLE["stars"].to_numpy()

@@ -8,9 +8,9 @@ import pytest
 from sklearn import metrics as sk
 
 from tf_transfer.errors import DataError
-from tf_transfer.evaluation import Evaluation, encode_split, evaluate, score
-from tf_transfer.predictions import Prediction, Predictions
-from tf_transfer.tasks import Task
+from tf_transfer.evaluation.predictions import Prediction, Predictions
+from tf_transfer.evaluation.scores import Evaluation, encode_split, evaluate, score
+from tf_transfer.kinds.tasks import Task
 
 TASKS = [
     Task("mood", kind="classification", classes=("<b>sad</b>", "glad")),

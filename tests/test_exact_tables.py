@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from tf_transfer import unpacking
+from tf_transfer.data import unpacking
+from tf_transfer.data.tables import clean_table, load_table, save_table
 from tf_transfer.errors import DataError
-from tf_transfer.tables import clean_table, load_table, save_table
-from tf_transfer.tasks import Task, infer_tasks
+from tf_transfer.kinds.tasks import Task, infer_tasks
 
 FORMATS = ["csv", "tsv", "csv.gz", "jsonl", "parquet"]
 repeatable = settings(

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from tests import tiny
-from tf_transfer.backend import tf, transformers
+from tf_transfer.devices.backend import tf, transformers
+from tf_transfer.encoders.tiny import tiny_encoder
 from tf_transfer.errors import CheckpointError, DataError
-from tf_transfer.model import TransferModel
-from tf_transfer.tasks import Task
-from tf_transfer.tiny import tiny_encoder
+from tf_transfer.kinds.tasks import Task
+from tf_transfer.model.model import TransferModel
 
 pytestmark = pytest.mark.slow
 

@@ -5,11 +5,11 @@ import pytest
 
 from tests import tiny
 from tests.full_disk import at_most
-from tf_transfer.callbacks.resume import Resume
+from tf_transfer.data.tables import save_table
 from tf_transfer.episodes.files import freeze_episodes
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.errors import CheckpointError, DataError
-from tf_transfer.tables import save_table
+from tf_transfer.training.callbacks.resume import Resume
 
 TABLE = tiny.make_table(200)
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from tests import tiny
-from tf_transfer.backend import keras, tf
+from tf_transfer.devices.backend import keras, tf
 from tf_transfer.errors import DataError, TrainingError
-from tf_transfer.functional import (
+from tf_transfer.meta_gradients.functional import (
     assignments_refused,
     fast_weights,
     hessian_vector_product,

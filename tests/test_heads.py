@@ -6,9 +6,9 @@ from scipy.special import expit, softmax
 from sklearn.metrics import log_loss
 
 from tests.tiny import TASKS
-from tf_transfer.backend import tf
-from tf_transfer.heads import Head
-from tf_transfer.tasks import Task
+from tf_transfer.devices.backend import tf
+from tf_transfer.kinds.tasks import Task
+from tf_transfer.model.heads import Head
 
 MOOD, THEMES, STARS = TASKS
 DRAWS = np.random.default_rng(0)

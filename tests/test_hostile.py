@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.hostile import Kind, Outcome, _half_written
-from tf_transfer import registry
-from tf_transfer.backend import tf
+from tf_transfer.assets import registry
+from tf_transfer.devices.backend import tf
 
 COUNTS = {"tables": 8, "experiment_files": 30, "names": 40, "archives": 40, "episodes": 30, "runs": 8, "encoders": 12,
           "checkpoints": 8, "command_line": 8}  # fmt: skip

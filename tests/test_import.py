@@ -24,7 +24,7 @@ def test_the_package_alone_imports_nothing_slow():
 def test_help_imports_nothing_slow(arguments):
     code = (
         f"import sys; sys.argv = ['tf-transfer', *{arguments}]\n"
-        "from tf_transfer.cli import main\n"
+        "from tf_transfer.command_line.cli import main\n"
         "try: main()\n"
         "except SystemExit as done: assert not done.code"
     )
@@ -45,7 +45,7 @@ def test_every_public_name_resolves(name):
 
 def test_a_name_is_the_one_of_its_module():
     from tf_transfer.comparison.compare import compare
-    from tf_transfer.evaluation import evaluate
+    from tf_transfer.evaluation.scores import evaluate
 
     assert tf_transfer.compare is compare
     assert tf_transfer.evaluate is evaluate

@@ -5,13 +5,13 @@ import pandas as pd
 import pytest
 
 from tests import tiny
-from tf_transfer.backend import tf
+from tf_transfer.batches.inputs import rows_of, with_labels
+from tf_transfer.batches.token_inputs import batches_of
+from tf_transfer.data.hugging_face import from_dataset
+from tf_transfer.data.tables import load_table
+from tf_transfer.devices.backend import tf
 from tf_transfer.errors import DataError
-from tf_transfer.hugging_face import from_dataset
-from tf_transfer.inputs import rows_of, with_labels
-from tf_transfer.tables import load_table
-from tf_transfer.tasks import Task
-from tf_transfer.token_inputs import batches_of
+from tf_transfer.kinds.tasks import Task
 
 TABLE = tiny.make_table(16)
 TEXTS, MOODS, STARS = TABLE["text"].tolist(), TABLE["mood"].tolist(), TABLE["stars"].to_numpy()

@@ -8,13 +8,13 @@ import pytest
 from sklearn.metrics import accuracy_score, log_loss
 
 from tests import tiny
-from tf_transfer.arguments import rate, whole
-from tf_transfer.backend import keras, tf
+from tf_transfer.checks.arguments import rate, whole
+from tf_transfer.data.splits import split_table
+from tf_transfer.devices.backend import keras, tf
+from tf_transfer.encoders.tiny import tiny_encoder
 from tf_transfer.errors import DataError
-from tf_transfer.model import TransferModel
-from tf_transfer.splits import split_table
-from tf_transfer.tasks import Task, infer_tasks
-from tf_transfer.tiny import tiny_encoder
+from tf_transfer.kinds.tasks import Task, infer_tasks
+from tf_transfer.model.model import TransferModel
 
 MOOD = Task("mood", kind="classification", classes=tiny.MOODS)
 TABLE = tiny.make_table(12)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from tests import tiny
-from tf_transfer import distribution, kernels
-from tf_transfer.backend import keras, tf, transformers
+from tf_transfer.devices import distribution
+from tf_transfer.devices.backend import keras, tf, transformers
+from tf_transfer.encoders import kernels
 
 POINTS = np.concatenate([np.linspace(-6, 6, 49), [-40.0, 40.0]])
 

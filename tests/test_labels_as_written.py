@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tf_transfer.checkpoints import _task_from_json, _task_to_json
 from tf_transfer.errors import DataError, LabelWarning, speaking
 from tf_transfer.experiments.prepared import plain_task
 from tf_transfer.kinds import infer_kind
-from tf_transfer.label_columns import labels_of
-from tf_transfer.tasks import Task, describe
+from tf_transfer.kinds.label_columns import labels_of
+from tf_transfer.kinds.tasks import Task, describe
+from tf_transfer.model.checkpoints import _task_from_json, _task_to_json
 
 
 def column(values, dtype=object):

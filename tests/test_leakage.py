@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tf_transfer.data.leakage import audit_leakage, normalise
 from tf_transfer.errors import DataError
-from tf_transfer.leakage import audit_leakage, normalise
 
 LONG = "the delivery came two days late and the box was open but the lamp itself works well"
 TRAIN = pd.DataFrame(

@@ -8,11 +8,11 @@ import pytest
 from scipy import stats
 from sklearn import metrics as sk
 
-from tf_transfer import metrics
 from tf_transfer.errors import DataError
+from tf_transfer.evaluation import metrics
+from tf_transfer.evaluation.metrics import UndefinedMetricWarning, resampled
 from tf_transfer.kinds import KINDS, METRICS
-from tf_transfer.metrics import UndefinedMetricWarning, resampled
-from tf_transfer.tasks import Task
+from tf_transfer.kinds.tasks import Task
 
 CLOSE = {"rtol": 0, "atol": 1e-12}
 
@@ -111,7 +111,7 @@ def test_regression_suite_equals_scikit_learn_and_scipy(rows):
         np.testing.assert_allclose(got[name], value, err_msg=name, **CLOSE)
 
 
-@pytest.mark.filterwarnings("ignore::tf_transfer.metrics.UndefinedMetricWarning")
+@pytest.mark.filterwarnings("ignore::tf_transfer.evaluation.metrics.UndefinedMetricWarning")
 def test_rmse_is_the_root_of_the_mean_squared_error():
     assert metrics.regression_suite([0.0, 0.0], [3.0, 4.0])["rmse"] == pytest.approx(np.sqrt(12.5), abs=1e-15)
 
@@ -125,7 +125,7 @@ def test_calibration_error_and_brier_by_hand():
     assert suite["brier"] == pytest.approx((0.01 + 0.81 + 0.16 + 0.2704) / 4, abs=1e-15)
 
 
-@pytest.mark.filterwarnings("ignore::tf_transfer.metrics.UndefinedMetricWarning")
+@pytest.mark.filterwarnings("ignore::tf_transfer.evaluation.metrics.UndefinedMetricWarning")
 def test_calibration_bins_are_closed_on_the_right():
     # .6 = 9/15 belongs to (8/15, 9/15] with .58, not to (9/15, 10/15] with .62.
     p1 = np.array([0.58, 0.6, 0.62])
@@ -249,7 +249,7 @@ def resamples_of(kind, case):
 
 @pytest.mark.parametrize("case", ["random", "constant prediction", "rare", "outlier", "two values"])
 @pytest.mark.parametrize("kind, metric", [(name, m) for name, kind in KINDS.items() for m in kind.metric_names])
-@pytest.mark.filterwarnings("ignore::tf_transfer.metrics.UndefinedMetricWarning")
+@pytest.mark.filterwarnings("ignore::tf_transfer.evaluation.metrics.UndefinedMetricWarning")
 def test_resampled_is_the_suite_of_the_repeated_rows(kind, metric, case, monkeypatch):
     monkeypatch.setattr(metrics, "_BLOCK", 30 * 7)
     monkeypatch.setattr(metrics, "_ORDERED_BLOCK", 30 * 7)

@@ -9,10 +9,10 @@ import pytest
 from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error
 
 from tests import tiny
-from tf_transfer.backend import keras, tf
-from tf_transfer.encoders import freeze
+from tf_transfer.devices.backend import keras, tf
+from tf_transfer.encoders.encoder import freeze
 from tf_transfer.errors import DataError, TrainingError
-from tf_transfer.tasks import Task
+from tf_transfer.kinds.tasks import Task
 
 PLAIN = Task("mood", kind="classification", classes=tiny.MOODS)
 
@@ -380,7 +380,7 @@ def test_predicting_tf_data_is_predicting_the_table(trained, labels):
         np.testing.assert_allclose(found[task].scores, expected[task].scores, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.filterwarnings("ignore::tf_transfer.metrics.UndefinedMetricWarning")
+@pytest.mark.filterwarnings("ignore::tf_transfer.evaluation.metrics.UndefinedMetricWarning")
 def test_evaluating_tf_data_is_evaluating_the_table(trained):
     table = tiny.make_table(13, seed=5)
     table.loc[:3, "stars"] = None

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.analysis.folders import noisy, write_run
+from tf_transfer.checks.names import check_differ, check_name, check_names
 from tf_transfer.comparison.comparison import Comparison
+from tf_transfer.data.tables import load_table, save_table
 from tf_transfer.errors import DataError
 from tf_transfer.experiments.runs import Cell
-from tf_transfer.names import check_differ, check_name, check_names
-from tf_transfer.tables import load_table, save_table
 
 
 @pytest.mark.parametrize(("name", "reason"), [

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from tf_transfer import near_duplicates
-from tf_transfer.near_duplicates import find_similar
+from tf_transfer.data import near_duplicates
+from tf_transfer.data.near_duplicates import find_similar
 
 
 def shingles(text):

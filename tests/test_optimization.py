@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tests import tiny
-from tf_transfer.backend import keras, tf
-from tf_transfer.optimization import AdamW, WarmupDecay, auto_learning_rate, auto_optimizer, current_rate
+from tf_transfer.devices.backend import keras, tf
+from tf_transfer.training.optimization import AdamW, WarmupDecay, auto_learning_rate, auto_optimizer, current_rate
 
 ROWS, WIDTH = 7, 5
 

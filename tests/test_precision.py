@@ -5,13 +5,14 @@ import pytest
 
 from tests import tiny
 from tests.strategies.test_meta import make_sampler
-from tf_transfer import encoders, load_encoder
-from tf_transfer.backend import keras, tf
+from tf_transfer import load_encoder
+from tf_transfer.devices.backend import keras, tf
+from tf_transfer.encoders import encoder as encoders
 from tf_transfer.episodes.tensors import EpisodeTensors
 from tf_transfer.errors import DataError
-from tf_transfer.model import TransferModel
+from tf_transfer.kinds.tasks import Task
+from tf_transfer.model.model import TransferModel
 from tf_transfer.strategies import MAML
-from tf_transfer.tasks import Task
 
 
 @pytest.fixture(scope="module")

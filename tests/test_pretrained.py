@@ -11,11 +11,11 @@ import pytest
 import safetensors
 
 from tests import tiny
-from tf_transfer.backend import tf, transformers
-from tf_transfer.encoders import Encoder, build, load_encoder
+from tf_transfer.devices.backend import tf, transformers
+from tf_transfer.encoders.encoder import Encoder, build, load_encoder
+from tf_transfer.encoders.pretrained import pytorch_weights
+from tf_transfer.encoders.tiny import TINY_FAMILIES, tiny_encoder
 from tf_transfer.errors import CheckpointError, DataError
-from tf_transfer.pretrained import pytorch_weights
-from tf_transfer.tiny import TINY_FAMILIES, tiny_encoder
 
 pytestmark = pytest.mark.slow
 

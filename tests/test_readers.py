@@ -6,9 +6,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tf_transfer import assets, readers, registry
+from tf_transfer.assets import fetching as assets
+from tf_transfer.assets import registry
+from tf_transfer.data import readers
 from tf_transfer.errors import AssetError, DataError
-from tf_transfer.tasks import infer_tasks
+from tf_transfer.kinds.tasks import infer_tasks
 
 DATA = Path(__file__).parents[1] / "data"
 

@@ -23,9 +23,9 @@ from tests.stand_in_comparison import (
 )  # fmt: skip
 from tf_transfer import report
 from tf_transfer.errors import CheckpointError
+from tf_transfer.kinds.tasks import Task
 from tf_transfer.report import intervals, readings, sections, wording
 from tf_transfer.report.blocks import Scale
-from tf_transfer.tasks import Task
 
 ORDER = ["differences", "fairness", "curves", "worth", "results", "confusions", "calibration", "slices", "rows",
          "sources", "leakage", "costs", "provenance", "reproduce", "unusable"]  # fmt: skip

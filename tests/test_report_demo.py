@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 
-import tf_transfer.demo
+import tf_transfer.command_line.demo
 from tests.experiments import make_table
 from tests.report_page import Page, lacking
 from tests.test_report import ORDER
@@ -15,7 +15,7 @@ from tf_transfer.experiments.runner import Runner
 
 pytestmark = pytest.mark.slow
 
-DEMO = Path(tf_transfer.demo.__file__).parent / "experiment.yaml"
+DEMO = Path(tf_transfer.command_line.demo.__file__).parent / "experiment.yaml"
 
 
 def demo_table(rows: int, seed: int):

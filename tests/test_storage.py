@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.full_disk import at_most
-from tf_transfer import storage, temporary
 from tf_transfer.errors import CheckpointError, DataError
-from tf_transfer.storage import check_output, check_writable, restore, whole_file, whole_folder, write_text
-from tf_transfer.temporary import EARLIER, hidden, sweep, unfinished
+from tf_transfer.files import storage, temporary
+from tf_transfer.files.storage import check_output, check_writable, restore, whole_file, whole_folder, write_text
+from tf_transfer.files.temporary import EARLIER, hidden, sweep, unfinished
 
 ROOT = Path(__file__).parents[1]
 LEFT = ".other.0123abcd.tf_transfer"
@@ -247,7 +247,7 @@ SAVE = """
 import sys
 from pathlib import Path
 from tests.killing import kill_at_operation, kill_in_write
-from tf_transfer import storage
+from tf_transfer.files import storage
 kind, how, number, folder = *sys.argv[1:3], int(sys.argv[3]), Path(sys.argv[4])
 if how == "two steps":
     storage.exchange = lambda first, second: False
@@ -327,7 +327,7 @@ def test_what_a_living_process_writes_is_left_alone(tmp_path):
             fill(tmp_path / "model", "new")
             assert staging.exists()
         assert not staging.exists()
-    child = "import sys, time; from pathlib import Path; from tf_transfer.temporary import unfinished\n"
+    child = "import sys, time; from pathlib import Path; from tf_transfer.files.temporary import unfinished\n"
     child += "with unfinished(Path(sys.argv[1]) / 'slow', True) as s: print(s, flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", child, tmp_path], cwd=ROOT, stdout=subprocess.PIPE) as process:
         staging = Path(process.stdout.readline().decode().strip())

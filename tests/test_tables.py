@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import train_test_split
 
+from tf_transfer.data.splits import split_table
+from tf_transfer.data.tables import clean_table, load_table, save_table
 from tf_transfer.errors import DataError
 from tf_transfer.kinds import infer_kind
-from tf_transfer.splits import split_table
-from tf_transfer.tables import clean_table, load_table, save_table
 
 
 def write(folder, name, content):

@@ -6,10 +6,10 @@ import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
 from tf_transfer.errors import DataError
+from tf_transfer.evaluation.predictions import Prediction, Predictions
 from tf_transfer.kinds import infer_kind
-from tf_transfer.labels import encode_labels
-from tf_transfer.predictions import Prediction, Predictions
-from tf_transfer.tasks import Task, infer_tasks
+from tf_transfer.kinds.labels import encode_labels
+from tf_transfer.kinds.tasks import Task, infer_tasks
 
 
 def column(values, dtype=None):

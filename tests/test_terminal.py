@@ -2,8 +2,8 @@
 
 import warnings
 
+from tf_transfer.command_line.terminal import plain_warnings
 from tf_transfer.errors import LabelWarning, PenaltyWarning
-from tf_transfer.terminal import plain_warnings
 
 
 def test_a_warning_is_said_once_and_without_a_line_of_the_program(capsys):

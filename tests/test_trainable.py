@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from tests import tiny
-from tf_transfer.backend import keras, tf
-from tf_transfer.callbacks.settings import model_settings
+from tf_transfer.devices.backend import keras, tf
+from tf_transfer.encoders.freezing import blocks_of, freeze
 from tf_transfer.errors import DataError
-from tf_transfer.freezing import blocks_of, freeze
-from tf_transfer.model import load_model
+from tf_transfer.model.model import load_model
 from tf_transfer.strategies import ANIL, MAML, FineTune, LinearProbe, ProtoMAML, ProtoNet
+from tf_transfer.training.callbacks.settings import model_settings
 
 MOOD, STARS = tiny.TASKS[0], tiny.TASKS[2]
 TABLE = tiny.make_table(12)
@@ -193,7 +193,7 @@ def test_blocks_that_a_callback_trains_and_freezes_again_are_run_anew(monkeypatc
     ends = []
     for keeps in (True, False):
         if not keeps:
-            monkeypatch.setattr("tf_transfer.vectors.MOST_TRUNK_BYTES", 1)
+            monkeypatch.setattr("tf_transfer.encoders.vectors.MOST_TRUNK_BYTES", 1)
         model = make(layers=1, freeze=1, dropout=0.0)
         model.compile(optimizer=keras.optimizers.SGD(0.5), run_eagerly=True)
         turn = keras.callbacks.LambdaCallback(

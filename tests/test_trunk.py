@@ -7,21 +7,21 @@ import numpy as np
 import pytest
 
 from tests import tiny
-from tf_transfer.backend import tf
-from tf_transfer.batches import tokenise
-from tf_transfer.encoders import Encoder, build
+from tf_transfer.batches.rows import tokenise
+from tf_transfer.batches.token_inputs import batches_of
+from tf_transfer.devices.backend import tf
+from tf_transfer.encoders.encoder import Encoder, build
+from tf_transfer.encoders.freezing import blocks_of, freeze
+from tf_transfer.encoders.tiny import TINY_FAMILIES
+from tf_transfer.encoders.trunk import with_trunk
+from tf_transfer.encoders.vectors import Trunk
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.episodes.tensors import table_batch
-from tf_transfer.freezing import blocks_of, freeze
-from tf_transfer.gradient_check import gradcheck
-from tf_transfer.memory_estimate import kept_bytes, weight_count
-from tf_transfer.meta_learner import Adapter
-from tf_transfer.model import TransferModel
+from tf_transfer.meta_gradients.gradient_check import gradcheck
+from tf_transfer.meta_gradients.memory_estimate import kept_bytes, weight_count
+from tf_transfer.meta_gradients.meta_learner import Adapter
+from tf_transfer.model.model import TransferModel
 from tf_transfer.strategies import MAML
-from tf_transfer.tiny import TINY_FAMILIES
-from tf_transfer.token_inputs import batches_of
-from tf_transfer.trunk import with_trunk
-from tf_transfer.vectors import Trunk
 
 pytestmark = pytest.mark.slow
 
@@ -170,7 +170,7 @@ def test_frozen_blocks_have_no_dropout_and_others_have():
 @pytest.mark.parametrize("keep", [True, False])
 def test_fit_runs_frozen_blocks_once(keep, monkeypatch):
     if not keep:
-        monkeypatch.setattr("tf_transfer.vectors.MOST_TRUNK_BYTES", 1)
+        monkeypatch.setattr("tf_transfer.encoders.vectors.MOST_TRUNK_BYTES", 1)
     model, table = frozen_model(), tiny.make_table(20)
     lower, upper = map(count_runs, blocks_of(model.encoder.transformer))
     model.compile()
@@ -206,7 +206,7 @@ def test_fit_learns_what_it_learns_without_keeping(monkeypatch):
     table, found = tiny.make_table(20), []
     for keep in (True, False):
         if not keep:
-            monkeypatch.setattr("tf_transfer.vectors.MOST_TRUNK_BYTES", 1)
+            monkeypatch.setattr("tf_transfer.encoders.vectors.MOST_TRUNK_BYTES", 1)
         model = frozen_model()
         model.compile(learning_rate=1e-2)
         model.fit(table, epochs=3, batch_size=8, verbose=0)
@@ -229,7 +229,7 @@ def test_adapting_part_by_part_gives_what_it_gives_without_a_trunk(monkeypatch):
     for changed in (False, True):
         model = frozen_model()
         if changed:
-            monkeypatch.setattr("tf_transfer.batch_functions.with_trunk", lambda encoder, x: x)
+            monkeypatch.setattr("tf_transfer.meta_gradients.batch_functions.with_trunk", lambda encoder, x: x)
         maml = MAML(inner_steps=3, inner_lr=0.1, rows_a_part=4)
         found.append([v.numpy() for v in maml.adapt(model, support).state])
     for once, each in zip(*found):

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from tf_transfer.errors import first_line, nearest
-from tf_transfer.untrusted import check_folder, check_plain, parse_json, read_bytes, read_json, read_text, unpack
+from tf_transfer.files.untrusted import check_folder, check_plain, parse_json, read_bytes, read_json, read_text, unpack
 
 
 def test_a_plain_file_is_read(tmp_path):
@@ -31,8 +31,8 @@ def test_what_is_no_file_is_refused_at_once(tmp_path, make):
 
 
 def test_sizes_and_numbers_are_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr("tf_transfer.untrusted.MOST_TEXT", 10)
-    monkeypatch.setattr("tf_transfer.untrusted.MOST_ENTRIES", 3)
+    monkeypatch.setattr("tf_transfer.files.untrusted.MOST_TEXT", 10)
+    monkeypatch.setattr("tf_transfer.files.untrusted.MOST_ENTRIES", 3)
     (tmp_path / "weights.bin").write_bytes(bytes(100))
     check_folder(tmp_path)
     (tmp_path / "a.json").write_bytes(bytes(11))

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from tests import step_losses, tiny, two_workers
-from tf_transfer import workers
-from tf_transfer.backend import tf
-from tf_transfer.distribution import connect
+from tf_transfer.devices import workers
+from tf_transfer.devices.backend import tf
+from tf_transfer.devices.distribution import connect
 from tf_transfer.errors import DistributionError
 
 

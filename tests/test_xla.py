@@ -11,9 +11,9 @@ import pytest
 
 from tests import tiny
 from tests.strategies.test_meta import make_intents, make_model, make_sampler
-from tf_transfer.backend import keras, tf
-from tf_transfer.batch_functions import in_parts
+from tf_transfer.devices.backend import keras, tf
 from tf_transfer.episodes.tensors import EpisodeTensors, table_batch
+from tf_transfer.meta_gradients.batch_functions import in_parts
 from tf_transfer.strategies import ANIL, MAML, MetaSGD, ProtoMAML, ProtoNet, Reptile
 
 pytestmark = pytest.mark.slow

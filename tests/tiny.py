@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from tf_transfer.backend import tf
-from tf_transfer.model import TransferModel
-from tf_transfer.tasks import Task
-from tf_transfer.tiny import tiny_encoder
+from tf_transfer.devices.backend import tf
+from tf_transfer.encoders.tiny import tiny_encoder
+from tf_transfer.kinds.tasks import Task
+from tf_transfer.model.model import TransferModel
 
 MOODS = ("calm", "glad", "sad")
 WORDS = {"calm": "still lake at dawn", "glad": "bright drum and dance", "sad": "cold rain again"}

@@ -21,7 +21,7 @@ def fit(distribution) -> dict:
 
     21 rows make two whole batches and one of five, which two replicas cannot share equally.
     """
-    from tf_transfer.backend import keras
+    from tf_transfer.devices.backend import keras
 
     with distribution.scope():
         model = tiny.make_model()
@@ -44,7 +44,7 @@ def fit(distribution) -> dict:
 
 def plain(distribution) -> dict:
     """Three steps of plain gradient descent, which enlarges no rounding."""
-    from tf_transfer.backend import keras
+    from tf_transfer.devices.backend import keras
 
     with distribution.scope():
         model = tiny.make_model()
@@ -75,7 +75,7 @@ def uneven(distribution) -> str:
 
 
 def main() -> None:
-    from tf_transfer.distribution import connect
+    from tf_transfer.devices.distribution import connect
 
     tiny.keep_graphs()
     found = {}

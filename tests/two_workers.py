@@ -47,7 +47,7 @@ def losses(distribution, folder: str) -> dict:
     """`fit`, fine-tuning, multi-task learning and MAML; predictions of rows that two workers cannot share equally."""
     from tests import tiny
     from tests.step_losses import on_episodes, on_tables
-    from tf_transfer.backend import keras
+    from tf_transfer.devices.backend import keras
 
     with distribution.scope():
         model = tiny.make_model()
@@ -73,8 +73,8 @@ def disagree(distribution, folder: str) -> dict:
     import numpy as np
 
     from tests import tiny
-    from tf_transfer.callbacks.resume import Resume
     from tf_transfer.errors import DistributionError
+    from tf_transfer.training.callbacks.resume import Resume
 
     index, table = json.loads(os.environ["TF_CONFIG"])["task"]["index"], tiny.make_table(16)
     with distribution.scope():
@@ -105,8 +105,8 @@ def disagree(distribution, folder: str) -> dict:
 def resume(distribution, folder: str) -> dict:
     """Epochs with a checkpoint after each; says when one is over, and waits a moment to be killed in the next."""
     from tests import tiny
-    from tf_transfer.backend import keras
-    from tf_transfer.callbacks.resume import Resume
+    from tf_transfer.devices.backend import keras
+    from tf_transfer.training.callbacks.resume import Resume
 
     with distribution.scope():
         model = tiny.make_model()
@@ -128,7 +128,7 @@ def resume(distribution, folder: str) -> dict:
 
 def main() -> int:
     from tests import tiny
-    from tf_transfer.distribution import connect
+    from tf_transfer.devices.distribution import connect
     from tf_transfer.errors import TransferError
 
     try:

@@ -3,7 +3,7 @@
 import typer
 from sphinx.util.docutils import SphinxDirective
 
-from tf_transfer import cli
+from tf_transfer.command_line import cli
 
 
 def describe(name: str, command) -> str:

@@ -29,26 +29,21 @@ class Group:
 
 
 GROUPS = {
-    "data": Group(
-        "Tables, data sets and leaks",
-        ("tables", "splits", "cleaning", "readers", "assets", "leakage", "leakage_report"),
-        ("leakage_report.Overlap",),
-    ),
-    "model": Group(
-        "Tasks, encoders and the Keras model",
-        ("tasks", "encoders", "freezing", "tiny", "model", "batches", "predictions"),
-    ),
-    "training": Group("Callbacks and devices", ("callbacks", "distribution")),
+    "data": Group("Tables, data sets and leaks", ("data", "assets"), ("data.leakage_report.Overlap",)),
+    "model": Group("Tasks, encoders and the Keras model", ("kinds", "encoders", "model", "batches")),
+    "training": Group("Callbacks and devices", ("training", "devices")),
     "strategies": Group("Strategies", ("strategies",)),
     "meta-learning": Group(
-        "Episodes and meta-learning",
-        ("episodes", "episode_evaluation", "gradient_check", "functional"),
-        ("gradient_check.GradientCheck",),
+        "Episodes and meta-learning", ("episodes", "meta_gradients"), ("meta_gradients.gradient_check.GradientCheck",)
     ),
     "evaluation": Group(
         "Scores",
         ("evaluation",),
-        ("metrics.classification_suite", "metrics.multilabel_suite", "metrics.regression_suite"),
+        (
+            "evaluation.metrics.classification_suite",
+            "evaluation.metrics.multilabel_suite",
+            "evaluation.metrics.regression_suite",
+        ),
     ),
     "comparison": Group("Experiments and verdicts", ("comparison", "experiments")),
     "statistics": Group(
@@ -58,7 +53,7 @@ GROUPS = {
     ),
     "advisor": Group("Advice before training", ("advisor",), ("advisor.facts.Facts",)),
     "tuning": Group("Search for better arguments", ("tuning",)),
-    "estimators": Group("scikit-learn estimators", ("estimators",)),
+    "estimators": Group("scikit-learn estimators", ("scikit_learn",)),
     "errors": Group("Errors", ("errors",)),
 }
 

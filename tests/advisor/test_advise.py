@@ -9,13 +9,13 @@ import pytest
 
 from tests.experiments import make_experiment, make_table
 from tests.report_page import Page
-from tf_transfer import model
 from tf_transfer.advisor import cost, facts
 from tf_transfer.advisor.advice import load_advice, summarise
 from tf_transfer.advisor.advise import advise
 from tf_transfer.comparison.compare import compare
 from tf_transfer.comparison.comparison import Comparison
 from tf_transfer.errors import CheckpointError, DataError
+from tf_transfer.model import model
 from tf_transfer.report import build, to_markdown
 
 STRATEGIES = ["majority", "tfidf", {"words_alone": {"strategy": "tfidf", "uses_source": False}}, "linear_probe"]
@@ -209,7 +209,7 @@ def run(encoder_folder, tmp_path, monkeypatch, capsys):
     """Runs a command on small.yaml: exit code, standard output, standard error."""
     import yaml
 
-    from tf_transfer import cli
+    from tf_transfer.command_line import cli
 
     content = make_experiment(encoder={"name": str(encoder_folder), "max_length": 16}, seeds=1)
     del content["targets"]["letters"]
@@ -263,7 +263,7 @@ def test_advice_is_kept_before_training_and_the_report_says_how_it_fared(run, tm
     assert "## How the advice fared" in (folder / "report.md").read_text(encoding="utf-8")
 
     ask = lambda *args: pytest.fail("it asked again")  # noqa: E731
-    monkeypatch.setattr("tf_transfer.cli._ask", ask)
+    monkeypatch.setattr("tf_transfer.command_line.cli._ask", ask)
     assert run("compare", "-o", folder, "--advise")[0] == 0
     code, out, _ = run("advise", "--run", folder)
     assert code == 0 and summarise(fared) in out and str(kept) in out

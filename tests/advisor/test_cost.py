@@ -6,8 +6,8 @@ import pytest
 
 from tests import tiny
 from tf_transfer.advisor import cost
+from tf_transfer.kinds.tasks import Task
 from tf_transfer.strategies import FineTune, LinearProbe, Majority, MultiTask, Reptile, Scratch, TargetOnly, TfIdf
-from tf_transfer.tasks import Task
 
 SOURCES = {"a": tiny.make_table(20, seed=1), "b": tiny.make_table(13, seed=2)}
 SUPPORT = tiny.make_table(10, seed=3)

@@ -7,8 +7,8 @@ import pytest
 from tests import tiny
 from tests.experiments import make_table
 from tf_transfer.advisor import facts
+from tf_transfer.kinds.tasks import Task
 from tf_transfer.strategies import LinearProbe, TfIdf
-from tf_transfer.tasks import Task
 
 
 def test_label_overlap():

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binomtest, sem, t
 
 from tests.analysis.folders import make_comparison
-from tf_transfer.metrics import classification_suite
+from tf_transfer.evaluation.metrics import classification_suite
 from tf_transfer.statistics.proportions import wilson
 
 RNG = np.random.default_rng(17)

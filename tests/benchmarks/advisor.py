@@ -21,7 +21,7 @@ from tests.benchmarks.reporting import Report
 from tf_transfer.advisor.advise import advise
 from tf_transfer.comparison.compare import compare
 from tf_transfer.comparison.comparison import Comparison
-from tf_transfer.storage import write_text
+from tf_transfer.files.storage import write_text
 
 SHARE = 0.75
 """Of the cases in which the advice and the predicted time must be good: 9 of 12."""

@@ -31,8 +31,8 @@ from scipy import optimize, stats  # noqa: E402
 from scipy.special import ndtri  # noqa: E402
 
 from tests.benchmarks.reporting import Report  # noqa: E402
+from tf_transfer.evaluation.metrics import resampled_suite  # noqa: E402
 from tf_transfer.kinds import METRICS  # noqa: E402
-from tf_transfer.metrics import resampled_suite  # noqa: E402
 from tf_transfer.statistics.bootstrap import row_counts  # noqa: E402
 from tf_transfer.statistics.intervals import paired_difference  # noqa: E402
 

@@ -27,7 +27,7 @@ TRANSFERS = ("fine_tune", "multi_task")
 def main() -> int:
     report = Report("tf-transfer demo: BERT-tiny, movie and amazon to tweets and nyt, Pearson r of the rating")
     folder = sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp(prefix="tf_transfer-demo-")
-    command = [sys.executable, "-m", "tf_transfer.cli"]
+    command = [sys.executable, "-m", "tf_transfer.command_line.cli"]
     for asset in ("vader", "bert-tiny"):
         subprocess.run([*command, "fetch", asset], check=True, stdout=subprocess.DEVNULL)
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()

@@ -33,7 +33,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.side:
         return serve_own_side(arguments.rows)
-    from tf_transfer.assets import fetch
+    from tf_transfer.assets.fetching import fetch
 
     with tempfile.TemporaryDirectory() as folder:
         csv = Path(folder) / "tweets.csv"
@@ -86,7 +86,7 @@ def rounds_of(values: list[float], digits: int) -> str:
 
 def tweets(rows: int):
     """The first ``rows`` tweets that have a polarity."""
-    from tf_transfer.readers import read_dataset
+    from tf_transfer.data.readers import read_dataset
 
     table = read_dataset("vader", domain="tweets")[["text", "polarity"]].dropna()
     return table.head(rows).reset_index(drop=True)
@@ -101,15 +101,15 @@ def write_rival_table(csv: Path, rows: int) -> None:
 
 def serve_own_side(rows: int) -> int:
     """Our side's process."""
-    from tf_transfer import environment
+    from tf_transfer.devices import environment
 
     environment.check_versions()
     import tensorflow as tf
     import tf_keras as keras
 
-    from tf_transfer.encoders import load_encoder
-    from tf_transfer.model import TransferModel
-    from tf_transfer.tasks import Task
+    from tf_transfer.encoders.encoder import load_encoder
+    from tf_transfer.kinds.tasks import Task
+    from tf_transfer.model.model import TransferModel
 
     table = tweets(rows)
     model = TransferModel(load_encoder("minilm"), Task("polarity"), max_length=MAX_LENGTH)

@@ -19,7 +19,7 @@ import pandas as pd
 from tests.benchmarks.reporting import Report
 from tf_transfer.comparison.compare import compare
 from tf_transfer.comparison.comparison import Comparison
-from tf_transfer.readers import read_dataset
+from tf_transfer.data.readers import read_dataset
 
 MARGIN = 0.05
 """Macro F1 that a source of noise may cost."""

@@ -112,8 +112,8 @@ def main() -> int:
 
 def splits() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Meta-training, meta-validation and meta-test rows, of 6, 2 and 2 domains."""
+    from tf_transfer.data.readers import read_dataset
     from tf_transfer.episodes.class_splits import split_classes
-    from tf_transfer.readers import read_dataset
 
     table = read_dataset("clinc150")
     table = table[table["intent"] != "oos"].drop_duplicates("text").reset_index(drop=True)
@@ -167,7 +167,7 @@ class _Nearest:
     neighbours: KNeighborsClassifier
 
     def predict(self, table, verbose=0):
-        from tf_transfer.predictions import Prediction, Predictions
+        from tf_transfer.evaluation.predictions import Prediction, Predictions
 
         found = self.neighbours.predict_proba(self.model.encode(table, verbose=0))
         return Predictions({"intent": Prediction(self.model.tasks[0], found)})
@@ -192,10 +192,10 @@ class Setting:
         Args:
             lesson: the fields of `LESSON` that differ from the setting's.
         """
-        from tf_transfer.encoders import load_encoder
-        from tf_transfer.episode_evaluation import evaluate_episodes
-        from tf_transfer.model import TransferModel
-        from tf_transfer.tasks import Task
+        from tf_transfer.encoders.encoder import load_encoder
+        from tf_transfer.evaluation.episodes import evaluate_episodes
+        from tf_transfer.kinds.tasks import Task
+        from tf_transfer.model.model import TransferModel
 
         encoder, way = load_encoder(self.encoder), lesson.get("way", self.way)
         task = Task("intent", kind="classification", classes=tuple(range(way)))
@@ -262,7 +262,7 @@ def run_setting(arguments, name: str) -> pd.DataFrame:
 
 def show(report: Report, encoder: str, setting: str, values: pd.DataFrame) -> None:
     """The table of one setting, and the two bounds."""
-    from tf_transfer.episode_evaluation import EpisodeComparison
+    from tf_transfer.evaluation.episodes import EpisodeComparison
 
     found = EpisodeComparison(values.drop(columns="training"))
     table, training = found.table(), values.groupby("strategy")["training"].first()

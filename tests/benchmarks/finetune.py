@@ -30,7 +30,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.side:
         return serve_own_side()
-    from tf_transfer.assets import fetch
+    from tf_transfer.assets.fetching import fetch
 
     shape = ("--batch", str(BATCH), "--length", str(LENGTH))
     with (
@@ -82,15 +82,15 @@ def report_times(report: Report, name: str, medians: list[float]) -> None:
 
 def serve_own_side() -> int:
     """Our side's process."""
-    from tf_transfer import environment
+    from tf_transfer.devices import environment
 
     environment.check_versions()
     import tensorflow as tf
     import tf_keras as keras
 
-    from tf_transfer.encoders import load_encoder
-    from tf_transfer.model import TransferModel
-    from tf_transfer.tasks import Task
+    from tf_transfer.encoders.encoder import load_encoder
+    from tf_transfer.kinds.tasks import Task
+    from tf_transfer.model.model import TransferModel
 
     class Clock(keras.callbacks.Callback):
         def on_train_begin(self, logs=None):

@@ -58,7 +58,7 @@ def main() -> int:
 
 def compare(report: Report, csv: Path, rounds: int) -> None:
     """The cold processes in turn."""
-    from tf_transfer.assets import fetch
+    from tf_transfer.assets.fetching import fetch
 
     write_rival_table(csv, ROWS)
     peer = [os.environ.get(PEERS, ""), "-m", "tests.benchmarks.peers.cold_torch", str(fetch("minilm")), str(csv)]

@@ -20,7 +20,7 @@ ROWS, EPOCHS, BATCH, ROUNDS = 256, 4, 16, 3
 
 def main() -> int:
     import tf_transfer as tt
-    from tf_transfer.readers import read_dataset
+    from tf_transfer.data.readers import read_dataset
 
     table = read_dataset("vader").query("domain == 'tweets'").head(ROWS)
     report = Report(f"MiniLM, {ROWS} tweets, {EPOCHS} epochs in batches of {BATCH}, {ROUNDS} rounds in turn")
@@ -39,7 +39,7 @@ def seconds_of(model, table, most_bytes: float) -> float:
     """Wall time of one `fit`, the trunk's own time included."""
     model.start_run(1e-4, 0)
     start = time.perf_counter()
-    with mock.patch("tf_transfer.vectors.MOST_TRUNK_BYTES", most_bytes):
+    with mock.patch("tf_transfer.encoders.vectors.MOST_TRUNK_BYTES", most_bytes):
         model.fit(table, epochs=EPOCHS, batch_size=BATCH, verbose=0)
     return time.perf_counter() - start
 

@@ -17,8 +17,9 @@ from collections.abc import Callable
 import pandas as pd
 
 from tests.benchmarks.reporting import Report
-from tf_transfer import assets, readers
-from tf_transfer.leakage import audit_leakage
+from tf_transfer.assets import fetching as assets
+from tf_transfer.data import readers
+from tf_transfer.data.leakage import audit_leakage
 
 FDU_MTL = {
     "health_personal_care": 30,

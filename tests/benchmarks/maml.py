@@ -49,7 +49,7 @@ def main() -> int:
 
 def measure(report: Report, steps: int, rounds: int):
     """The answers of both sides in turn, and the seconds that our first meta-gradient took."""
-    from tf_transfer.assets import fetch
+    from tf_transfer.assets.fetching import fetch
 
     with contextlib.ExitStack() as stack:
         own = stack.enter_context(own_side("tests.benchmarks.maml", "--side", str(steps)))
@@ -95,11 +95,11 @@ def serve_own_side(steps: int) -> int:
     """Our side's process for one number of inner steps."""
     import tensorflow as tf
 
-    from tf_transfer.encoders import load_encoder
-    from tf_transfer.meta_learner import MetaLearner
-    from tf_transfer.model import TransferModel
+    from tf_transfer.encoders.encoder import load_encoder
+    from tf_transfer.kinds.tasks import Task
+    from tf_transfer.meta_gradients.meta_learner import MetaLearner
+    from tf_transfer.model.model import TransferModel
     from tf_transfer.strategies import MAML
-    from tf_transfer.tasks import Task
 
     task = Task("label", kind="classification", classes=tuple(range(WAY)))
     model = TransferModel(load_encoder("minilm"), task, max_length=LENGTH)

@@ -51,7 +51,7 @@ def seconds_of(model, table, steps: int) -> float:
 @contextmanager
 def tuned():
     """Within it, pipelines are made as TensorFlow makes them."""
-    with mock.patch("tf_transfer.batches.untuned", lambda dataset: dataset):
+    with mock.patch("tf_transfer.batches.rows.untuned", lambda dataset: dataset):
         yield
 
 

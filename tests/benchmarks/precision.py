@@ -45,8 +45,8 @@ def has_bfloat16() -> bool:
 
 
 def make_model(arguments, precision: str, task, seed: int = 0):
-    from tf_transfer.encoders import load_encoder
-    from tf_transfer.model import TransferModel
+    from tf_transfer.encoders.encoder import load_encoder
+    from tf_transfer.model.model import TransferModel
 
     encoder = load_encoder(arguments.encoder, precision=precision)
     return TransferModel(encoder, task, max_length=LENGTH, seed=seed)
@@ -55,8 +55,8 @@ def make_model(arguments, precision: str, task, seed: int = 0):
 def compare_steps(report: Report, arguments, bound: float | None) -> None:
     from tests.benchmarks.finetune import fixed_batch, report_times
     from tests.benchmarks.sides import in_turn
-    from tf_transfer.backend import keras, tf
-    from tf_transfer.tasks import Task
+    from tf_transfer.devices.backend import keras, tf
+    from tf_transfer.kinds.tasks import Task
 
     class Clock(keras.callbacks.Callback):
         def on_train_begin(self, logs=None):
@@ -90,9 +90,9 @@ def compare_steps(report: Report, arguments, bound: float | None) -> None:
 
 def compare_quality(report: Report, arguments) -> None:
     from tests.benchmarks.epoch import tweets
-    from tf_transfer.splits import split_table
+    from tf_transfer.data.splits import split_table
+    from tf_transfer.kinds.tasks import Task
     from tf_transfer.statistics.intervals import paired_difference
-    from tf_transfer.tasks import Task
 
     table = tweets(arguments.rows + arguments.test_rows)
     train, test = split_table(table, test_size=arguments.test_rows / len(table), seed=0)

@@ -83,20 +83,20 @@ def say(report: Report, name: str, found: pd.DataFrame) -> None:
 
 
 def tweets() -> pd.DataFrame:
-    from tf_transfer.readers import read_dataset
+    from tf_transfer.data.readers import read_dataset
 
     return read_dataset("vader", domain="tweets")[["text", "polarity"]].dropna().rename(columns={"polarity": "label"})
 
 
 def questions() -> pd.DataFrame:
-    from tf_transfer.readers import read_dataset
+    from tf_transfer.data.readers import read_dataset
 
     return read_dataset("trec")[["text", "answer"]].dropna().rename(columns={"answer": "label"})
 
 
 def intents() -> pd.DataFrame:
     """The last intents of the alphabet: penalties and priors were chosen on the first half."""
-    from tf_transfer.readers import read_dataset
+    from tf_transfer.data.readers import read_dataset
 
     table = read_dataset("clinc150")[["text", "intent"]].dropna().rename(columns={"intent": "label"})
     return table[table["label"].isin(sorted(table["label"].unique())[-INTENTS:])]

@@ -87,7 +87,7 @@ def connected(side: str):
 
         processor = tf.config.list_physical_devices("CPU")[0]
         tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
-    from tf_transfer.distribution import connect
+    from tf_transfer.devices.distribution import connect
 
     devices = {"kind": "mirrored", "devices": ["CPU:0", "CPU:1"]} if side == "2 devices" else {"kind": "cpu"}
     return connect(**({"kind": "multi_worker"} if "worker" in side else devices), verbose=False)
@@ -97,13 +97,13 @@ def measure(side: str, encoder: str, steps: int) -> dict:
     """The losses of all steps of each method, and the seconds of each but the first two, which trace."""
     distribution = connected(side)
     from tests.step_losses import StepLosses
-    from tf_transfer.backend import keras
-    from tf_transfer.encoders import load_encoder
+    from tf_transfer.data.tables import load_table
+    from tf_transfer.devices.backend import keras
+    from tf_transfer.encoders.encoder import load_encoder
     from tf_transfer.episodes.sampler import EpisodeSampler
-    from tf_transfer.model import TransferModel
+    from tf_transfer.kinds.tasks import Task
+    from tf_transfer.model.model import TransferModel
     from tf_transfer.strategies import MAML, FineTune, MultiTask
-    from tf_transfer.tables import load_table
-    from tf_transfer.tasks import Task
 
     class Note(StepLosses):
         """With the seconds of each step, the reset of the metrics left out."""

@@ -49,7 +49,7 @@ def main() -> int:
 
 def train_and_test(seed: int, iterations: int, report: Report) -> dict[int, np.ndarray]:
     """`errors_on_new_tasks` of a network trained from a seed."""
-    from tf_transfer.backend import keras
+    from tf_transfer.devices.backend import keras
 
     model, draws, start = network(seed), np.random.default_rng([3, seed]), time.perf_counter()
     train = meta_step(model, keras.optimizers.Adam(1e-3))
@@ -66,7 +66,7 @@ def train_and_test(seed: int, iterations: int, report: Report) -> dict[int, np.n
 
 def batch(draws, tasks: int):
     """Support and query ``x, y`` (tasks, points, 1) float32 of new tasks."""
-    from tf_transfer.backend import tf
+    from tf_transfer.devices.backend import tf
 
     amplitude, phase = draws.uniform(0.1, 5, (tasks, 1, 1)), draws.uniform(0, np.pi, (tasks, 1, 1))
     x = draws.uniform(-5, 5, (2, tasks, POINTS, 1))
@@ -80,7 +80,7 @@ def network(seed: int = 0):
     Biases of 0, as Keras has by default and the paper had, put the kinks of all 40 first units at x = 0; on tasks that
     are not those of the test, one training then ended at twice the error after 5 steps.
     """
-    from tf_transfer.backend import keras
+    from tf_transfer.devices.backend import keras
 
     keras.utils.set_random_seed(seed)
     model = keras.Sequential()
@@ -94,8 +94,8 @@ def network(seed: int = 0):
 
 def loss_on(model, x, y):
     """Mean squared error as a function of the network's weights."""
-    from tf_transfer.backend import tf
-    from tf_transfer.functional import fast_weights
+    from tf_transfer.devices.backend import tf
+    from tf_transfer.meta_gradients.functional import fast_weights
 
     def loss(weights, part=0):
         with fast_weights(model, model.trainable_variables, weights):
@@ -106,8 +106,8 @@ def loss_on(model, x, y):
 
 def meta_step(model, optimizer):
     """One outer step of the toolkit: the recursion, all tasks of a meta-batch at once."""
-    from tf_transfer.backend import tf
-    from tf_transfer.inner_loop import InnerLoop, meta_gradient
+    from tf_transfer.devices.backend import tf
+    from tf_transfer.meta_gradients.inner_loop import InnerLoop, meta_gradient
 
     variables = model.trainable_variables
 
@@ -130,8 +130,8 @@ def meta_step(model, optimizer):
 
 def eager_step(model, optimizer):
     """The usual way: the inner loop unrolled under one tape, task by task, eagerly."""
-    from tf_transfer.backend import tf
-    from tf_transfer.functional import fast_weights
+    from tf_transfer.devices.backend import tf
+    from tf_transfer.meta_gradients.functional import fast_weights
 
     variables = model.trainable_variables
 
@@ -152,8 +152,8 @@ def eager_step(model, optimizer):
 
 def errors_on_new_tasks(model, draws) -> dict[int, np.ndarray]:
     """(tasks,) mean squared error on the query of new tasks after each number of inner steps."""
-    from tf_transfer.backend import tf
-    from tf_transfer.inner_loop import InnerLoop
+    from tf_transfer.devices.backend import tf
+    from tf_transfer.meta_gradients.inner_loop import InnerLoop
 
     variables = model.trainable_variables
 
@@ -172,7 +172,7 @@ def errors_on_new_tasks(model, draws) -> dict[int, np.ndarray]:
 
 def compare_speed(report: Report, draws, rounds: int = 7) -> None:
     """Milliseconds a meta-step of both ways in turn, on networks of their own."""
-    from tf_transfer.backend import keras
+    from tf_transfer.devices.backend import keras
 
     ways = {"this toolkit": meta_step, "unrolled, eager": eager_step}
     steps = {name: way(network(), keras.optimizers.Adam(1e-3)) for name, way in ways.items()}

@@ -46,7 +46,7 @@ def main() -> int:
 def help_command() -> list[str]:
     """Python's arguments for `tf-transfer --help`: the installed script, or the module it calls."""
     script = Path(sys.executable).with_name("tf-transfer")
-    return [str(script), "--help"] if script.exists() else ["-m", "tf_transfer.cli", "--help"]
+    return [str(script), "--help"] if script.exists() else ["-m", "tf_transfer.command_line.cli", "--help"]
 
 
 def measure(arguments: list[str], runs: int) -> tuple[str, list[float], list[str]]:

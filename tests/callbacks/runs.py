@@ -6,9 +6,9 @@ import signal
 import sys
 
 from tests import tiny
-from tf_transfer.backend import keras
-from tf_transfer.callbacks.resume import Resume
-from tf_transfer.callbacks.suite import EvaluateSuite
+from tf_transfer.devices.backend import keras
+from tf_transfer.training.callbacks.resume import Resume
+from tf_transfer.training.callbacks.suite import EvaluateSuite
 
 TABLE, VALIDATION = tiny.make_table(22), tiny.make_table(10, seed=3)
 EPOCHS, STEPS = 4, 6

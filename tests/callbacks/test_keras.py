@@ -9,11 +9,11 @@ import pytest
 from tests import tiny
 from tests.callbacks import runs
 from tests.callbacks.runs import start
-from tf_transfer.backend import keras, tf
-from tf_transfer.callbacks.suite import EvaluateSuite
+from tf_transfer.devices.backend import keras, tf
 from tf_transfer.errors import DataError
-from tf_transfer.model import load_model
+from tf_transfer.model.model import load_model
 from tf_transfer.strategies import ProtoNet
+from tf_transfer.training.callbacks.suite import EvaluateSuite
 
 # TensorFlow 2.21 no longer brings it.
 HAS_TENSORBOARD = importlib.util.find_spec("tensorboard") is not None
@@ -66,7 +66,7 @@ def test_every_hook_is_called_with_logs(everything):
     assert {"loss", "mood_loss", "gradient_norm", "learning_rate"} <= set(heard[0][2])
 
 
-@pytest.mark.filterwarnings("ignore::tf_transfer.metrics.UndefinedMetricWarning")
+@pytest.mark.filterwarnings("ignore::tf_transfer.evaluation.metrics.UndefinedMetricWarning")
 def test_the_suite_is_in_the_logs_under_its_names(everything, shared):
     _, _, history = everything
     names = {n for n in history if n.startswith("val_")}
@@ -98,7 +98,7 @@ def test_tensorboard_has_losses_rates_norms_and_the_suite(everything):
     assert np.ptp(found["train", "batch_learning_rate"]) > 0
 
 
-@pytest.mark.filterwarnings("ignore::tf_transfer.metrics.UndefinedMetricWarning")
+@pytest.mark.filterwarnings("ignore::tf_transfer.evaluation.metrics.UndefinedMetricWarning")
 def test_model_checkpoint_saves_the_best_of_a_metric_of_the_suite(everything):
     folder, _, history = everything
     found = load_model(folder / "best").evaluate({"v": runs.VALIDATION}, verbose=0)["v", "mood", "f1_macro"]

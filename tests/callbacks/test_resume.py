@@ -14,10 +14,10 @@ import pytest
 from tests import tiny
 from tests.callbacks import runs
 from tests.callbacks.runs import Kill, fit, start
-from tf_transfer.backend import keras, tf
-from tf_transfer.callbacks.backup import FILE
-from tf_transfer.callbacks.resume import Resume
+from tf_transfer.devices.backend import keras, tf
 from tf_transfer.errors import CheckpointError, DataError
+from tf_transfer.training.callbacks.backup import FILE
+from tf_transfer.training.callbacks.resume import Resume
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tf_transfer.data.tables import load_table, save_table
 from tf_transfer.episodes import files
 from tf_transfer.episodes.files import freeze_episodes, load_episodes
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.errors import CheckpointError, DataError
-from tf_transfer.tables import load_table, save_table
-from tf_transfer.tasks import Task
+from tf_transfer.kinds.tasks import Task
 
 
 def make_table(classes=("a", "b", "c"), rows=8):

@@ -8,7 +8,7 @@ from scipy import stats
 from tf_transfer.episodes.episode import Episode
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.errors import DataError
-from tf_transfer.tasks import Task
+from tf_transfer.kinds.tasks import Task
 
 
 def make_table(classes=8, rows=12, seed=0):

@@ -13,7 +13,7 @@ from tf_transfer.errors import DataError
 from tf_transfer.experiments.draft import draft
 from tf_transfer.experiments.experiment import load_experiment
 from tf_transfer.experiments.prepared import Prepared
-from tf_transfer.tasks import Task
+from tf_transfer.kinds.tasks import Task
 
 
 @pytest.fixture

@@ -14,13 +14,13 @@ import pytest
 from tests.benchmarks.workers import scores, workers
 from tests.experiments import FAST, make_experiment
 from tf_transfer.comparison.compare import compare
+from tf_transfer.devices.workers import versions
 from tf_transfer.errors import DataError, DistributionError, PenaltyWarning
 from tf_transfer.experiments import pool
 from tf_transfer.experiments.experiment import load_experiment
 from tf_transfer.experiments.pool import Pool
 from tf_transfer.experiments.runs import Run
 from tf_transfer.experiments.units import Unit
-from tf_transfer.workers import versions
 
 UNITS = [Unit("majority", seed) for seed in range(6)]
 

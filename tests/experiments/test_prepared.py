@@ -8,7 +8,7 @@ from tests.experiments import make_experiment, make_table
 from tf_transfer.errors import DataError
 from tf_transfer.experiments.experiment import load_experiment
 from tf_transfer.experiments.prepared import Prepared, draw_support
-from tf_transfer.tasks import Task
+from tf_transfer.kinds.tasks import Task
 
 
 def prepare(**changes) -> Prepared:

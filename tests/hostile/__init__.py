@@ -22,8 +22,8 @@ from unittest import mock
 
 import numpy as np
 
-from tf_transfer import registry
-from tf_transfer.backend import tf
+from tf_transfer.assets import registry
+from tf_transfer.devices.backend import tf
 from tf_transfer.errors import TransferError
 from tf_transfer.experiments.memory import forget_peak, peak_gb
 

@@ -15,7 +15,8 @@ import zipfile
 from pathlib import Path
 
 from tests.hostile.palette import TEXTS, changed_bytes, choose, replaced
-from tf_transfer import assets, registry
+from tf_transfer.assets import fetching as assets
+from tf_transfer.assets import registry
 
 FILES = {"config.json": b'{"hidden_size": 8}' * 50, "vocab.txt": b"a\nb\n" * 200}
 

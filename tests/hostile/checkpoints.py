@@ -11,8 +11,8 @@ import numpy as np
 from tests import tiny
 from tests.hostile.encoders import spoil
 from tests.hostile.palette import changed_bytes, changed_json, choose, dumped, replaced
-from tf_transfer.model import load_model
-from tf_transfer.tensor_files import read_tensors, write_tensors
+from tf_transfer.files.tensor_files import read_tensors, write_tensors
+from tf_transfer.model.model import load_model
 
 
 def prepare(base: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests import tiny
 from tests.hostile import archives, checkpoints, experiment_files, runs, tables
 from tests.hostile.palette import TEXTS, choose
-from tf_transfer import cli
+from tf_transfer.command_line import cli
 from tf_transfer.errors import DataError
 
 NUMBERS = ["0", "-1", "nan", "inf", "1e999", "²", "٣", "9" * 400, "0x10", "", " 1", "1_0", "1.5", "true"]

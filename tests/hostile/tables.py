@@ -12,9 +12,9 @@ import pandas as pd
 
 from tests.experiments import make_table
 from tests.hostile.palette import TEXTS, any_value, changed_bytes, choose, dumped
-from tf_transfer.splits import split_table
-from tf_transfer.tables import clean_table, load_table, save_table
-from tf_transfer.tasks import Task
+from tf_transfer.data.splits import split_table
+from tf_transfer.data.tables import clean_table, load_table, save_table
+from tf_transfer.kinds.tasks import Task
 
 ENCODINGS = [
     "utf-8", "utf-16", "utf-16-le", "latin-1", "cp1252", "utf-7", "idna", "punycode", "rot13", "base64", "hex",

@@ -9,10 +9,10 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from tests.experiments import make_table
 from tf_transfer.errors import DataError
+from tf_transfer.kinds.tasks import Task
 from tf_transfer.strategies import Majority, TfIdf
-from tf_transfer.tasks import Task
 
-pytestmark = pytest.mark.filterwarnings("ignore::tf_transfer.metrics.UndefinedMetricWarning", "error:Label")
+pytestmark = pytest.mark.filterwarnings("ignore::tf_transfer.evaluation.metrics.UndefinedMetricWarning", "error:Label")
 
 STARS, MOOD = Task("stars", kind="regression"), Task("mood", kind="classification", classes=("angry", "glad", "sad"))
 SOURCE, SUPPORT, TEST = make_table(14, seed=1), make_table(8, seed=2), make_table(10, seed=3)

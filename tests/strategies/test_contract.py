@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from tests import tiny
-from tf_transfer.backend import keras
-from tf_transfer.callbacks.resume import Resume
+from tf_transfer.devices.backend import keras
 from tf_transfer.errors import DataError
-from tf_transfer.model import TransferModel
+from tf_transfer.model.model import TransferModel
 from tf_transfer.strategies import STRATEGIES
 from tf_transfer.strategies.target_training import TargetTraining
+from tf_transfer.training.callbacks.resume import Resume
 
 FAST = {
     "epochs": 1, "batch_size": 8, "adapt_steps": 2, "adapt_batch_size": 8,
@@ -99,7 +99,7 @@ def test_the_adapted_model_predicts_every_row(case):
     np.testing.assert_allclose(case.predictions["mood"].scores.sum(1), 1, rtol=1e-6)
 
 
-@pytest.mark.filterwarnings("ignore::tf_transfer.metrics.UndefinedMetricWarning")
+@pytest.mark.filterwarnings("ignore::tf_transfer.evaluation.metrics.UndefinedMetricWarning")
 def test_the_adapted_model_evaluates(case):
     found = case.adapted.evaluate({"test": TEST})
     hits = case.predictions["mood"].labels == TEST["mood"].to_numpy()

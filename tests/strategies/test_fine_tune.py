@@ -7,8 +7,8 @@ import pytest
 
 from tests import tiny
 from tf_transfer.errors import DataError
+from tf_transfer.kinds.tasks import Task
 from tf_transfer.strategies import FineTune, LinearProbe, MultiTask, Scratch, TargetOnly, fine_tune, target_training
-from tf_transfer.tasks import Task
 
 ONE, TWO, TARGET = (tiny.make_table(n, seed=n) for n in (12, 9, 10))
 MOOD = Task("mood", kind="classification", classes=tiny.MOODS)

@@ -7,12 +7,12 @@ import pytest
 
 from tests import tiny
 from tests.strategies.test_meta import WORDS, make_sampler
-from tf_transfer.backend import keras, tf
+from tf_transfer.devices.backend import keras, tf
 from tf_transfer.errors import TrainingError
-from tf_transfer.gradient_check import gradcheck
-from tf_transfer.model import TransferModel
+from tf_transfer.kinds.tasks import Task
+from tf_transfer.meta_gradients.gradient_check import gradcheck
+from tf_transfer.model.model import TransferModel
 from tf_transfer.strategies.gradient import GradientStrategy
-from tf_transfer.tasks import Task
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from tests import tiny
-from tf_transfer.backend import keras, tf
-from tf_transfer.batch_functions import BatchLoss, in_parts
+from tf_transfer.devices.backend import keras, tf
 from tf_transfer.errors import DataError, TrainingError
-from tf_transfer.functional import assignments_refused, value_and_gradient
-from tf_transfer.gradient_check import double_precision
-from tf_transfer.inner_loop import InnerLoop, meta_gradient
-from tf_transfer.model import TransferModel
-from tf_transfer.tasks import Task
+from tf_transfer.kinds.tasks import Task
+from tf_transfer.meta_gradients.batch_functions import BatchLoss, in_parts
+from tf_transfer.meta_gradients.functional import assignments_refused, value_and_gradient
+from tf_transfer.meta_gradients.gradient_check import double_precision
+from tf_transfer.meta_gradients.inner_loop import InnerLoop, meta_gradient
+from tf_transfer.model.model import TransferModel
 
 FAMILIES = ("bert", "distilbert", "roberta", "albert", "gpt2", "t5")
 BRIEFLY = ["bert", *(pytest.param(family, marks=pytest.mark.slow) for family in FAMILIES[1:])]

@@ -6,11 +6,11 @@ import pytest
 
 from tests import tiny
 from tf_transfer.errors import PenaltyWarning, TrainingError
-from tf_transfer.model import TransferModel
+from tf_transfer.kinds.tasks import Task
+from tf_transfer.model.model import TransferModel
 from tf_transfer.strategies import LinearProbe
 from tf_transfer.strategies.linear_models import fit_ridge
 from tf_transfer.strategies.solve_heads import solve_heads
-from tf_transfer.tasks import Task
 
 pytestmark = pytest.mark.filterwarnings("ignore::tf_transfer.errors.PenaltyWarning")
 

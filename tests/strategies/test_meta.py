@@ -11,20 +11,20 @@ from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.neighbors import NearestCentroid
 
 from tests import tiny
-from tf_transfer import workers
-from tf_transfer.backend import keras, tf
-from tf_transfer.batch_functions import BatchLoss, in_parts
-from tf_transfer.callbacks.resume import Resume
-from tf_transfer.checkpoints import load_state, save_state
+from tf_transfer.devices import workers
+from tf_transfer.devices.backend import keras, tf
+from tf_transfer.encoders.freezing import freeze
 from tf_transfer.episodes.class_splits import check_new_classes
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.episodes.tensors import EpisodeTensors
 from tf_transfer.errors import CheckpointError, DataError, DistributionError, TrainingError
-from tf_transfer.freezing import freeze
-from tf_transfer.gradient_check import double_precision, gradcheck
-from tf_transfer.memory_estimate import kept_bytes
-from tf_transfer.meta_learner import MetaLearner
-from tf_transfer.model import TransferModel
+from tf_transfer.kinds.tasks import Task
+from tf_transfer.meta_gradients.batch_functions import BatchLoss, in_parts
+from tf_transfer.meta_gradients.gradient_check import double_precision, gradcheck
+from tf_transfer.meta_gradients.memory_estimate import kept_bytes
+from tf_transfer.meta_gradients.meta_learner import MetaLearner
+from tf_transfer.model.checkpoints import load_state, save_state
+from tf_transfer.model.model import TransferModel
 from tf_transfer.strategies import (
     ANIL,
     MAML,
@@ -43,7 +43,7 @@ from tf_transfer.strategies.meta_sgd import Rated
 from tf_transfer.strategies.outer_loop import OuterLoop
 from tf_transfer.strategies.proto_net import prototype_head
 from tf_transfer.strategies.validation import Validation
-from tf_transfer.tasks import Task
+from tf_transfer.training.callbacks.resume import Resume
 
 WORDS = {f"c{i}": w for i, w in enumerate(["ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen"])}
 

@@ -10,8 +10,8 @@ import pytest
 from tests.experiments import make_experiment
 from tf_transfer.errors import DataError
 from tf_transfer.experiments.experiment import load_experiment
+from tf_transfer.kinds.tasks import Task
 from tf_transfer.strategies import STRATEGIES, FineTune, MultiTask, Reptile, TargetOnly
-from tf_transfer.tasks import Task
 from tf_transfer.tuning.space import SearchSpace, declare
 
 RATE = {"min": 1e-4, "max": 1e-2, "sampling": "log"}

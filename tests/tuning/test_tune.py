@@ -11,10 +11,10 @@ import yaml
 
 from tests.experiments import make_experiment, make_table
 from tf_transfer.comparison.compare import compare
-from tf_transfer.encoders import load_encoder
+from tf_transfer.encoders.encoder import load_encoder
 from tf_transfer.errors import CheckpointError, DataError
 from tf_transfer.experiments.experiment import load_experiment
-from tf_transfer.model import TransferModel
+from tf_transfer.model.model import TransferModel
 from tf_transfer.strategies import STRATEGIES, LinearProbe, TfIdf
 from tf_transfer.tuning.bench import Bench
 from tf_transfer.tuning.plan import Plan

@@ -7,7 +7,7 @@ import pytest
 from tests.experiments import make_table
 from tf_transfer.errors import DataError
 from tf_transfer.experiments.tune_spec import TuneSpec
-from tf_transfer.tasks import Task
+from tf_transfer.kinds.tasks import Task
 from tf_transfer.tuning.validation import measurements
 
 STARS, MOOD = Task("stars", kind="regression"), Task("mood", kind="classification", classes=("glad", "sad"))

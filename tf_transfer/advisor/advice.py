@@ -14,9 +14,9 @@ import pandas as pd
 from tf_transfer.advisor.facts import Facts
 from tf_transfer.errors import CheckpointError, DataError
 from tf_transfer.experiments.runs import Cell
+from tf_transfer.files.storage import write_text
+from tf_transfer.files.untrusted import read_json
 from tf_transfer.kinds import METRICS
-from tf_transfer.storage import write_text
-from tf_transfer.untrusted import read_json
 
 FORMAT = "tf_transfer advice/1"
 PLACE = ["target", "task", "budget"]

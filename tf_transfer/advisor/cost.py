@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from tf_transfer.backend import tf
+from tf_transfer.data.tables import join_tables
+from tf_transfer.devices.backend import tf
 from tf_transfer.strategies import FineTune, LinearProbe, Strategy
 from tf_transfer.strategies.meta import MetaStrategy
 from tf_transfer.strategies.target_training import TargetTraining
-from tf_transfer.tables import join_tables
 
 ENOUGH = 1.0
 """Seconds of steps after which a step's time is known well enough."""

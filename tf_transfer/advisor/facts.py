@@ -8,13 +8,13 @@ import warnings
 import numpy as np
 import pandas as pd
 
-from tf_transfer import batches
 from tf_transfer.advisor.transferability import domain_distance, logme
+from tf_transfer.batches import rows as batches
+from tf_transfer.data.tables import join_tables
+from tf_transfer.evaluation.metrics import UndefinedMetricWarning, suite
 from tf_transfer.kinds import kind_of
-from tf_transfer.metrics import UndefinedMetricWarning, suite
+from tf_transfer.kinds.tasks import Task
 from tf_transfer.strategies import LinearProbe, Strategy, TfIdf
-from tf_transfer.tables import join_tables
-from tf_transfer.tasks import Task
 
 SAMPLED = 2000
 """The most rows of all sources, and of a target, whose features are computed for the facts."""

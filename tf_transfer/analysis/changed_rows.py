@@ -7,8 +7,8 @@ import pandas as pd
 
 from tf_transfer.analysis.rows import row_texts
 from tf_transfer.errors import DataError
+from tf_transfer.evaluation.predictions import Prediction
 from tf_transfer.kinds import kind_named, kind_of
-from tf_transfer.predictions import Prediction
 
 COLUMNS = ["row", "text", "label", "baseline", "prediction", "before", "after", "change"]
 

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from tf_transfer.evaluation.metrics import resampled_suite
 from tf_transfer.kinds import METRICS
-from tf_transfer.metrics import resampled_suite
 from tf_transfer.statistics import bootstrap
 from tf_transfer.statistics.bootstrap import row_counts
 

@@ -16,8 +16,8 @@ from tf_transfer.experiments.prepared import Prepared
 from tf_transfer.experiments.provenance import identities, options, provenance
 from tf_transfer.experiments.runs import Run
 from tf_transfer.experiments.units import Missing
+from tf_transfer.files.storage import check_output
 from tf_transfer.progress import DONE, Say, progress
-from tf_transfer.storage import check_output
 
 
 def compare(

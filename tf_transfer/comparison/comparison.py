@@ -12,20 +12,20 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import confusion_matrix
 
-from tf_transfer import metrics
 from tf_transfer.comparison.analyses import ComparisonAnalyses
 from tf_transfer.comparison.plots import ComparisonPlots
+from tf_transfer.data.tables import save_table
 from tf_transfer.errors import DataError, check_choice
+from tf_transfer.evaluation import metrics
 from tf_transfer.experiments.run_draws import PlaceDraws, RunDraws
 from tf_transfer.experiments.runs import Cell, Run, all_cells
 from tf_transfer.experiments.usable import usable_cells, usable_targets
+from tf_transfer.files.storage import explained, write_text
 from tf_transfer.kinds import kind_of
+from tf_transfer.kinds.tasks import Task
 from tf_transfer.statistics.intervals import Difference, check_margin
 from tf_transfer.statistics.paired_tests import row_tests
 from tf_transfer.statistics.verdicts import verdict_table
-from tf_transfer.storage import explained, write_text
-from tf_transfer.tables import save_table
-from tf_transfer.tasks import Task
 
 
 class Comparison(ComparisonAnalyses, ComparisonPlots):

@@ -10,7 +10,7 @@ import pandas as pd
 
 from tf_transfer.episodes.sampler import EpisodeSampler, read_domains, resolve_task
 from tf_transfer.errors import DataError, check_whole, is_whole, listed
-from tf_transfer.tasks import Task
+from tf_transfer.kinds.tasks import Task
 
 
 def split_classes(

@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from tf_transfer.class_types import class_text, plain_class
 from tf_transfer.errors import DataError, listed
+from tf_transfer.kinds.class_types import class_text, plain_class
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

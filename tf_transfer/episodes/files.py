@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tf_transfer import storage
 from tf_transfer.episodes.episode import Episode
 from tf_transfer.episodes.fingerprint import fingerprint
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.errors import DataError, check_columns, listed
-from tf_transfer.tasks import Task
-from tf_transfer.untrusted import parse_json, read_bytes, unpack
+from tf_transfer.files import storage
+from tf_transfer.files.untrusted import parse_json, read_bytes, unpack
+from tf_transfer.kinds.tasks import Task
 
 FORMAT = 1
 """Version of the layout of the files that `freeze_episodes` writes."""

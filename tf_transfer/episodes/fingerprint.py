@@ -9,11 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from tf_transfer.class_types import class_text
 from tf_transfer.episodes.episode import Episode
 from tf_transfer.episodes.sampler import EpisodeSampler, read_domains
 from tf_transfer.errors import DataError, listed
-from tf_transfer.tasks import Task
+from tf_transfer.kinds.class_types import class_text
+from tf_transfer.kinds.tasks import Task
 
 
 def fingerprint(table: pd.DataFrame, task: Task | None, domain: str | None) -> dict:

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from tf_transfer.class_types import plain_class
 from tf_transfer.episodes.episode import Episode
 from tf_transfer.errors import DataError, check_columns, check_whole, is_whole
 from tf_transfer.kinds import kind_of, kinds_where
-from tf_transfer.tasks import Task
+from tf_transfer.kinds.class_types import plain_class
+from tf_transfer.kinds.tasks import Task
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from tf_transfer.backend import tf
-from tf_transfer.batches import Tokens, bucket_lengths
+from tf_transfer.batches.rows import Tokens, bucket_lengths
+from tf_transfer.devices.backend import tf
 from tf_transfer.episodes.episode import Episode
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.errors import DataError, listed
 from tf_transfer.kinds import AUTO, kind_of, kinds_where
-from tf_transfer.labels import encode_labels
+from tf_transfer.kinds.labels import encode_labels
 
 
 class EpisodeTensors:

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from tf_transfer.errors import CheckpointError, first_line
-from tf_transfer.storage import whole_file
-from tf_transfer.untrusted import check_plain, parse_json
+from tf_transfer.files.storage import whole_file
+from tf_transfer.files.untrusted import check_plain, parse_json
 
 AGAIN = "Run the experiment again: only cells that are missing or damaged are computed."
 

@@ -12,14 +12,14 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from tf_transfer import formats
-from tf_transfer.cleaning import clean_text
+from tf_transfer.data import formats
+from tf_transfer.data.cleaning import clean_text
+from tf_transfer.data.splits import split_table
 from tf_transfer.errors import DataError, LabelWarning, check_columns, listed, setting
 from tf_transfer.experiments.experiment import load_experiment
 from tf_transfer.experiments.prepared import Prepared
 from tf_transfer.kinds import kind_of
-from tf_transfer.splits import split_table
-from tf_transfer.tasks import Task
+from tf_transfer.kinds.tasks import Task
 
 BUDGETS = (16, 64, 256)
 TEST_SIZE = 0.25

@@ -12,6 +12,7 @@ import pandas as pd
 import pydantic
 from pydantic import BeforeValidator, Field
 
+from tf_transfer.checks.names import check_differ, check_names
 from tf_transfer.errors import DataError, is_whole, listed, nearest
 from tf_transfer.experiments.lineup import AUTO, Lineup
 from tf_transfer.experiments.problems import explain
@@ -19,8 +20,7 @@ from tf_transfer.experiments.specs import EncoderSpec, TaskSpec, build_strategie
 from tf_transfer.experiments.table_specs import Spec, TableSpec, TargetSpec, as_names, named
 from tf_transfer.experiments.tune_spec import TuneSpec
 from tf_transfer.experiments.yaml_file import read_yaml
-from tf_transfer.names import check_differ, check_names
-from tf_transfer.tasks import Task
+from tf_transfer.kinds.tasks import Task
 
 MOST_SEEDS = 1_000
 

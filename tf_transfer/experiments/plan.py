@@ -10,8 +10,8 @@ from tf_transfer.errors import listed
 from tf_transfer.experiments.experiment import Experiment
 from tf_transfer.experiments.prepared import Prepared, draw_support
 from tf_transfer.kinds import kind_of
+from tf_transfer.kinds.tasks import Task
 from tf_transfer.statistics.power import expected_effect
-from tf_transfer.tasks import Task
 
 
 def plan(experiment: Experiment, data: Prepared) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import joblib
 
+from tf_transfer.devices.workers import versions
 from tf_transfer.errors import (
     CheckpointError,
     DataError,
@@ -30,7 +31,6 @@ from tf_transfer.experiments.prepared import Prepared
 from tf_transfer.experiments.runs import Run
 from tf_transfer.experiments.units import Missing, Unit
 from tf_transfer.progress import Say
-from tf_transfer.workers import versions
 
 AUTO = "auto"
 
@@ -239,7 +239,7 @@ def _work(
         os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(threads)
     run = Run(folder)
     _check_place(run, digest, packages)
-    from tf_transfer.backend import tf
+    from tf_transfer.devices.backend import tf
     from tf_transfer.experiments.runner import Runner, noting_ends
 
     with _ONE_UNIT, noting_ends() as ends:

@@ -9,16 +9,16 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from tf_transfer.characters import mend_halves
-from tf_transfer.class_types import class_text, class_to_json
+from tf_transfer.checks.characters import mend_halves
+from tf_transfer.data.leakage import audit_leakage
+from tf_transfer.data.leakage_report import LeakageReport
+from tf_transfer.data.rare_words import rare_word_shares
 from tf_transfer.errors import DataError, check_choice, listed, speaking
 from tf_transfer.experiments.experiment import Experiment
 from tf_transfer.kinds import kind_of
-from tf_transfer.label_columns import relabel
-from tf_transfer.leakage import audit_leakage
-from tf_transfer.leakage_report import LeakageReport
-from tf_transfer.rare_words import rare_word_shares
-from tf_transfer.tasks import Task, describe
+from tf_transfer.kinds.class_types import class_text, class_to_json
+from tf_transfer.kinds.label_columns import relabel
+from tf_transfer.kinds.tasks import Task, describe
 
 
 @dataclasses.dataclass(frozen=True)

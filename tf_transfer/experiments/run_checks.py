@@ -10,11 +10,11 @@ import numpy as np
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
+from tf_transfer.checks.names import check_names
 from tf_transfer.errors import CheckpointError
 from tf_transfer.experiments.problems import explain
 from tf_transfer.kinds import kind_of
-from tf_transfer.names import check_names
-from tf_transfer.tasks import Task
+from tf_transfer.kinds.tasks import Task
 
 MOST_CELLS = 50_000
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tf_transfer.experiments.runs import Cell
 from tf_transfer.experiments.usable import seeds_note
+from tf_transfer.kinds.tasks import Task
 from tf_transfer.statistics.intervals import Difference, Draws, Interval, suite_draws
-from tf_transfer.tasks import Task
 
 OF_VERDICTS, OF_SUITE = 2000, 1000
 """Resamples of the primary metrics, whose tails the corrected verdicts read, and of all the others."""

@@ -10,18 +10,18 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from tf_transfer.backend import tf
-from tf_transfer.callbacks.resume import Resume
-from tf_transfer.checkpoints import load_state, save_state
-from tf_transfer.encoders import load_encoder
+from tf_transfer.devices.backend import tf
+from tf_transfer.encoders.encoder import load_encoder
 from tf_transfer.errors import CheckpointError, PenaltyWarning, TrainingError
 from tf_transfer.experiments.memory import forget_peak, peak_gb
 from tf_transfer.experiments.prepared import Prepared, PreparedTarget, draw_support
 from tf_transfer.experiments.runs import Cell, Run
 from tf_transfer.experiments.units import Missing, Unit
-from tf_transfer.model import TransferModel
+from tf_transfer.model.checkpoints import load_state, save_state
+from tf_transfer.model.model import TransferModel
 from tf_transfer.progress import Say
 from tf_transfer.strategies.solve_heads import solve_heads
+from tf_transfer.training.callbacks.resume import Resume
 
 PROCESS_GB, COPIES = 1.5, 12
 """Memory of a process with TensorFlow and its traced functions, and how many times the weights' size comes on top:

@@ -22,14 +22,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tf_transfer import formats, json_lines
+from tf_transfer.data import formats, json_lines
 from tf_transfer.errors import CheckpointError, DataError, first_line
 from tf_transfer.experiments.array_files import AGAIN, read_arrays, write_arrays
 from tf_transfer.experiments.run_checks import check_audit, check_classes, check_cost, check_provenance, rows_misfit
-from tf_transfer.storage import write_text
-from tf_transfer.tasks import Task
-from tf_transfer.temporary import remove, sweep
-from tf_transfer.untrusted import read_bytes, read_json
+from tf_transfer.files.storage import write_text
+from tf_transfer.files.temporary import remove, sweep
+from tf_transfer.files.untrusted import read_bytes, read_json
+from tf_transfer.kinds.tasks import Task
 
 FORMAT = "tf_transfer run/2"
 RARE, CLASSES, SCORES, FROZEN = "rare words/", "classes/", "scores/", "frozen/"

@@ -15,7 +15,7 @@ from pydantic import Field
 from tf_transfer.errors import DataError, listed, nearest
 from tf_transfer.experiments.table_specs import Spec
 from tf_transfer.kinds import AUTO, KINDS, METRICS, kind_named
-from tf_transfer.tasks import Task
+from tf_transfer.kinds.tasks import Task
 
 
 class EncoderSpec(Spec):

@@ -13,10 +13,10 @@ import pandas as pd
 import pydantic
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from tf_transfer.data.readers import READERS, read_dataset
+from tf_transfer.data.splits import split_table
+from tf_transfer.data.tables import clean_table, load_table
 from tf_transfer.errors import DataError, check_columns, listed, nearest, speaking
-from tf_transfer.readers import READERS, read_dataset
-from tf_transfer.splits import split_table
-from tf_transfer.tables import clean_table, load_table
 
 
 class Spec(BaseModel):

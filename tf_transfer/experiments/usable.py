@@ -12,7 +12,7 @@ from tf_transfer.experiments.array_files import AGAIN
 from tf_transfer.experiments.run_checks import truth_misfit
 from tf_transfer.experiments.runs import Cell, Run
 from tf_transfer.kinds import kind_of
-from tf_transfer.tasks import Task
+from tf_transfer.kinds.tasks import Task
 
 
 def usable_targets(

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from tf_transfer.errors import DataError, first_line, nearest
-from tf_transfer.untrusted import read_text
+from tf_transfer.files.untrusted import read_text
 
 _MOST_BYTES = 200_000
 _MOST_DEPTH = 50

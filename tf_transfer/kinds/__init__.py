@@ -10,9 +10,9 @@ import pandas as pd
 from tf_transfer.errors import DataError, check_choice
 from tf_transfer.kinds.base import Kind
 from tf_transfer.kinds.classification import Classification
+from tf_transfer.kinds.label_columns import present_rows
 from tf_transfer.kinds.multilabel import Multilabel
 from tf_transfer.kinds.regression import Regression
-from tf_transfer.label_columns import present_rows
 from tf_transfer.measures.metric import Metric
 
 KINDS: dict[str, Kind] = {}

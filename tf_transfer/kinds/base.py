@@ -225,7 +225,7 @@ class Kind(abc.ABC):
 
     def served(self, head, output):
         """The answers of a serving signature, float32 unless the label's unit needs more."""
-        from tf_transfer.backend import tf
+        from tf_transfer.devices.backend import tf
 
         return tf.cast(self.scores(head, output), tf.float32)
 

@@ -7,12 +7,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from tf_transfer.class_types import class_text, typed_class, unified
 from tf_transfer.errors import DataError, listed, nearest, setting, shown
-from tf_transfer.indicators import check_names
 from tf_transfer.kinds.base import check_finite
-from tf_transfer.label_columns import CONTAINERS, check_class, labels_of, present_rows
-from tf_transfer.spellings import check_spellings, class_counts
+from tf_transfer.kinds.class_types import class_text, typed_class, unified
+from tf_transfer.kinds.indicators import check_names
+from tf_transfer.kinds.label_columns import CONTAINERS, check_class, labels_of, present_rows
+from tf_transfer.kinds.spellings import check_spellings, class_counts
 
 ROUNDING = 0.01
 """Softmax in bfloat16 sums to 1 within 1 %; logits do not."""

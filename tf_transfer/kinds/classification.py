@@ -14,7 +14,6 @@ from collections import Counter
 
 import numpy as np
 
-from tf_transfer.class_types import class_array, typed_class
 from tf_transfer.errors import DataError, setting
 from tf_transfer.kinds import classes
 from tf_transfer.kinds.base import Kind
@@ -30,6 +29,7 @@ from tf_transfer.kinds.class_metrics import (
     hits,
     matthews,
 )
+from tf_transfer.kinds.class_types import class_array, typed_class
 from tf_transfer.measures.metric import Metric
 
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+(?:,[0-9]+)?")
@@ -206,12 +206,12 @@ class Classification(Kind):
     # -- the part of a head ----------------------------------------------------------------------------
 
     def losses(self, head, y, output):
-        from tf_transfer.backend import tf
+        from tf_transfer.devices.backend import tf
 
         return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(y, tf.int32), output)
 
     def scores(self, head, output):
-        from tf_transfer.backend import tf
+        from tf_transfer.devices.backend import tf
 
         return tf.nn.softmax(output)
 

@@ -9,12 +9,12 @@ from collections import Counter
 
 import numpy as np
 
-from tf_transfer.class_types import typed_class
-from tf_transfer.indicators import checked_indicators
 from tf_transfer.kinds import classes
 from tf_transfer.kinds.base import Kind
 from tf_transfer.kinds.class_metrics import areas, averages, class_details, clipped, hits
-from tf_transfer.label_columns import CONTAINERS, SEPARATOR, is_like_a_list, present_rows
+from tf_transfer.kinds.class_types import typed_class
+from tf_transfer.kinds.indicators import checked_indicators
+from tf_transfer.kinds.label_columns import CONTAINERS, SEPARATOR, is_like_a_list, present_rows
 from tf_transfer.measures.metric import Metric
 
 THRESHOLD = 0.5
@@ -184,13 +184,13 @@ class Multilabel(Kind):
     # -- the part of a head ----------------------------------------------------------------------------
 
     def losses(self, head, y, output):
-        from tf_transfer.backend import tf
+        from tf_transfer.devices.backend import tf
 
         losses = tf.nn.sigmoid_cross_entropy_with_logits(tf.cast(y, output.dtype), output)
         return tf.reduce_mean(losses, axis=-1)
 
     def scores(self, head, output):
-        from tf_transfer.backend import tf
+        from tf_transfer.devices.backend import tf
 
         return tf.sigmoid(output)
 

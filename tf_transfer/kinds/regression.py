@@ -12,10 +12,10 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from tf_transfer.class_types import typed_class
 from tf_transfer.errors import DataError, setting, shown
 from tf_transfer.kinds.base import Kind, check_finite
-from tf_transfer.label_columns import MAX_INFERRED_CLASSES, measured_numbers, number_of, numbers_of
+from tf_transfer.kinds.class_types import typed_class
+from tf_transfer.kinds.label_columns import MAX_INFERRED_CLASSES, measured_numbers, number_of, numbers_of
 from tf_transfer.measures import ranked
 from tf_transfer.measures.metric import Formula, Metric
 from tf_transfer.measures.ranked import Weights
@@ -251,13 +251,13 @@ class Regression(Kind):
 
     def losses(self, head, y, output):
         """(batch,) squared error in squared deviations."""
-        from tf_transfer.backend import tf
+        from tf_transfer.devices.backend import tf
 
         standard = (tf.cast(y, tf.float64) - head.scale[0]) / head.scale[1]
         return tf.square(tf.cast(standard, output.dtype) - output)
 
     def scores(self, head, output):
-        from tf_transfer.backend import tf
+        from tf_transfer.devices.backend import tf
 
         return (tf.cast(output, tf.float64) * head.scale[1] + head.scale[0])[:, None]
 

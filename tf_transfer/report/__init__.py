@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tf_transfer import storage
+from tf_transfer.files import storage
 from tf_transfer.report.html import to_html
 from tf_transfer.report.markdown import to_markdown
 from tf_transfer.report.sections import build

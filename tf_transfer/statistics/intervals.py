@@ -15,9 +15,9 @@ from typing import Literal
 import numpy as np
 
 from tf_transfer.errors import DataError
+from tf_transfer.evaluation.metrics import resampled_suite
 from tf_transfer.kinds import METRICS, kind_named
 from tf_transfer.measures.metric import Metric
-from tf_transfer.metrics import resampled_suite
 from tf_transfer.statistics import power, proportions
 from tf_transfer.statistics.bootstrap import Sample, group_codes, row_counts
 

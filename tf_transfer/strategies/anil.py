@@ -10,13 +10,13 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from tf_transfer.backend import tf
-from tf_transfer.batch_functions import BatchVectors, in_parts
+from tf_transfer.devices.backend import tf
 from tf_transfer.episodes.tensors import table_batch
-from tf_transfer.functional import fast_weights
-from tf_transfer.inner_loop import InnerLoop
-from tf_transfer.labels import encode_labels
-from tf_transfer.meta_learner import kept_with
+from tf_transfer.kinds.labels import encode_labels
+from tf_transfer.meta_gradients.batch_functions import BatchVectors, in_parts
+from tf_transfer.meta_gradients.functional import fast_weights
+from tf_transfer.meta_gradients.inner_loop import InnerLoop
+from tf_transfer.meta_gradients.meta_learner import kept_with
 from tf_transfer.strategies.gradient import MetaGradientStrategy
 
 

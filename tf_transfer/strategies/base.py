@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from tf_transfer.batches import steps_of
+from tf_transfer.batches.rows import steps_of
 from tf_transfer.errors import DataError
 
 

@@ -13,13 +13,13 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_limits
 
-from tf_transfer import evaluation
+from tf_transfer.data.tables import join_tables
 from tf_transfer.errors import check_columns
+from tf_transfer.evaluation import scores as evaluation
+from tf_transfer.evaluation.predictions import Prediction, Predictions
 from tf_transfer.kinds import kind_of
-from tf_transfer.predictions import Prediction, Predictions
+from tf_transfer.kinds.tasks import Task
 from tf_transfer.strategies.base import Strategy, source_tables
-from tf_transfer.tables import join_tables
-from tf_transfer.tasks import Task
 
 
 class TextModel:

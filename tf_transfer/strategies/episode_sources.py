@@ -7,12 +7,12 @@ import warnings
 
 import pandas as pd
 
+from tf_transfer.data.tables import join_tables
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.episodes.tensors import only_classification
 from tf_transfer.errors import DataError, listed, nearest
 from tf_transfer.kinds import kind_of
 from tf_transfer.strategies.base import source_tables
-from tf_transfer.tables import join_tables
 
 SOURCE = "__source__"
 """Column that names the source of a row while episodes are drawn from several."""

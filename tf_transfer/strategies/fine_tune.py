@@ -10,11 +10,11 @@ import dataclasses
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from tf_transfer.batches import steps_of
-from tf_transfer.callbacks.arrange import in_parts
+from tf_transfer.batches.rows import steps_of
 from tf_transfer.strategies.base import source_tables, train
 from tf_transfer.strategies.target_only import TargetOnly
 from tf_transfer.strategies.target_training import TargetTraining
+from tf_transfer.training.callbacks.arrange import in_parts
 
 
 @dataclasses.dataclass(frozen=True)

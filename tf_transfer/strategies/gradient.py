@@ -10,17 +10,17 @@ import dataclasses
 from collections.abc import Mapping
 from typing import ClassVar
 
-from tf_transfer.backend import tf
-from tf_transfer.batch_functions import BatchLoss, in_parts
-from tf_transfer.callbacks.arrange import in_parts as in_parts_of_run
+from tf_transfer.devices.backend import tf
+from tf_transfer.encoders.freezing import check_depth
 from tf_transfer.episodes.tensors import table_batch
 from tf_transfer.errors import TrainingError, check_whole
-from tf_transfer.freezing import check_depth
-from tf_transfer.functional import summed
-from tf_transfer.inner_loop import InnerLoop, meta_gradient
-from tf_transfer.meta_learner import Adapter, first_not_finite, inner_variables, kept_with
+from tf_transfer.meta_gradients.batch_functions import BatchLoss, in_parts
+from tf_transfer.meta_gradients.functional import summed
+from tf_transfer.meta_gradients.inner_loop import InnerLoop, meta_gradient
+from tf_transfer.meta_gradients.meta_learner import Adapter, first_not_finite, inner_variables, kept_with
 from tf_transfer.strategies.meta import MetaStrategy
 from tf_transfer.strategies.target_only import TargetOnly
+from tf_transfer.training.callbacks.arrange import in_parts as in_parts_of_run
 
 
 @dataclasses.dataclass(frozen=True)

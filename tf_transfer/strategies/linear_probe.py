@@ -13,10 +13,10 @@ from typing import ClassVar
 
 import pandas as pd
 
+from tf_transfer.data.tables import join_tables
 from tf_transfer.strategies.base import Strategy, source_tables
 from tf_transfer.strategies.linear_models import logistic  # noqa: F401  for those who solve without a model
 from tf_transfer.strategies.solve_heads import solve_heads
-from tf_transfer.tables import join_tables
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar, Literal
 
-from tf_transfer.batch_functions import BatchLoss, in_parts, row_count
-from tf_transfer.memory_estimate import kept_bytes, machine_bytes, weight_count
+from tf_transfer.meta_gradients.batch_functions import BatchLoss, in_parts, row_count
+from tf_transfer.meta_gradients.memory_estimate import kept_bytes, machine_bytes, weight_count
 from tf_transfer.strategies.gradient import MetaGradientStrategy
 
 

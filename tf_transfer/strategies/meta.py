@@ -10,19 +10,19 @@ from typing import ClassVar, Literal
 import numpy as np
 import pandas as pd
 
-from tf_transfer.backend import keras, tf
-from tf_transfer.callbacks.settings import data_columns, episode_settings
-from tf_transfer.class_types import class_text
+from tf_transfer.devices.backend import keras, tf
 from tf_transfer.episodes.class_splits import check_class_disjoint, remember_classes
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.episodes.tensors import EpisodeTensors
 from tf_transfer.errors import DataError, TrainingError, check_choice, check_whole, listed
 from tf_transfer.kinds import kind_of
-from tf_transfer.memory_estimate import kept_bytes, machine_bytes, weight_count
-from tf_transfer.meta_learner import MetaLearner, first_not_finite, kept_with
+from tf_transfer.kinds.class_types import class_text
+from tf_transfer.meta_gradients.memory_estimate import kept_bytes, machine_bytes, weight_count
+from tf_transfer.meta_gradients.meta_learner import MetaLearner, first_not_finite, kept_with
 from tf_transfer.strategies.base import Strategy
 from tf_transfer.strategies.episode_sources import SOURCE, check_fits, samplers_of
 from tf_transfer.strategies.validation import Validation
+from tf_transfer.training.callbacks.settings import data_columns, episode_settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,7 +179,7 @@ class MetaStrategy(Strategy):
             )
 
     def _optimizer(self, model):
-        from tf_transfer.optimization import AdamW  # needs TensorFlow at once, too
+        from tf_transfer.training.optimization import AdamW  # needs TensorFlow at once, too
 
         rate = model.auto_learning_rate if self.learning_rate == "auto" else self.learning_rate
         with model.distribute_strategy.scope():

@@ -10,9 +10,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from tf_transfer.backend import tf
+from tf_transfer.devices.backend import tf
 from tf_transfer.errors import DataError, check_choice
-from tf_transfer.meta_learner import inner_variables
+from tf_transfer.meta_gradients.meta_learner import inner_variables
 from tf_transfer.strategies.maml import MAML
 
 

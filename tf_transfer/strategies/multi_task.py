@@ -9,9 +9,9 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar
 
+from tf_transfer.data.tables import join_tables
 from tf_transfer.strategies.base import source_tables
 from tf_transfer.strategies.fine_tune import FineTune
-from tf_transfer.tables import join_tables
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from tf_transfer import workers
-from tf_transfer.backend import keras
-from tf_transfer.callbacks.arrange import arranged, resume_of
-from tf_transfer.callbacks.backup import Place
-from tf_transfer.callbacks.resume import Training
-from tf_transfer.callbacks.run import watched
-from tf_transfer.callbacks.settings import model_settings, start_settings, weights_hash
-from tf_transfer.optimization import current_rate, optimizer_state
+from tf_transfer.devices import workers
+from tf_transfer.devices.backend import keras
+from tf_transfer.training.callbacks.arrange import arranged, resume_of
+from tf_transfer.training.callbacks.backup import Place
+from tf_transfer.training.callbacks.resume import Training
+from tf_transfer.training.callbacks.run import watched
+from tf_transfer.training.callbacks.settings import model_settings, start_settings, weights_hash
+from tf_transfer.training.optimization import current_rate, optimizer_state
 
 
 class OuterModel:

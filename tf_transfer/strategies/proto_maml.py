@@ -9,10 +9,10 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar
 
-from tf_transfer.backend import tf
-from tf_transfer.batch_functions import BatchLoss, in_parts
+from tf_transfer.devices.backend import tf
 from tf_transfer.episodes.tensors import only_classification
-from tf_transfer.functional import with_pull_back
+from tf_transfer.meta_gradients.batch_functions import BatchLoss, in_parts
+from tf_transfer.meta_gradients.functional import with_pull_back
 from tf_transfer.strategies.maml import MAML
 from tf_transfer.strategies.proto_net import ClassMeans
 

@@ -12,10 +12,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from tf_transfer.backend import tf
+from tf_transfer.devices.backend import tf
 from tf_transfer.episodes.tensors import only_classification
 from tf_transfer.errors import DataError, check_choice
-from tf_transfer.functional import value_and_gradient
+from tf_transfer.meta_gradients.functional import value_and_gradient
 from tf_transfer.strategies.base import Strategy
 from tf_transfer.strategies.meta import MetaStrategy
 

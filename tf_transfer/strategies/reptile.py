@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from tf_transfer.backend import keras, tf
+from tf_transfer.devices.backend import keras, tf
 from tf_transfer.strategies.gradient import GradientStrategy
 
 

@@ -15,7 +15,7 @@ class Scratch(TargetOnly):
     name: ClassVar[str] = "scratch"
 
     def fit(self, model, source=None, *, seed=0, verbose=0, callbacks=None):
-        from tf_transfer.backend import keras
+        from tf_transfer.devices.backend import keras
 
         keras.utils.set_random_seed(seed)
         for variable, value in zip(model.encoder.state, model.encoder.blank_copy().state):

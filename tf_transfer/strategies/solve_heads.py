@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from tf_transfer.data.tables import join_tables
 from tf_transfer.errors import PenaltyWarning, TrainingError
 from tf_transfer.kinds import kind_of
-from tf_transfer.labels import encode_labels
+from tf_transfer.kinds.labels import encode_labels
+from tf_transfer.kinds.tasks import Task
 from tf_transfer.strategies.linear_models import LinearModel, fit_logistic, fit_ridge
-from tf_transfer.tables import join_tables
-from tf_transfer.tasks import Task
 
 NO_WEIGHT = 1e-6
 """Weights up to this size are what rounding leaves where all the vectors of a source are the same."""

@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from tf_transfer.batches import steps_of
+from tf_transfer.batches.rows import steps_of
 from tf_transfer.kinds import kind_of
 from tf_transfer.strategies.base import Strategy, train
 from tf_transfer.strategies.solve_heads import solve_heads

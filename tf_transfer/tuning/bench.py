@@ -9,12 +9,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tf_transfer import metrics
-from tf_transfer.evaluation import encode_split, score_split
+from tf_transfer.evaluation import metrics
+from tf_transfer.evaluation.scores import encode_split, score_split
 from tf_transfer.experiments.experiment import Experiment
 from tf_transfer.experiments.runner import Runner
 from tf_transfer.kinds import kind_of
-from tf_transfer.tasks import Task
+from tf_transfer.kinds.tasks import Task
 from tf_transfer.tuning.plan import Plan
 from tf_transfer.tuning.settings import SETTINGS, with_settings
 from tf_transfer.tuning.space import Candidate

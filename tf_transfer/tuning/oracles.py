@@ -24,7 +24,7 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from tf_transfer.experiments.tune_spec import TuneSpec
-from tf_transfer.storage import write_text
+from tf_transfer.files.storage import write_text
 
 
 class Durable:

@@ -11,7 +11,7 @@ from tf_transfer.experiments.experiment import Experiment
 from tf_transfer.experiments.prepared import Prepared, draw_support
 from tf_transfer.experiments.provenance import options
 from tf_transfer.kinds import METRICS, kind_of
-from tf_transfer.tasks import Task
+from tf_transfer.kinds.tasks import Task
 from tf_transfer.tuning.validation import Measurement, measurements
 
 

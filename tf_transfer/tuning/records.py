@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tf_transfer.errors import CheckpointError, DataError
-from tf_transfer.storage import write_text
-from tf_transfer.untrusted import read_json
+from tf_transfer.files.storage import write_text
+from tf_transfer.files.untrusted import read_json
 
 FORMAT = "tf_transfer search/1"
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from tf_transfer.data.tables import save_table
 from tf_transfer.errors import DataError
 from tf_transfer.experiments.experiment import Experiment
-from tf_transfer.storage import write_text
+from tf_transfer.files.storage import write_text
 from tf_transfer.strategies import Strategy
-from tf_transfer.tables import save_table
 from tf_transfer.tuning.plan import Plan
 from tf_transfer.tuning.records import Outcome, Records, best_of
 from tf_transfer.tuning.settings import plain_settings, with_settings

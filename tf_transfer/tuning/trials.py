@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from tf_transfer.backend import tf
+from tf_transfer.devices.backend import tf
 from tf_transfer.errors import DataError, TransferError
 from tf_transfer.kinds import METRICS
 from tf_transfer.tuning.bench import Bench

@@ -13,9 +13,9 @@ from keras_tuner import errors
 from keras_tuner.engine.base_tuner import BaseTuner
 
 from tf_transfer.errors import CheckpointError, DataError
-from tf_transfer.storage import write_text
+from tf_transfer.files.storage import write_text
+from tf_transfer.files.untrusted import check_folder
 from tf_transfer.tuning.trials import Trials
-from tf_transfer.untrusted import check_folder
 
 
 def is_worker() -> bool:

@@ -20,7 +20,7 @@ from tf_transfer.errors import DataError
 from tf_transfer.experiments.prepared import draw_support
 from tf_transfer.experiments.tune_spec import TuneSpec
 from tf_transfer.kinds import kind_of
-from tf_transfer.tasks import Task
+from tf_transfer.kinds.tasks import Task
 
 MOST_ROWS = 1000
 """Rows of a source that plays the target, on which a trial is scored."""

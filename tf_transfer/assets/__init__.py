@@ -1,0 +1,1 @@
+"""Pinned encoders and data sets."""

@@ -1,0 +1,1 @@
+"""Tables as tensors: what `fit` takes, batches of rows of one length."""

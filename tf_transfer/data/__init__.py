@@ -1,0 +1,1 @@
+"""Text tables: files, data sets, cleaning, splits, leaks."""

@@ -1,0 +1,1 @@
+"""TensorFlow and Keras, which devices run the steps, workers that agree or are lost."""

@@ -1,0 +1,1 @@
+"""Which numbers: predictions, metric suites on splits and on episodes."""

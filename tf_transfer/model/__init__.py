@@ -1,0 +1,1 @@
+"""The Keras model: one shared encoder, a head a task, the step, files."""

@@ -1,0 +1,332 @@
+"""One encoder, one head a task, and the gradient step that trains them together."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Mapping, Sequence
+
+from tf_transfer.checks.arguments import check_known, check_of_keras_2
+from tf_transfer.checks.names import check_names
+from tf_transfer.devices import distribution
+from tf_transfer.devices.backend import keras, tf
+from tf_transfer.encoders.trunk import without_trunk
+from tf_transfer.errors import DataError, listed, shown
+from tf_transfer.kinds import kind_of
+from tf_transfer.kinds.tasks import Task
+from tf_transfer.model.heads import Head
+from tf_transfer.model.trainable import Trainable
+from tf_transfer.training.optimization import (
+    AdamW,
+    WarmupDecay,
+    auto_learning_rate,
+    auto_optimizer,
+    current_rate,
+    plan_rate,
+    with_whole_rows,
+)
+
+
+class Network(Trainable):
+    """The part of `TransferModel` that works on tensors: the call, the loss, the step.
+
+    The training loss of a batch is
+
+        L = 1/N Σ_tasks loss_weight Σ_rows w ℓ
+
+    with N the number of labels in the batch that have a weight w and a loss_weight above 0: a row
+    without a label for a task adds nothing to it. Where replicas share the batch, N counts the labels of all
+    of them and their gradients are added up: the step is that of a single device.
+
+    Args:
+        encoder: an `Encoder`; it becomes part of this model, and of no other.
+        tasks: `Task`s, or one.
+        dropout: rate before the heads.
+        seed: of the heads' initial weights and of dropout.
+    """
+
+    def __init__(self, encoder, tasks: Task | Sequence[Task], dropout: float = 0.1, seed: int = 0):
+        super().__init__(name="transfer_model")
+        # The logs of every replica are those of all together; "auto" would add them up over workers.
+        self.distribute_reduction_method = "first"
+        tasks = [t if isinstance(t, Task) else Task(t) for t in ([tasks] if isinstance(tasks, Task | str) else tasks)]
+        names = [t.name for t in tasks]
+        if not tasks:
+            raise DataError("A model needs tasks.\nReceived none.")
+        check_names("task", names, in_files=False)
+        if not any(t.loss_weight for t in tasks):
+            raise DataError(f"A model needs a task to learn.\nReceived {listed(names)}, all with loss_weight=0.")
+        if encoder.taken:
+            raise DataError(
+                "Each model needs an encoder of its own, for it trains it.\n"
+                "Received one that another TransferModel was made of.\n"
+                "Call load_encoder again for the pretrained weights; encoder.copy() has the weights as they are now."
+            )
+        self.encoder, self.tasks = encoder, tasks
+        self.options = {"dropout": dropout, "seed": seed}
+        self.heads = {}
+        encoder.reseed(seed)
+        self.built = True
+        self._make_heads()
+
+    def set_tasks(self, tasks: Sequence[Task]) -> None:
+        """Gives the open tasks their kinds and classes, and makes the heads."""
+        self.tasks = list(tasks)
+        self._make_heads()
+
+    def _make_heads(self) -> None:
+        if all(t.resolved for t in self.tasks):
+            width, rate, seed = self.encoder.width, self.options["dropout"], self.options["seed"]
+            with self.distribute_strategy.scope():
+                self.heads = {t.name: Head(t, width, seed, rate) for t in self.tasks}
+
+    def _require_heads(self) -> None:
+        if not self.heads:
+            open_tasks = [t.name for t in self.tasks if not t.resolved]
+            raise DataError(
+                f"The tasks {listed(open_tasks)} have no kind or classes yet.\n"
+                "Fit a table first, call resolve(table), or give Task(kind=..., classes=...)."
+            )
+
+    def restart(self, seed: int) -> None:
+        """New heads' weights and the dropout masks of ``seed``; the encoder's weights stay."""
+        self.options["seed"] = seed
+        self.encoder.reseed(seed)
+        for head in self.heads.values():
+            head.restart(seed)
+
+    @property
+    def auto_learning_rate(self) -> float:
+        """The peak learning rate that ``"auto"`` stands for; see `optimization.auto_learning_rate`."""
+        return auto_learning_rate(self.encoder.width)
+
+    @property
+    def state(self) -> list[tf.Variable]:
+        """Everything that predictions and further training depend on, but for the optimizer's state."""
+        return [
+            *self.encoder.state,
+            self.encoder.dropout_state,
+            *(w for t in self.tasks for w in self.heads[t.name].weights),
+        ]
+
+    @property
+    def weights(self) -> list[tf.Variable]:
+        """All weights, in an order that freezing and compiling do not change."""
+        known = {id(v) for v in self.state}
+        unused = [v for v in self.encoder.transformer.variables if id(v) not in known]  # of a pooler
+        return [*self.state, *unused] if self.heads else [*self.encoder.state, self.encoder.dropout_state, *unused]
+
+    def call(self, x: dict, training: bool = False) -> dict[str, tf.Tensor]:
+        """``{task: (batch, outputs) or (batch,)}`` float32 from ids (batch, length) int32.
+
+        Raises:
+            DataError: ``x`` holds no token ids.
+        """
+        if not isinstance(x, Mapping) or "input_ids" not in x:
+            raise DataError(
+                f"A model is called on token ids by field, as a tokenizer returns them.\nReceived {shown(x)}.\n"
+                "For texts call predict(texts), or encode(texts) for their vectors."
+            )
+        vectors = self.encoder(x, training=training)
+        return self.apply_heads(vectors, training=training)
+
+    def apply_heads(self, vectors: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
+        """``{task: outputs}`` from the texts' vectors (batch, width)."""
+        outputs = {}
+        for number, task in enumerate(self.tasks):
+            head = self.heads[task.name]
+            dropped = training and head.trainable
+            outputs[task.name] = head(vectors, self.encoder.dropout_seed(-1 - number) if dropped else None)
+        return outputs
+
+    def compile(
+        self, optimizer="auto", loss="auto", metrics=None, *, weighted_metrics=None,
+        learning_rate: float | str = "auto", **options,
+    ):  # fmt: skip
+        """As in Keras, with good defaults.
+
+        Args:
+            optimizer: ``"auto"``: AdamW with warm-up, linear decay and clipping; or any Keras optimizer.
+            loss: ``"auto"``: the heads' own.
+            metrics: Keras metrics by task, of probabilities, or of numbers in the label's own unit; rows
+                without a label do not count in them.
+            weighted_metrics: the same, in which a row counts by its weight.
+            learning_rate: peak of the ``"auto"`` optimizer; ``"auto"`` follows the encoder's width.
+            options: ``run_eagerly``, ``steps_per_execution``, ``jit_compile``, ``pss_evaluation_shards``: see Keras.
+
+        Raises:
+            DataError: an argument that would be ignored, or an object of Keras 3.
+        """
+        if loss not in ("auto", None) or "loss_weights" in options:
+            received = f"loss={loss!r}" if loss not in ("auto", None) else f"loss_weights={options['loss_weights']!r}"
+            raise DataError(
+                f"The loss follows from each task's kind.\nReceived {received}.\n"
+                "Set kind, loss_weight or class_weight of the Task instead."
+            )
+        if learning_rate != "auto" and optimizer != "auto":
+            raise DataError(
+                f"learning_rate is for optimizer='auto'.\nReceived learning_rate={learning_rate!r} with another "
+                "optimizer.\nGive the rate to the optimizer itself."
+            )
+        check_known("compile", options, COMPILE, spelt=("optimizer", "metrics", "weighted_metrics", "learning_rate"))
+        check_of_keras_2("compile", tf.nest.flatten([optimizer, metrics, weighted_metrics]))
+        with self.distribute_strategy.scope():
+            if optimizer == "auto":
+                optimizer = auto_optimizer(self._peak(learning_rate))
+            super().compile(
+                optimizer=_found(optimizer), metrics=metrics, weighted_metrics=weighted_metrics or [], **options
+            )
+            self._own_metrics = _OwnMetrics(self.tasks)
+
+    def _peak(self, learning_rate: float | str) -> float:
+        if learning_rate == "auto":
+            return self.auto_learning_rate
+        if not isinstance(learning_rate, numbers.Real) or not 0 < learning_rate < float("inf"):
+            raise DataError(
+                f"learning_rate must be a number above 0, or 'auto'.\nReceived {learning_rate!r}.\n"
+                f"'auto' is {self.auto_learning_rate:.2g} for this encoder."
+            )
+        return float(learning_rate)
+
+    def build_metrics(self) -> None:
+        """Makes the Keras metrics of `compile`, which otherwise come into being in the first step.
+
+        Some make their variables at their first update. It is traced, as in a step, and not run: the row is made up.
+        """
+        if self.compiled_metrics is None or self.compiled_metrics.built:
+            return
+
+        def update():
+            outputs = self.apply_heads(tf.zeros((1, self.encoder.width)))
+            scores = {name: self.heads[name].scores(output) for name, output in outputs.items()}
+            y = {t.name: tf.constant(kind_of(t).blank(t, 1)) for t in self.tasks}
+            self._update_metrics(y, scores, {name: tf.ones((1,)) for name in scores})
+
+        if self.run_eagerly:
+            self.distribute_strategy.run(update)
+            self.compiled_metrics.reset_state()
+        else:
+            tf.function(lambda: self.distribute_strategy.run(update)).get_concrete_function()
+
+    def start_run(self, learning_rate: float | str = "auto", seed: int | None = None) -> None:
+        """Forgets the optimizer's state, as a new `compile` would, but keeps the traced step."""
+        peak, optimizer = self._peak(learning_rate), getattr(self, "optimizer", None)
+        schedule = getattr(optimizer, "_learning_rate", None)
+        if isinstance(optimizer, AdamW) and isinstance(schedule, WarmupDecay):
+            optimizer.reset()
+            plan_rate(optimizer, 0, 0, peak)
+        else:
+            self.compile(learning_rate=peak)
+        if seed is not None:
+            self.options["seed"] = seed
+            self.encoder.reseed(seed)
+
+    @property
+    def metrics(self):
+        return [*(self._own_metrics.listed if self.compiled_once else ()), *super().metrics]
+
+    def compute_losses(self, y: dict, outputs: dict, w: dict) -> tuple[tf.Tensor, dict, tf.Tensor]:
+        """The batch's loss L, each task's mean loss and label count ``{task: (mean, count)}``, and N."""
+        total, count, parts = 0.0, 0.0, {}
+        for task in self.tasks:
+            weights = tf.cast(w[task.name], outputs[task.name].dtype)
+            losses = self.heads[task.name].losses_of(_present(y[task.name], weights > 0), outputs[task.name])
+            summed = tf.reduce_sum(losses * weights)
+            labels = tf.reduce_sum(tf.cast(weights > 0, weights.dtype))
+            parts[task.name] = (tf.math.divide_no_nan(summed, labels), labels)
+            if task.loss_weight:
+                total, count = total + task.loss_weight * summed, count + labels
+        return tf.math.divide_no_nan(total, tf.convert_to_tensor(count)), parts, tf.convert_to_tensor(count)
+
+    def train_step(self, data):
+        """One gradient step on a batch ``(x, y, w)``.
+
+        Returns:
+            The logs: means of the epoch so far of the losses, Keras metrics and ``gradient_norm`` (of all trained
+            weights, before clipping and counted as clipping counts it), and the ``learning_rate`` of this step.
+        """
+        x, y, w = data
+        x = without_trunk(x) if self._changed_in_run else x
+        variables = self.trained_variables
+        with tf.GradientTape() as tape:
+            outputs = self(x, training=True)
+            loss, parts, count = self.compute_losses(y, outputs, w)
+            total = distribution.global_sum(count)
+            share = loss if total is count else loss * tf.math.divide_no_nan(count, total)
+            scaled = self.optimizer.get_scaled_loss(share) if hasattr(self.optimizer, "get_scaled_loss") else share
+        gradients = tape.gradient(scaled, variables)
+        if scaled is not share:
+            gradients = self.optimizer.get_unscaled_gradients(gradients)
+        options = {}
+        if total is not count and scaled is share:
+            # Here and not in `apply_gradients`, for the norm.
+            gradients = [g for g, _ in self.optimizer.aggregate_gradients(list(zip(gradients, variables)))]
+            options = {"skip_gradients_aggregation": True}
+        self.optimizer.apply_gradients(zip(gradients, variables), **options)
+        self.encoder.next_dropout()
+        norm = getattr(self.optimizer, "gradient_norm", None)
+        norm = tf.linalg.global_norm(with_whole_rows(gradients)) if norm is None else norm
+        mean_norm = self._own_metrics.gradient_norm
+        mean_norm.update_state(norm)
+        logs = self._logs(y, w, outputs, loss, parts, count)
+        return logs | {"gradient_norm": mean_norm.result(), "learning_rate": current_rate(self.optimizer)}
+
+    def test_step(self, data):
+        """Losses and Keras metrics of a batch ``(x, y, w)``."""
+        x, y, w = data
+        outputs = self(x, training=False)
+        return self._logs(y, w, outputs, *self.compute_losses(y, outputs, w))
+
+    def _logs(self, y, w, outputs, loss, parts, count) -> dict:
+        own = self._own_metrics
+        own.loss.update_state(loss, sample_weight=count)
+        for name, (mean, labels) in parts.items():
+            own.task_losses[name].update_state(mean, sample_weight=labels)
+        scores = {name: self.heads[name].scores(output) for name, output in outputs.items()}
+        self._update_metrics(y, scores, w)
+        return {m.name: m.result() for m in self.metrics if m is not own.gradient_norm}
+
+    def _update_metrics(self, y: dict, scores: dict, w: dict) -> None:
+        for name, values in scores.items():  # of the metrics without weights
+            values._keras_mask = tf.cast(w[name] > 0, values.dtype)
+        self.compiled_metrics.update_state(y, scores, sample_weight=w)
+
+    @property
+    def compiled_once(self) -> bool:
+        """Whether `compile` was called."""
+        return getattr(self, "optimizer", None) is not None
+
+
+class _OwnMetrics:
+    """The metrics of the losses. As attributes of the model, Keras would count their variables among its weights, and
+    go on listing those of an earlier `compile`."""
+
+    def __init__(self, tasks: Sequence[Task]):
+        self.loss = keras.metrics.Mean(name="loss")
+        self.task_losses = {t.name: keras.metrics.Mean(name=f"{t.name}_loss") for t in tasks}
+        self.gradient_norm = keras.metrics.Mean(name="gradient_norm")
+
+    @property
+    def listed(self) -> list:
+        """All of them, in the order of the logs."""
+        return [self.loss, *self.task_losses.values(), self.gradient_norm]
+
+
+COMPILE = ("run_eagerly", "steps_per_execution", "jit_compile", "pss_evaluation_shards")
+
+
+def _found(optimizer):
+    """The Keras optimizer of a name or a configuration."""
+    try:
+        return keras.optimizers.get(optimizer)
+    except (ValueError, TypeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise DataError(
+            f"optimizer must be 'auto', a name that Keras knows, or an object of tf_keras.optimizers.\n"
+            f"Received {optimizer!r}: {reason}"
+        ) from error
+
+
+def _present(labels: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    """Labels with 0 for a missing one, which may hold any number: 0 * NaN would spoil the gradient."""
+    rows = tf.reshape(rows, [-1] + [1] * (labels.shape.rank - 1))
+    return tf.where(rows, labels, tf.zeros_like(labels))

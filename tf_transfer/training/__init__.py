@@ -1,0 +1,1 @@
+"""The update of a step, and callbacks: going on after a kill, the suite in the logs."""
