@@ -20,12 +20,14 @@ import itertools
 import sys
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 from sklearn.neighbors import KNeighborsClassifier
 
 from tests.benchmarks.reporting import Report
+from tf_transfer.strategies.base import Strategy
 
 SETTINGS = {"5-way-1-shot": (5, 1), "5-way-5-shot": (5, 5), "10-way-1-shot": (10, 1)}
 FROZEN = {"bert-tiny": "none", "minilm": 5}
@@ -149,12 +151,12 @@ def strategies(chosen: dict[str, dict], steps: int, all_steps: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
-class Neighbours:
+class Neighbours(Strategy):
     """The class of the nearest support texts by the cosine of the encoder's vectors."""
 
-    k: int = 1
+    name: ClassVar[str] = "knn"
 
-    name = "knn"
+    k: int = 1
 
     def adapt(self, model, support, *, seed=0, out=None, verbose=0):
         vectors, labels = model.encode(support, verbose=0), support["intent"].to_numpy()
