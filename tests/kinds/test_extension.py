@@ -1,0 +1,59 @@
+"""What the toolkit does not know enters without a change to it: a kind, a metric, a strategy, a data set."""
+
+import numpy as np
+import pytest
+
+from tests.kinds import contract, toys
+from tf_transfer import strategies
+from tf_transfer.assets import fetching, registry
+from tf_transfer.comparison.compare import compare
+from tf_transfer.data import readers
+from tf_transfer.kinds import KINDS, METRICS, register
+from tf_transfer.kinds.tasks import Task
+
+
+@pytest.fixture
+def ordered():
+    """The toy kind, for one test."""
+    yield register(toys.Ordered())
+    KINDS.pop("ordered")
+    METRICS.pop("class_distance")
+
+
+@pytest.fixture
+def toy_data(monkeypatch, tmp_path):
+    """The toy data set in a cache of its own."""
+    monkeypatch.setenv("TF_TRANSFER_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "files"
+    folder.mkdir()
+    entry = toys.write_files(folder, contract.make_table(toys.label, 40, seed=2).dropna())
+    monkeypatch.setitem(registry.ENTRIES, "toy", entry)
+    monkeypatch.setitem(readers.READERS, "toy", toys.read_toy)
+    return fetching.fetch("toy", source=folder)
+
+
+def test_a_new_kind_keeps_the_contract(ordered):
+    contract.check_labels("ordered", toys.label)
+    contract.check_metrics("ordered", toys.label)
+
+
+def test_the_order_of_classes_matters(ordered):
+    task = Task("tone", kind="ordered", classes=contract.TONES)
+    near, far = ([[0.0, 1.0, 0.0]], [[1.0, 0.0, 0.0]])
+    assert ordered.row_error([2], np.array(near)) < ordered.row_error([2], np.array(far))
+    assert task.outputs == 3
+
+
+def test_toys_go_through_a_comparison_and_the_report(ordered, toy_data, encoder_folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(strategies.STRATEGIES, "hopeful", toys.Hopeful)
+    content = contract.experiment_of("ordered", toys.label, encoder_folder)
+    content["tasks"] = [{"name": "tone", "kind": "ordered", "classes": list(contract.TONES)}]
+    content["targets"]["tweets"]["train"] = {"dataset": "toy"}
+    content["strategies"] = ["majority", "hopeful", {"target_only": contract.BRIEF}]
+    comparison = compare(content, tmp_path / "run", verbose=0)
+    verdicts = comparison.verdicts()
+    assert set(verdicts["metric"]) == {"class_distance"} and "hopeful" in set(verdicts["strategy"])
+    comparison.save()
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    for words in ("distance in classes", "hopeful"):
+        assert words in page
