@@ -1,4 +1,4 @@
-"""The pages of `docs/`: every snippet runs, every strategy has its page and options, every figure is the README's."""
+"""The pages of `docs/`: every snippet runs, every strategy has its page and options, every figure is measured."""
 
 import dataclasses
 import importlib.util
@@ -20,7 +20,8 @@ from tf_transfer.strategies import STRATEGIES
 DOCS = ROOT / "docs"
 PAGES = sorted([*DOCS.glob("*.md"), *DOCS.glob("guide/*.md"), *DOCS.glob("strategies/*.md")])
 OVERVIEW = DOCS / "strategies" / "index.md"
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+BENCHMARKS = DOCS / "benchmarks.md"
+README = ROOT / "README.md"
 TRACED = set(STRATEGIES) - {"linear_probe", "tfidf", "majority"}
 """Strategies whose snippets compile a network of their own, some seconds each."""
 COMPILING = {
@@ -28,6 +29,8 @@ COMPILING = {
     "your_data",
 }  # fmt: skip
 """Guides whose snippets do."""
+PRINTED = {"meta_learning": ("relative error of the meta-gradient", "diverged")}
+"""What the snippets of a page print at least."""
 sys.path.append(str(DOCS / "_ext"))
 
 from docstrings import arguments, options  # noqa: E402
@@ -35,7 +38,7 @@ from public_names import GROUPS, grouped, is_documented  # noqa: E402
 
 
 def each(pages):
-    return [pytest.param(page, id=page.relative_to(DOCS).with_suffix("").as_posix()) for page in pages]
+    return [pytest.param(page, id=page.relative_to(ROOT).with_suffix("").as_posix()) for page in pages]
 
 
 def is_slow(page):
@@ -77,6 +80,7 @@ def test_snippets_run(page, place):
     printed = snippets.run(page, names)
     code = "".join(content for _, content in snippets.blocks(page, "python"))
     assert printed or "print(" not in code
+    assert all(text in printed for text in PRINTED.get(page.stem, ()))
     assert len(names) > 2
 
 
@@ -188,17 +192,25 @@ CHOICES = {".05", ".01", ".02", ".0003", ".001"}
 """Levels and options in prose, which nothing measured."""
 
 
-@pytest.mark.parametrize("page", each(PAGES))
-def test_figures_are_those_of_the_readme(page):
-    """A measured figure that is printed again elsewhere must change there too."""
+@pytest.mark.parametrize("page", each([README, *(page for page in PAGES if page != BENCHMARKS)]))
+def test_figures_are_measured(page):
+    """A measured figure that is printed again elsewhere stands in `benchmarks.md`, and must change there too."""
+    measured = BENCHMARKS.read_text(encoding="utf-8")
     text = re.sub(r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$]*\$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     rows = re.findall(r"^\|.*\|$", text, flags=re.MULTILINE)
     intervals = re.findall(r"\.\d+\s\[.*?\]", text, flags=re.DOTALL)
-    in_readme = " ".join(re.findall(FIGURE, README))
+    figures = " ".join(re.findall(FIGURE, measured))
     for together in [*rows, *intervals, *set(re.findall(FIGURE, text)) - CHOICES]:
-        assert " ".join(re.findall(FIGURE, together)) in in_readme, together
+        assert " ".join(re.findall(FIGURE, together)) in figures, together
     for number in re.findall(r"(?<![\w.])(\d*\.?\d+) (?:s|ms|GB|%)(?!\w)", text):
-        assert re.search(rf"(?<![\w.]){re.escape(number)}(?!\w)", README), number
+        assert re.search(rf"(?<![\w.]){re.escape(number)}(?!\w)", measured), number
+
+
+@pytest.mark.parametrize("page", each([README, *PAGES]))
+def test_named_files_exist(page):
+    """Paths in running text, from the root of the repository."""
+    for path in re.findall(r"`((?:tf_transfer|tests|docs|notebooks|data)/[\w/.]*)`", page.read_text(encoding="utf-8")):
+        assert "NAME" in path or (ROOT / path).exists(), path
 
 
 @pytest.fixture(scope="module")
@@ -226,16 +238,22 @@ def test_every_public_name_is_on_one_page_of_the_reference():
     assert {f"tf_transfer.{name}" for name in tf_transfer.__all__ if is_documented(name)} <= set(names)
 
 
-def test_a_new_module_gets_a_page(monkeypatch):
-    monkeypatch.setattr(tf_transfer, "__all__", [*tf_transfer.__all__, "auto_learning_rate", "rare_words"])
-    from tf_transfer.data import rare_words
+def test_a_room_without_a_page_gets_one(monkeypatch):
+    """A function and a module of rooms that no group names, and one of a room that has a page."""
+    from tf_transfer.checks import names
+    from tf_transfer.files import storage
     from tf_transfer.training import optimization
 
-    monkeypatch.setattr(tf_transfer, "auto_learning_rate", optimization.auto_learning_rate, raising=False)
-    monkeypatch.setattr(tf_transfer, "rare_words", rare_words, raising=False)
+    new = {"write_text": storage.write_text, "names": names, "auto_learning_rate": optimization.auto_learning_rate}
+    assert not {"files", "checks"} & {room for group in GROUPS.values() for room in group.modules}
+    monkeypatch.setattr(tf_transfer, "__all__", [*tf_transfer.__all__, *new])
+    for name, value in new.items():
+        monkeypatch.setattr(tf_transfer, name, value, raising=False)
     found = grouped()
-    assert found["optimization"][1] == ["tf_transfer.auto_learning_rate"]
-    assert found["rare_words"][1] == ["tf_transfer.data.rare_words"]
+    assert list(found) == [*GROUPS, "files", "checks"]
+    assert found["files"] == (inspect.getdoc(tf_transfer.files).rstrip("."), ["tf_transfer.write_text"])
+    assert found["checks"][1] == ["tf_transfer.checks.names"]
+    assert "tf_transfer.auto_learning_rate" in found["training"][1]
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """What the README tells a newcomer to type works."""
 
-import ast
 import re
 import subprocess
 import sys
@@ -29,16 +28,10 @@ def printed_by(code: str, folder: Path) -> str:
 
 @pytest.mark.slow
 def test_python_runs(tmp_path):
-    found = printed_by(blocks("python")[0], tmp_path)
+    (code,) = blocks("python")
+    found = printed_by(code, tmp_path)
     assert "f1_macro" in found and "sentiment:positive" in found
     assert (tmp_path / "runs" / "reviews" / "model.safetensors").is_file()
-
-
-@pytest.mark.slow
-def test_python_of_meta_learning_runs(tmp_path):
-    training, episodes = blocks("python")
-    found = printed_by(f"{training.splitlines()[0]}\n{episodes}", tmp_path)
-    assert "relative error of the meta-gradient" in found and "diverged" in found
 
 
 def test_experiment_is_valid():
@@ -57,34 +50,10 @@ def test_ci_finds_the_test_command():
     assert found == ["pip install -e '.[test]' && pytest -n 2 --dist loadscope"]
 
 
+def test_it_is_read_in_minutes():
+    assert len(README.encode()) < 12_000
+
+
 @pytest.mark.parametrize("path", re.findall(r"\]\(([^)#:]+)\)", README))
 def test_links_lead_somewhere(path):
     assert (ROOT / path).exists()
-
-
-def test_each_line_of_the_layout_uses_only_lines_below_it():
-    lines, modules = layout(), list((ROOT / "tf_transfer").rglob("*.py"))
-    places = {path: path.relative_to(ROOT / "tf_transfer").parts[0] for path in modules}
-    assert set(places.values()) - {"__init__.py"} == set(lines)
-    assert [
-        f"{path} uses {used}"
-        for path, place in places.items()
-        for used in used_by(path) & set(lines)
-        if place in lines and lines[used] < lines[place]
-    ] == []
-
-
-def layout() -> dict[str, int]:
-    """The line of the README's layout that names a module or folder."""
-    text = README.split("## Layout")[1].split("```")[1].strip()
-    return {
-        name.rstrip("/"): n for n, line in enumerate(text.splitlines()) for name in re.findall(r"\w+(?:\.py|/)", line)
-    }
-
-
-def used_by(path: Path) -> set[str]:
-    """The top-level modules and folders of the package that a module imports anywhere."""
-    found = [n for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.ImportFrom)]
-    dotted = [f"{node.module}.{alias.name}.".split(".") for node in found for alias in node.names if node.module]
-    names = {parts[1] for parts in dotted if parts[0] == "tf_transfer"}
-    return names | {f"{name}.py" for name in names}

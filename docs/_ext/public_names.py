@@ -1,6 +1,6 @@
 """Writes `reference/`: a page for each question, with every name of ``tf_transfer.__all__`` on one of them.
 
-A name whose module belongs to no group gets a page of its module, so that nothing public is left out.
+A name whose room belongs to no group gets a page of its room, so that nothing public is left out.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Group:
 
     Args:
         title: of the page.
-        modules: top-level modules and packages whose public names it shows.
+        modules: rooms, the folders and modules at the top of the package, whose public names it shows.
         beside: full names of what public functions return or take, which `__all__` does not hold.
     """
 
@@ -66,7 +66,7 @@ def grouped() -> dict[str, tuple[str, list[str]]]:
     places = list(page_of)
     for name, module in sorted(module_of.items(), key=lambda item: places.index(item[1]) if item[1] in page_of else 0):
         page = page_of.get(module, module)
-        pages.setdefault(page, (_title(module), []))[1].append(f"tf_transfer.{name}")
+        pages.setdefault(page, (_title(module), []))[1].append(_full_name(name))
     for page, group in GROUPS.items():
         pages[page][1].extend(f"tf_transfer.{name}" for name in group.beside)
     return pages
@@ -78,8 +78,14 @@ def is_documented(name: str) -> bool:
     return callable(value) or inspect.ismodule(value)
 
 
+def _full_name(name: str) -> str:
+    """A module is found where it lives, everything else as an attribute of the package."""
+    value = getattr(tf_transfer, name)
+    return value.__name__ if inspect.ismodule(value) else f"tf_transfer.{name}"
+
+
 def _module(name: str) -> str:
-    """The top-level module or package of a public name."""
+    """The room of a public name."""
     value = getattr(tf_transfer, name)
     return (value.__name__ if inspect.ismodule(value) else value.__module__).split(".")[1]
 
