@@ -443,7 +443,7 @@ def old(finished, tmp_path):
 
 def test_report_renders_a_run_again_without_tensorflow(old):
     before = {p: p.read_bytes() for p in old.rglob("*") if p.is_file()}
-    code = "import sys; from tf_transfer import cli; cli.main(); assert 'tensorflow' not in sys.modules"
+    code = "import sys; from tf_transfer.command_line import cli; cli.main(); assert 'tensorflow' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code, "report", old], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert headline(Comparison(old)) in done.stdout

@@ -60,7 +60,7 @@ def main() -> int:
 
 def run(folder: Path, workers) -> float:
     """Compares, and returns the seconds."""
-    experiment = read_yaml(Path(tf_transfer.__file__).parent / "demo" / "experiment.yaml")
+    experiment = read_yaml(Path(tf_transfer.__file__).parent / "command_line" / "demo" / "experiment.yaml")
     for source in experiment["sources"].values():
         source["rows"] = ROWS
     start = time.perf_counter()

@@ -123,7 +123,7 @@ def test_texts_are_cleaned():
 def test_the_demo_is_a_valid_experiment():
     import tf_transfer
 
-    experiment = load_experiment(tf_transfer.__path__[0] + "/demo/experiment.yaml")
+    experiment = load_experiment(tf_transfer.__path__[0] + "/command_line/demo/experiment.yaml")
     assert experiment.budgets == [16, 64, 256]
     assert len(experiment.seeds) >= 3
     assert list(experiment.sources) == ["movie", "amazon"]

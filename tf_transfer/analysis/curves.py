@@ -20,7 +20,7 @@ def curves(comparison, *, resamples: int = 2000, confidence: float = 0.95) -> pd
 
     Args:
         comparison: a `Comparison`.
-        resamples, confidence: see `statistics.bootstrap_interval`.
+        resamples, confidence: see `statistics.intervals.bootstrap_interval`.
 
     Returns:
         ``value`` is the mean over seeds, ``low`` to ``high`` its interval over rows and seeds; NaN where the metric

@@ -52,7 +52,7 @@ class Sample:
     def bounds(self, confidence: float) -> tuple[np.ndarray, np.ndarray]:
         """Ends of the interval of each mean, (statistics,) each, over rows and seeds; NaN for too few rows.
 
-        They are those of `statistics.paired_difference` where the statistic is a difference of two cells.
+        They are those of `statistics.intervals.paired_difference` where the statistic is a difference of two cells.
         """
         low, high = zip(*(each.bounds(1 - confidence) for each in self._each))
         return np.array(low), np.array(high)

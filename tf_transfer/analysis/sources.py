@@ -20,7 +20,7 @@ def source_gains(comparison) -> pd.DataFrame:
 
     Returns:
         ``difference`` is the primary metric with all sources minus without ``source``, same target labels and
-        seeds, positive when the source helped; see `statistics.paired_difference` for its interval.
+        seeds, positive when the source helped; see `statistics.intervals.paired_difference` for its interval.
 
     Raises:
         DataError: the run has no strategy without one of its sources.

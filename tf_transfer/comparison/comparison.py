@@ -134,7 +134,7 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
 
         Each strategy is compared with the one that it is ``against``: itself without the source, or the baseline where
         it has none. ``value`` is the difference in the primary metric, positive when better, with its 95 % interval
-        ``low`` to ``high`` over rows and seeds; see `statistics.paired_difference`. ``transfer`` is False
+        ``low`` to ``high`` over rows and seeds; see `statistics.intervals.paired_difference`. ``transfer`` is False
         where the two differ in more than the source, and the words say better and worse. ``behind`` is whether the
         baseline is clearly better than the strategy: then what its source brought does not make up for what else it
         lacks.
@@ -212,7 +212,7 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
 
         Args:
             metric: None for the primary metric of the task.
-            margin: see `statistics.paired_difference`.
+            margin: see `statistics.intervals.paired_difference`.
         """
         strategy, other = (self.twins.get(label, label) for label in (strategy, other))
         primary = metric in (None, self.metrics[task])

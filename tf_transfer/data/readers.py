@@ -32,7 +32,7 @@ def read_dataset(name: str, split: str | None = None, domain: str | None = None)
     """The data set ``name`` as a table, fetched when it is not in the cache.
 
     Args:
-        name: a data set of `registry.ENTRIES`.
+        name: a data set of `assets.registry.ENTRIES`.
         split: only rows of this split, such as ``"train"``; all when not given.
         domain: only rows of this domain (or language); all when not given.
 

@@ -117,7 +117,7 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
 
     The mask is a hash of (seed, place), in one pass, and is drawn anew on the way back instead of kept.
     Places are those in the whole batch: replicas that share it out draw the masks of a single device, and on
-    one device a batch that is computed in parts has those of the whole (see `distribution.rows_of_part`).
+    one device a batch that is computed in parts has those of the whole (see `devices.distribution.rows_of_part`).
 
     Args:
         rate: a Python number in [0, 1).

@@ -26,7 +26,7 @@ class Evaluation(Mapping):
     in a notebook.
 
     Args:
-        results: ``{split: {task: suite}}``, suites as `metrics.suite` returns them.
+        results: ``{split: {task: suite}}``, suites as `evaluation.metrics.suite` returns them.
         tasks: the resolved tasks.
         rows: ``{split: {task: number of labelled rows}}``.
 

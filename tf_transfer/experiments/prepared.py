@@ -91,7 +91,7 @@ class Prepared:
         return cls(sources, targets, tasks, common, tuple(describe(task, learned) for task in tasks))
 
     def rare_words(self, experiment: Experiment, name: str) -> dict[int, np.ndarray]:
-        """``{budget: shares}`` of a target's test rows, (rows,) each: see `rare_words.rare_word_shares`."""
+        """``{budget: shares}`` of a target's test rows, (rows,) each: see `data.rare_words.rare_word_shares`."""
         target, columns = self.targets[name], [c for c in (experiment.text, experiment.text_pair) if c is not None]
 
         def texts(table: pd.DataFrame) -> list[str]:

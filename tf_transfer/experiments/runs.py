@@ -155,7 +155,7 @@ class Run:
             groups: (rows,) int, or None.
             leakage: the audit.
             table: the test rows.
-            rare_words: ``{budget: shares}``, (rows,) float each; see `rare_words.rare_word_shares`.
+            rare_words: ``{budget: shares}``, (rows,) float each; see `data.rare_words.rare_word_shares`.
             classes: ``{task: (classes,) bool}``: those that occur among the target's own labels.
         """
         arrays = {f"y/{t}": y for t, (y, _) in truth.items()} | {f"present/{t}": p for t, (_, p) in truth.items()}

@@ -38,7 +38,7 @@ class KerasVerbs(TextModel):
         """Trains on a table, several tables (all rows mixed), texts and labels, or `tf.data` of ``(x, y, w)``.
 
         Args:
-            x, y: see `inputs.rows_of` and `token_inputs.batches_of`.
+            x, y: see `batches.inputs.rows_of` and `batches.token_inputs.batches_of`.
             batch_size: rows a step; 32 by default.
             validation_data: one of these, or ``(x, y)``, or ``(x, y, weights)``.
             validation_split: share of the last rows of texts or a table that are validated on instead.

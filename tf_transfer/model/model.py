@@ -32,7 +32,7 @@ class TransferModel(KerasVerbs):
         text: column of the texts.
         text_pair: column of second texts, or None.
         max_length: the most tokens a row, with those that the tokenizer puts around a text; longer ones are cut.
-        freeze: see `encoders.freeze`; None leaves the encoder as it is.
+        freeze: see `encoders.freezing.freeze`; None leaves the encoder as it is.
         dropout: rate before the heads.
         seed: of the heads' initial weights, of dropout and of the order of batches.
 

@@ -96,7 +96,7 @@ class Network(Trainable):
 
     @property
     def auto_learning_rate(self) -> float:
-        """The peak learning rate that ``"auto"`` stands for; see `optimization.auto_learning_rate`."""
+        """The peak learning rate that ``"auto"`` stands for; see `training.optimization.auto_learning_rate`."""
         return auto_learning_rate(self.encoder.width)
 
     @property

@@ -56,7 +56,7 @@ class TextModel(Network):
         return self._vectoriser.fingerprint()
 
     def encode_labels(self, table: pd.DataFrame, where: str = "the table", note_labels: bool = False) -> tuple:
-        """``y`` and ``w`` of every task; see `labels.encode_labels`, and `dataset` for ``note_labels``."""
+        """``y`` and ``w`` of every task; see `kinds.labels.encode_labels`, and `dataset` for ``note_labels``."""
         y, w = encode_labels(self.tasks, table, where)
         if note_labels:
             for name, head in self.heads.items():

@@ -117,6 +117,6 @@ class Trainable(keras.Model):
         return tuple(layer.trainable for layer in self._flatten_layers())
 
     def prepare_optimizer(self) -> bool:
-        """Makes the optimizer ready for `trained_variables`; see `optimization.prepare`."""
+        """Makes the optimizer ready for `trained_variables`; see `training.optimization.prepare`."""
         with self.distribute_strategy.scope():
             return prepare(self.optimizer, self.trained_variables)

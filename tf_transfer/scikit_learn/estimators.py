@@ -160,7 +160,7 @@ class TransferClassifier(ClassifierMixin, _TransferEstimator):
         epochs: passes over the rows of `fit`, whatever the strategy's ``adapt_steps``; None: the strategy's.
         batch_size, learning_rate: on the rows of `fit`; None: the strategy's.
         max_length: the most tokens a text; longer ones are cut.
-        freeze: see `encoders.freeze`.
+        freeze: see `encoders.freezing.freeze`.
         dropout: rate before the head.
         class_weight: ``{class: factor}`` or ``"balanced"``, as in scikit-learn.
         random_state: int, `RandomState` or None; the same int gives the same model.

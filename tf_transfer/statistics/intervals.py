@@ -133,7 +133,7 @@ def paired_difference(
         one of the seeds, for instance a correlation with constants.
 
     Raises:
-        DataError: lists of different lengths, a missing group, or what `metrics.resampled` raises.
+        DataError: lists of different lengths, a missing group, or what `evaluation.metrics.resampled` raises.
 
     Example:
         >>> y, rows = np.tile([0, 1], 100), np.arange(200)
@@ -179,7 +179,7 @@ def suite_draws(kind: str, y, scores, *, groups=None, resamples=2000, seed=0, na
         names: metrics; None for the suite of the kind. For the rest see `paired_difference`.
 
     Raises:
-        DataError: a missing group, or what `metrics.resampled` raises.
+        DataError: a missing group, or what `evaluation.metrics.resampled` raises.
     """
     if resamples < 100:
         raise DataError(f"resamples must be at least 100.\nReceived resamples={resamples!r}.")

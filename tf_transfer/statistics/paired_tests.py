@@ -1,6 +1,6 @@
 """Tests of two strategies on the same rows that speak of the rows alone, for the runs at hand.
 
-`statistics.paired_difference` asks whether a difference would be found again with other rows *and* other seeds.
+`intervals.paired_difference` asks whether a difference would be found again with other rows *and* other seeds.
 These tests ask less, whether these very models differ on rows like these, and assume less: with one seed they
 are exact for any number of rows.
 """
@@ -138,7 +138,7 @@ def row_tests(kind: str, y, scores_a, scores_b, groups=None, resamples: int = 10
     """Every such test that a kind of task allows.
 
     Args:
-        kind, y, scores_a, scores_b, groups: as for `statistics.paired_difference`.
+        kind, y, scores_a, scores_b, groups: as for `statistics.intervals.paired_difference`.
         resamples: of the permutation test.
 
     Returns:

@@ -31,7 +31,7 @@ class GradientStrategy(MetaStrategy):
         inner_steps: gradient steps on an episode's support.
         inner_lr: their rate.
         adapt_steps: gradient steps on a target's labels; None: as many as ``inner_steps``.
-        inner_freeze: depth to which the inner loop leaves the encoder alone, as in `encoders.freeze`.
+        inner_freeze: depth to which the inner loop leaves the encoder alone, as in `encoders.freezing.freeze`.
         fine_tune: after the inner loop, train on a target as `TargetOnly` does; before it, heads are solved, drawn
             towards what the episodes have taught. `evaluate_episodes` does without.
         inner_dropout: dropout in the inner loop; off by default, since masks differ between support and query.
@@ -165,7 +165,7 @@ class MetaGradientStrategy(GradientStrategy):
     multi_step: bool = False
 
     def meta_gradient(self, loop: InnerLoop, query_loss, start, rates, **options):
-        """`inner_loop.meta_gradient` with this strategy's fields."""
+        """`meta_gradients.inner_loop.meta_gradient` with this strategy's fields."""
         shares = tf.fill([self.inner_steps], 1 / self.inner_steps) if self.multi_step else None
         options |= {"first_order": self.first_order, "step_weights": shares}
         return meta_gradient(loop, query_loss, start, rates, **options)
