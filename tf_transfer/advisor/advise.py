@@ -17,7 +17,6 @@ from tf_transfer.advisor.rules import rank
 from tf_transfer.errors import DataError, listed
 from tf_transfer.experiments.experiment import Experiment, load_experiment
 from tf_transfer.experiments.prepared import Prepared, draw_support
-from tf_transfer.strategies.target_training import TargetTraining
 
 
 def advise(experiment: Experiment | Mapping | str | Path, *, say: Callable[[str], None] | None = None) -> Advice:
@@ -102,7 +101,7 @@ def _run_seconds(experiment: Experiment, costs: dict[tuple, Cost], rows: dict[st
         target = sum(cost.target for cost in mine)
         total += len(experiment.seeds) * sum(share * mine[0].source + target for share in [1, *left])
         once = max(cost.once for cost in mine)
-        if isinstance(strategy, TargetTraining):
+        if strategy.timed_by == "steps":
             shared = max(shared, once)
         else:
             total += once

@@ -86,7 +86,7 @@ class CostMeter:
             target: name of the target, for which steps are timed once a batch size.
             support: target rows of a budget, or others like them.
         """
-        if isinstance(strategy, TargetTraining):
+        if strategy.timed_by == "steps":
             return self._gradient_cost(strategy, target, support)
         fitted, source, once = self._fit(strategy)
         seconds = self._adapt_seconds(strategy, fitted, target, support)
@@ -105,8 +105,7 @@ class CostMeter:
         return Cost(source, seconds, once + known.once)
 
     def _source_cost(self, strategy: FineTune) -> tuple[float, float]:
-        rows = [len(t) for t in self.sources.values()]
-        parts = rows if type(strategy) is FineTune else [sum(rows)]
+        parts = strategy.parts_of({name: len(table) for name, table in self.sources.items()})
         table = join_tables(list(self.sources.values()))
         known = self._time_step("sources", table, min(strategy.batch_size, len(table)))
         steps = [strategy.epochs * math.ceil(n / min(strategy.batch_size, n)) for n in parts]
@@ -153,7 +152,7 @@ class CostMeter:
     def _fit(self, strategy: Strategy) -> tuple[object, float, float]:
         """What ``fit`` gives, the seconds that it will take on all source rows, and those of the first time."""
         if strategy not in self._fits:
-            if isinstance(strategy, MetaStrategy):
+            if strategy.timed_by == "episodes":
                 self._fits[strategy] = self._fit_episodes(strategy)
             else:
                 _, first = timed(lambda: strategy.fit(self.model, self.sampled))

@@ -14,31 +14,18 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 from tf_transfer.advisor.facts import Facts
-from tf_transfer.strategies import (
-    FineTune,
-    LinearProbe,
-    Majority,
-    MultiTask,
-    Scratch,
+from tf_transfer.strategies.base import (
+    ANCHORED,
+    CONTROL,
+    EPISODES,
+    FAMILIES,
+    JOINT,
+    PROBE,
+    SEQUENTIAL,
+    TARGET,
+    WORDS,
     Strategy,
-    TargetOnly,
-    TfIdf,
 )
-
-JOINT, SEQUENTIAL, TARGET, ANCHORED, PROBE, WORDS, EPISODES, CONTROL = FAMILIES = (
-    "joint training", "sequential training", "training on the target", "a probe with source", "a probe on the target",
-    "word counts", "learning from episodes", "a control",
-)  # fmt: skip
-
-
-def family(strategy: Strategy) -> str:
-    """The one of `FAMILIES` that a strategy belongs to, with its arguments."""
-    if isinstance(strategy, LinearProbe):
-        return ANCHORED if strategy.uses_source else PROBE
-    kinds = {Scratch: CONTROL, Majority: CONTROL, TargetOnly: TARGET, MultiTask: JOINT, FineTune: SEQUENTIAL}
-    kinds |= {TfIdf: WORDS}
-    found = next((name for kind, name in kinds.items() if isinstance(strategy, kind)), None)
-    return found or (EPISODES if strategy.uses_source else PROBE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,10 +101,10 @@ def rank(strategies: Mapping[str, Strategy], facts: Facts, seconds: Mapping[str,
     """
     rule = decide(facts)
     order = [*rule.order, *(name for name in FAMILIES if name not in rule.order)]
-    labels = sorted(strategies, key=lambda label: order.index(family(strategies[label])))
+    labels = sorted(strategies, key=lambda label: order.index(strategies[label].family))
     quickest, found = min(seconds, key=seconds.get), []
     for label in labels:
-        name = family(strategies[label])
+        name = strategies[label].family
         parts = [_words(rule.because, facts)] if name == order[0] else []
         parts = [_words(DOES[name], facts), *parts]
         if label == labels[0] and name != order[0]:

@@ -6,13 +6,19 @@ import dataclasses
 import math
 import numbers
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 
 from tf_transfer.batches.rows import steps_of
 from tf_transfer.errors import DataError
+
+JOINT, SEQUENTIAL, TARGET, ANCHORED, PROBE, WORDS, EPISODES, CONTROL = FAMILIES = (
+    "joint training", "sequential training", "training on the target", "a probe with source", "a probe on the target",
+    "word counts", "learning from episodes", "a control",
+)  # fmt: skip
+"""Strategies that move knowledge in the same way."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +43,8 @@ class Strategy:
     """What it does with a target's task that no source has labels of."""
     lacks_classes: ClassVar[str] = ""
     """What it does with a target's classes that no source has."""
+    timed_by: ClassVar[Literal["steps", "episodes", "calls"]] = "calls"
+    """What its time is told from before it runs: the steps of a table, of episodes, or `fit` and `adapt` as a whole."""
     effort: ClassVar[str | None] = None
     """The argument that Hyperband's epochs stand for; None: the training has no length to choose."""
 
@@ -92,6 +100,11 @@ class Strategy:
             The adapted copy.
         """
         raise NotImplementedError
+
+    @property
+    def family(self) -> str:
+        """The one of `FAMILIES` that it belongs to with its arguments; advice is given by families."""
+        return EPISODES if self.uses_source else PROBE
 
     def without_source(self) -> Strategy | None:
         """The strategy that does the same on the target and sees no source: what a verdict on it is against.

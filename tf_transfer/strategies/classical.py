@@ -19,7 +19,7 @@ from tf_transfer.evaluation import scores as evaluation
 from tf_transfer.evaluation.predictions import Prediction, Predictions
 from tf_transfer.kinds import kind_of
 from tf_transfer.kinds.tasks import Task
-from tf_transfer.strategies.base import Strategy, source_tables
+from tf_transfer.strategies.base import CONTROL, WORDS, Strategy, source_tables
 
 
 class TextModel:
@@ -101,6 +101,7 @@ class TfIdf(Strategy):
     """
 
     name: ClassVar[str] = "tfidf"
+    family: ClassVar[str] = WORDS
     uses_encoder: ClassVar[bool] = False
     lacks_labels: ClassVar[str] = "words are learned from the target's labels alone"
     lacks_classes: ClassVar[str] = "their words are learned from the target's labels alone"
@@ -138,6 +139,7 @@ class Majority(Strategy):
     """The class shares, or the mean, of the target's labels, whatever the text says."""
 
     name: ClassVar[str] = "majority"
+    family: ClassVar[str] = CONTROL
     uses_encoder: ClassVar[bool] = False
     uses_source: ClassVar[bool] = False
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from tf_transfer.batches.rows import steps_of
-from tf_transfer.strategies.base import source_tables, train
+from tf_transfer.strategies.base import SEQUENTIAL, source_tables, train
 from tf_transfer.strategies.target_only import TargetOnly
 from tf_transfer.strategies.target_training import TargetTraining
 from tf_transfer.training.callbacks.arrange import in_parts
@@ -38,6 +38,7 @@ class FineTune(TargetTraining):
     """
 
     name: ClassVar[str] = "fine_tune"
+    family: ClassVar[str] = SEQUENTIAL
     effort: ClassVar[str | None] = "epochs"
     lacks_labels: ClassVar[str] = "the encoder learns from the sources' other tasks, the head from the target alone"
     lacks_classes: ClassVar[str] = "the outputs of these classes are learned on the target alone"
@@ -63,13 +64,13 @@ class FineTune(TargetTraining):
         return TargetOnly(**shared)
 
     def settings(self, model, source_rows, target_rows):
-        steps = sum(self.epochs * steps_of(rows, self.batch_size) for rows in self._tables(source_rows))
+        steps = sum(self.epochs * steps_of(rows, self.batch_size) for rows in self.parts_of(source_rows))
         rate = model.auto_learning_rate if self.learning_rate == "auto" else self.learning_rate
         of_source = {"steps on the source": steps, "peak rate on the source": rate}
         return of_source | super().settings(model, source_rows, target_rows)
 
-    def _tables(self, source_rows: Mapping[str, int]) -> list[int]:
-        """The rows of each table that is trained on in turn."""
+    def parts_of(self, source_rows: Mapping[str, int]) -> list[int]:
+        """The rows of each table that is trained on in turn, from those of each source."""
         return list(source_rows.values())
 
     def _train_on_source(self, model, table, seed, verbose, callbacks):

@@ -14,7 +14,7 @@ from typing import ClassVar
 import pandas as pd
 
 from tf_transfer.data.tables import join_tables
-from tf_transfer.strategies.base import Strategy, source_tables
+from tf_transfer.strategies.base import ANCHORED, PROBE, Strategy, source_tables
 from tf_transfer.strategies.linear_models import logistic  # noqa: F401  for those who solve without a model
 from tf_transfer.strategies.solve_heads import solve_heads
 
@@ -43,6 +43,10 @@ class LinearProbe(Strategy):
     search_space: ClassVar[Mapping[str, object]] = {"uses_source": [True, False]}
 
     uses_source: bool = True
+
+    @property
+    def family(self):
+        return ANCHORED if self.uses_source else PROBE
 
     def fit(self, model, source=None, *, seed=0, verbose=0, callbacks=None):
         if not self.uses_source:

@@ -44,6 +44,7 @@ class MetaStrategy(Strategy):
         validation_source: the name of a source table that is not trained on, but validated on.
     """
 
+    timed_by: ClassVar[Literal["steps", "episodes", "calls"]] = "episodes"
     effort: ClassVar[str | None] = "steps"
     lacks_labels: ClassVar[str] = "the encoder learns from episodes of other tasks, the head from the target alone"
     lacks_classes: ClassVar[str] = "these classes are learned from the target alone"

@@ -10,7 +10,7 @@ import dataclasses
 from typing import ClassVar
 
 from tf_transfer.data.tables import join_tables
-from tf_transfer.strategies.base import source_tables
+from tf_transfer.strategies.base import JOINT, source_tables
 from tf_transfer.strategies.fine_tune import FineTune
 
 
@@ -24,13 +24,14 @@ class MultiTask(FineTune):
     """
 
     name: ClassVar[str] = "multi_task"
+    family: ClassVar[str] = JOINT
 
     def fit(self, model, source, *, seed=0, verbose=0, callbacks=None):
         table = join_tables(list(source_tables(source).values()))
         self._train_on_source(model, table, seed, verbose, callbacks)
         return model
 
-    def _tables(self, source_rows):
+    def parts_of(self, source_rows):
         return [sum(source_rows.values())]
 
     def on_sources(self, count):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar
 
+from tf_transfer.strategies.base import CONTROL
 from tf_transfer.strategies.target_only import TargetOnly
 
 
@@ -13,6 +14,7 @@ class Scratch(TargetOnly):
     """Train on the target from random weights, as `TargetOnly` does from pretrained ones."""
 
     name: ClassVar[str] = "scratch"
+    family: ClassVar[str] = CONTROL
 
     def fit(self, model, source=None, *, seed=0, verbose=0, callbacks=None):
         from tf_transfer.devices.backend import keras

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar
 
+from tf_transfer.strategies.base import TARGET
 from tf_transfer.strategies.target_training import TargetTraining
 
 
@@ -16,6 +17,7 @@ class TargetOnly(TargetTraining):
     """
 
     name: ClassVar[str] = "target_only"
+    family: ClassVar[str] = TARGET
     uses_source: ClassVar[bool] = False
     effort: ClassVar[str | None] = "adapt_steps"
 

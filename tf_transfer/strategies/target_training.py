@@ -39,6 +39,7 @@ class TargetTraining(Strategy):
             source has taught them.
     """
 
+    timed_by: ClassVar[Literal["steps", "episodes", "calls"]] = "steps"
     search_space: ClassVar[Mapping[str, object]] = {
         "adapt_steps": [50, 100, 200],
         "adapt_learning_rate": {"min": 0.25, "max": 4.0, "sampling": "log", "unit": "auto"},
