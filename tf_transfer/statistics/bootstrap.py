@@ -8,12 +8,14 @@ no tails, and the noise that rows and seeds share is counted up to three times. 
   seeds, of the mean over seeds; less the part in which the seeds differ on the drawn rows; widened for few
   rows as Hesterberg 2015 says, by n / (n - 1) in the variance and Student's t;
 * seeds: the variance between seeds, V = s² / S, which holds the part that was taken off;
-* a margin is Student's t times the root of the sum. Its degrees of freedom f follow the shares of the sum:
-  1 / f = share of rows / (n - 1) + (share of seeds) ** 0.85 / (S - 1). Satterthwaite squares the shares, which
-  takes a share that was itself estimated from S seeds for certain. With normal errors and S = 3, false
-  verdicts at 95 % lie, over all true shares, in 2.4 to 5.1 % for the power 0.6, in 3.3 to 5.5 % for 0.85, in
-  3.7 to 5.8 % for 1 and up to 7.8 % for 2: with 0.85 the range is even about 4.4. Two seeds estimate their share so
-  badly that 0.85 gives up to 8.6 %: for them the power is 0.4, and false verdicts are 1.1 to 5.8 %.
+* a margin is Student's t times the root of the sum. Its degrees of freedom f follow the share w of the seeds in the
+  sum: 1 / f = (1 - w) / (n - 1) + w ** p / (S - 1). Satterthwaite's rule squares both shares. That is right for shares
+  that are known, but w is estimated from S seeds. Where their variance comes out small by chance, the interval is
+  narrow and f is large at once: of three seeds up to 7.7 % of the verdicts are false. With a power p below 1, f falls
+  as soon as seeds matter at all. With p = .85 the false verdicts of three seeds lie over all true shares in 3.2 to
+  5.2 %. Two seeds estimate their share so badly that p must be .4 (1.1 to 5.1 %). The interval of Behrens and Fisher,
+  which has no fitted number, is as good with two and with five seeds. With three, the number that most people run, it
+  is 6 % wider (2.4 to 5.2 %). `python -m tests.benchmarks.freedom` prints all of them.
 
 Draws are biased as the value is: of F1 averaged over 50 classes with 8 rows each they lie as far below the value as it
 lies below the truth, so that percentiles as they stand are off by both. Where their mean is off the value by more than
@@ -28,6 +30,8 @@ Percentiles, not BCa: of paired differences without a true effect the 95 % inter
     2 % against 2 % of 100 rows wrong                                              4.2 / 9.4 %
 
 Reference:
+    Satterthwaite 1946, "An Approximate Distribution of Estimates of Variance Components"; Fisher 1935, "The Fiducial
+    Argument in Statistical Inference" (Behrens and Fisher);
     Hesterberg 2015, "What Teachers Should Know About the Bootstrap", section 5.3; Efron and Tibshirani 1993, "An
     Introduction to the Bootstrap".
 """
@@ -103,6 +107,11 @@ def few_units(units: int, drawn: str, alpha: float = 0.05) -> str:
         return ""
     fault = "the interval is likely too narrow" if 2.0 ** (1 - units) < alpha else "too few for an interval"
     return f"only {units} {drawn}: {fault}"
+
+
+def share_power(seeds: int) -> float:
+    """The power of the share of ``seeds`` in a variance, for its degrees of freedom; see the module."""
+    return _SHARE_POWER_OF_TWO if seeds == 2 else _SHARE_POWER
 
 
 class Sample:
@@ -189,8 +198,8 @@ class Sample:
     def freedom(self, row_variance: float) -> float:
         """Degrees of freedom of a variance that rows and seeds add up to, above 0."""
         part = self.seed_variance / (row_variance + self.seed_variance)
-        power = _SHARE_POWER_OF_TWO if self.seeds == 2 else _SHARE_POWER
-        return 1 / ((1 - part) / (self.units - 1) + (part**power / (self.seeds - 1) if part else 0.0))
+        of_seeds = part ** share_power(self.seeds) / (self.seeds - 1) if part else 0.0
+        return 1 / ((1 - part) / (self.units - 1) + of_seeds)
 
     def p(self) -> float:
         """The smallest alpha whose interval excludes 0, to a ten-thousandth of it, by bisection of its logarithm.
