@@ -78,3 +78,10 @@ def test_answers_with_classes_of_the_source_alone_are_counted(tmp_path):
 def test_where_the_target_has_all_classes_there_is_nothing_to_count(tmp_path):
     scores = {"target_only": ONE, "fine_tune": ONE}
     assert make_comparison(tmp_path, Y, scores, classes=np.array([True, True])).foreign_answers().empty
+
+
+def test_classes_of_a_multilabel_task_are_read_and_not_counted(tmp_path):
+    y = np.ones((20, 2))
+    options = {"task": "themes", "classes": np.array([True, False])}
+    comparison = make_comparison(tmp_path, y, {"target_only": {16: [y]}, "fine_tune": {16: [y]}}, **options)
+    assert comparison.foreign_answers().empty

@@ -488,7 +488,7 @@ def of_places(comparison) -> Iterator[tuple[str, Mapping[str, object]]]:
     places = [(t, k, b) for t in comparison.targets for k in comparison.tasks_of(t) for b in comparison.budgets]
     for target, task, budget in places:
         for strategy, other in comparison.controls.items():
-            part = f"{strategy}, {target}, {task}, {budget}"
+            part = f"{strategy} / {target} / {task} / {budget}"
             of["differences"][part] = comparison.difference(strategy, other, target, task, budget)
             of["row tests"][part] = comparison.row_tests(strategy, other, target, task, budget)
             of["changed rows"][part] = comparison.changed_rows(target, task, strategy, budget)

@@ -39,6 +39,7 @@ from tf_transfer.strategies import (
     target_training,
 )
 from tf_transfer.strategies.episode_sources import training_sampler
+from tf_transfer.strategies.meta import _task_of_support
 from tf_transfer.strategies.meta_sgd import Rated
 from tf_transfer.strategies.outer_loop import OuterLoop
 from tf_transfer.strategies.proto_net import prototype_head
@@ -182,6 +183,19 @@ def wide():
         model, sampler = far_from_zero(dropout=0.3, width=8).copy(), make_sampler(shot=3, num_query=7)
     episode = (tf.nest.map_structure(lambda t: t[0], b) for b in EpisodeTensors(model, sampler)([sampler.episode(0)]))
     return MetaLearner(model, None), *episode
+
+
+@pytest.mark.parametrize("given", [[0, 0, 0], [2], [None, None]], ids=["one class", "one row", "no label"])
+def test_a_few_labels_of_known_classes_are_of_the_models_own_task(model, given):
+    """Few labels may be of one class by chance; that is no task of its own, which would need two."""
+    support = pd.DataFrame({"text": ["ant so"] * len(given), "intent": pd.Series(given, dtype=object)})
+    assert _task_of_support(model.tasks[0], support) is model.tasks[0]
+
+
+def test_a_strategy_adapts_to_labels_of_one_class(model):
+    support = pd.DataFrame({"text": ["ant so", "ant then"], "intent": [1, 1]})
+    adapted = ProtoNet().adapt(model, support)
+    assert adapted.predict(support, verbose=0)["intent"].scores.shape == (2, 3)
 
 
 @pytest.mark.parametrize(

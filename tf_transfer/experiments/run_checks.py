@@ -162,9 +162,9 @@ def _check(kind: type[_Record], content: object, what: str, remedy: str) -> None
 
 def check_classes(classes: Mapping[str, np.ndarray], tasks: Sequence[Task], path: Path, again: str) -> None:
     """Raises:
-    CheckpointError: a target's own classes are not (classes,) bool of a classification.
+    CheckpointError: a target's own classes are not (classes,) bool of a task with classes.
     """
-    known = {task.name: task.outputs for task in tasks if kind_of(task).one_class}
+    known = {task.name: task.outputs for task in tasks if kind_of(task).has_classes}
     for name, own in classes.items():
         if name not in known or own.shape != (known[name],) or own.dtype != bool:
             raise CheckpointError(f"{path} is damaged: its classes of {name!r} fit no task.\n{again}")

@@ -17,6 +17,8 @@ from tf_transfer.episodes.tensors import EpisodeTensors
 from tf_transfer.errors import DataError, TrainingError, check_choice, check_whole, listed
 from tf_transfer.kinds import kind_of
 from tf_transfer.kinds.class_types import class_text
+from tf_transfer.kinds.label_columns import relabel
+from tf_transfer.kinds.spellings import class_counts
 from tf_transfer.meta_gradients.memory_estimate import kept_bytes, machine_bytes, weight_count
 from tf_transfer.meta_gradients.meta_learner import MetaLearner, first_not_finite, kept_with
 from tf_transfer.strategies.base import Strategy
@@ -289,6 +291,9 @@ def _task_of_support(task, support: pd.DataFrame):
     """The task with the support's classes where they are not its own."""
     if not kind_of(task).one_class or task.label not in support.columns:
         return task
-    fresh = dataclasses.replace(task, classes=(), class_weight=None).resolve(support)
-    known = {class_text(c) for c in task.classes}
-    return task if {class_text(c) for c in fresh.classes} <= known else fresh
+    column = relabel(support[task.label], task.labels)
+    given = class_counts(kind_of(task).label_counts(task, column))
+    # A few labels may all be of one class, which is no task of its own.
+    if {class_text(c) for c in given} <= {class_text(c) for c in task.classes}:
+        return task
+    return dataclasses.replace(task, classes=(), class_weight=None).resolve(support)
