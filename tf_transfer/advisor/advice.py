@@ -13,6 +13,7 @@ import pandas as pd
 
 from tf_transfer.advisor.facts import Facts
 from tf_transfer.errors import CheckpointError, DataError
+from tf_transfer.experiments.results import Results
 from tf_transfer.experiments.runs import Cell
 from tf_transfer.files.storage import write_text
 from tf_transfer.files.untrusted import read_json
@@ -65,7 +66,7 @@ class Advice:
         content = {"format": FORMAT, "identity": self.identity, "run_seconds": self.run_seconds, "facts": facts}
         write_text(path, json.dumps(content | {"rows": self.rows.to_dict("records")}, indent=1))
 
-    def fared(self, comparison) -> pd.DataFrame:
+    def fared(self, comparison: Results) -> pd.DataFrame:
         """How the advice fared in a run of the same experiment: a row a target, task and budget.
 
         Args:
@@ -102,7 +103,7 @@ class Advice:
                 f"Received another one; these differ: {', '.join(differing)}.\nGive the experiment that was run."
             )
 
-    def _check(self, comparison) -> None:
+    def _check(self, comparison: Results) -> None:
         content = comparison.run.read()
         ran = content["common"] | {f"strategy {k}": v for k, v in content["strategies"].items()}
         differing = [k for k, v in self.identity.items() if ran.get(k) != v]
@@ -113,7 +114,7 @@ class Advice:
                 "Give the folder of its run, or ask for advice on the experiment that was run."
             )
 
-    def _fared_at(self, comparison, fact: Facts) -> dict | None:
+    def _fared_at(self, comparison: Results, fact: Facts) -> dict | None:
         place = {"target": fact.target, "task": fact.task, "budget": fact.budget}
         metric = comparison.metrics[fact.task]
         results = _at(comparison.results, fact)
@@ -198,7 +199,7 @@ def _at(table: pd.DataFrame, fact: Facts) -> pd.DataFrame:
     return table[(table["target"] == fact.target) & (table["task"] == fact.task) & (table["budget"] == fact.budget)]
 
 
-def _actual_seconds(comparison, strategy: str, fact: Facts) -> float:
+def _actual_seconds(comparison: Results, strategy: str, fact: Facts) -> float:
     """Median over seeds of source and target training; NaN where no cell is usable."""
     found = []
     for seed in comparison.seeds:

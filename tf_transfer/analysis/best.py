@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pandas as pd
 
+from tf_transfer.experiments.results import Results
 from tf_transfer.kinds import METRICS
 
 COLUMNS = ["target", "task", "budget", "metric", "strategy", "value", "alike"]
 ALPHA = 0.05
 
 
-def best(comparison) -> pd.DataFrame:
+def best(comparison: Results) -> pd.DataFrame:
     """The strategy with the best mean of the primary metric in each place.
 
     Args:
@@ -37,7 +38,7 @@ def best(comparison) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _clear(comparison, first: str, other: str, place: tuple, alpha: float) -> bool:
+def _clear(comparison: Results, first: str, other: str, place: tuple, alpha: float) -> bool:
     """Whether the difference is clear; without a common seed it is not."""
     difference = comparison.difference(first, other, *place)
     return difference is not None and difference.p < alpha

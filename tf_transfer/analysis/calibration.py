@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri, stdtrit
 
+from tf_transfer.experiments.results import Results
 from tf_transfer.kinds import kind_named
 from tf_transfer.kinds.class_metrics import CALIBRATION_BINS
 from tf_transfer.statistics.bootstrap import group_codes
@@ -21,7 +22,7 @@ DECILES = 10
 
 
 def reliability(
-    comparison, *, target: str | None = None, task: str | None = None, strategy: str | None = None,
+    comparison: Results, *, target: str | None = None, task: str | None = None, strategy: str | None = None,
     budget: int | None = None, bins: int = CALIBRATION_BINS, confidence: float = 0.95,
 ) -> pd.DataFrame:  # fmt: skip
     """Predictions in bins, with what was observed there.
@@ -62,7 +63,7 @@ def reliability(
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _places(comparison, target, task, strategy, budget) -> Iterator[tuple]:
+def _places(comparison: Results, target, task, strategy, budget) -> Iterator[tuple]:
     for t in [target] if target is not None else comparison.targets:
         for k in [task] if task is not None else comparison.tasks_of(t):
             for s in [strategy] if strategy is not None else comparison.strategies:

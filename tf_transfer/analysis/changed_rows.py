@@ -8,12 +8,15 @@ import pandas as pd
 from tf_transfer.analysis.rows import row_texts
 from tf_transfer.errors import DataError
 from tf_transfer.evaluation.predictions import Prediction
+from tf_transfer.experiments.results import Results
 from tf_transfer.kinds import kind_named, kind_of
 
 COLUMNS = ["row", "text", "label", "baseline", "prediction", "before", "after", "change"]
 
 
-def changed_rows(comparison, target: str, task: str, strategy: str, budget: int, most: int = 20) -> pd.DataFrame:
+def changed_rows(
+    comparison: Results, target: str, task: str, strategy: str, budget: int, most: int = 20
+) -> pd.DataFrame:
     """The rows on which a strategy differs most from what it is compared with, for better and for worse.
 
     Args:
@@ -53,7 +56,7 @@ def changed_rows(comparison, target: str, task: str, strategy: str, budget: int,
     return _table(comparison, target, task, chosen, y, means, before, after)
 
 
-def _table(comparison, target, task, rows, y, means, before, after) -> pd.DataFrame:
+def _table(comparison: Results, target, task, rows, y, means, before, after) -> pd.DataFrame:
     resolved = next(t for t in comparison.tasks if t.name == task)
     table, _ = comparison.test_rows(target, task)
     sure = kind_of(resolved).sure(resolved, y)

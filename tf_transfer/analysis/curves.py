@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tf_transfer.analysis.sampling import Curves, Sample, dense, each_curves, falls_to_zero
+from tf_transfer.experiments.results import Results
 from tf_transfer.statistics.intervals import bootstrap_interval
 
 CURVES = ["target", "task", "metric", "strategy", "budget", "value", "low", "high", "note"]
@@ -15,7 +16,7 @@ GAINS = [
 ]
 
 
-def curves(comparison, *, resamples: int = 2000, confidence: float = 0.95) -> pd.DataFrame:
+def curves(comparison: Results, *, resamples: int = 2000, confidence: float = 0.95) -> pd.DataFrame:
     """The primary metrics of every strategy at every budget, with bands.
 
     Args:
@@ -43,7 +44,7 @@ def curves(comparison, *, resamples: int = 2000, confidence: float = 0.95) -> pd
     return pd.DataFrame(rows, columns=CURVES)
 
 
-def curve_gains(comparison, *, resamples: int = 2000, confidence: float = 0.95) -> pd.DataFrame:
+def curve_gains(comparison: Results, *, resamples: int = 2000, confidence: float = 0.95) -> pd.DataFrame:
     """What source data gains over all budgets, and from how many labels on it hurts.
 
     Args:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from tf_transfer.experiments.results import Results
 from tf_transfer.statistics.intervals import suite_draws
 
 COLUMNS = [
@@ -13,7 +14,7 @@ COLUMNS = [
 _WORDS = {"helped": "improved", "hurt": "harmed"}
 
 
-def encoder_effect(comparison) -> pd.DataFrame:
+def encoder_effect(comparison: Results) -> pd.DataFrame:
     """The primary metric of heads that are solved on frozen features, before and after source training.
 
     The heads are solved on the labels of the budget and nothing else, so that a difference is the encoder's. Where a
@@ -38,7 +39,7 @@ def encoder_effect(comparison) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _effect(comparison, target: str, task: str, strategy: str, budget: int) -> dict | None:
+def _effect(comparison: Results, target: str, task: str, strategy: str, budget: int) -> dict | None:
     place = target, task, budget
     after = comparison.frozen_scores(strategy, *place)
     before = comparison.frozen_scores(comparison.against(strategy), *place)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from tf_transfer.experiments.results import Results
 from tf_transfer.kinds import kind_of
 
 COLUMNS = ["target", "task", "strategy", "budget", "share", "rows", "likeliest"]
 
 
-def foreign_answers(comparison) -> pd.DataFrame:
+def foreign_answers(comparison: Results) -> pd.DataFrame:
     """The share of test rows that were answered with a class of the sources that the target does not have.
 
     Args:
@@ -31,7 +32,7 @@ def foreign_answers(comparison) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _of_task(comparison, target: str, task, foreign: np.ndarray) -> list[list]:
+def _of_task(comparison: Results, target: str, task, foreign: np.ndarray) -> list[list]:
     rows = []
     for strategy in comparison.strategies:
         for budget in comparison.budgets:

@@ -7,11 +7,12 @@ import pandas as pd
 from scipy.optimize import isotonic_regression
 
 from tf_transfer.analysis.sampling import Curves, dense, each_curves, falls_to_zero
+from tf_transfer.experiments.results import Results
 
 COLUMNS = ["target", "task", "metric", "strategy", "budget", "labels", "low", "high", "censored", "confidence", "note"]
 
 
-def label_worth(comparison, *, resamples: int = 2000, confidence: float = 0.95) -> pd.DataFrame:
+def label_worth(comparison: Results, *, resamples: int = 2000, confidence: float = 0.95) -> pd.DataFrame:
     """The number of labels with which each source strategy is as good without its source as with its budget.
 
     Between measured budgets the curve without source, its mean over seeds made monotone by isotonic regression, is

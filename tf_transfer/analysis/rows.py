@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from tf_transfer.experiments.results import Results
 
-def row_texts(comparison, table: pd.DataFrame) -> np.ndarray:
+
+def row_texts(comparison: Results, table: pd.DataFrame) -> np.ndarray:
     """(rows,) of text, pairs joined by `` / ``; of None where the run kept no texts.
 
     Args:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tf_transfer.evaluation.metrics import resampled_suite
+from tf_transfer.experiments.results import Results
 from tf_transfer.kinds import METRICS
 from tf_transfer.statistics import bootstrap
 from tf_transfer.statistics.bootstrap import row_counts
@@ -78,7 +79,7 @@ class Curves:
         rows: numbers of the labelled test rows that count; None: all.
     """
 
-    def __init__(self, comparison, target: str, task: str, resamples: int = 2000, *, metric=None, rows=None):
+    def __init__(self, comparison: Results, target: str, task: str, resamples: int = 2000, *, metric=None, rows=None):
         self.comparison, self.target, self.task = comparison, target, task
         self.metric, self.kind = metric or comparison.metrics[task], comparison.kind(task)
         y, groups = comparison.truth(target, task)
@@ -128,7 +129,7 @@ class Curves:
         return "; ".join(filter(None, parts))
 
 
-def each_curves(comparison, resamples: int) -> Iterator[Curves]:
+def each_curves(comparison: Results, resamples: int) -> Iterator[Curves]:
     """The curves of every target and task, kept with the comparison."""
     kept = comparison.__dict__.setdefault("_curves", {})
     for target in comparison.targets:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from tf_transfer.experiments.results import Results
+
 COLUMNS = ["strategy", "against", "what", "with_source", "without", "differs"]
 _MEASURED = {
     "parameters": ("weights changed on the target", max, 1.01),
@@ -14,7 +16,7 @@ _MEASURED = {
 """What was measured: its name, what many cells come to, and how many times as much is another amount."""
 
 
-def sides(comparison) -> pd.DataFrame:
+def sides(comparison: Results) -> pd.DataFrame:
     """Steps, rates, what starts how, weights trained and seconds of each strategy and of what it is compared with.
 
     Args:
@@ -36,7 +38,7 @@ def sides(comparison) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _what(comparison, strategy: str) -> dict[str, object]:
+def _what(comparison: Results, strategy: str) -> dict[str, object]:
     notes = comparison.notes(strategy)
     settings: dict[str, list] = {}
     for note in notes:

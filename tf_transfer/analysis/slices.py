@@ -12,6 +12,7 @@ from scipy.stats import false_discovery_control
 from tf_transfer.analysis.rows import row_texts
 from tf_transfer.analysis.sampling import Curves, Sample
 from tf_transfer.errors import DataError, check_choice, check_columns
+from tf_transfer.experiments.results import Results
 from tf_transfer.kinds import kind_named, kind_of
 
 FEWEST_ROWS = 20
@@ -36,7 +37,7 @@ class _Slice:
 
 
 def slices(
-    comparison, *, columns: Sequence[str] = (), by: Sequence[str] = KINDS, metric: str | None = None,
+    comparison: Results, *, columns: Sequence[str] = (), by: Sequence[str] = KINDS, metric: str | None = None,
     strategies: Sequence[str] | None = None, targets: Sequence[str] | None = None,
     budgets: Sequence[int] | None = None, confidence: float = 0.95,
 ) -> pd.DataFrame:  # fmt: skip
@@ -79,7 +80,7 @@ def slices(
     return pd.DataFrame(found, columns=COLUMNS)
 
 
-def _of_task(comparison, target, task, cut, strategies, budgets, metric, confidence) -> list[dict]:
+def _of_task(comparison: Results, target, task, cut, strategies, budgets, metric, confidence) -> list[dict]:
     kind = kind_named(comparison.kind(task))
     metric = metric or kind.row_metric
     check_choice(f"metric of task {task!r}", metric, kind.metric_names)
@@ -94,7 +95,7 @@ def _of_task(comparison, target, task, cut, strategies, budgets, metric, confide
     return rows
 
 
-def _differences(comparison, target, task, metric, part: _Slice, strategies, budgets) -> dict[tuple, Sample]:
+def _differences(comparison: Results, target, task, metric, part: _Slice, strategies, budgets) -> dict[tuple, Sample]:
     """The difference of each strategy and budget to its control, where the slice has rows enough and a seed."""
     if len(part.rows) < FEWEST_ROWS:
         return {}
@@ -134,7 +135,7 @@ def _unjudged(part: _Slice) -> dict:
 # -- cutting -----------------------------------------------------------------------------------------
 
 
-def _cut(comparison, target: str, task: str, by: Collection[str], columns: Sequence[str]) -> Iterator[_Slice]:
+def _cut(comparison: Results, target: str, task: str, by: Collection[str], columns: Sequence[str]) -> Iterator[_Slice]:
     table, rare = comparison.test_rows(target, task)
     if table.columns.empty:
         raise DataError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from tf_transfer.errors import DataError
+from tf_transfer.experiments.results import Results
 
 COLUMNS = [
     *("target", "task", "budget", "strategy", "source", "metric"),
@@ -12,7 +13,7 @@ COLUMNS = [
 ]
 
 
-def source_gains(comparison) -> pd.DataFrame:
+def source_gains(comparison: Results) -> pd.DataFrame:
     """What each source adds to each strategy that was run with ``leave_one_out``.
 
     Args:

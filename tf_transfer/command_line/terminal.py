@@ -5,8 +5,12 @@ from __future__ import annotations
 import contextlib
 import sys
 import warnings
+from typing import TYPE_CHECKING
 
 from tf_transfer.errors import LabelWarning, PenaltyWarning
+
+if TYPE_CHECKING:
+    from tf_transfer.experiments.results import Results
 
 
 def note(message: str) -> None:
@@ -34,7 +38,7 @@ def plain_warnings():
         yield
 
 
-def print_provisional(comparison, seeds: int) -> None:
+def print_provisional(comparison: Results, seeds: int) -> None:
     """The verdict of a run that goes on, in one sentence; nothing where no strategy learns from source data."""
     from tf_transfer.report.verdict import headline
 
@@ -42,7 +46,7 @@ def print_provisional(comparison, seeds: int) -> None:
         note(f"Provisional, after {seeds} seeds: {headline(comparison)}")
 
 
-def print_comparison(comparison) -> None:
+def print_comparison(comparison: Results) -> None:
     """Means over seeds, verdicts with what would settle the undecided, and what could not be used."""
     from rich.console import Console
     from rich.table import Table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tf_transfer.experiments.results import Results
 from tf_transfer.files import storage
 from tf_transfer.report.html import to_html
 from tf_transfer.report.markdown import to_markdown
@@ -13,7 +14,7 @@ from tf_transfer.report.verdict import headline
 __all__ = ["build", "headline", "render", "to_html", "to_markdown"]
 
 
-def render(comparison, folder: str | Path) -> Path:
+def render(comparison: Results, folder: str | Path) -> Path:
     """Writes ``report.html``, readable offline, in print, on a phone, in light and dark mode, and ``report.md``.
 
     Each is written under a temporary name and renamed: an older report is replaced as a whole or not at all.

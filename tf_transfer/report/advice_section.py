@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from tf_transfer.experiments.results import Results
 from tf_transfer.report import readings
 from tf_transfer.report.blocks import Cell, Group, Section, Table, Text
 from tf_transfer.report.wording import difference, duration, labels, metric_name, number
 
 
-def advice(comparison) -> Section | None:
+def advice(comparison: Results) -> Section | None:
     """What was advised, what was best, and how long both were thought to take; None where none was asked for."""
     found = readings.advice(comparison)
     if found is None:

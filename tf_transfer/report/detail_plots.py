@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tf_transfer.errors import DataError
+from tf_transfer.experiments.results import Results
 from tf_transfer.kinds import Kind, kind_of
 from tf_transfer.report import readings
 from tf_transfer.report.intervals import scale_of
@@ -20,7 +21,7 @@ _SHAPES = {"helped": ("^", "#0b6b4b"), "hurt": ("v", "#b3261e"), "equivalent": (
 """Marker and colour of each verdict."""
 
 
-def forest_plot(comparison) -> Figure:
+def forest_plot(comparison: Results) -> Figure:
     """Every verdict's difference with its interval: a panel for each target and task, a line a strategy and budget.
 
     Raises:
@@ -76,7 +77,7 @@ def _legend(found: pd.DataFrame) -> list:
     return handles
 
 
-def reliability_plot(comparison, target: str, task: str, strategy: str, budget: int) -> Figure:
+def reliability_plot(comparison: Results, target: str, task: str, strategy: str, budget: int) -> Figure:
     """`reliability_curves` of a strategy and of what it is compared with, with their names."""
     places = [readings.Place(target, task, s, budget) for s in dict.fromkeys((comparison.against(strategy), strategy))]
     try:
@@ -92,7 +93,7 @@ def reliability_plot(comparison, target: str, task: str, strategy: str, budget: 
     return figure
 
 
-def reliability_curves(comparison, found: Mapping[str, pd.DataFrame], kind: Kind) -> Figure:
+def reliability_curves(comparison: Results, found: Mapping[str, pd.DataFrame], kind: Kind) -> Figure:
     """What was observed against what was predicted, a line for each strategy of ``found``."""
     figure = NotebookFigure(figsize=(4.9, 3.3))
     ax = figure.add_axes((0.135, 0.145, 0.7, 0.825))
@@ -115,7 +116,7 @@ def reliability_curves(comparison, found: Mapping[str, pd.DataFrame], kind: Kind
     return figure
 
 
-def confusion_plot(comparison, target: str, task: str, strategy: str, budget: int) -> Figure:
+def confusion_plot(comparison: Results, target: str, task: str, strategy: str, budget: int) -> Figure:
     """The confusion matrix of one strategy, rows summed over seeds; shaded by the share of the true class."""
     counts = comparison.confusion(target, task, strategy, budget)
     shares = counts.div(counts.sum(axis=1).where(lambda total: total > 0), axis=0).to_numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tf_transfer.experiments.results import Results
 from tf_transfer.kinds import kind_of
 from tf_transfer.report import readings
 from tf_transfer.report.blocks import Cell, Grid, Panel, Section, Table, Text
@@ -17,7 +18,7 @@ MOST_ROWS = 5
 _NOWHERE = "No strategy with source data has a difference that is defined, so there is no case to look into."
 
 
-def slices(comparison) -> Section:
+def slices(comparison: Results) -> Section:
     """Differences to the baseline on parts of the test rows."""
     places = readings.places(comparison)
     introduction = (
@@ -29,14 +30,14 @@ def slices(comparison) -> Section:
     return Section("slices", "Where it helped and hurt", blocks if places else (Text(_NOWHERE),))
 
 
-def _slices(comparison, place: Place) -> Panel:
+def _slices(comparison: Results, place: Place) -> Panel:
     found = readings.slices(comparison, place)
     rows = grouped(found, "by", str, lambda v: difference_row(str(v.slice), v, quiet=f"{count(v.rows)} rows"))
     table = forest(f"Slices of {place.task} on {place.target}", "slice", rows, scale_of(found))
     return Panel(*_heading(place, found["metric"].iloc[0]), (table,))
 
 
-def changed_rows(comparison) -> Section:
+def changed_rows(comparison: Results) -> Section:
     """Rows that transfer mended and broke, the largest changes first."""
     places = readings.places(comparison)
     introduction = (
@@ -47,7 +48,7 @@ def changed_rows(comparison) -> Section:
     return Section("rows", "Rows mended and broken", blocks if places else (Text(_NOWHERE),))
 
 
-def _changed(comparison, place: Place) -> Panel:
+def _changed(comparison: Results, place: Place) -> Panel:
     found = readings.changed_rows(comparison, place)
     mended, broken = int(found["mended"].sum()), int((~found["mended"]).sum())
     better, worse = kind_of(next(t for t in comparison.tasks if t.name == place.task)).change_words
@@ -67,7 +68,7 @@ def _value(value: object) -> str:
     return number(value) if isinstance(value, float) else shortened(value)
 
 
-def sources(comparison) -> Section:
+def sources(comparison: Results) -> Section:
     """What each source adds: the difference between all sources and all but this one."""
     found = readings.source_gains(comparison)
     introduction = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from tf_transfer.experiments.results import Results
 from tf_transfer.report import readings
 from tf_transfer.report.blocks import Cell, Fold, Grid, Group, Notes, Panel, Section, Table, Text
 from tf_transfer.report.intervals import difference_row, forest, grouped, scale_of
@@ -12,13 +13,13 @@ from tf_transfer.report.wording import count, duration, labels, metric_name, num
 TITLE = "Fair chances"
 
 
-def fairness(comparison) -> Section:
+def fairness(comparison: Results) -> Section:
     """What the two sides did, what the source did to the encoder, and answers that cannot be right."""
     blocks = [part for make in (_sides, _encoder, _foreign, _ends) for part in make(comparison)]
     return Section("fairness", TITLE, tuple(blocks))
 
 
-def _sides(comparison) -> list:
+def _sides(comparison: Results) -> list:
     try:
         found = readings.sides(comparison)
     except readings.Missing as reason:
@@ -49,7 +50,7 @@ def _shown(what: str, value: object) -> str:
     return str(value) or "–"
 
 
-def _encoder(comparison) -> list:
+def _encoder(comparison: Results) -> list:
     try:
         found = readings.encoder_effect(comparison)
     except readings.Missing:
@@ -73,7 +74,7 @@ def _encoder_row(found) -> tuple:
     return difference_row(found.strategy, found, quiet=f"{number(found.before)} → {number(found.after)}")
 
 
-def _foreign(comparison) -> list:
+def _foreign(comparison: Results) -> list:
     try:
         found = readings.foreign_answers(comparison)
     except readings.Missing:
@@ -103,7 +104,7 @@ def _percent(share: float) -> str:
     return "–" if pd.isna(share) else f"{share:.1%}"
 
 
-def _ends(comparison) -> list:
+def _ends(comparison: Results) -> list:
     """How many cells of a strategy chose a penalty at an end of what was tried."""
     sentences = []
     for strategy in comparison.strategies:

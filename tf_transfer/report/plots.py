@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from sklearn.isotonic import isotonic_regression
 
 from tf_transfer.errors import DataError
+from tf_transfer.experiments.results import Results
 from tf_transfer.kinds import METRICS
 from tf_transfer.report.bands import bands_of
 from tf_transfer.report.wording import metric_name
@@ -41,7 +42,7 @@ class NotebookFigure(Figure):
         return buffer.getvalue()
 
 
-def learning_curves(comparison) -> Figure:
+def learning_curves(comparison: Results) -> Figure:
     """The primary metric against the label budget: a panel for each task and target.
 
     Lines are means over seeds; bands as `bands.bands_of` has them.
@@ -68,7 +69,7 @@ def learning_curves(comparison) -> Figure:
     return figure
 
 
-def learning_curve(comparison, target: str, task: str, bands: pd.DataFrame | None = None) -> Figure:
+def learning_curve(comparison: Results, target: str, task: str, bands: pd.DataFrame | None = None) -> Figure:
     """One panel of `learning_curves`, without a title.
 
     Args:
@@ -81,7 +82,7 @@ def learning_curve(comparison, target: str, task: str, bands: pd.DataFrame | Non
     return figure
 
 
-def style(comparison, strategy: str) -> dict:
+def style(comparison: Results, strategy: str) -> dict:
     """Colour and marker of a strategy, the same in every plot."""
     i = comparison.strategies.index(strategy)
     return {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)], "markersize": 5}
@@ -112,7 +113,7 @@ def plain_frame(ax: Axes) -> None:
     ax.spines[["left", "bottom"]].set_color(MUTED)
 
 
-def _draw(ax: Axes, comparison, bands: pd.DataFrame, target: str, task: str) -> None:
+def _draw(ax: Axes, comparison: Results, bands: pd.DataFrame, target: str, task: str) -> None:
     bands = bands[bands["task"] == task]
     here = bands[bands["target"] == target]
     ends = {}
@@ -130,7 +131,7 @@ def _draw(ax: Axes, comparison, bands: pd.DataFrame, target: str, task: str) -> 
     _label_lines(ax, ends)
 
 
-def _frame(ax: Axes, comparison, bands: pd.DataFrame, task: str) -> None:
+def _frame(ax: Axes, comparison: Results, bands: pd.DataFrame, task: str) -> None:
     """Axes, ticks and limits; all targets of a task share the limits, so panels can be compared."""
     metric, values = comparison.metrics[task], bands["value"].dropna()
     if len(values):

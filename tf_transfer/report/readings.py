@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tf_transfer.errors import TransferError
+from tf_transfer.experiments.results import Results
 
 _KEYS = ("target", "task", "strategy", "budget")
 _ENDS = ("value", "low", "high")
@@ -38,54 +39,54 @@ class Place:
     budget: int
 
 
-def verdicts(comparison) -> pd.DataFrame:
+def verdicts(comparison: Results) -> pd.DataFrame:
     """The verdicts; without rows where nothing can be compared."""
     found = comparison.verdicts()
     return found.assign(**{c: v for c, v in _OPTIONAL.items() if c not in found})
 
 
-def intervals(comparison) -> pd.DataFrame:
+def intervals(comparison: Results) -> pd.DataFrame:
     """Every metric of the suite with its interval."""
     return _read(comparison, "intervals", "The intervals of the metrics are", (*_KEYS, "metric", *_ENDS))
 
 
-def curves(comparison) -> pd.DataFrame:
+def curves(comparison: Results) -> pd.DataFrame:
     """The primary metrics at every budget with their intervals."""
     return _read(comparison, "curves", "The intervals of the learning curves are", (*_KEYS, "metric", *_ENDS))
 
 
-def label_worth(comparison) -> pd.DataFrame:
+def label_worth(comparison: Results) -> pd.DataFrame:
     """How many labels without source data a strategy's are worth."""
     return _read(comparison, "label_worth", "The worth in labels is", (*_KEYS, "labels", "low", "high"))
 
 
-def curve_gains(comparison) -> pd.DataFrame:
+def curve_gains(comparison: Results) -> pd.DataFrame:
     """The mean gain over all budgets, and from how many labels on source data hurts."""
     needed = ("target", "task", "strategy", "area", "low", "high", "verdict", "hurt_from", "crossing")
     found = _read(comparison, "curve_gains", "The gains over all budgets are", needed)
     return found.rename(columns={"area": "value"})
 
 
-def source_gains(comparison) -> pd.DataFrame:
+def source_gains(comparison: Results) -> pd.DataFrame:
     """What each source adds."""
     needed = (*_KEYS, "source", "difference", "low", "high", "verdict")
     found = _read(comparison, "source_gains", "The contributions of single sources are", needed)
     return found.rename(columns={"difference": "value"})
 
 
-def best(comparison) -> pd.DataFrame:
+def best(comparison: Results) -> pd.DataFrame:
     """The best strategy of each place, and those that cannot be told from it."""
     needed = ("target", "task", "budget", "strategy", "value", "alike")
     return _read(comparison, "best", "The best strategies are", needed)
 
 
-def sides(comparison) -> pd.DataFrame:
+def sides(comparison: Results) -> pd.DataFrame:
     """What the two sides of each verdict did."""
     needed = ("strategy", "against", "what", "with_source", "without", "differs")
     return _read(comparison, "sides", "The two sides of the verdicts are", needed)
 
 
-def encoder_effect(comparison) -> pd.DataFrame:
+def encoder_effect(comparison: Results) -> pd.DataFrame:
     """What training on the sources did to the encoder."""
     needed = (*_KEYS, "metric", "before", "after", "difference", "low", "high", "verdict")
     found = _read(comparison, "encoder_effect", "The effects of the sources on the encoder are", needed)
@@ -93,13 +94,13 @@ def encoder_effect(comparison) -> pd.DataFrame:
     return found.rename(columns={"difference": "value"}).assign(verdict=[words.get(v, v) for v in found["verdict"]])
 
 
-def foreign_answers(comparison) -> pd.DataFrame:
+def foreign_answers(comparison: Results) -> pd.DataFrame:
     """How often strategies answered with classes that the target does not have."""
     needed = (*_KEYS, "share", "rows", "likeliest")
     return _read(comparison, "foreign_answers", "Answers with classes of the sources alone are", needed)
 
 
-def slices(comparison, place: Place) -> pd.DataFrame:
+def slices(comparison: Results, place: Place) -> pd.DataFrame:
     """Differences on parts of the test rows, in a metric of single rows."""
     needed = ("task", "metric", "by", "slice", "rows", *_ENDS, "verdict")
     where = {"targets": [place.target], "strategies": [place.strategy], "budgets": [place.budget]}
@@ -108,7 +109,7 @@ def slices(comparison, place: Place) -> pd.DataFrame:
     return found[found["task"] == place.task].reset_index(drop=True)
 
 
-def changed_rows(comparison, place: Place) -> pd.DataFrame:
+def changed_rows(comparison: Results, place: Place) -> pd.DataFrame:
     """All rows that the strategy mends or breaks, the largest change first: ``mended`` is True or False.
 
     Raises:
@@ -122,19 +123,19 @@ def changed_rows(comparison, place: Place) -> pd.DataFrame:
     return found.assign(mended=found["change"] > 0)
 
 
-def reliability(comparison, place: Place) -> pd.DataFrame:
+def reliability(comparison: Results, place: Place) -> pd.DataFrame:
     """What was predicted and what was observed, in bins of the predictions."""
     needed = ("predicted", "observed", "low", "high", "rows")
     where = dataclasses.asdict(place)
     return _read(comparison, "reliability", "The calibration curves are", needed, **where)
 
 
-def confusion(comparison, place: Place) -> pd.DataFrame:
+def confusion(comparison: Results, place: Place) -> pd.DataFrame:
     """Numbers of rows: true classes in rows, predicted ones in columns."""
     return _read(comparison, "confusion", "The confusion matrices are", (), *dataclasses.astuple(place))
 
 
-def advice(comparison) -> pd.DataFrame | None:
+def advice(comparison: Results) -> pd.DataFrame | None:
     """How the advice of before training fared, a row a place; None for a run without."""
     try:
         kept = comparison.advice
@@ -143,7 +144,7 @@ def advice(comparison) -> pd.DataFrame | None:
         raise Missing(f"How the advice fared is missing: {' '.join(str(error).split())}") from None
 
 
-def _read(comparison, method: str, what: str, needed: tuple[str, ...], *arguments, **options) -> pd.DataFrame:
+def _read(comparison: Results, method: str, what: str, needed: tuple[str, ...], *arguments, **options) -> pd.DataFrame:
     """The table of ``comparison.method(...)``.
 
     Raises:
@@ -165,7 +166,7 @@ def _read(comparison, method: str, what: str, needed: tuple[str, ...], *argument
     return found.assign(**{c: v for c, v in _OPTIONAL.items() if needed and c not in found})
 
 
-def clearest(comparison, target: str, task: str) -> Place | None:
+def clearest(comparison: Results, target: str, task: str) -> Place | None:
     """The source strategy and budget whose difference is the most half-widths of its interval from 0."""
     found = verdicts(comparison)
     found = found[(found["target"] == target) & (found["task"] == task)]
@@ -183,7 +184,7 @@ def clearness(found: pd.DataFrame) -> np.ndarray:
         return np.nan_to_num(np.abs(found["value"].to_numpy()) / half, posinf=np.inf)
 
 
-def places(comparison, kinds: tuple[str, ...] = ()) -> list[Place]:
+def places(comparison: Results, kinds: tuple[str, ...] = ()) -> list[Place]:
     """`clearest` of every target and task (of these kinds) that has one."""
     chosen = [t.name for t in comparison.tasks if not kinds or t.kind in kinds]
     found = [clearest(comparison, target, task) for target in comparison.targets for task in chosen]

@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 import yaml
 
+from tf_transfer.experiments.results import Results
 from tf_transfer.report.blocks import Cell, Code, Facts, Fold, Notes, Section, Table, Text
 from tf_transfer.report.detail_sections import shortened
 from tf_transfer.report.wording import count, duration, number, quantity
 
 
-def leakage(comparison) -> Section:
+def leakage(comparison: Results) -> Section:
     """Test rows that are also in training tables."""
     title = "Leakage audit"
     rows = [_leakage_row(*place) for place in _audits(comparison)]
@@ -31,7 +32,7 @@ def leakage(comparison) -> Section:
     return Section("leakage", title, (Text(introduction, quiet=True), table, *fold))
 
 
-def _audits(comparison) -> Iterator[tuple]:
+def _audits(comparison: Results) -> Iterator[tuple]:
     for target, audit in comparison.leakage.items():
         for table, counts in audit.get("tables", {}).items():
             yield target, table, counts
@@ -52,7 +53,7 @@ def _example(target: str, found: Mapping) -> str:
     )
 
 
-def costs(comparison) -> Section:
+def costs(comparison: Results) -> Section:
     """Time, memory and weights trained of every strategy."""
     found = comparison.costs
     seconds = found.pivot_table("seconds", "strategy", "stage", sort=False)
@@ -80,7 +81,7 @@ def costs(comparison) -> Section:
     return Section("costs", "Cost", tuple(blocks))
 
 
-def provenance(comparison) -> Section:
+def provenance(comparison: Results) -> Section:
     """Data and versions, with hashes."""
     elsewhere = ("experiment", "plan", "rows", "sha256")
     recorded = {str(k): v for k, v in comparison.provenance.items() if k not in elsewhere}
@@ -94,13 +95,13 @@ def provenance(comparison) -> Section:
     return Section("provenance", "Data and versions", tuple(blocks) or (Text("Nothing was recorded."),))
 
 
-def _data_table(comparison) -> Table:
+def _data_table(comparison: Results) -> Table:
     rows, hashes = comparison.provenance.get("rows") or {}, comparison.provenance["sha256"]
     cells = [(Cell(name), count(rows.get(name, float("nan"))), Cell(h, code=True)) for name, h in hashes.items()]
     return Table("Data", ("table", "rows", "sha256 of its content"), tuple(cells), wide=True)
 
 
-def reproduce(comparison) -> Section:
+def reproduce(comparison: Results) -> Section:
     """The exact commands, and the experiment as a file."""
     experiment = comparison.provenance.get("experiment")
     packages = comparison.provenance.get("packages") or {}
@@ -120,7 +121,7 @@ def reproduce(comparison) -> Section:
     return Section("reproduce", "How to reproduce", (*blocks, Fold("experiment.yaml", (Code(text, "yaml"),))))
 
 
-def unusable(comparison) -> Section:
+def unusable(comparison: Results) -> Section:
     """What could not be used, and why."""
     title = "What could not be used"
     if not comparison.unusable:

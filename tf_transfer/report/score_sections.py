@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from tf_transfer.experiments.results import Results
 from tf_transfer.kinds import METRICS, kind_of, kinds_where
 from tf_transfer.report import plots, readings
 from tf_transfer.report.bands import bands_of, target_tasks
@@ -18,7 +19,7 @@ MOST_CLASSES = 8
 MOST_CONFUSIONS = 15
 
 
-def curves(comparison) -> Section:
+def curves(comparison: Results) -> Section:
     """Learning curves: the primary metrics against the label budget; of one budget, their table alone."""
     bands, meaning = bands_of(comparison)
     panels, drawn = [], len(comparison.budgets) > 1
@@ -38,13 +39,13 @@ def curves(comparison) -> Section:
     return Section("curves", "Learning curves", blocks)
 
 
-def _curve_table(comparison, found: pd.DataFrame, target: str, task: str) -> Table:
+def _curve_table(comparison: Results, found: pd.DataFrame, target: str, task: str) -> Table:
     cells = {(v.strategy, v.budget): Cell(interval(v.value, v.low, v.high)) for v in found.itertuples()}
     rows = [(Cell(s), *(cells.get((s, b), Cell("–")) for b in comparison.budgets)) for s in comparison.strategies]
     return Table(f"{task} on {target}", ("labels", *map(count, comparison.budgets)), tuple(rows))
 
 
-def scores(comparison) -> Section:
+def scores(comparison: Results) -> Section:
     """The primary metrics, and the whole suite folded away."""
     panels = [_primary(comparison, *place) for place in target_tasks(comparison, comparison.results)]
     if not panels:
@@ -56,7 +57,7 @@ def scores(comparison) -> Section:
     return Section("results", "Scores", (Text(introduction, quiet=True), Grid(tuple(panels)), *_suites(comparison)))
 
 
-def _primary(comparison, target: str, task: str) -> Panel:
+def _primary(comparison: Results, target: str, task: str) -> Panel:
     """Means over seeds with their range; the best of each budget is bold."""
     metric, results = comparison.metrics[task], comparison.results
     found = results[(results["target"] == target) & (results["task"] == task) & (results["metric"] == metric)]
@@ -81,7 +82,7 @@ def _primary(comparison, target: str, task: str) -> Panel:
     return Panel(f"{target}: {task}", detail, (Table(f"Scores in {task} on {target}", head, tuple(rows)),))
 
 
-def _role(comparison, strategy: str) -> str:
+def _role(comparison: Results, strategy: str) -> str:
     return "source" if strategy in comparison.source_strategies else "baseline" * (strategy == comparison.baseline)
 
 
@@ -94,7 +95,7 @@ def _spread(cell: pd.Series, seeds: int) -> str:
     return f"{span or number(defined.iloc[0])} in {len(defined)} of {seeds} seeds"
 
 
-def _suites(comparison) -> tuple:
+def _suites(comparison: Results) -> tuple:
     """The whole suite with intervals, or with the range over seeds where there are none."""
     try:
         found, notes = readings.intervals(comparison), ()
@@ -111,7 +112,7 @@ def _suites(comparison) -> tuple:
     return tuple(folds)
 
 
-def _suite(comparison, target: str, task: str, found: pd.DataFrame) -> Table:
+def _suite(comparison: Results, target: str, task: str, found: pd.DataFrame) -> Table:
     found = found[(found["target"] == target) & (found["task"] == task)]
     cells = {(v.budget, v.metric, v.strategy): Cell(interval(v.value, v.low, v.high)) for v in found.itertuples()}
     kind = kind_of(next(t for t in comparison.tasks if t.name == task))
@@ -126,7 +127,7 @@ def _suite(comparison, target: str, task: str, found: pd.DataFrame) -> Table:
     return Table(f"Every metric of {task} on {target}", ("metric", *comparison.strategies), tuple(rows), wide=True)
 
 
-def confusions(comparison) -> Section:
+def confusions(comparison: Results) -> Section:
     """Confusion matrices of the strategy with the clearest difference and of what it is compared with, side by side."""
     places = readings.places(comparison, kinds_where(one_class=True))
     blocks = gather(_pairs(comparison, places), lambda place: _confusion(comparison, place))
@@ -139,7 +140,7 @@ def confusions(comparison) -> Section:
     return Section("confusions", "Confusion matrices", (Text(introduction, quiet=True), *blocks))
 
 
-def _pairs(comparison, places: list[Place]) -> list[Place]:
+def _pairs(comparison: Results, places: list[Place]) -> list[Place]:
     """Each place after the same place of what it is compared with."""
     return [
         Place(p.target, p.task, strategy, p.budget)
@@ -148,7 +149,7 @@ def _pairs(comparison, places: list[Place]) -> list[Place]:
     ]
 
 
-def _confusion(comparison, place: Place) -> Panel:
+def _confusion(comparison: Results, place: Place) -> Panel:
     counts = readings.confusion(comparison, place)
     title = f"{place.target}: {place.task}"
     what = f"Confusions of {place.strategy} in {place.task} on {place.target}"
@@ -181,7 +182,7 @@ def _percent(share: float) -> str:
     return "" if np.isnan(share) else f"{share:.0%}"
 
 
-def calibration(comparison) -> Section:
+def calibration(comparison: Results) -> Section:
     """Calibration curves of the baseline and of the strategy with the clearest difference."""
     places = readings.places(comparison)
     if not places:
@@ -195,13 +196,13 @@ def calibration(comparison) -> Section:
     return Section("calibration", "Calibration", (Text(introduction, quiet=True), *panels))
 
 
-def _marks(comparison, places: list[Place]) -> list[str]:
+def _marks(comparison: Results, places: list[Place]) -> list[str]:
     strategies = dict.fromkeys(p.strategy for p in _pairs(comparison, places))
     shapes = {"o": "●", "s": "■", "D": "◆", "^": "▲", "v": "▼", "P": "✚", "X": "✖", "*": "★", "<": "◀", ">": "▶"}
     return [f"{shapes[plots.style(comparison, s)['marker']]} {s}" for s in strategies]
 
 
-def _reliability(comparison, place: Place) -> Panel:
+def _reliability(comparison: Results, place: Place) -> Panel:
     found = {p.strategy: readings.reliability(comparison, p) for p in _pairs(comparison, [place])}
     kind = kind_of(next(t for t in comparison.tasks if t.name == place.task))
     figure = reliability_curves(comparison, found, kind)

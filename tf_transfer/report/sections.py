@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tf_transfer.experiments.results import Results
 from tf_transfer.report import (
     advice_section,
     detail_sections,
@@ -34,7 +35,7 @@ SECTIONS = (
 )
 
 
-def build(comparison) -> Report:
+def build(comparison: Results) -> Report:
     """Everything that a report says of a comparison, in no format yet."""
     left_out = comparison.lost_cells
     cells = f"{left_out} cell{'s' if left_out > 1 else ''}"
@@ -48,7 +49,7 @@ def build(comparison) -> Report:
     )
 
 
-def _section(comparison, name: str, title: str, make) -> Section | None:
+def _section(comparison: Results, name: str, title: str, make) -> Section | None:
     try:
         return make(comparison)
     except Missing as reason:

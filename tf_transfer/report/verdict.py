@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from tf_transfer.experiments.results import Results
 from tf_transfer.report import readings
 from tf_transfer.report.wording import SYMBOLS, difference, labels, listing, metric_name, smallest, verdict_word
 
@@ -14,7 +15,7 @@ _MOST_PLACES = 4
 _MOSTLY = 4
 
 
-def headline(comparison) -> str:
+def headline(comparison: Results) -> str:
     """The verdict in one sentence: where source data helped, where it hurt, where nobody can tell.
 
     Only ``comparison.source_strategies`` are spoken of. For each direction the difference that
@@ -56,13 +57,13 @@ def _beaten(helped: pd.DataFrame) -> pd.DataFrame:
     return helped[behind & alone]
 
 
-def _and_beaten(beaten: pd.DataFrame, comparison, more: bool) -> str:
+def _and_beaten(beaten: pd.DataFrame, comparison: Results, more: bool) -> str:
     strategies = listing(dict.fromkeys(beaten["strategy"]))
     start = "; it helped" if more else " helped"
     return f"{start} {strategies} alone on {_places(beaten, comparison)}, where {comparison.baseline} is better still"
 
 
-def overall(comparison) -> dict[str, str]:
+def overall(comparison: Results) -> dict[str, str]:
     """``verdict``, ``symbol`` and ``word`` of the whole comparison; verdict ``"mixed"``: it helped and hurt.
 
     *Mostly* is said where one of the two is `_MOSTLY` times as frequent as the other.
@@ -78,18 +79,18 @@ def overall(comparison) -> dict[str, str]:
     return {"verdict": only, "symbol": SYMBOLS[only], "word": verdict_word(only).capitalize()}
 
 
-def tally(comparison) -> dict[str, int]:
+def tally(comparison: Results) -> dict[str, int]:
     """How many comparisons of strategies with themselves without the source have each verdict."""
     verdicts = _of_sources(comparison)
     return {word: int((verdicts["verdict"] == word).sum()) for word in SYMBOLS}
 
 
-def _of_sources(comparison) -> pd.DataFrame:
+def _of_sources(comparison: Results) -> pd.DataFrame:
     verdicts = readings.verdicts(comparison)
     return verdicts[verdicts["strategy"].isin(comparison.source_strategies)]
 
 
-def _open_places(verdicts: pd.DataFrame, comparison) -> dict[str, str]:
+def _open_places(verdicts: pd.DataFrame, comparison: Results) -> dict[str, str]:
     """The places where source data neither helped nor hurt: equivalent (every strategy is), or undecided."""
     kinds = verdicts.groupby(["target", "budget"])["verdict"].transform(lambda v: _kind(set(v)))
     return {kind: _places(verdicts[kinds == kind], comparison) for kind in ("equivalent", "undecided")}
@@ -99,7 +100,7 @@ def _kind(found: set[str]) -> str:
     return "decided" if found & {"helped", "hurt"} else "equivalent" if found == {"equivalent"} else "undecided"
 
 
-def _evidence(verdicts: pd.DataFrame, comparison) -> str:
+def _evidence(verdicts: pd.DataFrame, comparison: Results) -> str:
     """Where, and the clearest difference: the most half-widths of its interval from 0."""
     best = verdicts.iloc[int(np.argmax(readings.clearness(verdicts)))]
     one_place = len(verdicts[["target", "budget"]].drop_duplicates()) == 1
@@ -110,7 +111,7 @@ def _evidence(verdicts: pd.DataFrame, comparison) -> str:
     return f"{_places(verdicts, comparison)}{where} ({proof})"
 
 
-def _places(verdicts: pd.DataFrame, comparison) -> str:
+def _places(verdicts: pd.DataFrame, comparison: Results) -> str:
     """``tweets at every label budget, movie and nyt at 16 and 64 labels``."""
     budgets = verdicts.groupby("target")["budget"].agg(frozenset)
     names = [target for target in comparison.targets if target in budgets]
@@ -124,12 +125,12 @@ def _places(verdicts: pd.DataFrame, comparison) -> str:
     return ", ".join(places)
 
 
-def _budgets(found: frozenset[int], comparison) -> str:
+def _budgets(found: frozenset[int], comparison: Results) -> str:
     every = len(found) > 1 and found == set(comparison.budgets)
     return "every label budget" if every else labels(found)
 
 
-def _nothing_decided(verdicts: pd.DataFrame, open_: dict[str, str], comparison) -> str:
+def _nothing_decided(verdicts: pd.DataFrame, open_: dict[str, str], comparison: Results) -> str:
     if open_["equivalent"]:
         rest = f"; undecided: {open_['undecided']}" if open_["undecided"] else ""
         return f"Source data made no difference that matters on {open_['equivalent']}{rest}."

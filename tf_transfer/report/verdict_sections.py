@@ -6,6 +6,7 @@ import math
 
 import pandas as pd
 
+from tf_transfer.experiments.results import Results
 from tf_transfer.report import readings, verdict, wording
 from tf_transfer.report.blocks import Cell, Fold, Grid, Group, Notes, Panel, Section, Table, Text
 from tf_transfer.report.intervals import difference_row, forest, grouped, scale_of
@@ -15,7 +16,7 @@ from tf_transfer.statistics.power import MOST_SEEDS, MOST_UNITS
 LEGEND = " · ".join(f"{symbol} {verdict_word(word)}" for word, symbol in SYMBOLS.items())
 
 
-def opening(comparison) -> tuple:
+def opening(comparison: Results) -> tuple:
     """The verdicts of the source strategies as symbols, a panel for each task."""
     found = readings.verdicts(comparison)
     found = found[found["strategy"].isin(comparison.source_strategies)]
@@ -37,13 +38,13 @@ def opening(comparison) -> tuple:
     )
 
 
-def _twins(comparison) -> list[tuple[str, str]]:
+def _twins(comparison: Results) -> list[tuple[str, str]]:
     """Strategies that are the same training as another, without those that leave a source out."""
     twins = getattr(comparison, "twins", {})
     return [(twin, first) for twin, first in twins.items() if twin not in getattr(comparison, "variants", {})]
 
 
-def _best(comparison) -> tuple:
+def _best(comparison: Results) -> tuple:
     """The best strategy of each place, and those that cannot be told from it."""
     try:
         found = readings.best(comparison)
@@ -57,7 +58,7 @@ def _best(comparison) -> tuple:
     return (Fold("The best strategy of each place", (Table("Best strategies", head, tuple(rows), wide=True),)),)
 
 
-def _glance(comparison, task: str, found: pd.DataFrame) -> Panel:
+def _glance(comparison: Results, task: str, found: pd.DataFrame) -> Panel:
     rows = []
     cells = {(v.target, v.strategy, v.budget): v.verdict for v in found.itertuples()}
     for target in (t for t in comparison.targets if t in set(found["target"])):
@@ -70,7 +71,7 @@ def _glance(comparison, task: str, found: pd.DataFrame) -> Panel:
     return Panel(task, metric, (Table(f"Verdicts on {task}", head, tuple(rows)),))
 
 
-def differences(comparison) -> Section:
+def differences(comparison: Results) -> Section:
     """The forest plot: every strategy, target, task and budget against what it is compared with."""
     found = readings.verdicts(comparison)
     title = "Difference that the source makes"
@@ -86,7 +87,7 @@ def differences(comparison) -> Section:
     return Section("differences", title, blocks)
 
 
-def _against(comparison, found) -> tuple:
+def _against(comparison: Results, found) -> tuple:
     """A row of the forest; what it is compared with stands below where that is not the baseline."""
     usual = found.against in ("", comparison.baseline)
     return difference_row(found.strategy, found, found.transfer, quiet="" if usual else f"to {found.against}")
@@ -101,7 +102,7 @@ _INTRODUCTION = (
 )
 
 
-def _facts(comparison, task: str, found: pd.DataFrame) -> str:
+def _facts(comparison: Results, task: str, found: pd.DataFrame) -> str:
     rows, seeds = _range(found["rows"]), _range(found["seeds"])
     return f"{metric_name(comparison.metrics[task])}, {rows} test rows, {seeds} seed{'' if seeds == '1' else 's'}"
 
@@ -113,7 +114,7 @@ def _notes(found: pd.DataFrame) -> tuple:
     return (Notes(tuple(sentences)),) if sentences else ()
 
 
-def _numbers(comparison, found: pd.DataFrame) -> Fold:
+def _numbers(comparison: Results, found: pd.DataFrame) -> Fold:
     """All figures behind the forest plot, and what would settle the undecided."""
     head = ("strategy", "against", "target", "task", "labels", "difference", "95 % interval", "p", "q", "verdict",
             "could be told", "rows to settle", "seeds to settle")  # fmt: skip
@@ -137,7 +138,7 @@ def _numbers(comparison, found: pd.DataFrame) -> Fold:
     return Fold("All figures", (explained, Table("All differences", head, tuple(rows), wide=True)))
 
 
-def worth(comparison) -> Section:
+def worth(comparison: Results) -> Section:
     """How many labels without source data a strategy's labels are worth."""
     found = readings.label_worth(comparison)
     try:
@@ -185,7 +186,7 @@ def _at(budget: float) -> str:
     return "–" if pd.isna(budget) else labels([round(budget)])
 
 
-def _worth_sentence(comparison, found) -> str:
+def _worth_sentence(comparison: Results, found) -> str:
     amount = _worth(found)
     verb = "does" if found.budget == 1 else "do"
     start = f"{found.target}, {found.task}: {labels([found.budget])} with {found.strategy} {verb} as well as"
