@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import binomtest, sem, t
 
 from tests.analysis.folders import make_comparison
+from tf_transfer.analysis import calibration
 from tf_transfer.evaluation.metrics import classification_suite
 from tf_transfer.statistics.proportions import wilson
 
@@ -118,3 +119,11 @@ def test_only_what_is_asked_for(tmp_path):
     assert len(comparison.reliability()) == 6
     found = comparison.reliability(strategy="tfidf", budget=64)
     assert found[["strategy", "budget"]].to_numpy().tolist() == [["tfidf", 64]]
+
+
+def test_seeds_that_say_the_same_of_a_row_with_one_label_narrow_nothing():
+    """Also of a task with one class, where a row has one probability."""
+    draws = np.random.default_rng(0)
+    p, right = draws.uniform(size=60), draws.integers(0, 2, 60) > 0
+    one, three = (calibration._of_probabilities([(p, right)] * n, 60, True, None, 2, 0.95) for n in (1, 3))
+    np.testing.assert_allclose(three, one)

@@ -1,16 +1,22 @@
 """Every kind of task goes the whole way: labels, metrics, a head, a comparison, a report, a search, an estimator."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from tests import tiny
 from tests.kinds import contract
 from tf_transfer.errors import DataError
-from tf_transfer.kinds import KINDS, METRICS, infer_kind, kinds_where, register
+from tf_transfer.kinds import KINDS, METRICS, infer_kind, kind_of, kinds_where, register
 from tf_transfer.kinds.classification import Classification
+from tf_transfer.kinds.labels import encode_labels
 from tf_transfer.kinds.tasks import Task
+from tf_transfer.measures.metric import Metric
 from tf_transfer.model.model import TransferModel
 from tf_transfer.scikit_learn.estimators import TransferClassifier, TransferRegressor
+from tf_transfer.strategies import LinearProbe, TfIdf
+from tf_transfer.strategies.solve_heads import solve_heads
 
 ESTIMATORS = {"classification": TransferClassifier, "regression": TransferRegressor}
 
@@ -80,10 +86,7 @@ def test_a_second_kind_of_a_name_is_refused():
 def test_a_metric_that_means_something_else_under_a_known_name_is_refused():
     class Other(Classification):
         name = "other"
-        metrics = tuple(
-            type(m)(m.name, m.columns, m.finish, m.ordered, m.direct, higher=not m.higher)
-            for m in Classification.metrics
-        )
+        metrics = (dataclasses.replace(Classification.metrics[0], higher=False), *Classification.metrics[1:])
 
     with pytest.raises(DataError, match="mean the same"):
         register(Other())
@@ -104,3 +107,69 @@ def test_an_unknown_metric_names_those_of_the_kind():
 def test_a_regression_whose_labels_are_all_0_counts_as_taught():
     task = Task("stars", kind="regression")
     assert KINDS["regression"].taught(task, np.zeros(3)).tolist() == [True]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "auto"}, "name of its own"),
+        ({"metrics": (*Classification.metrics, Classification.metrics[0])}, "one metric of a name"),
+        ({"primary": "pearson"}, "metric of a new"),
+        ({"row_metric": "f1_macro"}, "mean over rows"),
+    ],
+)
+def test_a_kind_that_cannot_work_is_refused(changes, message):
+    new = type("New", (Classification,), {"name": "new"} | changes)
+    with pytest.raises(DataError, match=message):
+        register(new())
+    assert "new" not in KINDS
+
+
+@pytest.mark.parametrize(
+    "parts", [{}, {"columns": len}, {"finish": len}, {"columns": len, "finish": len, "ordered": len}]
+)
+def test_a_metric_has_columns_or_needs_the_rows_in_order(parts):
+    with pytest.raises(ValueError, match="columns and finish, or ordered"):
+        Metric("new", **parts)
+
+
+def test_resamples_that_are_in_doubt_need_a_direct_answer():
+    with pytest.raises(ValueError, match="direct"):
+        Metric("new", len, len, doubtful=len)
+
+
+def test_no_class_weight_weighs_nothing(kind, label):
+    table = contract.make_table(label, 21, seed=0)
+    task = dataclasses.replace(contract.make_task(kind, label), class_weight={})
+    _, weights = encode_labels([task], table)
+    assert set(weights["tone"]) == {0.0, 1.0}
+
+
+def test_an_open_task_has_as_many_outputs_as_classes():
+    assert (Task("tone").outputs, Task("tone", classes=("a", "b")).outputs) == (0, 2)
+    with pytest.raises(DataError, match="no kind yet"):
+        kind_of(Task("tone"))
+
+
+def test_a_regression_with_classes_hears_that_it_has_none():
+    with pytest.raises(DataError, match="regression and has no classes"):
+        Task("tone", kind="regression", classes=("a", "a"))
+
+
+@pytest.fixture
+def unsolvable(monkeypatch):
+    """Classifications as a kind whose heads nothing but training can set."""
+    monkeypatch.setattr(Classification, "link", None)
+    monkeypatch.setattr(Classification, "linear_model", lambda *_: None)
+    return TransferModel(tiny.make_encoder(), contract.make_task("classification", contract.SAMPLES["classification"]))
+
+
+def test_heads_that_cannot_be_solved_are_left_alone_and_refused(unsolvable):
+    table = contract.make_table(contract.SAMPLES["classification"], 21, seed=0)
+    before = tiny.snapshot(unsolvable)
+    assert solve_heads(unsolvable, table) == {} and tiny.same(before, tiny.snapshot(unsolvable))
+    with pytest.raises(DataError, match="do not have"):
+        LinearProbe().fit(unsolvable, table)
+    words = TfIdf(uses_source=False)
+    with pytest.raises(DataError, match="no model for tasks of kind"):
+        words.adapt(words.fit(unsolvable), table)

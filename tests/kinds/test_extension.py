@@ -44,11 +44,15 @@ def test_the_order_of_classes_matters(ordered):
     assert task.outputs == 3
 
 
-def test_toys_go_through_a_comparison_and_the_report(ordered, toy_data, encoder_folder, tmp_path, monkeypatch):
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_toys_go_through_a_comparison_and_the_report(
+    ordered, toy_data, encoder_folder, tmp_path, monkeypatch, workers
+):  # fmt: skip
     monkeypatch.setitem(strategies.STRATEGIES, "hopeful", toys.Hopeful)
     content = contract.experiment_of("ordered", toys.label, encoder_folder)
     content["tasks"] = [{"name": "tone", "kind": "ordered", "classes": list(contract.TONES)}]
     content["targets"]["tweets"]["train"] = {"dataset": "toy"}
+    content["workers"] = workers
     content["strategies"] = ["majority", "hopeful", {"target_only": contract.BRIEF}]
     comparison = compare(content, tmp_path / "run", verbose=0)
     verdicts = comparison.verdicts()

@@ -58,7 +58,7 @@ def reliability(
             if sure[0] is None:
                 lines = _of_numbers(y, scores, units, confidence)
             else:
-                lines = _of_probabilities(sure, len(y), units, bins, confidence)
+                lines = _of_probabilities(sure, len(y), kind.several, units, bins, confidence)
             rows += [[*place, *line] for line in lines]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -71,18 +71,18 @@ def _places(comparison: Results, target, task, strategy, budget) -> Iterator[tup
                     yield t, k, s, b
 
 
-def _of_probabilities(sure: list, count: int, units, bins: int, confidence: float) -> list[list]:
+def _of_probabilities(sure: list, count: int, several: bool, units, bins: int, confidence: float) -> list[list]:
     """Bins of the confidences of each seed.
 
     Args:
-        sure: of each seed `Kind.confidences`, one or several for each of ``count`` rows.
+        sure: of each seed `Kind.confidences`, as many for each of ``count`` rows.
+        several: whether those of a row are drawn together, in all seeds.
         units: (count,) numbers of groups, or None.
     """
     predicted = np.concatenate([confidences for confidences, _ in sure])
     right = np.concatenate([hits for _, hits in sure])
-    a_row = len(sure[0][0]) // count
-    if a_row > 1:  # those of one row are drawn together
-        units = np.repeat(np.arange(count) if units is None else units, a_row)
+    if several:
+        units = np.repeat(np.arange(count) if units is None else units, len(sure[0][0]) // count)
     units = None if units is None else np.tile(units, len(sure))
     edges = np.linspace(0, 1, bins + 1)
     places = np.digitize(predicted, edges[1:-1], right=True)

@@ -19,7 +19,7 @@ FEWEST_ROWS = 20
 """Slices of fewer rows are named, not judged."""
 MOST_VALUES = 20
 """Values of a column that are slices of their own; a column of more distinct numbers is cut into thirds."""
-KINDS = ("class", "length", "rare words")
+CUTS = ("class", "length", "rare words")
 COLUMNS = [
     *("target", "task", "metric", "strategy", "budget", "by", "slice", "rows"),
     *("value", "low", "high", "p", "q", "verdict", "note"),
@@ -37,7 +37,7 @@ class _Slice:
 
 
 def slices(
-    comparison: Results, *, columns: Sequence[str] = (), by: Sequence[str] = KINDS, metric: str | None = None,
+    comparison: Results, *, columns: Sequence[str] = (), by: Sequence[str] = CUTS, metric: str | None = None,
     strategies: Sequence[str] | None = None, targets: Sequence[str] | None = None,
     budgets: Sequence[int] | None = None, confidence: float = 0.95,
 ) -> pd.DataFrame:  # fmt: skip
@@ -68,7 +68,7 @@ def slices(
         Benjamini and Yekutieli 2005, "False Discovery Rate-Adjusted Multiple Confidence Intervals".
     """
     for kind in by:
-        check_choice("by", kind, KINDS)
+        check_choice("by", kind, CUTS)
     strategies = comparison.source_strategies if strategies is None else strategies
     budgets = comparison.budgets if budgets is None else budgets
     found = []

@@ -184,16 +184,14 @@ def _suite(kind: str, y, scores, classes, where: str) -> dict:
     return {name: values[name] for name in of.metric_names} | details
 
 
-def _warn(what: str, where: str, reason: str) -> None:
+def _warn(what: str, where: str, reason: str, stacklevel: int = 4) -> None:
+    """Warns at the line that asked for the suite."""
     of = f" of {where}" if where else ""
-    warnings.warn(f"{what}{of} {reason}", UndefinedMetricWarning, stacklevel=4)
+    warnings.warn(f"{what}{of} {reason}", UndefinedMetricWarning, stacklevel=stacklevel)
 
 
 def _warn_of_absent(support, classes, where) -> None:
     absent = [classes[i] if classes is not None else int(i) for i in np.flatnonzero(support == 0)]
     if absent:
-        _warn(
-            "recall",
-            where,
-            f"is undefined for {listed(absent)} (no rows): left out of averages over classes.",
-        )
+        reason = f"is undefined for {listed(absent)} (no rows): left out of averages over classes."
+        _warn("recall", where, reason, stacklevel=5)

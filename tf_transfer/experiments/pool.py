@@ -30,6 +30,7 @@ from tf_transfer.experiments.memory import available_gb
 from tf_transfer.experiments.prepared import Prepared
 from tf_transfer.experiments.runs import Run
 from tf_transfer.experiments.units import Missing, Unit
+from tf_transfer.kinds import KINDS, Kind, added, register
 from tf_transfer.progress import Say
 
 AUTO = "auto"
@@ -102,7 +103,7 @@ class Pool:
                 folder.
         """
         deaths, left, folder, digest = 0, list(units), run.folder.resolve(), run.read()["digest"]
-        shared = (self._experiment, data, folder, digest, self.threads, versions())
+        shared = (self._experiment, data, folder, digest, self.threads, versions(), added())
         with _Watch(Missing(self._experiment, run), run, say) as watch:
             while left:
                 before = watch.missing.done
@@ -221,9 +222,13 @@ _ONE_UNIT = threading.Lock()
 
 
 def _work(
-    unit: Unit, experiment: Experiment, data: Prepared, folder: Path, digest: str, threads: int, packages: dict
-) -> tuple[Unit, list[str]]:
+    unit: Unit, experiment: Experiment, data: Prepared, folder: Path, digest: str, threads: int, packages: dict,
+    kinds: Sequence[Kind],
+) -> tuple[Unit, list[str]]:  # fmt: skip
     """In a worker: computes the cells of a unit that are still missing.
+
+    Args:
+        kinds: those that were added where the run was started.
 
     Returns:
         The unit, and the messages of penalties that its source training chose at an end of what was tried.
@@ -237,6 +242,9 @@ def _work(
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that shares out the units
     if "tensorflow" not in sys.modules:
         os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(threads)
+    for kind in kinds:
+        if kind.name not in KINDS:
+            register(kind)
     run = Run(folder)
     _check_place(run, digest, packages)
     from tf_transfer.devices.backend import tf

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from tf_transfer.errors import DataError, check_choice
+from tf_transfer.errors import DataError, check_choice, listed
 from tf_transfer.kinds.base import Kind
 from tf_transfer.kinds.classification import Classification
 from tf_transfer.kinds.label_columns import present_rows
@@ -19,20 +19,30 @@ KINDS: dict[str, Kind] = {}
 """By name. What `register` adds later works everywhere."""
 
 METRICS: dict[str, Metric] = {}
-"""One of each name. Kinds that share a name compute it from other labels; everything else about it is the same."""
+"""One of each name. Its label, direction and range are the same in all kinds; for the rest ask the kind."""
 
 AUTO = "auto"
 """The kind of a task that is still to be read from its column."""
 
 
 def register(kind: Kind) -> Kind:
-    """Adds a kind.
+    """Adds a kind. It is asked before those that there are whether a column of labels is its own.
 
     Raises:
-        DataError: there is one of its name, or one of its metrics differs from another kind's of that name.
+        DataError: there is one of its name; one of its metrics differs from another one of that name; or ``primary`` or
+            ``row_metric`` is none of its metrics.
     """
-    if kind.name in KINDS:
+    if kind.name in (AUTO, *KINDS):
         raise DataError(f"A kind must have a name of its own.\nReceived {kind.name!r}, which there is.")
+    if len(set(kind.metric_names)) < len(kind.metrics):
+        raise DataError(f"A kind must have one metric of a name.\nReceived {listed(kind.metric_names, 40)}.")
+    for name in (kind.primary, kind.row_metric):
+        kind.metric(name)
+    if kind.metric(kind.row_metric).row is None:
+        raise DataError(
+            f"row_metric of kind {kind.name!r} must be a mean over rows, as `Metric.of_rows` makes it.\n"
+            f"Received {kind.row_metric!r}."
+        )
     for metric in kind.metrics:
         known = METRICS.get(metric.name, metric)
         if (known.written, known.higher, known.range) != (metric.written, metric.higher, metric.range):
@@ -46,15 +56,24 @@ def register(kind: Kind) -> Kind:
     return kind
 
 
-for _kind in (Classification(), Multilabel(), Regression()):
-    register(_kind)
+_BUILT_IN = tuple(register(kind) for kind in (Classification(), Multilabel(), Regression()))
+_ASKED = tuple(KINDS[name] for name in ("multilabel", "regression", "classification"))
+"""The order in which they are asked whether a column is theirs; the last one takes all."""
 
-_ASKED = ("multilabel", "regression", "classification")
-"""The order in which kinds are asked whether a column is theirs; the last one takes all."""
+
+def added() -> tuple[Kind, ...]:
+    """The kinds that `register` has added to those of the toolkit."""
+    return tuple(kind for kind in KINDS.values() if kind not in _BUILT_IN)
 
 
 def kind_of(task) -> Kind:
-    """The kind of a resolved `Task`."""
+    """The kind of a `Task`.
+
+    Raises:
+        DataError: it is still open.
+    """
+    if task.kind == AUTO:
+        raise DataError(f"Task {task.name!r} has no kind yet: call resolve(table), or fit.")
     return KINDS[task.kind]
 
 
@@ -89,5 +108,5 @@ def infer_kind(column: pd.Series, with_classes: bool = False) -> str:
         ['classification', 'regression', 'multilabel']
     """
     present = column[present_rows(column)]
-    asked = [KINDS[name] for name in _ASKED if KINDS[name].has_classes or not with_classes]
+    asked = [kind for kind in (*added(), *_ASKED) if kind.has_classes or not with_classes]
     return next(kind.name for kind in asked if kind.claims(present))

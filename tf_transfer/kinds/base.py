@@ -3,6 +3,11 @@
 A kind is one object. Everything that the toolkit does differently for classes and for numbers is a method or an
 attribute here, and nothing outside this folder asks for a kind by its name.
 
+A head sees one vector a text. Labels and answers are arrays of numbers whose first axis is the rows, so that rows can
+be chosen by index everywhere. A kind with classes has `classes_in`, `class_counts`, `has_class` and, in `details`, the
+precision, recall, F1 and support of each class; a kind of one class a row has its confusion matrix there, too, and
+answers of which the greatest is the class. Labels of a kind without classes are (rows,) numbers.
+
 Arguments everywhere:
     task: a resolved `Task`, unless it says otherwise.
     y: encoded labels, an array of which the first axis is the rows.
@@ -34,9 +39,9 @@ class Kind(abc.ABC):
         primary: the metric that a verdict is given on unless another is asked for.
         row_metric: a mean over rows, so that the difference on all rows is the mean of those on parts of them.
         metrics: in the order of the tables.
-        has_classes: whether labels are names of classes.
+        has_classes: whether labels are names of classes; see above for what this asks.
         one_class: whether a row has exactly one class, and ``y`` is its number.
-        several: whether a row may have any number of classes.
+        several: whether a row may have several classes, or none.
         episodes: what few-shot episodes are made of: ``"classes"``, of which some are drawn and numbered anew,
             ``"rows"``, or None where there are none.
         link: how the outputs of a dense layer become answers. ``"softmax"``, ``"sigmoid"`` and ``"identity"`` can be
@@ -80,7 +85,7 @@ class Kind(abc.ABC):
         """Labels and answers as arrays that fit together, answers as float64.
 
         Args:
-            of: ``" of test/sentiment"``, for the message.
+            of: what they are called in a message, beginning with a blank: ``" of test/sentiment"``.
 
         Raises:
             DataError: shapes that do not fit, no row, or values that cannot be.
@@ -89,7 +94,10 @@ class Kind(abc.ABC):
     # -- labels ----------------------------------------------------------------------------------------
 
     def claims(self, column: pd.Series) -> bool:
-        """Whether the present labels of a column, of which nobody said the kind, are of this kind."""
+        """Whether the present labels of a column, of which nobody said the kind, are of this kind.
+
+        Kinds that were registered later are asked earlier; `Classification`, the last one, takes all.
+        """
         return False
 
     def check_inferred(self, task: str, column: pd.Series) -> None:
@@ -221,7 +229,7 @@ class Kind(abc.ABC):
 
     @abc.abstractmethod
     def scores(self, head, output):
-        """(batch, outputs) answers, as a tensor."""
+        """(batch, outputs) answers, as a tensor; also of a regression, which has one output."""
 
     def served(self, head, output):
         """The answers of a serving signature, float32 unless the label's unit needs more."""

@@ -96,7 +96,7 @@ class Classification(Kind):
         Metric.of_rows("brier", _brier, label="Brier score", higher=False, range=(0.0, 2.0)),
         Metric(
             "expected_calibration_error", _calibration_gaps, lambda sums, total: np.abs(sums).sum(-1) / total,
-            higher=False,
+            higher=False, gaps=True,
         ),
     )  # fmt: skip
 

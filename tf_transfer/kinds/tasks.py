@@ -88,10 +88,10 @@ class Task:
                 f"class_weight of task {self.name!r} must be a mapping from class to factor, or 'balanced'.\n"
                 f"Received a {type(self.class_weight).__name__}.\nGive for instance dict(zip(classes, factors))."
             )
-        if len(set(self.classes)) != len(self.classes):
-            raise DataError(f"Classes of task {self.name!r} must differ.\nReceived {self.classes!r}.")
         if self.kind != AUTO:
             kind_of(self).check_task(self)
+        if len(set(self.classes)) != len(self.classes):
+            raise DataError(f"Classes of task {self.name!r} must differ.\nReceived {self.classes!r}.")
 
     def _check_labels(self) -> dict | None:
         if not isinstance(self.labels, Mapping) or None in self.labels:
@@ -113,7 +113,7 @@ class Task:
     @property
     def outputs(self) -> int:
         """Width of the head: the number of classes, or 1 for a regression."""
-        return kind_of(self).outputs(self)
+        return len(self.classes) if self.kind == AUTO else kind_of(self).outputs(self)
 
     def resolve(self, table: pd.DataFrame) -> Task:
         """The same task with kind and classes read from ``table`` where they were open.
@@ -168,7 +168,7 @@ class Task:
         Raises:
             DataError: `class_weight` names a class that the task does not have.
         """
-        if self.class_weight is None:
+        if self.class_weight is None or not kind_of(self).has_classes:
             return None
         if isinstance(self.class_weight, str):
             counts = kind_of(self).class_counts(self, y)

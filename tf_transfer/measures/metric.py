@@ -31,7 +31,8 @@ class Metric:
         name: as in tables and files.
         columns: from ``y`` and ``answers`` to (rows, k), of which the weighted sums are needed.
         finish: from the sums (..., k) and the total of the weights (...) to the metric (...), NaN where undefined.
-        ordered: from ``y`` and ``answers`` to a `Formula`, where the rows are needed in order.
+        ordered: from ``y`` and ``answers`` to a `Formula`, where the rows are needed in order. What it returns has the
+            metric under its ``name``.
         direct: from ``y`` and ``answers`` to the metric of all rows, where a library computes it; None: the formula
             with weights of one.
         doubtful: from sums and total to (resamples,) bool: where the formula has too few correct digits. There
@@ -42,6 +43,7 @@ class Metric:
         range: the least and the greatest value.
         undefined: why it is NaN when it is.
         proportion: whether it is the share of rows that are right.
+        gaps: whether it sums absolute gaps, so that draws are biased upwards where there are none.
     """
 
     name: str
@@ -56,6 +58,13 @@ class Metric:
     range: tuple[float, float] = (0.0, 1.0)
     undefined: str = "nothing to average"
     proportion: bool = False
+    gaps: bool = False
+
+    def __post_init__(self):
+        if (self.columns is None) == (self.ordered is None) or (self.columns is None) != (self.finish is None):
+            raise ValueError(f"Metric {self.name!r} must have columns and finish, or ordered.")
+        if self.doubtful is not None and self.direct is None:
+            raise ValueError(f"Metric {self.name!r} must have direct, which doubtful resamples are left to.")
 
     @classmethod
     def of_rows(cls, name: str, row: Callable, **known) -> Metric:

@@ -232,7 +232,7 @@ class Draws:
             low, high = proportions.of_sample(sample, 1 - confidence, exact=not self.grouped)
         elif self._at_an_end(sample, metric) and not np.isnan(low):
             low, high = proportions.at_an_end(sample, 1 - confidence, *METRICS[metric].range)
-        elif metric == "expected_calibration_error":
+        elif self._metric(metric).gaps:
             low, high = low - np.sqrt(2) * sample.bias, high + sample.bias
         low, high = np.clip([low, high], *METRICS[metric].range)
         note = self._note(sample, metric, confidence)

@@ -44,7 +44,12 @@ class Strategy:
     lacks_classes: ClassVar[str] = ""
     """What it does with a target's classes that no source has."""
     timed_by: ClassVar[Literal["steps", "episodes", "calls"]] = "calls"
-    """What its time is told from before it runs: the steps of a table, of episodes, or `fit` and `adapt` as a whole."""
+    """What its time is told from before it runs.
+
+    ``"calls"``: `fit` and `adapt` as a whole. ``"episodes"``: ``fit(..., steps=)`` of a few steps, and the field
+    ``steps``. ``"steps"``: gradient steps of tables, from what `TargetTraining` and `FineTune` have: ``adapt_passes``,
+    ``adapt_batch_size``, ``head_start``, and with sources ``parts_of``, ``epochs`` and ``batch_size``.
+    """
     effort: ClassVar[str | None] = None
     """The argument that Hyperband's epochs stand for; None: the training has no length to choose."""
 

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_limits
 
 from tf_transfer.data.tables import join_tables
-from tf_transfer.errors import check_columns
+from tf_transfer.errors import DataError, check_columns
 from tf_transfer.evaluation import scores as evaluation
 from tf_transfer.evaluation.predictions import Prediction, Predictions
 from tf_transfer.kinds import kind_of
@@ -131,7 +131,7 @@ class TfIdf(Strategy):
         )  # fmt: skip
 
     def _estimator(self, task: Task, y: np.ndarray):
-        return kind_of(task).linear_model(task, y, self.penalty)
+        return _known(self, task, kind_of(task).linear_model(task, y, self.penalty))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,4 +150,18 @@ class Majority(Strategy):
         return model.learn(support, self._estimator)
 
     def _estimator(self, task: Task, y: np.ndarray):
-        return kind_of(task).constant_model()
+        return _known(self, task, kind_of(task).constant_model())
+
+
+def _known(strategy: Strategy, task: Task, estimator):
+    """The estimator of scikit-learn for a task.
+
+    Raises:
+        DataError: the task's kind has none.
+    """
+    if estimator is None:
+        raise DataError(
+            f"{strategy.name} has no model for tasks of kind {task.kind}.\nReceived task {task.name!r}.\n"
+            "Leave the strategy out of the experiment."
+        )
+    return estimator

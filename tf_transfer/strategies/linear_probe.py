@@ -14,6 +14,8 @@ from typing import ClassVar
 import pandas as pd
 
 from tf_transfer.data.tables import join_tables
+from tf_transfer.errors import DataError
+from tf_transfer.kinds import AUTO, kind_of
 from tf_transfer.strategies.base import ANCHORED, PROBE, Strategy, source_tables
 from tf_transfer.strategies.linear_models import logistic  # noqa: F401  for those who solve without a model
 from tf_transfer.strategies.solve_heads import solve_heads
@@ -49,6 +51,7 @@ class LinearProbe(Strategy):
         return ANCHORED if self.uses_source else PROBE
 
     def fit(self, model, source=None, *, seed=0, verbose=0, callbacks=None):
+        _check_solvable(self, model)
         if not self.uses_source:
             return model
         tables = list(source_tables(source).values())
@@ -64,7 +67,19 @@ class LinearProbe(Strategy):
 
     def adapt(self, model, support: pd.DataFrame, *, seed=0, out=None, verbose=0, callbacks=None):
         model.resolve(support)
+        _check_solvable(self, model)
         adapted = model.copy(out=out)
         adapted.share_vectors(model)
         solve_heads(adapted, support, anchored=self.uses_source)
         return adapted
+
+
+def _check_solvable(strategy: Strategy, model) -> None:
+    """Raises:
+    DataError: a task is of a kind whose heads cannot be solved.
+    """
+    for task in (task for task in model.tasks if task.kind != AUTO and kind_of(task).link is None):
+        raise DataError(
+            f"{strategy.name} solves heads on frozen features, which tasks of kind {task.kind} do not have.\n"
+            f"Received task {task.name!r}.\nUse a strategy that trains, as fine_tune or target_only."
+        )

@@ -53,7 +53,8 @@ def solve_heads(
     The outputs of a solved head count as taught where it saves `SKILL` nats.
 
     Returns:
-        What was solved, by task; a task without a label, or with a frozen head, is left out and its head stays.
+        What was solved, by task; a task without a label, with a frozen head, or of a kind that has no ``link``, is
+        left out and its head stays.
 
     Raises:
         TrainingError: a vector or a label is no finite number.
@@ -66,7 +67,8 @@ def solve_heads(
     solved = {}
     for task in model.tasks if tasks is None else tasks:
         rows = w[task.name] > 0
-        if not rows.any() or not task.loss_weight or task.name in model.frozen["heads"]:
+        solvable = kind_of(task).link is not None and task.loss_weight and task.name not in model.frozen["heads"]
+        if not rows.any() or not solvable:
             continue
         head, labels = model.heads[task.name], y[task.name][rows]
         anchor = _anchor_of(task, head, labels) if anchored else None
