@@ -9,6 +9,7 @@ from scipy import stats
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from tests import tiny
+from tests.benchmarks.fewshot import Neighbours
 from tf_transfer.episodes.class_splits import remember_classes
 from tf_transfer.episodes.fingerprint import check_rows
 from tf_transfer.episodes.sampler import EpisodeSampler
@@ -167,3 +168,9 @@ def test_a_task_is_known_by_its_labels(sampler, model):
 
 def test_one_strategy_has_no_differences():
     assert list(made(a=[0.5, 0.7]).differences("a").columns) == ["difference", "low", "high", "episodes"]
+
+
+def test_the_benchmarks_nearest_neighbour_is_scored_as_a_strategy(sampler, model):
+    """It is no strategy of the package, and stands beside them in `tests.benchmarks.fewshot`."""
+    values = evaluate_episodes({"knn": (Neighbours(), model)}, sampler, sampler.sample(2)).values
+    assert values["accuracy"].between(0, 1).all() and not values["diverged"].any()

@@ -159,20 +159,21 @@ class Neighbours(Strategy):
     k: int = 1
 
     def adapt(self, model, support, *, seed=0, out=None, verbose=0):
-        vectors, labels = model.encode(support, verbose=0), support["intent"].to_numpy()
-        return _Nearest(model, KNeighborsClassifier(self.k, metric="cosine").fit(vectors, labels))
+        vectors, labels = model.encode(support, verbose=0), support[model.tasks[0].label].to_numpy()
+        return _Nearest(model, KNeighborsClassifier(self.k, metric="cosine").fit(vectors, labels), model.tasks)
 
 
 @dataclasses.dataclass
 class _Nearest:
     model: object
     neighbours: KNeighborsClassifier
+    tasks: list
 
     def predict(self, table, verbose=0):
         from tf_transfer.evaluation.predictions import Prediction, Predictions
 
         found = self.neighbours.predict_proba(self.model.encode(table, verbose=0))
-        return Predictions({"intent": Prediction(self.model.tasks[0], found)})
+        return Predictions({self.tasks[0].name: Prediction(self.tasks[0], found)})
 
 
 class Setting:
