@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 
 from tf_transfer.errors import listed
 from tf_transfer.experiments.experiment import Experiment
@@ -91,9 +92,18 @@ def _what_each_does(strategies: dict, what: str) -> str:
 
 
 def _budgets(experiment: Experiment, data: Prepared) -> Iterator[str]:
-    """Budgets that cannot hold a label of every class, or happen to hold labels of one class alone."""
+    """Budgets that hold no label of a task, not one of every class, or those of one class alone."""
     for name, target in data.targets.items():
-        for task in (t for t in data.tasks if kind_of(t).one_class and t.name in target.truth):
+        for task in (t for t in data.tasks if t.name in target.truth):
+            drawn = list(_drawn(task, experiment, name, target.train))
+            bare = [place for place, labels in drawn if not len(labels)]
+            if bare:
+                yield (
+                    f"{task.name} on target {name} has no label with {listed(bare)}. There only a source can have "
+                    "taught what is answered."
+                )
+            if not kind_of(task).one_class:
+                continue
             classes = int(target.classes[task.name].sum())
             small = [budget for budget in experiment.budgets if budget < classes]
             if small:
@@ -101,7 +111,7 @@ def _budgets(experiment: Experiment, data: Prepared) -> Iterator[str]:
                     f"A budget of {', '.join(map(str, small))} is below the {classes} classes of {task.name} on target "
                     f"{name}: what has no label and no source is never answered."
                 )
-            single = _single(task, experiment, name, target.train)
+            single = [place for place, labels in drawn if len(np.unique(labels)) == 1]
             if single:
                 yield (
                     f"{task.name} on target {name}: all labels are of one class with {listed(single)}. Without a "
@@ -109,12 +119,9 @@ def _budgets(experiment: Experiment, data: Prepared) -> Iterator[str]:
                 )
 
 
-def _single(task: Task, experiment: Experiment, name: str, train) -> list[str]:
-    """The budgets and seeds whose labels are all of one class."""
-    places = []
+def _drawn(task: Task, experiment: Experiment, name: str, train: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
+    """The labels that each budget and seed buys, with words for the place."""
     for budget in experiment.budgets:
         for seed in experiment.seeds:
             y, present = task.encode(draw_support(train, name, budget, seed))
-            if present.any() and len(np.unique(y[present])) == 1:
-                places.append(f"{budget} labels, seed {seed}")
-    return places
+            yield f"{budget} labels, seed {seed}", y[present]
