@@ -121,9 +121,12 @@ def test_only_what_is_asked_for(tmp_path):
     assert found[["strategy", "budget"]].to_numpy().tolist() == [["tfidf", 64]]
 
 
-def test_seeds_that_say_the_same_of_a_row_with_one_label_narrow_nothing():
-    """Also of a task with one class, where a row has one probability."""
+def test_probabilities_of_a_row_are_drawn_together_in_all_seeds_also_where_it_has_one():
+    """A task with one class has one probability a row; its rows are then what is drawn, as groups of one would be."""
     draws = np.random.default_rng(0)
-    p, right = draws.uniform(size=60), draws.integers(0, 2, 60) > 0
-    one, three = (calibration._of_probabilities([(p, right)] * n, 60, True, None, 2, 0.95) for n in (1, 3))
-    np.testing.assert_allclose(three, one)
+    right = draws.integers(0, 2, 60) > 0
+    seeds = [(draws.uniform(size=60), right) for _ in range(3)]
+    together = calibration._of_probabilities(seeds, 60, True, None, 2, 0.95)
+    np.testing.assert_allclose(together, calibration._of_probabilities(seeds, 60, False, np.arange(60), 2, 0.95))
+    alone = calibration._of_probabilities(seeds, 60, False, None, 2, 0.95)
+    assert not np.allclose(together, alone)

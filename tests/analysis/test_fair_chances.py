@@ -81,7 +81,7 @@ def test_where_the_target_has_all_classes_there_is_nothing_to_count(tmp_path):
 
 
 def test_classes_of_a_multilabel_task_are_read_and_not_counted(tmp_path):
-    y = np.ones((20, 2))
-    options = {"task": "themes", "classes": np.array([True, False])}
+    y = np.ones((20, 3), np.float32)
+    options = {"task": "themes", "classes": np.array([True, False, True])}
     comparison = make_comparison(tmp_path, y, {"target_only": {16: [y]}, "fine_tune": {16: [y]}}, **options)
-    assert comparison.foreign_answers().empty
+    assert comparison.targets == ["tweets"] and comparison.foreign_answers().empty
