@@ -98,7 +98,10 @@ def disagree(distribution, folder: str) -> dict:
         except DistributionError as error:
             said[name] = str(error)
     print(json.dumps(said), flush=True)
-    model.fit(tiny.make_table(16 + index), **options)
+    try:
+        model.fit(tiny.make_table(16 + index), **options)
+    finally:
+        time.sleep(2)  # the other one may still be reading what this one said, and would call it lost
     return {}
 
 
