@@ -1,4 +1,6 @@
-"""Sphinx settings: everything is built offline, from the pages here and the docstrings of the package."""
+"""Sphinx settings: everything is built offline, from the pages here and the docstrings of the
+package.
+"""
 
 import sys
 from pathlib import Path
@@ -11,7 +13,8 @@ project = "tf_transfer"
 author = "The tf_transfer authors"
 release = tf_transfer.__version__
 extensions = [
-    "myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "docstring_dialect", "mathml_renderer",
+    "myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon",
+    "docstring_dialect", "mathml_renderer",
     "public_names", "strategy_options", "command_line",
 ]  # fmt: skip
 exclude_patterns = ["_build", "_ext"]
@@ -28,7 +31,8 @@ html_math_renderer = "mathml"
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 
-# Docstrings write `name` for a name of the package and for what is none; only the first becomes a link.
+# Docstrings write `name` for a name of the package and for what is none; only the first becomes a
+# link.
 default_role = "py:obj"
 smartquotes = False
 autodoc_member_order = "bysource"

@@ -17,11 +17,19 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable
 PATH = next(filter(None, map(shutil.which, _NAMES)), None)
 MISSING = "there is no Chromium here; Debian has it: apt-get install chromium"
 _FLAGS = [
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--hide-scrollbars",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
     "--proxy-server=127.0.0.1:9",  # the discard port: whatever tries to leave the machine fails
     "--remote-debugging-pipe",
-]  # fmt: skip
+]
 _WIRING = """
 import fcntl, os, sys
 commands, answers = (fcntl.fcntl(int(number), fcntl.F_DUPFD, 10) for number in sys.argv[1:3])
@@ -44,14 +52,26 @@ class Browser:
         from_browser, to_us = os.pipe()
         command = [sys.executable, "-SEc", _WIRING, str(from_us), str(to_us), PATH, *_FLAGS]
         command.append(f"--user-data-dir={profile}")
-        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        quiet = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.DEVNULL,
+            "stderr": subprocess.DEVNULL,
+        }
         self._process = subprocess.Popen(command, pass_fds=(from_us, to_us), **quiet)
         os.close(from_us)
         os.close(to_us)
-        self._write, self._read, self._buffer, self._count, self._session = to_browser, from_browser, b"", 0, None
+        self._write, self._read, self._buffer, self._count, self._session = (
+            to_browser,
+            from_browser,
+            b"",
+            0,
+            None,
+        )
         self.events: list[dict] = []
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)[
+            "sessionId"
+        ]
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
 
@@ -79,14 +99,27 @@ class Browser:
         message, _, self._buffer = self._buffer.partition(b"\0")
         return json.loads(message)
 
-    def open(self, page: Path, width: int, height: int = 900, *, dark: bool = False, media: str = "") -> None:
+    def open(
+        self, page: Path, width: int, height: int = 900, *, dark: bool = False, media: str = ""
+    ) -> None:
         """Shows a file, its scripts disabled, on a screen of this size (CSS pixels)."""
         self.events.clear()
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
-                  mobile=width < 600)  # fmt: skip
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
+        )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", media=media, features=[scheme])
-        self.call("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=0, uploadThroughput=0)
+        self.call(
+            "Network.emulateNetworkConditions",
+            offline=True,
+            latency=0,
+            downloadThroughput=0,
+            uploadThroughput=0,
+        )
         self.call("Page.navigate", url=page.resolve().as_uri())
         while not any(e.get("method") == "Page.loadEventFired" for e in self.events):
             self.events.append(self._message())
@@ -99,7 +132,11 @@ class Browser:
 
     def requests(self) -> list[str]:
         """Addresses that the page asked for since `open`."""
-        return [e["params"]["request"]["url"] for e in self.events if e.get("method") == "Network.requestWillBeSent"]
+        return [
+            e["params"]["request"]["url"]
+            for e in self.events
+            if e.get("method") == "Network.requestWillBeSent"
+        ]
 
     def screenshot(self, path: Path) -> None:
         """The whole page as PNG."""

@@ -1,4 +1,6 @@
-"""Models that several test modules only read, and what shortens tracing and compiling, which take most of the time."""
+"""Models that several test modules only read, and what shortens tracing and compiling, which take
+most of the time.
+"""
 
 import gc
 import os
@@ -9,22 +11,33 @@ from hypothesis import HealthCheck, settings
 
 # The same examples in every run, and none kept in the repository.
 settings.register_profile(
-    "tests", derandomize=True, database=None, deadline=None, max_examples=50, suppress_health_check=list(HealthCheck)
+    "tests",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    max_examples=50,
+    suppress_health_check=list(HealthCheck),
 )
 settings.load_profile("tests")
-if "PYTEST_XDIST_WORKER" in os.environ:  # processes share the cores: threads of each would wait for those of the others
+# processes share the cores: threads of each would wait for those of the others
+if "PYTEST_XDIST_WORKER" in os.environ:
     for library in ("TF_NUM_INTRAOP", "OMP_NUM", "OPENBLAS_NUM"):
         os.environ.setdefault(f"{library}_THREADS", "1")
 gc.set_threshold(100_000, 50, 100)  # tracing makes millions of objects, few of them in cycles
-# XLA's programs are checked and run a few times: code that is made quickly serves better than quick code.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
+# XLA's programs are checked and run a few times: code that is made quickly serves better than quick
+# code.
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+)
 
 
 def pytest_collection_modifyitems(items):
     """Names of tests must be the same in every process: none holds the address of an object."""
     named = [item.nodeid for item in items if re.search(r" at 0x[0-9a-f]+", item.nodeid)]
     if named:
-        raise pytest.UsageError(f"{named[0]}: its name differs from process to process.\nGive it another id.")
+        raise pytest.UsageError(
+            f"{named[0]}: its name differs from process to process.\nGive it another id."
+        )
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -36,7 +49,9 @@ def graphs_as_they_are_traced():
 
 @pytest.fixture(scope="session")
 def trained():
-    """A model of three tasks after two epochs, with Keras metrics and a validation table; read-only."""
+    """A model of three tasks after two epochs, with Keras metrics and a validation table;
+    read-only.
+    """
     from tests import tiny
 
     model = tiny.make_model()

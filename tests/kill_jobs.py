@@ -1,4 +1,6 @@
-"""Jobs that are killed at every file operation and at random moments, started again, and held against whole ones."""
+"""Jobs that are killed at every file operation and at random moments, started again, and held
+against whole ones.
+"""
 
 from __future__ import annotations
 
@@ -36,9 +38,11 @@ class Job:
     """Something that writes files.
 
     Args:
-        prepare: makes what the job starts from, in a folder of inputs and in the folder that it writes to.
+        prepare: makes what the job starts from, in a folder of inputs and in the folder that it
+            writes to.
         run: the job, with these two folders.
-        result: what of the folder that it wrote to must be the same at its end, however often it was killed.
+        result: what of the folder that it wrote to must be the same at its end, however often it
+            was killed.
         sound: whether nothing is lost in the folder that a killed job left.
     """
 
@@ -51,12 +55,14 @@ class Job:
 def contents(folder: Path) -> dict[str, str]:
     """A hash of every file, by its path; folders too."""
     return {
-        str(path.relative_to(folder)): "" if path.is_dir() else hashlib.sha256(path.read_bytes()).hexdigest()
+        str(path.relative_to(folder)): ""
+        if path.is_dir()
+        else hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
     }
 
 
-# -- save over a model -----------------------------------------------------------------------------------
+# -- save over a model -----------------------------------------------------------------------------
 
 
 def prepare_save(inputs: Path, folder: Path) -> None:
@@ -84,7 +90,7 @@ def always_there(inputs: Path, folder: Path) -> bool:
     return (folder / MODEL).is_dir() and old_or_new(inputs, folder)
 
 
-# -- fetch -------------------------------------------------------------------------------------------------
+# -- fetch -----------------------------------------------------------------------------------------
 
 
 def prepare_fetch(inputs: Path, folder: Path) -> None:
@@ -94,7 +100,10 @@ def prepare_fetch(inputs: Path, folder: Path) -> None:
 
 
 def _register(pip: bool) -> None:
-    files = {n: registry.File(f"package/{n}", hashlib.sha256(c).hexdigest(), len(c)) for n, c in FILES.items()}
+    files = {
+        n: registry.File(f"package/{n}", hashlib.sha256(c).hexdigest(), len(c))
+        for n, c in FILES.items()
+    }
     archive = registry.PipArchive("asset", "1.0", "0" * 64, 100_000) if pip else None
     entry = registry.Entry("asset", "encoder", "A test", "none", "nowhere", files, pip=archive)
     registry.ENTRIES["asset"] = entry
@@ -126,7 +135,7 @@ def none_or_whole(inputs: Path, folder: Path) -> bool:
     return not asset.exists() or set(contents(asset)) == {*FILES, assets.MANIFEST}
 
 
-# -- fit with Resume ---------------------------------------------------------------------------------------
+# -- fit with Resume -------------------------------------------------------------------------------
 
 
 def nothing(inputs: Path, folder: Path) -> None:
@@ -136,19 +145,24 @@ def nothing(inputs: Path, folder: Path) -> None:
 def _eagerly() -> None:
     """Nothing is traced, which would take most of the time."""
     tf.config.run_functions_eagerly(True)
-    warnings.filterwarnings("ignore", message="Even though the `tf.config.experimental_run_functions_eagerly`")
+    warnings.filterwarnings(
+        "ignore", message="Even though the `tf.config.experimental_run_functions_eagerly`"
+    )
 
 
 def run_fit(inputs: Path, folder: Path) -> None:
     _eagerly()
     model = tiny.make_model(tiny.TASKS[:1])
     model.compile("adam")
-    callbacks = [Resume(folder / "backup", save_freq=1), keras.callbacks.CSVLogger(str(folder / "log.csv"))]
+    callbacks = [
+        Resume(folder / "backup", save_freq=1),
+        keras.callbacks.CSVLogger(str(folder / "log.csv")),
+    ]
     model.fit(tiny.make_table(8), batch_size=4, epochs=2, verbose=0, callbacks=callbacks)
     model.save(folder / MODEL)
 
 
-# -- compare and tune --------------------------------------------------------------------------------------
+# -- compare and tune ------------------------------------------------------------------------------
 
 
 def prepare_experiment(inputs: Path, folder: Path) -> None:
@@ -157,16 +171,33 @@ def prepare_experiment(inputs: Path, folder: Path) -> None:
     for name, rows in (("films", 8), ("shops", 24)):
         make_table(rows, seed=rows).to_csv(inputs / f"{name}.csv", index=False)
     experiment = {
-        "encoder": {"name": "encoder", "max_length": 12}, "tasks": [{"name": "stars", "kind": "regression"}],
-        "sources": {"films": "films.csv"}, "targets": {"shops": {"data": "shops.csv", "test_size": 12}},
-        "strategies": {"majority": {}, "fine_tune": {"epochs": 1, "adapt_steps": 1, "batch_size": 8}},
-        "baseline": "majority", "budgets": [12], "seeds": 1,
-        "tune": {"strategies": {"tfidf": {"penalty": [0.1, 1.0, 10.0]}}, "folds": 2, "repeats": 1, "oracle": "random",
-                 "objective": "stars/mae", "trials": 2},
-    }  # fmt: skip
-    (inputs / "small.yaml").write_text(yaml.safe_dump(experiment, sort_keys=False), encoding="utf-8")
+        "encoder": {"name": "encoder", "max_length": 12},
+        "tasks": [{"name": "stars", "kind": "regression"}],
+        "sources": {"films": "films.csv"},
+        "targets": {"shops": {"data": "shops.csv", "test_size": 12}},
+        "strategies": {
+            "majority": {},
+            "fine_tune": {"epochs": 1, "adapt_steps": 1, "batch_size": 8},
+        },
+        "baseline": "majority",
+        "budgets": [12],
+        "seeds": 1,
+        "tune": {
+            "strategies": {"tfidf": {"penalty": [0.1, 1.0, 10.0]}},
+            "folds": 2,
+            "repeats": 1,
+            "oracle": "random",
+            "objective": "stars/mae",
+            "trials": 2,
+        },
+    }
+    (inputs / "small.yaml").write_text(
+        yaml.safe_dump(experiment, sort_keys=False), encoding="utf-8"
+    )
     experiment["strategies"] = {"majority": {}, "tfidf": {}}
-    (inputs / "search.yaml").write_text(yaml.safe_dump(experiment, sort_keys=False), encoding="utf-8")
+    (inputs / "search.yaml").write_text(
+        yaml.safe_dump(experiment, sort_keys=False), encoding="utf-8"
+    )
 
 
 def run_compare(inputs: Path, folder: Path) -> None:
@@ -179,11 +210,15 @@ def run_tune(inputs: Path, folder: Path) -> None:
 
 
 def run_result(folder: Path) -> object:
-    """The names of all files; of cells the scores, of tables and verdicts all, of run.json what is no time."""
+    """The names of all files; of cells the scores, of tables and verdicts all, of run.json what is
+    no time.
+    """
     found = dict.fromkeys(contents(folder), "")
     for path in (folder / "run").rglob("*.npz"):
         with np.load(path) as arrays:
-            found[str(path.relative_to(folder))] = {k: v.tobytes() for k, v in arrays.items() if "/" in k}
+            found[str(path.relative_to(folder))] = {
+                k: v.tobytes() for k, v in arrays.items() if "/" in k
+            }
     for name in ("results.csv", "verdicts.json", "targets/shops.jsonl"):
         found[f"run/{name}"] = (folder / "run" / name).read_bytes()
     content = json.loads((folder / "run" / "run.json").read_text())
@@ -194,8 +229,13 @@ def run_result(folder: Path) -> object:
 def search_result(folder: Path) -> object:
     """The names of all files, the best, and every trial but for its seconds."""
     found = dict.fromkeys(contents(folder), "")
-    trials = pd.read_csv(io.StringIO((folder / "search" / "trials.csv").read_text())).drop(columns="seconds")
-    return found | {"best": (folder / "search" / "best.yaml").read_text(), "trials": trials.to_csv()}
+    trials = pd.read_csv(io.StringIO((folder / "search" / "trials.csv").read_text())).drop(
+        columns="seconds"
+    )
+    return found | {
+        "best": (folder / "search" / "best.yaml").read_text(),
+        "trials": trials.to_csv(),
+    }
 
 
 JOBS = {
@@ -212,4 +252,8 @@ JOBS = {
 def left_over(folder: Path) -> list[str]:
     """What a killed process may have left, by its name."""
     marks = (hidden(Path("x"), "").name.rpartition(".")[2], "part", "tmp", "old")
-    return [name for name in contents(folder) if name.endswith(tuple(f".{mark}" for mark in marks)) or "-old" in name]
+    return [
+        name
+        for name in contents(folder)
+        if name.endswith(tuple(f".{mark}" for mark in marks)) or "-old" in name
+    ]

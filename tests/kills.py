@@ -1,7 +1,7 @@
 """Runs the jobs of `kill_jobs` in processes of their own, and kills them.
 
-Each process is a fork of one that has imported TensorFlow and done nothing else: fresh, without the seconds of the
-import. That one, too, is a process of its own.
+Each process is a fork of one that has imported TensorFlow and done nothing else: fresh, without the
+seconds of the import. That one, too, is a process of its own.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ class Bench:
         shutil.rmtree(self.folder)
         shutil.copytree(self.root / "start", self.folder)
 
-    def kill(self, *, at: int | None = None, size: int | None = None, after: float | None = None) -> bool:
+    def kill(
+        self, *, at: int | None = None, size: int | None = None, after: float | None = None
+    ) -> bool:
         """Runs the job and kills it; whether it was killed.
 
         Args:

@@ -1,4 +1,6 @@
-"""Imported first where processes are forked: threads do not survive that, and TensorFlow would wait for its own."""
+"""Imported first where processes are forked: threads do not survive that, and TensorFlow would wait
+for its own.
+"""
 
 import os
 

@@ -19,7 +19,11 @@ for folder in sys.argv[1:]:
     assert not any(report.values()), (family, report)
     given, found = np.load(f"{folder}/in.npz"), {}
     for batch in {key.split("/")[0] for key in given}:
-        fields = {key.split("/")[1]: torch.tensor(given[key]) for key in given if key.startswith(f"{batch}/")}
+        fields = {
+            key.split("/")[1]: torch.tensor(given[key])
+            for key in given
+            if key.startswith(f"{batch}/")
+        }
         with torch.no_grad():
             output = model.eval()(**fields)
         found[f"{batch}/hidden"] = output.last_hidden_state.numpy()

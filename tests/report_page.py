@@ -49,4 +49,8 @@ class Page(html.parser.HTMLParser):
 def lacking(text: str, sections) -> list[str]:
     """The sections of a page that are not there, or say that something of theirs is missing."""
     texts = Page(text).texts
-    return [name for name in sections if not texts.get(name) or re.search(r"\b(is|are) missing:", texts[name])]
+    return [
+        name
+        for name in sections
+        if not texts.get(name) or re.search(r"\b(is|are) missing:", texts[name])
+    ]

@@ -1,9 +1,10 @@
 """scikit-learn's own estimator checks; ``python -m tests.scikit_learn_checks`` counts them.
 
-The checks make up numbers in two dimensions, so scikit-learn runs next to none on an estimator of texts. Here stand-ins
-write each row of numbers as words; all else is what users get. No check is left out for the strategies without an
-encoder. With one, predictions depend on the other rows of a batch, and on some processors on a row's place in it, by
-float32 rounding, a little beyond two checks' 1e-7.
+The checks make up numbers in two dimensions, so scikit-learn runs next to none on an estimator of
+texts. Here stand-ins write each row of numbers as words; all else is what users get. No check is
+left out for the strategies without an encoder. With one, predictions depend on the other rows of a
+batch, and on some processors on a row's place in it, by float32 rounding, a little beyond two
+checks' 1e-7.
 """
 
 import collections
@@ -15,7 +16,8 @@ from tf_transfer.scikit_learn.estimators import TransferClassifier, TransferRegr
 
 EXPECTED_TO_FAIL = {
     "check_methods_subset_invariance": "float32: the shape of a batch changes the rounding",
-    "check_methods_sample_order_invariance": "float32: on some processors a row's place changes the rounding",
+    "check_methods_sample_order_invariance": "float32: on some processors a row's place changes "
+    "the rounding",
 }
 """For estimators with an encoder."""
 
@@ -65,7 +67,9 @@ def count(estimator, expected=None, **options) -> dict[str, list[str]]:
     """The names of checks by outcome."""
     from sklearn.utils.estimator_checks import check_estimator
 
-    results = check_estimator(estimator, expected_failed_checks=expected or {}, on_fail=None, on_skip=None, **options)
+    results = check_estimator(
+        estimator, expected_failed_checks=expected or {}, on_fail=None, on_skip=None, **options
+    )
     found = collections.defaultdict(list)
     for result in results:
         found[result["status"]].append(result["check_name"])

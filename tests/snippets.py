@@ -82,7 +82,8 @@ def check_command(command: str) -> None:
     Raises:
         AssertionError: it would not be understood.
     """
-    if command.startswith("tf-transfer"):  # in running text, brackets stand around what may be left out
+    # in running text, brackets stand around what may be left out
+    if command.startswith("tf-transfer"):
         command = re.sub(r"\[(--[^]]*)\]", r"\1", command).replace("…", "")
     first, *words = shlex.split(command, comments=True)
     if first == "tf-transfer":
@@ -100,7 +101,9 @@ def check_command(command: str) -> None:
 
 
 def _check_arguments(words: list[str]) -> None:
-    """As the command line's own parser reads them; a bare name, as in running text, has only to exist."""
+    """As the command line's own parser reads them; a bare name, as in running text, has only to
+    exist.
+    """
     root = typer.main.get_command(cli.app)
     if words and (words[0] in ("--version", "--help") or words[0].isupper()):
         return
@@ -119,6 +122,8 @@ def _check_arguments(words: list[str]) -> None:
 def _check_extras(words: list[str]) -> None:
     settings = configparser.ConfigParser()
     settings.read(ROOT / "setup.cfg", encoding="utf-8")
-    extras = [e for word in words for found in re.findall(r"^\.\[(.*)\]$", word) for e in found.split(",")]
+    extras = [
+        e for word in words for found in re.findall(r"^\.\[(.*)\]$", word) for e in found.split(",")
+    ]
     unknown = set(extras) - set(settings["options.extras_require"])
     assert not unknown, f"setup.cfg has no extras {unknown}"

@@ -11,7 +11,15 @@ import pandas as pd
 from tf_transfer.errors import DataError
 from tf_transfer.kinds.tasks import Task
 
-STRATEGIES = ["target_only", "fine_tune", "multi_task", "linear_probe", "scratch", "tfidf", "majority"]
+STRATEGIES = [
+    "target_only",
+    "fine_tune",
+    "multi_task",
+    "linear_probe",
+    "scratch",
+    "tfidf",
+    "majority",
+]
 SOURCE_SECONDS = {"fine_tune": 48.2, "multi_task": 61.7, "linear_probe": 9.1}
 LEVELS = {
     "target_only": (0.30, 0.75),
@@ -22,24 +30,52 @@ LEVELS = {
     "tfidf": (0.25, 0.55),
 }
 COUNTS = {
-    "test_rows": 1260, "identical": 3, "exact": 5, "near": 2, "known": 7, "share": 7 / 1260, "conflicts": 1,
-    "rows": 2940, "rows_to_drop": 9, "known_test_rows": [1, 2], "leaked_rows": [3],
-}  # fmt: skip
+    "test_rows": 1260,
+    "identical": 3,
+    "exact": 5,
+    "near": 2,
+    "known": 7,
+    "share": 7 / 1260,
+    "conflicts": 1,
+    "rows": 2940,
+    "rows_to_drop": 9,
+    "known_test_rows": [1, 2],
+    "leaked_rows": [3],
+}
 LEAKAGE = {
     "near": 0.8,
     "tables": {"train": COUNTS, "movie": {**COUNTS, "known": 0, "share": 0.0}},
-    "examples": [{"test_row": 4, "row": 8, "kind": "near", "similarity": 0.87, "matches": 1, "conflict": True,
-                  "test_text": "What a fine day, my friend", "text": "what a fine day my friends!", "table": "train"}],
-}  # fmt: skip
+    "examples": [
+        {
+            "test_row": 4,
+            "row": 8,
+            "kind": "near",
+            "similarity": 0.87,
+            "matches": 1,
+            "conflict": True,
+            "test_text": "What a fine day, my friend",
+            "text": "what a fine day my friends!",
+            "table": "train",
+        }
+    ],
+}
 PROVENANCE = {
     "packages": {"tf-transfer": "0.1.0", "tensorflow": "2.21.0", "numpy": "2.4.6"},
     "python": "3.11.2",
-    "encoder": {"name": "bert-tiny", "sha256": "96e1dd8dbbc82439cf50677a15bcb9141172b289d20b41c9c28b621a0451a02a"},
+    "encoder": {
+        "name": "bert-tiny",
+        "sha256": "96e1dd8dbbc82439cf50677a15bcb9141172b289d20b41c9c28b621a0451a02a",
+    },
     "data": {"targets": [{"tweets": {"rows": 4200}}], "note": None},
     "rows": {"source movie": 2940, "target tweets (test)": 1260},
     "sha256": {"source movie": "28" * 32, "target tweets (test)": "5e" * 32},
-    "experiment": {"name": "sentiment", "budgets": [16, 64, 256], "encoder": "bert-tiny", "strategies": STRATEGIES},
-}  # fmt: skip
+    "experiment": {
+        "name": "sentiment",
+        "budgets": [16, 64, 256],
+        "encoder": "bert-tiny",
+        "strategies": STRATEGIES,
+    },
+}
 
 
 @dataclasses.dataclass
@@ -53,7 +89,9 @@ class StandIn:
     targets: list = dataclasses.field(default_factory=lambda: ["tweets", "nyt"])
     budgets: list = dataclasses.field(default_factory=lambda: [16, 64, 256])
     seeds: list = dataclasses.field(default_factory=lambda: [0, 1, 2])
-    metrics: dict = dataclasses.field(default_factory=lambda: {"rating": "pearson", "polarity": "f1_macro"})
+    metrics: dict = dataclasses.field(
+        default_factory=lambda: {"rating": "pearson", "polarity": "f1_macro"}
+    )
     advice: object = None
     slice_columns: dict = dataclasses.field(default_factory=dict)
     leakage: dict = dataclasses.field(default_factory=dict)
@@ -108,34 +146,62 @@ class Whole(StandIn):
 
     def best(self):
         table = self.results[self.results["metric"] != "other"]
-        means = table.groupby(["target", "task", "budget", "metric", "strategy"], sort=False)["value"].mean()
-        best = means.reset_index().sort_values("value").drop_duplicates(["target", "task", "budget"], keep="last")
+        means = table.groupby(["target", "task", "budget", "metric", "strategy"], sort=False)[
+            "value"
+        ].mean()
+        best = (
+            means.reset_index()
+            .sort_values("value")
+            .drop_duplicates(["target", "task", "budget"], keep="last")
+        )
         return best.assign(alike=[["multi_task", "linear_probe"]] * len(best))
 
     def sides(self):
-        did = [("steps on the source", 412, "", True), ("steps on the target", "100 to 112", "100 to 112", False),
-               ("peak rate on the target", 0.0003, 0.0003, False), ("heads solved first", True, True, False),
+        did = [("steps on the "
+        "source", 412, "", True), ("steps on the target", "100 to 112", "100 to 112", False),
+               ("peak rate on the "
+               "target", 0.0003, 0.0003, False), ("heads solved first", True, True, False),
                ("weights changed on the target", 4_386_178, 4_386_178, False),
                ("seconds on the source", 48.2, "", True)]  # fmt: skip
         rows = [(s, self.against(s), *what) for s in self.source_strategies for what in did]
-        return pd.DataFrame(rows, columns=["strategy", "against", "what", "with_source", "without", "differs"])
+        return pd.DataFrame(
+            rows, columns=["strategy", "against", "what", "with_source", "without", "differs"]
+        )
 
     def encoder_effect(self):
         found = self.verdict_table[self.verdict_table["strategy"].isin(self.source_strategies)]
         words = found["verdict"].map({"helped": "improved", "hurt": "harmed"}).fillna("undecided")
-        return found.rename(columns={"value": "difference"}).assign(before=0.4, after=0.5, verdict=words)
+        return found.rename(columns={"value": "difference"}).assign(
+            before=0.4, after=0.5, verdict=words
+        )
 
     def foreign_answers(self):
         places = self.verdict_table[self.verdict_table["task"] == "polarity"]
         keys = places[["target", "task", "strategy", "budget"]]
-        return keys.assign(share=np.where(keys["strategy"] == "fine_tune", 0.125, 0.0), rows=1260, likeliest="other")
+        return keys.assign(
+            share=np.where(keys["strategy"] == "fine_tune", 0.125, 0.0),
+            rows=1260,
+            likeliest="other",
+        )
 
     def notes(self, strategy):
         return [{"penalty_ends": ["the greatest"] if strategy == "linear_probe" else []}] * 3
 
     def label_worth(self):
-        rows = [(p.target, p.task, p.strategy, p.budget, 3.0 * p.budget, 2.5 * p.budget, 7.0 * p.budget, "")
-                for p in self.verdict_table.itertuples() if p.strategy in self.source_strategies]  # fmt: skip
+        rows = [
+            (
+                p.target,
+                p.task,
+                p.strategy,
+                p.budget,
+                3.0 * p.budget,
+                2.5 * p.budget,
+                7.0 * p.budget,
+                "",
+            )
+            for p in self.verdict_table.itertuples()
+            if p.strategy in self.source_strategies
+        ]
         columns = ["target", "task", "strategy", "budget", "labels", "low", "high", "censored"]
         table = pd.DataFrame(rows, columns=columns)
         beyond = table["budget"] == 256
@@ -143,8 +209,17 @@ class Whole(StandIn):
         return table.assign(censored=np.where(beyond, "more than 256", ""))
 
     def curve_gains(self):
-        places = self.label_worth().drop_duplicates(["target", "task", "strategy"])[["target", "task", "strategy"]]
-        found = {"area": 0.21, "low": 0.15, "high": 0.27, "verdict": "helped", "hurt_from": 256.0, "crossing": 191.9}
+        places = self.label_worth().drop_duplicates(["target", "task", "strategy"])[
+            ["target", "task", "strategy"]
+        ]
+        found = {
+            "area": 0.21,
+            "low": 0.15,
+            "high": 0.27,
+            "verdict": "helped",
+            "hurt_from": 256.0,
+            "crossing": 191.9,
+        }
         return places.assign(**found)
 
     def slices(self, *, targets, strategies, budgets, columns):
@@ -154,7 +229,10 @@ class Whole(StandIn):
         of = {"q": 0.01, "rows": 300}
         tables = []
         for task in self.tasks:
-            rows = [verdict(target, task.name, budget, strategy, "mae", v) | of for v in (0.2, -0.1, 0.02, np.nan)]
+            rows = [
+                verdict(target, task.name, budget, strategy, "mae", v) | of
+                for v in (0.2, -0.1, 0.02, np.nan)
+            ]
             rows[3]["verdict"] = "too small"
             named = pd.DataFrame(rows).assign(
                 by=["class", "class", "length", "length"], slice=[*self.slices_of, "long"]
@@ -168,15 +246,23 @@ class Whole(StandIn):
         return pd.DataFrame(rows, columns=["text", "label", "baseline", "prediction", "change"])
 
     def source_gains(self):
-        rows = [{**verdict(target, t.name, 16, "fine_tune", self.metrics[t.name], value), "source": source}
-                for target, t in itertools.product(self.targets, self.tasks)
-                for source, value in (("movie", 0.11), ("amazon", -0.01))]  # fmt: skip
+        rows = [
+            verdict(target, t.name, 16, "fine_tune", self.metrics[t.name], value)
+            | {"source": source}
+            for target, t in itertools.product(self.targets, self.tasks)
+            for source, value in (("movie", 0.11), ("amazon", -0.01))
+        ]
         return pd.DataFrame(rows).rename(columns={"value": "difference"})
 
     def reliability(self, *, target, task, strategy, budget):
         predicted = np.arange(0.55, 1, 0.1)
         observed = predicted - (0.1 if strategy == self.baseline else 0.02)
-        frame = {"bin": range(5), "predicted": predicted, "observed": observed, "rows": [40, 90, 0, 300, 500]}
+        frame = {
+            "bin": range(5),
+            "predicted": predicted,
+            "observed": observed,
+            "rows": [40, 90, 0, 300, 500],
+        }
         return pd.DataFrame(frame).assign(low=observed - 0.04, high=observed + 0.03)
 
     def confusion(self, target, task, strategy, budget):
@@ -187,14 +273,19 @@ class Whole(StandIn):
 def stand_in(kind=StandIn, **changes):
     """A comparison of seven strategies, two targets, two tasks, three budgets and three seeds."""
     rng = np.random.default_rng(0)
-    tasks = [Task("rating", kind="regression"), Task("polarity", kind="classification", classes=("neg", "pos"))]
+    tasks = [
+        Task("rating", kind="regression"),
+        Task("polarity", kind="classification", classes=("neg", "pos")),
+    ]
     rows = []
     for target, task, strategy, step, seed in itertools.product(
         ["tweets", "nyt"], tasks, STRATEGIES, range(3), range(3)
     ):
         metric = "pearson" if task.kind == "regression" else "f1_macro"
         low, high = LEVELS.get(strategy, (0.33, 0.33))
-        value = low + (high - low) * step / 2 - (0.2 if target == "nyt" else 0) + rng.normal(0, 0.02)
+        value = (
+            low + (high - low) * step / 2 - (0.2 if target == "nyt" else 0) + rng.normal(0, 0.02)
+        )
         if strategy == "majority":
             value = np.nan if metric == "pearson" else 0.33
         rows.append((target, task.name, strategy, [16, 64, 256][step], seed, metric, value))
@@ -212,8 +303,17 @@ def verdict_table(results, baseline, half=0.05):
     rows = []
     for (target, task, budget, strategy, metric), value in means.items():
         if strategy != baseline:
-            rows.append(verdict(target, task, budget, strategy, metric,
-                                value - means[target, task, budget, baseline, metric], half))  # fmt: skip
+            rows.append(
+                verdict(
+                    target,
+                    task,
+                    budget,
+                    strategy,
+                    metric,
+                    value - means[target, task, budget, baseline, metric],
+                    half,
+                )
+            )
     return pd.DataFrame(rows)
 
 
@@ -221,9 +321,20 @@ def verdict(target, task, budget, strategy, metric, value, half=0.05, note="", *
     low, high = value - half, value + half
     word = "helped" if low > 0 else "hurt" if high < 0 else "undecided"
     return {
-        "target": target, "task": task, "budget": budget, "strategy": strategy, "metric": metric, "value": value,
-        "low": low, "high": high, "verdict": word, "behind": False,
+        "target": target,
+        "task": task,
+        "budget": budget,
+        "strategy": strategy,
+        "metric": metric,
+        "value": value,
+        "low": low,
+        "high": high,
+        "verdict": word,
+        "behind": False,
         "p": value if np.isnan(value) else 0.0004 if word != "undecided" else 0.31,
-        "minimum_effect": half * (1 + 0 * value), "rows": 1260, "seeds": 3,
-        "note": "pearson is undefined for seed number 0, 1, 2" if np.isnan(value) else note, **more,
-    }  # fmt: skip
+        "minimum_effect": half * (1 + 0 * value),
+        "rows": 1260,
+        "seeds": 3,
+        "note": "pearson is undefined for seed number 0, 1, 2" if np.isnan(value) else note,
+        **more,
+    }

@@ -7,7 +7,16 @@ from tests.strategies.test_meta import WORDS, make_sampler
 from tf_transfer.devices.backend import keras
 from tf_transfer.kinds.tasks import Task
 from tf_transfer.model.model import TransferModel
-from tf_transfer.strategies import ANIL, MAML, FineTune, MetaSGD, MultiTask, ProtoMAML, ProtoNet, Reptile
+from tf_transfer.strategies import (
+    ANIL,
+    MAML,
+    FineTune,
+    MetaSGD,
+    MultiTask,
+    ProtoMAML,
+    ProtoNet,
+    Reptile,
+)
 
 BATCH = 8
 OUTER = {"steps": 3, "meta_batch": 4, "learning_rate": 0.01}
@@ -31,8 +40,9 @@ STEPS = {"fine_tune": 3 + 2 + 4, "multi_task": 2 * 4} | dict.fromkeys(ON_EPISODE
 class StepLosses(keras.callbacks.Callback):
     """The loss of each step, in which a difference is not divided by the steps before it.
 
-    The logs of Keras are means of the epoch so far: in `fit` the metrics are reset before each step. The outer
-    loop of meta-learning counts by itself, so it must be run with ``validate_every=1``.
+    The logs of Keras are means of the epoch so far: in `fit` the metrics are reset before each
+    step. The outer loop of meta-learning counts by itself, so it must be run with
+    ``validate_every=1``.
     """
 
     def __init__(self):
@@ -55,7 +65,8 @@ def train_table():
 
 
 def on_tables(distribution, model=None) -> dict:
-    """What fine-tuning from two sources to a target, and multi-task learning, found: see `on_episodes`.
+    """What fine-tuning from two sources to a target, and multi-task learning, found: see
+    `on_episodes`.
 
     Args:
         model: of `tests.tiny`, trained before: it has its step traced. It is left with its weights.
@@ -71,7 +82,10 @@ def on_tables(distribution, model=None) -> dict:
         if name == "fine_tune":
             # The last of its two batches cannot be shared equally.
             ends.append(strategy.adapt(model, tiny.make_table(7, seed=5), callbacks=[note]))
-        found[name] = {"losses": note.losses, **_weights(distribution, [v for end in ends for v in end.state])}
+        found[name] = {
+            "losses": note.losses,
+            **_weights(distribution, [v for end in ends for v in end.state]),
+        }
         tiny.restore(model, first)
     return found
 
@@ -80,10 +94,16 @@ def on_episodes(distribution, name: str) -> dict:
     """What the outer loop of a strategy found: the loss of each step, and all that was learned."""
     with distribution.scope():
         encoder = tiny.make_encoder(texts=tuple(WORDS.values()))
-        model = TransferModel(encoder, Task("intent", kind="classification", classes=(0, 1, 2)), max_length=12)
+        model = TransferModel(
+            encoder, Task("intent", kind="classification", classes=(0, 1, 2)), max_length=12
+        )
     strategy, note = ON_EPISODES[name], StepLosses()
     fitted = strategy.fit(model, make_sampler(), callbacks=[note], validate_every=1)
-    return {"losses": note.losses, "rates": strategy.learned(fitted), **_weights(distribution, model.state)}
+    return {
+        "losses": note.losses,
+        "rates": strategy.learned(fitted),
+        **_weights(distribution, model.state),
+    }
 
 
 def _weights(distribution, variables) -> dict:

@@ -1,6 +1,7 @@
 """What the syntax trees of a package say about its structure; nothing of the package is imported.
 
-The rooms of a package are the folders and modules right below it. Its own `__init__` is a front door, not a room.
+The rooms of a package are the folders and modules right below it. Its own `__init__` is a front
+door, not a room.
 """
 
 from __future__ import annotations
@@ -19,16 +20,23 @@ PACKAGE = ROOT / "tf_transfer"
 KINDS = "classification", "multilabel", "regression"
 
 DOCUMENTED = {"_asdict", "_exit", "_field_defaults", "_fields", "_make", "_replace"}
-"""Names that the standard library documents in spite of their underscore: those of named tuples, and `os._exit`."""
+"""Names that the standard library documents in spite of their underscore: those of named tuples,
+and `os._exit`.
+"""
 
 _DEFINITION = ast.FunctionDef | ast.AsyncFunctionDef
 _FUNCTION = _DEFINITION | ast.Lambda
 _COMPREHENSION = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 _BY_NAME = {"getattr", "hasattr", "setattr", "delattr"}
 _NO_CODE = {
-    tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER,
+    tokenize.COMMENT,
+    tokenize.NL,
+    tokenize.NEWLINE,
+    tokenize.INDENT,
+    tokenize.DEDENT,
+    tokenize.ENDMARKER,
     tokenize.ENCODING,
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -115,19 +123,24 @@ class Import:
 def imports(package: Package) -> list[Import]:
     """Imports among the modules of a package.
 
-    ``from a import b`` needs the module ``a.b`` if there is one, else ``a``. That Python runs the `__init__` of the
-    folders above ``a.b`` is not counted. What only type checkers import is left out.
+    ``from a import b`` needs the module ``a.b`` if there is one, else ``a``. That Python runs the
+    `__init__` of the folders above ``a.b`` is not counted. What only type checkers import is left
+    out.
     """
     edges = []
     for module in package.values():
         for statement, late in import_statements(module.tree):
             targets = {nearest_module(name, package) for name in named_by(statement, module)}
             others = targets - {None, module.name}
-            edges += [Import(module.name, other, statement.lineno, late) for other in sorted(others)]
+            edges += [
+                Import(module.name, other, statement.lineno, late) for other in sorted(others)
+            ]
     return edges
 
 
-def import_statements(node: ast.AST, late: bool = False) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
+def import_statements(
+    node: ast.AST, late: bool = False
+) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
     """Each with whether it is inside a function."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Import | ast.ImportFrom):
@@ -137,7 +150,10 @@ def import_statements(node: ast.AST, late: bool = False) -> Iterator[tuple[ast.I
 
 
 def is_for_type_checkers(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+    return isinstance(node, ast.If) and ast.unparse(node.test) in (
+        "TYPE_CHECKING",
+        "typing.TYPE_CHECKING",
+    )
 
 
 def named_by(statement: ast.Import | ast.ImportFrom, module: Module) -> list[str]:
@@ -185,7 +201,9 @@ def room_graph(package: Package, edges: Iterable[Import]) -> Graph:
 
 
 def components(graph: Graph) -> list[list[str]]:
-    """Tarjan's strongly connected components: those that need nothing first, and every other after what it needs."""
+    """Tarjan's strongly connected components: those that need nothing first, and every other after
+    what it needs.
+    """
     index: dict[str, int] = {}
     lowest: dict[str, int] = {}
     open_nodes: list[str] = []
@@ -228,7 +246,9 @@ def longest_chain(graph: Graph) -> list[str]:
 
 
 def arrows_up(package: Package, edges: Iterable[Import], ranks: dict[str, int]) -> list[Import]:
-    """Imports of a room that stands higher than the one that imports it; rooms without a rank are left out."""
+    """Imports of a room that stands higher than the one that imports it; rooms without a rank are
+    left out.
+    """
     upward = []
     for edge in edges:
         by, of = package[edge.by].room, package[edge.of].room
@@ -243,22 +263,39 @@ def arrows_up(package: Package, edges: Iterable[Import], ranks: dict[str, int]) 
 def named_kinds(tree: ast.Module) -> list[int]:
     """The lines that name a kind of task.
 
-    A name is a string constant that is a kind's, wherever it stands. Docstrings and other bare strings are no
-    names, and neither is the value of a keyword argument ``kind=``: who makes a task must say which.
+    A name is a string constant that is a kind's, wherever it stands. Docstrings and other bare
+    strings are no names, and neither is the value of a keyword argument ``kind=``: who makes a task
+    must say which.
     """
-    allowed = {id(string) for string in bare_strings(tree)} | {id(value) for value in kind_arguments(tree)}
-    constants = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in allowed)
-    return sorted(node.lineno for node in constants if isinstance(node.value, str) and node.value in KINDS)
+    allowed = {id(string) for string in bare_strings(tree)} | {
+        id(value) for value in kind_arguments(tree)
+    }
+    constants = (
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and id(node) not in allowed
+    )
+    return sorted(
+        node.lineno for node in constants if isinstance(node.value, str) and node.value in KINDS
+    )
 
 
 def bare_strings(tree: ast.AST) -> list[ast.Constant]:
     """Strings that are a statement of their own, such as docstrings."""
     values = (node.value for node in ast.walk(tree) if isinstance(node, ast.Expr))
-    return [value for value in values if isinstance(value, ast.Constant) and isinstance(value.value, str)]
+    return [
+        value
+        for value in values
+        if isinstance(value, ast.Constant) and isinstance(value.value, str)
+    ]
 
 
 def kind_arguments(tree: ast.AST) -> list[ast.expr]:
-    return [node.value for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == "kind"]
+    return [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.keyword) and node.arg == "kind"
+    ]
 
 
 def kinds_named_outside(package: Package, room: str = "kinds") -> list[str]:
@@ -275,9 +312,13 @@ def kinds_named_outside(package: Package, room: str = "kinds") -> list[str]:
 
 
 def foreign_privates(package: Package) -> dict[str, list[str]]:
-    """The private names of other packages that each module uses; modules without any are left out."""
+    """The private names of other packages that each module uses; modules without any are left
+    out.
+    """
     own = own_privates(package)
-    used = {name: list(foreign_privates_of(module, package, own)) for name, module in package.items()}
+    used = {
+        name: list(foreign_privates_of(module, package, own)) for name, module in package.items()
+    }
     return {name: names for name, names in used.items() if names}
 
 
@@ -301,7 +342,9 @@ def asked_by_text(call: ast.Call) -> list[str]:
     if not isinstance(call.func, ast.Name) or call.func.id not in _BY_NAME or len(call.args) < 2:
         return []
     owner, name = call.args[:2]
-    private = isinstance(name, ast.Constant) and isinstance(name.value, str) and is_private(name.value)
+    private = (
+        isinstance(name, ast.Constant) and isinstance(name.value, str) and is_private(name.value)
+    )
     return [name.value] if private and not is_own(owner) else []
 
 
@@ -322,8 +365,9 @@ def is_own(owner: ast.expr) -> bool:
 
 
 def own_privates(package: Package) -> set[str]:
-    """The private names that the package itself defines: functions, classes, variables, parameters, attributes of
-    ``self``, and its modules."""
+    """The private names that the package itself defines: functions, classes, variables, parameters,
+    attributes of ``self``, and its modules.
+    """
     names = {part for name in package for part in name.split(".")}
     for module in package.values():
         names.update(name for node in ast.walk(module.tree) for name in defined_by(node))
@@ -420,7 +464,9 @@ def parameters(function: ast.AST, in_class: bool) -> list[ast.arg]:
     """Without the first one of a method."""
     arguments = function.args
     positional = [*arguments.posonlyargs, *arguments.args]
-    static = any(isinstance(d, ast.Name) and d.id == "staticmethod" for d in function.decorator_list)
+    static = any(
+        isinstance(d, ast.Name) and d.id == "staticmethod" for d in function.decorator_list
+    )
     if in_class and not static:
         positional = positional[1:]
     rest = [arguments.vararg, *arguments.kwonlyargs, arguments.kwarg]

@@ -1,4 +1,6 @@
-"""The rooms of the package: `docs/architecture.md` names each on a line, and a line uses only lines below it."""
+"""The rooms of the package: `docs/architecture.md` names each on a line, and a line uses only lines
+below it.
+"""
 
 import ast
 import re
@@ -31,8 +33,12 @@ def test_each_line_uses_only_lines_below_it():
 def test_what_is_asked_of_a_comparison_is_in_the_protocol():
     """The rooms below `comparison` read nothing of it that `Results` does not name."""
     known = {*vars(Results), *Results.__annotations__}
-    for path in (path for room in ("advisor", "analysis", "report") for path in (PACKAGE / room).glob("*.py")):
-        attributes = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if is_asked(node)]
+    for path in (
+        path for room in ("advisor", "analysis", "report") for path in (PACKAGE / room).glob("*.py")
+    ):
+        attributes = [
+            node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if is_asked(node)
+        ]
         assert {node.attr for node in attributes} <= known, path.name
 
 
@@ -43,5 +49,9 @@ def test_a_comparison_has_what_the_protocol_names():
 
 def is_asked(node: ast.AST) -> bool:
     """Whether it reads a public attribute of ``comparison``."""
-    asked = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "comparison"
+    asked = (
+        isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "comparison"
+    )
     return asked and not node.attr.startswith("_")

@@ -1,4 +1,6 @@
-"""Whatever is like a list of texts or labels is read as the list is, or refused with one message."""
+"""Whatever is like a list of texts or labels is read as the list is, or refused with one
+message.
+"""
 
 import collections
 import datetime
@@ -41,7 +43,9 @@ class OnlyItems:
 
 
 def hub_column():
-    datasets = pytest.importorskip("datasets", reason="Hugging Face datasets is not installed: pip install datasets")
+    datasets = pytest.importorskip(
+        "datasets", reason="Hugging Face datasets is not installed: pip install datasets"
+    )
     return datasets.Dataset.from_dict({"text": TEXTS})["text"]
 
 
@@ -90,7 +94,9 @@ def test_texts_are_read_as_a_list_of_them_is(form):
     assert all(type(text) is str for text in rows.table["text"])
 
 
-@pytest.mark.parametrize("form", ["arrow", "a tensor", "a generator", "values of a Series", "a column of datasets"])
+@pytest.mark.parametrize(
+    "form", ["arrow", "a tensor", "a generator", "values of a Series", "a column of datasets"]
+)
 def test_labels_are_read_as_a_list_of_them_is(form):
     table = with_labels(pd.DataFrame({"text": TEXTS}), LIKE_A_LIST[form](), [Task("y")])
     assert table["y"].tolist() == TEXTS
@@ -105,7 +111,11 @@ def test_tables_of_others_and_batches_of_keras():
 
 def test_a_stream_is_looked_at_without_being_used_up():
     stream = opened(iter(TEXTS))
-    assert opened(stream) is stream and stream.first() == stream.first() == "a" and list(stream) == TEXTS
+    assert (
+        opened(stream) is stream
+        and stream.first() == stream.first() == "a"
+        and list(stream) == TEXTS
+    )
     assert Stream(iter([])).first() is None
     ids = ({"input_ids": [[1]], "attention_mask": [[1]]}, [0])
     batches = opened(iter([ids, ids]))
@@ -126,10 +136,16 @@ REFUSED = {
     "a bool": (["a", True], "Received bool True in row 1"),
     "a gap": (["a", None], "Received NoneType None in row 1.\nLeave out rows without a text"),
     "a gap in arrow": (pd.Series(["a", None]).array, "Received float nan in row 1.\nLeave out"),
-    "lists of words": ([["a", "b"], ["c"]], r"Received list \['a', 'b'\] in row 0.\nMake it text first"),
+    "lists of words": (
+        [["a", "b"], ["c"]],
+        r"Received list \['a', 'b'\] in row 0.\nMake it text first",
+    ),
     "dicts": ([{"en": "a"}], "Received dict {'en': 'a'} in row 0"),
     "bytes that are no text": ([b"\xff"], r"read as text in UTF-8.\nReceived b'\\xff'"),
-    "texts with their labels": (zip(TEXTS, MOODS), r"one text at a time.\nReceived one that gives tuple"),
+    "texts with their labels": (
+        zip(TEXTS, MOODS),
+        r"one text at a time.\nReceived one that gives tuple",
+    ),
     "an iterator of numbers without end": (itertools.count(), "one that gives int: 0"),
     "an empty iterator": (iter([]), "at least one text"),
     "another key": ({"texts": TEXTS}, "under 'text'.*\nReceived a dict with 'texts'"),
@@ -148,17 +164,23 @@ def test_symbolic_tensors_are_refused():
         as_list(tf.constant(TEXTS))
 
 
-@pytest.mark.parametrize("cell", [["good", "film"], {"en": "good"}, 2020.0, 7, True, ("a", "b")], ids=str)
+@pytest.mark.parametrize(
+    "cell", [["good", "film"], {"en": "good"}, 2020.0, 7, True, ("a", "b")], ids=str
+)
 def test_cells_of_a_table_that_are_no_text_are_refused_as_in_lists(cell):
     column = pd.Series(["a", cell], dtype=object)
-    with pytest.raises(DataError, match=r"Column 'text' must hold a text in each row.\nReceived .* in row 1"):
+    with pytest.raises(
+        DataError, match=r"Column 'text' must hold a text in each row.\nReceived .* in row 1"
+    ):
         _texts(pd.DataFrame({"text": column}), "text")
     with pytest.raises(DataError, match="Column 'more' must hold a text"):
         _pairs(pd.DataFrame({"more": column}), "more")
 
 
 def test_cells_that_are_bytes_are_read_as_in_lists():
-    table = pd.DataFrame({"text": pd.Series([b"a", "b"], dtype=object), "more": pd.Series([None, b" c "])})
+    table = pd.DataFrame(
+        {"text": pd.Series([b"a", "b"], dtype=object), "more": pd.Series([None, b" c "])}
+    )
     assert (_texts(table, "text"), _pairs(table, "more")) == (["a", "b"], ["", "c"])
 
 
@@ -166,13 +188,21 @@ def test_values_become_plain_python():
     day, stamp = datetime.date(2020, 1, 1), pd.Timestamp("2020-01-01 12:00")
     dates = np.array(["2020-01-01T12:00:00.000000000"], "M8[ns]")
     assert as_list(dates) == [stamp] == [plain_value(dates[0])]  # NumPy's own list has integers
-    assert as_list([day]) == [day] and as_list([np.int64(3), np.float64(0.5), np.bool_(True)]) == [3, 0.5, True]
-    assert as_list(scipy.sparse.csr_matrix([[0, 1]])) == [[0, 1]] == as_list(tf.sparse.from_dense([[0, 1]]))
+    assert as_list([day]) == [day] and as_list([np.int64(3), np.float64(0.5), np.bool_(True)]) == [
+        3,
+        0.5,
+        True,
+    ]
+    assert (
+        as_list(scipy.sparse.csr_matrix([[0, 1]]))
+        == [[0, 1]]
+        == as_list(tf.sparse.from_dense([[0, 1]]))
+    )
     assert as_list(np.ma.array([1, 2], mask=[0, 1])) == [1, None]
     assert as_texts(as_list(pa.array([b"a"]))) == ["a"]
 
 
-# -- labels of several classes ----------------------------------------------------------------------
+# -- labels of several classes ---------------------------------------------------------------------
 
 
 HOT = np.array([[0, 1, 0], [1, 1, 0], [0, 0, 0]])
@@ -210,7 +240,9 @@ def test_a_frame_of_0_and_1_names_the_classes():
         assert encoded(y, Task("y")) == (("water", "noise", "light"), HOT.tolist())
     known = Task("y", kind="multilabel", classes=("light", "noise", "water"))
     assert encoded(frame, known)[1] == HOT[:, ::-1].tolist()
-    with pytest.raises(DataError, match=r"knows the classes 'light', 'noise', 'water'.\nReceived 'sound'"):
+    with pytest.raises(
+        DataError, match=r"knows the classes 'light', 'noise', 'water'.\nReceived 'sound'"
+    ):
         encoded(frame.rename(columns={"noise": "sound"}), known)
 
 
@@ -254,7 +286,11 @@ def test_lists_of_the_classes_0_and_1_are_read_as_in_training():
         ),
         ([{"a": 1}, {"b": 1}], Task("y"), "the same keys in every row"),
         ([{"n": "a"}, {"n": "b"}], Task("y"), "the same keys in every row"),
-        ([[["a"]], [["b"]]], Task("y"), r"Task 'y', .*class must have a name: text.*\nReceived \['a'\] \(list\)"),
+        (
+            [[["a"]], [["b"]]],
+            Task("y"),
+            r"Task 'y', .*class must have a name: text.*\nReceived \['a'\] \(list\)",
+        ),
     ],
 )
 def test_labels_that_could_mean_two_things_or_none_are_refused(cells, task, message):
@@ -270,7 +306,7 @@ def test_an_array_of_labels_that_fits_no_kind_is_refused():
         with_labels(pd.DataFrame({"text": TEXTS}), 2 * HOT, [Task("y", kind="multilabel")])
 
 
-# -- weights ----------------------------------------------------------------------------------------
+# -- weights ---------------------------------------------------------------------------------------
 
 
 def test_weights_by_task():
@@ -280,8 +316,11 @@ def test_weights_by_task():
     one = check_weights({"stars": pa.array([1, 0, 2])}, 3, tasks)
     assert one["stars"].tolist() == [1, 0, 2] and one["mood"].tolist() == [1, 1, 1]
     for weights, message in (
-        ({"star": [1, 1, 1]}, "Did you mean 'stars'"), (["a", "b", "c"], "3 numbers"), ([[1]] * 3, r"shape \(3, 1\)"),
-        ([1, 2, np.nan], "3 numbers"), (5, "sample_weight must be a list"),
-    ):  # fmt: skip
+        ({"star": [1, 1, 1]}, "Did you mean 'stars'"),
+        (["a", "b", "c"], "3 numbers"),
+        ([[1]] * 3, r"shape \(3, 1\)"),
+        ([1, 2, np.nan], "3 numbers"),
+        (5, "sample_weight must be a list"),
+    ):
         with pytest.raises(DataError, match=message):
             check_weights(weights, 3, tasks)

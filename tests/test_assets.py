@@ -1,4 +1,6 @@
-"""Fetching: from small archives made here and a pip that is replaced; nothing touches the network."""
+"""Fetching: from small archives made here and a pip that is replaced; nothing touches the
+network.
+"""
 
 import errno
 import gzip
@@ -18,7 +20,11 @@ from tf_transfer.assets import fetching as assets
 from tf_transfer.errors import AssetError
 
 FILES = {"config.json": b'{"hidden_size": 8}', "vocab.txt": b"a\nb\n", "LICENSE": b"free"}
-PATHS = {"config.json": "pkg/model/config.json", "vocab.txt": "pkg/model/vocab.txt", "LICENSE": "LICENSE"}
+PATHS = {
+    "config.json": "pkg/model/config.json",
+    "vocab.txt": "pkg/model/vocab.txt",
+    "LICENSE": "LICENSE",
+}
 DECOYS = {"pkg/model/pooling/config.json": b"not this one", "pkg/code.py": b"raise SystemExit"}
 
 
@@ -61,7 +67,10 @@ def entry(name, pip=None, inner="", commit="c0ffee"):
         licence="none stated",
         source="https://example.org/repo",
         commit=commit,
-        files={n: registry.File(PATHS[n], sha256(content), len(content)) for n, content in FILES.items()},
+        files={
+            n: registry.File(PATHS[n], sha256(content), len(content))
+            for n, content in FILES.items()
+        },
         pip=pip,
         inner=inner,
     )
@@ -178,7 +187,8 @@ def test_an_incomplete_folder_is_fetched_again(cache, pip, monkeypatch, damage):
         lambda root: write_zip(root / "copy.whl", members()),
         lambda root: write_folder(root / "folder", members()),
         lambda root: write_tar(
-            root / "deep.tar.gz", {f"repo-c0ffee/{path}": content for path, content in members().items()}
+            root / "deep.tar.gz",
+            {f"repo-c0ffee/{path}": content for path, content in members().items()},
         ),
         lambda root: write_folder(root / "flat", FILES),
     ],
@@ -231,7 +241,9 @@ def test_wrong_hash_in_a_local_copy(cache, tmp_path):
         assets.fetch("local", write_zip(tmp_path / "copy.zip", files))
     message = str(error.value)
     assert sha256(b"a\nc\n") in message and sha256(FILES["vocab.txt"]) in message
-    assert PATHS["vocab.txt"] in message and "https://example.org/repo/archive/c0ffee.zip" in message
+    assert (
+        PATHS["vocab.txt"] in message and "https://example.org/repo/archive/c0ffee.zip" in message
+    )
     assert left_over(cache) == []
 
 
@@ -303,7 +315,9 @@ def test_wrong_hash_that_pip_found(cache, pip):
         "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.\n"
         f"        Expected sha256 {'0' * 64}\n             Got        {'a' * 64}\n\n"
     )
-    with pytest.raises(AssetError, match=rf"must have the sha256 {'0' * 64}\.\nReceived {'a' * 64}"):
+    with pytest.raises(
+        AssetError, match=rf"must have the sha256 {'0' * 64}\.\nReceived {'a' * 64}"
+    ):
         assets.fetch("tiny")
     assert left_over(cache) == []
 
@@ -356,7 +370,11 @@ def test_an_interrupted_fetch_leaves_nothing(cache, pip, monkeypatch, moment):
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
 
-    where = {"download": (subprocess, "run"), "copy": (archives, "locate"), "rename": (os, "replace")}
+    where = {
+        "download": (subprocess, "run"),
+        "copy": (archives, "locate"),
+        "rename": (os, "replace"),
+    }
     monkeypatch.setattr(*where[moment], interrupt)
     with pytest.raises(KeyboardInterrupt):
         assets.fetch("tiny")
@@ -410,23 +428,29 @@ def test_registry_is_whole():
     for name, known in registry.ENTRIES.items():
         assert known.name == name and known.title and known.licence and known.source
         assert (known.pip is None) == (len(known.commit) == 40)
-        hashes = [file.sha256 for file in known.files.values()] + ([known.pip.sha256] if known.pip else [])
+        hashes = [file.sha256 for file in known.files.values()] + (
+            [known.pip.sha256] if known.pip else []
+        )
         assert all(len(h) == 64 and set(h) <= set("0123456789abcdef") for h in hashes)
         assert all(Path(stored).name == stored for stored in known.files)
         assert not any(stored.endswith((".pt", ".bin", ".pkl", ".py")) for stored in known.files)
     assert registry.with_pip() == ["vader", "bert-tiny", "minilm"]
 
 
-# -- archives that are not what they seem ---------------------------------------------------------------
+# -- archives that are not what they seem ----------------------------------------------------------
 
 
 def encrypted(root: Path) -> Path:
     """Every member is marked as encrypted."""
-    return change_headers(write_zip(root / "copy.zip", members()), {b"PK\3\4": (6, 1), b"PK\1\2": (8, 1)})
+    return change_headers(
+        write_zip(root / "copy.zip", members()), {b"PK\3\4": (6, 1), b"PK\1\2": (8, 1)}
+    )
 
 
 def oddly_compressed(root: Path) -> Path:
-    return change_headers(write_zip(root / "copy.zip", members()), {b"PK\3\4": (8, 99), b"PK\1\2": (10, 99)})
+    return change_headers(
+        write_zip(root / "copy.zip", members()), {b"PK\3\4": (8, 99), b"PK\1\2": (10, 99)}
+    )
 
 
 def change_headers(path: Path, changes: dict) -> Path:
@@ -445,8 +469,13 @@ def sparse(root: Path) -> Path:
     with tarfile.open(root / "copy.tar", "w", format=tarfile.PAX_FORMAT) as tar:
         for path in PATHS.values():
             info = tarfile.TarInfo(path)
-            info.pax_headers = {"GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.name": path,
-                                "GNU.sparse.map": "0,0", "GNU.sparse.size": str(10**13)}  # fmt: skip
+            info.pax_headers = {
+                "GNU.sparse.major": "0",
+                "GNU.sparse.minor": "1",
+                "GNU.sparse.name": path,
+                "GNU.sparse.map": "0,0",
+                "GNU.sparse.size": str(10**13),
+            }
             tar.addfile(info)
     return root / "copy.tar"
 
@@ -490,13 +519,22 @@ def pipe(root: Path) -> Path:
     return root / "copy.tar"
 
 
-@pytest.mark.parametrize(("make", "reason"), [
-    (encrypted, "is encrypted"), (oddly_compressed, "compression method is not supported"),
-    (sparse, "Received more than 18 bytes"), (large_members, "unpacks to more than 800,000 bytes"),
-    (large_file, "at most 200,000 are read"), (large_header, "a header of 1,099,511,627,776 bytes"),
-    (negative_size, "a size below 0"), (damaged_bz2, "whole tar or zip"), (pipe, "a pipe or a device"),
-    (lambda root: Path("/dev/zero"), "a pipe or a device"), (lambda root: Path("a\0b"), "does not exist"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (encrypted, "is encrypted"),
+        (oddly_compressed, "compression method is not supported"),
+        (sparse, "Received more than 18 bytes"),
+        (large_members, "unpacks to more than 800,000 bytes"),
+        (large_file, "at most 200,000 are read"),
+        (large_header, "a header of 1,099,511,627,776 bytes"),
+        (negative_size, "a size below 0"),
+        (damaged_bz2, "whole tar or zip"),
+        (pipe, "a pipe or a device"),
+        (lambda root: Path("/dev/zero"), "a pipe or a device"),
+        (lambda root: Path("a\0b"), "does not exist"),
+    ],
+)
 def test_an_archive_that_is_none_is_refused(cache, tmp_path, monkeypatch, make, reason):
     monkeypatch.setattr(registry.Entry, "most_bytes", 200_000)
     with pytest.raises(AssetError, match=reason):
@@ -509,7 +547,9 @@ def test_a_folder_of_countless_files_is_refused(cache, tmp_path, monkeypatch):
     assert contents(assets.fetch("local", write_folder(tmp_path / "few", FILES))) == FILES
     shutil.rmtree(cache)
     with pytest.raises(AssetError, match="more than 5 files"):
-        assets.fetch("local", write_folder(tmp_path / "many", FILES | {f"noise-{i}": b"" for i in range(3)}))
+        assets.fetch(
+            "local", write_folder(tmp_path / "many", FILES | {f"noise-{i}": b"" for i in range(3)})
+        )
 
 
 def test_a_pipe_in_a_folder_is_passed_over(cache, tmp_path):

@@ -39,7 +39,7 @@ def orders(dataset, steps):
 
 LENGTHS = np.random.default_rng(0).integers(1, 60, 43)
 
-# -- order ------------------------------------------------------------------------------------------
+# -- order -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
@@ -77,7 +77,10 @@ def test_the_process_seed_does_not_matter():
 
 
 def test_without_shuffling_rows_come_in_order_and_none_is_added():
-    found = [y["row"].numpy().tolist() for _, y, _ in labelled(make_tokens([3] * 7), batch_size=3, epochs=2)]
+    found = [
+        y["row"].numpy().tolist()
+        for _, y, _ in labelled(make_tokens([3] * 7), batch_size=3, epochs=2)
+    ]
     assert found == [[0, 1, 2], [3, 4, 5], [6]] * 2
 
 
@@ -88,14 +91,17 @@ def test_the_last_batch_is_filled_up_with_rows_of_weight_0():
         weights += float(tf.reduce_sum(w["row"]))
         filler = w["row"].numpy() == 0
         assert (x["input_ids"].numpy()[filler] == PAD).all()
-        assert (x["attention_mask"].numpy()[filler].sum(1) == 1).all()  # one, so that a softmax is defined
+        # one, so that a softmax is defined
+        assert (x["attention_mask"].numpy()[filler].sum(1) == 1).all()
     assert shapes == {(4, 4, 4)}
     assert weights == 10
 
 
 def test_rows_of_similar_length_share_a_batch():
     lengths = np.random.default_rng(1).integers(1, 200, 6400)
-    padded = sum(int(tf.size(x["input_ids"])) for x, _, _ in labelled(make_tokens(lengths), shuffle=True))
+    padded = sum(
+        int(tf.size(x["input_ids"])) for x, _, _ in labelled(make_tokens(lengths), shuffle=True)
+    )
     assert padded < 1.2 * lengths.sum()  # 1.9 in random batches
 
 
@@ -107,13 +113,14 @@ def test_rows_of_a_small_table_meet_other_rows_in_the_next_epoch():
         {frozenset((a, b)) for batch in epoch for a in batch for b in batch if a != b}
         for epoch in (batches[:16], batches[16:])
     )
-    assert len(first & second) < 0.3 * len(first)  # .06 by chance, .79 if the whole table were sorted
+    # .06 by chance, .79 if the whole table were sorted
+    assert len(first & second) < 0.3 * len(first)
     longest = np.argmax(lengths)
     short = [{len(b): set(b) for b in epoch}[250 % 16] for epoch in (batches[:16], batches[16:])]
     assert not all(longest in batch for batch in short)
 
 
-# -- shapes -----------------------------------------------------------------------------------------
+# -- shapes ----------------------------------------------------------------------------------------
 
 
 def test_fields_by_hand():
@@ -154,12 +161,16 @@ def test_a_batch_takes_the_smallest_length_that_fits():
 
 
 def plan(lengths, budget):
-    return [(rows.tolist(), length) for rows, length in batches.plan_by_length(make_tokens(lengths), budget)]
+    return [
+        (rows.tolist(), length)
+        for rows, length in batches.plan_by_length(make_tokens(lengths), budget)
+    ]
 
 
 def test_a_plan_by_length_fills_a_budget_of_tokens():
     assert plan([3, 11, 8, 5, 9, 40], 24) == [([0, 3, 2], 8), ([4, 1], 12), ([5], 40)]
-    # Ten short rows and one long: the rows that fit the budget at the length of the longest of them.
+    # Ten short rows and one long: the rows that fit the budget at the length of the longest of
+    # them.
     assert plan([2] * 10 + [16], 48) == [([0, 1, 2, 3, 4, 5], 8), ([6, 7, 8], 16), ([9, 10], 16)]
 
 
@@ -172,7 +183,7 @@ def test_a_plan_by_length_holds_every_row_once_and_keeps_to_its_budget(budget):
         assert lengths[rows].max() <= length and (len(rows) * length <= budget or len(rows) == 1)
 
 
-# -- tokenising -------------------------------------------------------------------------------------
+# -- tokenising ------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +220,9 @@ def test_pairs_with_missing_second_texts(encoder, missing):
     assert decoded(encoder, tokens) == ["[CLS] cold rain [SEP] lake [SEP]", "[CLS] dawn [SEP]"]
     assert tokens.types.tolist() == [0, 0, 0, 0, 1, 1, 0, 0, 0]
     table["other"] = missing
-    assert decoded(encoder, tokenise(encoder, table, text_pair="other"))[0] == "[CLS] cold rain [SEP]"
+    assert (
+        decoded(encoder, tokenise(encoder, table, text_pair="other"))[0] == "[CLS] cold rain [SEP]"
+    )
 
 
 def test_a_long_pair_is_cut_from_its_longer_text(encoder):
@@ -232,7 +245,10 @@ def test_a_text_without_tokens_still_has_a_vector():
     [
         ({"text": ["dawn", None, " "]}, "2 empty ones; the first is row 1"),
         ({"text": []}, "must have rows"),
-        ({"txt": ["dawn"]}, "column 'text'(.|\n)*Did you mean 'txt'|column 'text'(.|\n)*columns 'txt'"),
+        (
+            {"txt": ["dawn"]},
+            "column 'text'(.|\n)*Did you mean 'txt'|column 'text'(.|\n)*columns 'txt'",
+        ),
     ],
 )
 def test_bad_texts_are_named(encoder, table, message):
@@ -245,19 +261,31 @@ def test_a_missing_pair_column_is_named(encoder):
         tokenise(encoder, pd.DataFrame({"text": ["dawn"], "other": ["lake"]}), text_pair="othr")
 
 
-# -- labels -----------------------------------------------------------------------------------------
+# -- labels ----------------------------------------------------------------------------------------
 
 
 def test_labels_and_weights_of_a_partly_labelled_table():
-    table = pd.DataFrame({
-        "mood": ["sad", None, "calm"], "themes": [["water", "noise"], [], None], "stars": [1.5, np.nan, 3.0],
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "mood": ["sad", None, "calm"],
+            "themes": [["water", "noise"], [], None],
+            "stars": [1.5, np.nan, 3.0],
+        }
+    )
     y, w = encode_labels(tiny.TASKS, table)
-    assert {k: v.tolist() for k, v in w.items()} == {"mood": [1, 0, 1], "themes": [1, 1, 0], "stars": [1, 0, 1]}
+    assert {k: v.tolist() for k, v in w.items()} == {
+        "mood": [1, 0, 1],
+        "themes": [1, 1, 0],
+        "stars": [1, 0, 1],
+    }
     assert y["mood"].tolist() == [2, 0, 0]
     assert y["themes"].tolist() == [[1, 1], [0, 0], [0, 0]]
     assert y["stars"].tolist() == [1.5, 0, 3]
-    assert {k: str(v.dtype) for k, v in y.items()} == {"mood": "int32", "themes": "float32", "stars": "float64"}
+    assert {k: str(v.dtype) for k, v in y.items()} == {
+        "mood": "int32",
+        "themes": "float32",
+        "stars": "float64",
+    }
 
 
 def test_a_task_without_its_column_has_no_weight():

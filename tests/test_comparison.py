@@ -1,4 +1,6 @@
-"""compare on a tiny real experiment: what strategies see, what is kept, and what follows from it."""
+"""compare on a tiny real experiment: what strategies see, what is kept, and what follows from
+it.
+"""
 
 import collections
 import contextlib
@@ -37,21 +39,36 @@ from tf_transfer.training.callbacks.backup import FILE
 from tf_transfer.training.callbacks.resume import Resume
 
 TRAINED = [{"target_only": BRIEF}, {"fine_tune": FAST}]
-ALL = [*TRAINED, {"twin": {"strategy": "target_only", **BRIEF}}, {"multi_task": FAST}, {"scratch": BRIEF}, "tfidf",
-       "majority"]  # fmt: skip
+ALL = [
+    *TRAINED,
+    {"twin": {"strategy": "target_only", **BRIEF}},
+    {"multi_task": FAST},
+    {"scratch": BRIEF},
+    "tfidf",
+    "majority",
+]
 TRAINED_ONCE = 6
 """Of these, without the twin."""
 TEXTS = {name: set(target["test"]["text"]) for name, target in make_experiment()["targets"].items()}
 
 
 class Witness:
-    """Notes what `fit`, `adapt` and `predict` were given, which texts reached the encoder, and what was said before."""
+    """Notes what `fit`, `adapt` and `predict` were given, which texts reached the encoder, and what
+    was said before.
+    """
 
     def __init__(self, patch):
         self.fits, self.adapts, self.predictions, self.encoded, self.sentences = [], [], [], [], []
         self.predicting = False
-        for kind in (fine_tune.FineTune, target_only.TargetOnly, scratch.Scratch, classical.TfIdf, classical.Majority,
-                     strategies.MultiTask, target_training.TargetTraining):  # fmt: skip
+        for kind in (
+            fine_tune.FineTune,
+            target_only.TargetOnly,
+            scratch.Scratch,
+            classical.TfIdf,
+            classical.Majority,
+            strategies.MultiTask,
+            target_training.TargetTraining,
+        ):
             for verb, note in (("fit", self._fit), ("adapt", self._adapt)):
                 if verb in vars(kind):
                     patch.setattr(kind, verb, note(vars(kind)[verb]))
@@ -95,7 +112,9 @@ class Witness:
 @pytest.fixture(scope="module")
 def content(encoder_folder):
     return make_experiment(
-        encoder={"name": str(encoder_folder), "max_length": 16}, strategies=ALL, baseline="target_only"
+        encoder={"name": str(encoder_folder), "max_length": 16},
+        strategies=ALL,
+        baseline="target_only",
     )
 
 
@@ -125,7 +144,9 @@ def small(content):
 @pytest.fixture(scope="module")
 def finished(content, tmp_path_factory):
     """The folder of the small experiment as it is, done."""
-    return compare(make_experiment(encoder=content["encoder"]), tmp_path_factory.mktemp("runs") / "small").run.folder
+    return compare(
+        make_experiment(encoder=content["encoder"]), tmp_path_factory.mktemp("runs") / "small"
+    ).run.folder
 
 
 @pytest.fixture
@@ -139,7 +160,9 @@ def bits(comparison) -> dict:
     """``{cell: {task: bytes of the scores}}``."""
     return {
         cell: {task: scores.tobytes() for task, scores in comparison.run.read_cell(cell)[0].items()}
-        for cell in all_cells(comparison.targets, comparison.strategies, comparison.budgets, comparison.seeds)
+        for cell in all_cells(
+            comparison.targets, comparison.strategies, comparison.budgets, comparison.seeds
+        )
     }
 
 
@@ -159,7 +182,7 @@ def computed():
         yield cells
 
 
-# -- a fair comparison -------------------------------------------------------------------------------
+# -- a fair comparison -----------------------------------------------------------------------------
 
 
 def test_all_strategies_learn_from_the_same_rows(done):
@@ -169,7 +192,8 @@ def test_all_strategies_learn_from_the_same_rows(done):
         seen[seed, texts].add(name)
     assert len(seen) == 2 * 2 * 2  # targets, budgets, seeds
     assert all(
-        names == {"target_only", "fine_tune", "multi_task", "scratch", "tfidf", "majority"} for names in seen.values()
+        names == {"target_only", "fine_tune", "multi_task", "scratch", "tfidf", "majority"}
+        for names in seen.values()
     )
 
 
@@ -187,7 +211,8 @@ def test_sources_are_learnt_once_a_strategy_and_seed(done, content):
     _, witness, _ = done
     counts = collections.Counter((strategy.name, seed) for strategy, seed, _ in witness.fits)
     names = ("target_only", "fine_tune", "multi_task", "scratch", "tfidf", "majority")
-    assert counts == {(name, seed): 1 for name in names for seed in (0, 1)}  # the twin is not trained again
+    # the twin is not trained again
+    assert counts == {(name, seed): 1 for name in names for seed in (0, 1)}
     sources = {name: set(table["text"]) for name, table in content["sources"].items()}
     assert all(given == sources for _, _, given in witness.fits)
 
@@ -213,11 +238,14 @@ def test_progress_counts_every_cell(done):
     _, _, said = done
     assert said[-1] == ("done", 48, 48)
     assert [done for what, done, _ in said if " labels, seed " in what] == list(range(48))
-    assert sum("source training" in what for what, _, _ in said) == 2 * 3  # fine_tune, multi_task, tfidf
+    # fine_tune, multi_task, tfidf
+    assert sum("source training" in what for what, _, _ in said) == 2 * 3
     assert ("fine_tune, seed 1: source training", 28, 48) in said
 
 
-def test_all_strategies_have_a_seed_before_one_has_the_next_and_then_there_is_a_provisional_verdict(small, tmp_path):
+def test_all_strategies_have_a_seed_before_one_has_the_next_and_then_there_is_a_provisional_verdict(
+    small, tmp_path
+):
     said, shown = [], []
 
     def look(comparison, seeds):
@@ -252,7 +280,9 @@ def test_what_each_task_learns_is_said_before_the_first_cell(done):
     _, witness, _ = done
     first = witness.sentences
     assert first[0] == "stars (regression): 64 rows with a number"
-    assert re.fullmatch(r"mood \(classification\): 2 classes with rows: 'glad' \(\d+\), 'sad' \(\d+\)", first[1])
+    assert re.fullmatch(
+        r"mood \(classification\): 2 classes with rows: 'glad' \(\d+\), 'sad' \(\d+\)", first[1]
+    )
 
 
 def test_the_report_counts_known_rows_with_another_label(small, tmp_path):
@@ -265,21 +295,23 @@ def test_the_report_counts_known_rows_with_another_label(small, tmp_path):
     films.loc[3, "mood"] = test.loc[1, "mood"]
     comparison = compare(experiment, tmp_path / "run")
     assert comparison.leakage["tweets"]["tables"]["films"]["conflicts"] == 1
-    table = next(block for block in record_sections.leakage(comparison).blocks if isinstance(block, Table))
+    table = next(
+        block for block in record_sections.leakage(comparison).blocks if isinstance(block, Table)
+    )
     place = table.head.index("other label")
     counts = {(row[0].text, row[1]): row[place] for row in table.rows}
     assert counts["tweets", "films"] == "1" and counts["tweets", "train"] == "0"
 
 
-# -- what is kept ------------------------------------------------------------------------------------
+# -- what is kept ----------------------------------------------------------------------------------
 
 
 def test_metrics_follow_from_the_kept_predictions(done, content):
     """Against SciPy and scikit-learn, from the files alone."""
     comparison, _, _ = done
-    results = comparison.results.set_index(["target", "task", "strategy", "budget", "seed", "metric"])[
-        "value"
-    ].sort_index()
+    results = comparison.results.set_index(
+        ["target", "task", "strategy", "budget", "seed", "metric"]
+    )["value"].sort_index()
     for cell in all_cells(comparison.targets, comparison.strategies, [6, 12], [0, 1]):
         with np.load(comparison.run.path(cell)) as file:
             stars, moods = file["scores/stars"], file["scores/mood"]
@@ -288,12 +320,16 @@ def test_metrics_follow_from_the_kept_predictions(done, content):
         found = results.loc[(cell.target, "stars", *place)]
         assert found["mae"] == pytest.approx(mean_absolute_error(test["stars"], stars), abs=1e-12)
         if np.ptp(stars) > 0:
-            assert found["pearson"] == pytest.approx(pearsonr(test["stars"], stars).statistic, abs=1e-12)
+            assert found["pearson"] == pytest.approx(
+                pearsonr(test["stars"], stars).statistic, abs=1e-12
+            )
         else:
             assert np.isnan(found["pearson"])
         labels = np.array(["glad", "sad"])[moods.argmax(1)]
         expected = f1_score(test["mood"], labels, average="macro", zero_division=0)
-        assert results[(cell.target, "mood", *place, "f1_macro")] == pytest.approx(expected, abs=1e-12)
+        assert results[(cell.target, "mood", *place, "f1_macro")] == pytest.approx(
+            expected, abs=1e-12
+        )
 
 
 def test_a_run_reads_back_as_it_was(done):
@@ -301,7 +337,11 @@ def test_a_run_reads_back_as_it_was(done):
     again = Comparison(comparison.run.folder)
     pd.testing.assert_frame_equal(again.results, comparison.results)
     pd.testing.assert_frame_equal(again.verdicts(), comparison.verdicts())
-    assert (again.tasks, again.unusable, again.leakage) == (comparison.tasks, [], comparison.leakage)
+    assert (again.tasks, again.unusable, again.leakage) == (
+        comparison.tasks,
+        [],
+        comparison.leakage,
+    )
 
 
 def test_seeds_and_budgets_and_sources_matter(done):
@@ -315,7 +355,7 @@ def test_nothing_is_left_after_source_training(done):
     assert list((done[0].run.folder / "fitted").iterdir()) == []
 
 
-# -- what follows ------------------------------------------------------------------------------------
+# -- what follows ----------------------------------------------------------------------------------
 
 
 def test_a_strategy_that_is_another_under_a_second_name_counts_once(done):
@@ -333,13 +373,17 @@ def test_verdicts_are_paired_differences_to_the_baseline(done, content):
     verdicts = comparison.verdicts()
     assert "target_only" not in set(verdicts["strategy"])
     assert len(verdicts) == 2 * 2 * 2 * (TRAINED_ONCE - 1)
-    row = verdicts.query("target == 'letters' and task == 'stars' and budget == 12 and strategy == 'tfidf'").iloc[0]
+    row = verdicts.query(
+        "target == 'letters' and task == 'stars' and budget == 12 and strategy == 'tfidf'"
+    ).iloc[0]
     scores = {
         s: [comparison.run.read_cell(Cell("letters", s, 12, seed))[0]["stars"] for seed in (0, 1)]
         for s in ("tfidf", "target_only")
     }
     stars = content["targets"]["letters"]["test"]["stars"].to_numpy()
-    expected = statistics.paired_difference("pearson", "regression", stars, scores["tfidf"], scores["target_only"])
+    expected = statistics.paired_difference(
+        "pearson", "regression", stars, scores["tfidf"], scores["target_only"]
+    )
     assert (row["value"], row["low"], row["high"], row["p"]) == (
         expected.value,
         expected.low,
@@ -347,7 +391,10 @@ def test_verdicts_are_paired_differences_to_the_baseline(done, content):
         expected.p,
     )
     assert (row["verdict"], row["seeds"], row["rows"]) == (expected.verdict, 2, 24)
-    by_hand = [pearsonr(stars, a).statistic - pearsonr(stars, b).statistic for a, b in zip(*scores.values())]
+    by_hand = [
+        pearsonr(stars, a).statistic - pearsonr(stars, b).statistic
+        for a, b in zip(*scores.values())
+    ]
     assert row["value"] == pytest.approx(np.mean(by_hand), abs=1e-12)
 
 
@@ -391,7 +438,9 @@ def test_row_tests_are_those_of_the_predictions(done):
     expected = row_tests("classification", y, list(a.values()), list(b.values()), groups)
     pd.testing.assert_frame_equal(found, expected)
     accuracy = found.set_index(["metric", "test"]).loc[("accuracy", "permutation"), "value"].item()
-    assert accuracy == pytest.approx(np.mean([(a[s].argmax(1) == y).mean() - (b[s].argmax(1) == y).mean() for s in a]))
+    assert accuracy == pytest.approx(
+        np.mean([(a[s].argmax(1) == y).mean() - (b[s].argmax(1) == y).mean() for s in a])
+    )
     with pytest.raises(DataError, match="strategy must be one of"):
         comparison.row_tests("tfidf", "nobody", "tweets", "mood", 12)
 
@@ -401,7 +450,10 @@ def test_a_margin_makes_verdicts_equivalent_and_leaves_the_others_alone(done):
     wide = comparison.verdicts(margin=10.0)
     assert set(wide["verdict"][wide["value"].notna()]) == {"equivalent"}
     assert "equivalent" not in set(comparison.verdicts()["verdict"])
-    assert comparison.difference("twin", "target_only", "tweets", "stars", 12, margin=0.01).verdict == "equivalent"
+    assert (
+        comparison.difference("twin", "target_only", "tweets", "stars", 12, margin=0.01).verdict
+        == "equivalent"
+    )
 
 
 def test_verdicts_handed_out_are_copies(done):
@@ -420,7 +472,9 @@ def test_every_metric_of_the_suite_has_an_interval(done):
     )
     keys = ["target", "task", "budget", "strategy", "metric"]
     means = comparison.results.groupby(keys)["value"].agg(lambda v: v.mean(skipna=False))
-    np.testing.assert_allclose(found["value"], means.loc[pd.MultiIndex.from_frame(found[keys])], atol=1e-12)
+    np.testing.assert_allclose(
+        found["value"], means.loc[pd.MultiIndex.from_frame(found[keys])], atol=1e-12
+    )
     defined = found.dropna(subset=["low"])
     assert ((defined["low"] <= defined["value"]) & (defined["value"] <= defined["high"])).all()
     some = comparison.intervals(["mae"])
@@ -435,11 +489,15 @@ def test_summary_is_the_mean_over_seeds_in_the_order_of_the_plan(done):
     place = list(summary[["target", "task", "metric", "budget"]].itertuples(index=False, name=None))
     kinds = (("stars", "pearson"), ("mood", "f1_macro"))
     assert place == [
-        (target, *kind, budget) for target in ("tweets", "letters") for kind in kinds for budget in (6, 12)
+        (target, *kind, budget)
+        for target in ("tweets", "letters")
+        for kind in kinds
+        for budget in (6, 12)
     ]
     assert list(summary.columns[4:]) == comparison.strategies
     rows = comparison.results.query(
-        "target == 'letters' and task == 'mood' and metric == 'f1_macro' and budget == 12 and strategy == 'scratch'"
+        "target == 'letters' and task == 'mood' and metric == 'f1_macro' and budget == 12 and "
+        "strategy == 'scratch'"
     )
     assert len(rows) == 2
     assert summary["scratch"].iloc[-1] == pytest.approx(rows["value"].mean(), abs=1e-12)
@@ -457,9 +515,16 @@ def test_costs_are_means_in_seconds(done):
     comparison, _, _ = done
     costs = comparison.costs.set_index(["strategy", "stage"])["seconds"]
     assert len(costs) == 2 * TRAINED_ONCE
-    metas = [comparison.run.read_cell(Cell(t, "multi_task", b, s))[1] for t in TEXTS for b in (6, 12) for s in (0, 1)]
+    metas = [
+        comparison.run.read_cell(Cell(t, "multi_task", b, s))[1]
+        for t in TEXTS
+        for b in (6, 12)
+        for s in (0, 1)
+    ]
     for stage in ("source", "target"):
-        assert costs["multi_task", stage] == pytest.approx(np.mean([m[f"{stage}_seconds"] for m in metas]))
+        assert costs["multi_task", stage] == pytest.approx(
+            np.mean([m[f"{stage}_seconds"] for m in metas])
+        )
     assert costs["multi_task", "source"] > 0.01 > costs["target_only", "source"]
 
 
@@ -470,9 +535,14 @@ def test_costs_have_the_weights_that_were_trained_and_the_memory(done):
     whole = sum(v.shape.num_elements() for v in _model(comparison).trainable_variables)
     for strategy in ("target_only", "fine_tune", "multi_task", "scratch"):
         assert 0.5 * whole < trained[strategy] < 1.05 * whole
-    assert trained[["majority", "tfidf"]].isna().all() and costs.xs("source", level="stage")["parameters"].isna().all()
+    assert (
+        trained[["majority", "tfidf"]].isna().all()
+        and costs.xs("source", level="stage")["parameters"].isna().all()
+    )
     memory = costs.xs("target", level="stage")["peak_gb"]
-    assert (memory > 0.1).all() and memory.max() <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
+    assert (memory > 0.1).all() and memory.max() <= os.sysconf("SC_PHYS_PAGES") * os.sysconf(
+        "SC_PAGE_SIZE"
+    ) / 1e9
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can let the peak start anew")
@@ -493,7 +563,9 @@ def test_the_memory_of_a_strategy_is_not_that_of_an_earlier_one(small, tmp_path,
 def _model(comparison):
     from tf_transfer.encoders.encoder import load_encoder
 
-    return model.TransferModel(load_encoder(comparison.provenance["encoder"]["name"]), comparison.tasks, max_length=16)
+    return model.TransferModel(
+        load_encoder(comparison.provenance["encoder"]["name"]), comparison.tasks, max_length=16
+    )
 
 
 def test_only_the_heads_count_when_the_encoder_is_frozen(small, tmp_path):
@@ -513,7 +585,9 @@ def test_confusions_are_counts_over_seeds(done):
         for truth, row in zip(y[present], scores[present]):
             expected[truth, row.argmax()] += 1
     np.testing.assert_array_equal(found, expected)
-    assert list(found.index) == list(found.columns) == ["glad", "sad"] and found.index.name == "true"
+    assert (
+        list(found.index) == list(found.columns) == ["glad", "sad"] and found.index.name == "true"
+    )
     with pytest.raises(DataError, match="Only a classification"):
         comparison.confusion("tweets", "stars", "fine_tune", 12)
     with pytest.raises(DataError, match="No predictions of gone"):
@@ -526,7 +600,10 @@ def test_provenance_says_what_was_run(done):
                                 "target tweets (test)": 30, "target letters (train)": 20,
                                 "target letters (test)": 24}  # fmt: skip
     assert recorded["packages"]["tensorflow"].startswith("2.")
-    assert all(recorded["packages"][name][0].isdigit() for name in ("tokenizers", "scipy", "pandas", "numpy"))
+    assert all(
+        recorded["packages"][name][0].isdigit()
+        for name in ("tokenizers", "scipy", "pandas", "numpy")
+    )
     assert recorded["experiment"]["budgets"] == [6, 12]
     assert recorded["experiment"]["drop_leaks"] is True
     assert set(recorded["sha256"]) == set(recorded["rows"])
@@ -574,7 +651,10 @@ def test_save_writes_results_verdicts_and_a_report(done, tmp_path):
 def test_what_can_never_be_settled_is_written_as_infinite(tmp_path):
     """Seeds that disagree wholly: no number of rows makes up for them."""
     y = np.arange(100) % 2
-    scores = {"target_only": {4: [right_in(y, 0.5)] * 3}, "fine_tune": {4: [right_in(y, s) for s in (0.1, 0.6, 0.95)]}}
+    scores = {
+        "target_only": {4: [right_in(y, 0.5)] * 3},
+        "fine_tune": {4: [right_in(y, s) for s in (0.1, 0.6, 0.95)]},
+    }
     comparison = make_comparison(tmp_path, y, scores, metric="accuracy")
     assert np.isinf(comparison.verdicts()["rows_needed"]).all()
     comparison.save()
@@ -588,7 +668,7 @@ def test_saving_where_nothing_can_be_written_is_told(done, tmp_path):
         done[0].save(tmp_path / "file")
 
 
-# -- stopped and started again -----------------------------------------------------------------------
+# -- stopped and started again ---------------------------------------------------------------------
 
 
 def part(content) -> dict:
@@ -607,7 +687,8 @@ def test_a_run_stopped_within_a_cell_goes_on_to_the_same_bits(done, content, tmp
 
     def stop(self, *args, **options):
         calls.append(1)
-        if len(calls) == 11:  # the second cell after source training (two predictions a cell): trained, not yet written
+        # the second cell after source training (two predictions a cell): trained, not yet written
+        if len(calls) == 11:
             raise KeyboardInterrupt
         return original(self, *args, **options)
 
@@ -617,7 +698,9 @@ def test_a_run_stopped_within_a_cell_goes_on_to_the_same_bits(done, content, tmp
     monkeypatch.undo()
     stopped = Comparison(tmp_path / "run")
     assert stopped.lost_cells == 3
-    assert [p.name for p in (tmp_path / "run" / "fitted").iterdir()] == ["fine_tune-seed-1.safetensors"]
+    assert [p.name for p in (tmp_path / "run" / "fitted").iterdir()] == [
+        "fine_tune-seed-1.safetensors"
+    ]
 
     witness = Witness(monkeypatch)
     with computed() as cells:
@@ -630,7 +713,9 @@ def test_a_run_stopped_within_a_cell_goes_on_to_the_same_bits(done, content, tmp
 
 
 @pytest.mark.slow
-def test_a_run_stopped_within_source_training_goes_on_within_it(done, content, tmp_path, monkeypatch):
+def test_a_run_stopped_within_source_training_goes_on_within_it(
+    done, content, tmp_path, monkeypatch
+):
     original, batches = Resume.on_train_begin, []
 
     def stop(self, logs=None):
@@ -645,7 +730,11 @@ def test_a_run_stopped_within_source_training_goes_on_within_it(done, content, t
     backup = tmp_path / "run" / "fitted" / "fine_tune-seed-1.backup"
     assert [str(p.relative_to(backup)) for p in sorted(backup.rglob("*.*"))] == [f"part-1/{FILE}"]
 
-    monkeypatch.setattr(Resume, "on_epoch_begin", lambda self, epoch, logs=None: batches.append(self.backup_dir.name))
+    monkeypatch.setattr(
+        Resume,
+        "on_epoch_begin",
+        lambda self, epoch, logs=None: batches.append(self.backup_dir.name),
+    )
     comparison = compare(part(content), tmp_path / "run")
     assert set(batches) == {"part-2"}
     assert is_part_of(comparison, done[0])
@@ -653,7 +742,9 @@ def test_a_run_stopped_within_source_training_goes_on_within_it(done, content, t
 
 
 @pytest.mark.slow
-def test_a_run_stopped_between_source_training_and_its_file_loses_nothing(done, content, tmp_path, monkeypatch):
+def test_a_run_stopped_between_source_training_and_its_file_loses_nothing(
+    done, content, tmp_path, monkeypatch
+):
     from tf_transfer.experiments import runner
 
     def stop(*args):
@@ -664,7 +755,9 @@ def test_a_run_stopped_between_source_training_and_its_file_loses_nothing(done, 
         compare(part(content), tmp_path / "run")
     monkeypatch.undo()
     epochs = []
-    monkeypatch.setattr(Resume, "on_epoch_begin", lambda self, epoch, logs=None: epochs.append(self.backup_dir.name))
+    monkeypatch.setattr(
+        Resume, "on_epoch_begin", lambda self, epoch, logs=None: epochs.append(self.backup_dir.name)
+    )
     comparison = compare(part(content), tmp_path / "run")
     assert epochs == []  # the sources are not trained on again
     assert is_part_of(comparison, done[0])
@@ -674,13 +767,17 @@ def test_a_run_stopped_between_source_training_and_its_file_loses_nothing(done, 
 @pytest.mark.slow
 def test_a_killed_process_goes_on_to_the_same_bits(done, content, encoder_folder, tmp_path):
     code = (
-        "import sys; from tests.experiments import *; from tests.tiny import keep_graphs; keep_graphs()\n"
+        "import sys; from tests.experiments import *; from tests.tiny import keep_graphs; "
+        "keep_graphs()\n"
         "from tf_transfer import compare\n"
-        "compare(make_experiment(encoder={'name': sys.argv[1], 'max_length': 16}, baseline='target_only', seeds=[1],\n"
+        "compare(make_experiment(encoder={'name': sys.argv[1], 'max_length': 16}, "
+        "baseline='target_only', seeds=[1],\n"
         "    strategies=[{'target_only': {'adapt_steps': 1}}, {'fine_tune': FAST}]), sys.argv[2])"
     )
     root = Path(__file__).parents[1]
-    process = subprocess.Popen([sys.executable, "-c", code, str(encoder_folder), str(tmp_path / "run")], cwd=root)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(encoder_folder), str(tmp_path / "run")], cwd=root
+    )
     try:
         cells = tmp_path / "run" / "cells"
         wait_until(lambda: process.poll() is not None or len(list(cells.glob("*/*/*.npz"))) >= 3)
@@ -707,14 +804,29 @@ def test_a_finished_run_computes_nothing(small, folder):
     assert bits(again) == first
 
 
-@pytest.mark.parametrize(("changes", "added"), [
-    ({"seeds": 3}, {Cell(t, s, b, 2) for t in TEXTS for s in ("majority", "tfidf") for b in (6, 12)}),
-    ({"budgets": [6, 9, 12]}, {Cell(t, s, 9, seed) for t in TEXTS for s in ("majority", "tfidf") for seed in (0, 1)}),
-    (
-        {"strategies": ["majority", "tfidf", {"plain": {"strategy": "tfidf", "uses_source": False}}]},
-        {Cell(t, "plain", b, seed) for t in TEXTS for b in (6, 12) for seed in (0, 1)},
-    ),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("changes", "added"),
+    [
+        (
+            {"seeds": 3},
+            {Cell(t, s, b, 2) for t in TEXTS for s in ("majority", "tfidf") for b in (6, 12)},
+        ),
+        (
+            {"budgets": [6, 9, 12]},
+            {Cell(t, s, 9, seed) for t in TEXTS for s in ("majority", "tfidf") for seed in (0, 1)},
+        ),
+        (
+            {
+                "strategies": [
+                    "majority",
+                    "tfidf",
+                    {"plain": {"strategy": "tfidf", "uses_source": False}},
+                ]
+            },
+            {Cell(t, "plain", b, seed) for t in TEXTS for b in (6, 12) for seed in (0, 1)},
+        ),
+    ],
+)
 def test_what_is_added_to_a_run_is_computed_and_no_more(small, folder, tmp_path, changes, added):
     first = bits(Comparison(folder))
     with computed() as cells:
@@ -755,7 +867,11 @@ def test_a_damaged_fit_is_trained_again(content, tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     (folder / "fine_tune-seed-1.safetensors").write_bytes(b"cut short")
     monkeypatch.setattr(fine_tune, "train", lambda *args, **options: None)
-    fewer = part(content) | {"strategies": ["majority", {"fine_tune": FAST}], "baseline": "majority", "budgets": [6]}
+    fewer = part(content) | {
+        "strategies": ["majority", {"fine_tune": FAST}],
+        "baseline": "majority",
+        "budgets": [6],
+    }
     witness = Witness(monkeypatch)
     comparison = compare(fewer, tmp_path / "run")
     assert [(s.name, seed) for s, seed, _ in witness.fits] == [("majority", 1), ("fine_tune", 1)]
@@ -768,19 +884,27 @@ def test_a_run_without_a_single_cell_can_be_looked_at(folder):
     empty = Comparison(folder)
     assert empty.lost_cells == 16
     assert len(empty.unusable) == 1 and "16 of 16 cells are missing" in empty.unusable[0]
-    assert len(empty.results) == len(empty.verdicts()) == len(empty.summary()) == len(empty.costs) == 0
+    assert (
+        len(empty.results) == len(empty.verdicts()) == len(empty.summary()) == len(empty.costs) == 0
+    )
     str(empty)
     assert list(empty.verdicts().columns) == list(columns)
 
 
-@pytest.mark.parametrize(("changes", "named"), [
-    ({"sources": {"films": make_table(14, seed=1)}}, "order of sources, source shop"),
-    ({"sources": {"films": make_table(14, seed=9), "shop": make_table(10, seed=2)}}, "source films"),
-    ({"strategies": ["majority", {"tfidf": {"penalty": 3}}]}, "tfidf"),
-    ({"tasks": [{"name": "stars", "kind": "regression"}]}, "tasks"),
-    ({"encoder": {"max_length": 8}}, "encoder.max_length"),
-    ({"text_pair": "text"}, "text_pair"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"sources": {"films": make_table(14, seed=1)}}, "order of sources, source shop"),
+        (
+            {"sources": {"films": make_table(14, seed=9), "shop": make_table(10, seed=2)}},
+            "source films",
+        ),
+        ({"strategies": ["majority", {"tfidf": {"penalty": 3}}]}, "tfidf"),
+        ({"tasks": [{"name": "stars", "kind": "regression"}]}, "tasks"),
+        ({"encoder": {"max_length": 8}}, "encoder.max_length"),
+        ({"text_pair": "text"}, "text_pair"),
+    ],
+)
 def test_the_folder_of_another_experiment_is_refused(small, folder, changes, named):
     other = small(**changes)
     other["encoder"] = small()["encoder"] | changes.get("encoder", {})
@@ -791,7 +915,12 @@ def test_the_folder_of_another_experiment_is_refused(small, folder, changes, nam
 
 
 def test_a_target_without_a_task_is_compared_in_the_other(small, tmp_path):
-    targets = {"tweets": {"train": make_table(20, seed=3), "test": make_table(30, seed=4).drop(columns="mood")}}
+    targets = {
+        "tweets": {
+            "train": make_table(20, seed=3),
+            "test": make_table(30, seed=4).drop(columns="mood"),
+        }
+    }
     comparison = compare(small(targets=targets), tmp_path / "run")
     assert set(comparison.results["task"]) == set(comparison.verdicts()["task"]) == {"stars"}
 
@@ -804,7 +933,9 @@ def test_groups_widen_the_interval(small, tmp_path):
     alone = compare(small(targets=targets, seeds=1), tmp_path / "alone")
     targets["tweets"]["group"] = "author"
     grouped = compare(small(targets=targets, seeds=1), tmp_path / "grouped")
-    one, other = (c.difference("tfidf", "majority", "tweets", "stars", 12, "mae") for c in (alone, grouped))
+    one, other = (
+        c.difference("tfidf", "majority", "tweets", "stars", 12, "mae") for c in (alone, grouped)
+    )
     assert one.value == other.value
     assert other.high - other.low > 1.5 * (one.high - one.low)
 
@@ -814,7 +945,9 @@ def test_a_failure_names_its_cell(small, tmp_path, monkeypatch):
         raise TrainingError("The loss became nan in step 3")
 
     monkeypatch.setattr(classical.TfIdf, "adapt", fail)
-    with pytest.raises(TrainingError, match="tfidf on tweets, 6 labels, seed 0: The loss became nan in step 3"):
+    with pytest.raises(
+        TrainingError, match="tfidf on tweets, 6 labels, seed 0: The loss became nan in step 3"
+    ):
         compare(small(), tmp_path / "run")
     monkeypatch.undo()
     monkeypatch.setattr(classical.TfIdf, "fit", fail)
@@ -840,7 +973,9 @@ def test_a_folder_that_cannot_be_written_is_told_before_training(small, tmp_path
     assert cells == []
 
 
-@pytest.mark.parametrize(("key", "value"), [("baseline", "tfidf"), ("metrics", {"stars": "mae", "mood": "accuracy"})])
+@pytest.mark.parametrize(
+    ("key", "value"), [("baseline", "tfidf"), ("metrics", {"stars": "mae", "mood": "accuracy"})]
+)
 def test_a_run_whose_plan_was_edited_is_refused_until_it_is_run_again(small, folder, key, value):
     path = folder / "run.json"
     before, content = Comparison(folder).verdicts(), json.loads(path.read_text())

@@ -26,7 +26,10 @@ TASKS = [t.name for t in tiny.TASKS]
 def found():
     """What one device and two logical ones gave, by a process of its own."""
     run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "tests.two_replicas"], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-W", "ignore", "-m", "tests.two_replicas"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
     assert run.returncode == 0, run.stderr[-3000:]
     said, values = run.stdout.splitlines()
@@ -60,8 +63,13 @@ def test_two_replicas_have_the_gradients_of_one_device(found):
 
 @pytest.mark.slow
 def test_two_replicas_have_the_weights_of_one_device(found):
-    """To rounding, which Adam's quotient enlarges where a gradient is nearly 0: single weights differ by more."""
-    for keys in (("fit", "weights"), *(("fit", "strategies", name, "weights") for name in ON_TABLES)):
+    """To rounding, which Adam's quotient enlarges where a gradient is nearly 0: single weights
+    differ by more.
+    """
+    for keys in (
+        ("fit", "weights"),
+        *(("fit", "strategies", name, "weights") for name in ON_TABLES),
+    ):
         one, two = both(found, *keys)
         assert np.linalg.norm(two - one) < 1e-4 * np.linalg.norm(one)
         np.testing.assert_allclose(two, one, atol=2e-3)
@@ -78,7 +86,9 @@ def test_two_replicas_predict_every_row_in_order(found):
 @pytest.mark.slow
 def test_two_replicas_evaluate_every_row(found):
     for name in ("one", "two"):
-        assert found[name]["fit"]["rows"] == {s: dict.fromkeys(TASKS, 9) for s in ("table", "dataset")}
+        assert found[name]["fit"]["rows"] == {
+            s: dict.fromkeys(TASKS, 9) for s in ("table", "dataset")
+        }
     np.testing.assert_allclose(*both(found, "fit", "metrics"), rtol=2e-3)
     np.testing.assert_allclose(*both(found, "fit", "keras"), rtol=2e-3)
 
@@ -101,23 +111,42 @@ def test_two_replicas_share_the_episodes_of_a_meta_batch(found):
     assert "Give a multiple of 2." in found["two"]["uneven"]
 
 
-# -- what connect chooses -----------------------------------------------------------------------------
+# -- what connect chooses --------------------------------------------------------------------------
 
 
 def test_without_accelerators_auto_is_the_processor(capsys):
     assert connect("auto") is connect("cpu", verbose=False) is tf.distribute.get_strategy()
-    assert "Found 'CPU:0'. DefaultDistributionStrategy runs the steps: 1 replica." in capsys.readouterr().out
+    assert (
+        "Found 'CPU:0'. DefaultDistributionStrategy runs the steps: 1 replica."
+        in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
         ("tpu", {}, r"needs a TPU.*\n?Received a machine with 'CPU:0'.*\n?.*connect\('auto'\)"),
-        ("mirrored", {}, r"needs a GPU.\nReceived a machine with 'CPU:0'.\nGo on with connect\('cpu'\)"),
+        (
+            "mirrored",
+            {},
+            r"needs a GPU.\nReceived a machine with 'CPU:0'.\nGo on with connect\('cpu'\)",
+        ),
         ("mirrored", {"devices": ["GPU:0"]}, r"ones of this machine: 'CPU:0'.\nReceived 'GPU:0'"),
-        ("mirrored", {"devices": []}, r"at least one device, each once.\nReceived \[\].\nName .*'CPU:0'"),
-        ("mirrored", {"devices": "CPU:0"}, r"must be a list of at least one device.*\nReceived 'CPU:0'"),
-        ("mirrored", {"devices": ["CPU:0", "/device:cpu:0"]}, r"each once.\nReceived \['CPU:0', '/device:cpu:0'\]"),
+        (
+            "mirrored",
+            {"devices": []},
+            r"at least one device, each once.\nReceived \[\].\nName .*'CPU:0'",
+        ),
+        (
+            "mirrored",
+            {"devices": "CPU:0"},
+            r"must be a list of at least one device.*\nReceived 'CPU:0'",
+        ),
+        (
+            "mirrored",
+            {"devices": ["CPU:0", "/device:cpu:0"]},
+            r"each once.\nReceived \['CPU:0', '/device:cpu:0'\]",
+        ),
         ("cpu", {"devices": ["CPU:0"]}, "devices are for kind='mirrored'"),
     ],
 )
@@ -126,7 +155,9 @@ def test_devices_that_are_not_there(kind, options, message):
         connect(kind, **options)
 
 
-@pytest.mark.parametrize("name", ["CPU:0", "/CPU:0", "/device:cpu:0", "/job:localhost/replica:0/task:0/device:CPU:0"])
+@pytest.mark.parametrize(
+    "name", ["CPU:0", "/CPU:0", "/device:cpu:0", "/job:localhost/replica:0/task:0/device:CPU:0"]
+)
 def test_a_device_has_one_name_however_it_is_written(name):
     found = connect("mirrored", devices=[name], verbose=False)
     assert found.extended.worker_devices == ("/job:localhost/replica:0/task:0/device:CPU:0",)
@@ -135,11 +166,15 @@ def test_a_device_has_one_name_however_it_is_written(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("variable", "value"), [("TPU_ACCELERATOR_TYPE", "v2-8"), ("TPU_NAME", "foo")], ids=["local", "address"]
+    ("variable", "value"),
+    [("TPU_ACCELERATOR_TYPE", "v2-8"), ("TPU_NAME", "foo")],
+    ids=["local", "address"],
 )
 def test_auto_goes_on_without_a_tpu_that_does_not_start(monkeypatch, capsys, variable, value):
     monkeypatch.setenv(variable, value)
-    with pytest.raises(DistributionError, match=r"needs a TPU.*\n?Received a machine with 'CPU:0': .+\nOn Colab"):
+    with pytest.raises(
+        DistributionError, match=r"needs a TPU.*\n?Received a machine with 'CPU:0': .+\nOn Colab"
+    ):
         connect("tpu")
     assert connect("auto") is tf.distribute.get_strategy()
     said = capsys.readouterr().out
@@ -167,13 +202,16 @@ def test_workers_need_a_cluster(monkeypatch, config):
 
 
 def test_workers_must_be_connected_first(monkeypatch):
-    monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 0}}')
+    monkeypatch.setenv(
+        "TF_CONFIG",
+        '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 0}}',
+    )
     tf.constant(0)
     with pytest.raises(DistributionError, match="must come before anything else of TensorFlow"):
         connect("multi_worker")
 
 
-# -- what a TPU asks for, as far as a processor can show it ---------------------------------------------
+# -- what a TPU asks for, as far as a processor can show it ----------------------------------------
 
 
 def test_batches_of_one_shape_hold_the_same_rows():

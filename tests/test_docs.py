@@ -1,4 +1,6 @@
-"""The pages of `docs/`: every snippet runs, every strategy has its page and options, every figure is measured."""
+"""The pages of `docs/`: every snippet runs, every strategy has its page and options, every figure
+is measured.
+"""
 
 import dataclasses
 import importlib.util
@@ -25,9 +27,16 @@ README = ROOT / "README.md"
 TRACED = set(STRATEGIES) - {"linear_probe", "tfidf", "majority"}
 """Strategies whose snippets compile a network of their own, some seconds each."""
 COMPILING = {
-    "advisor", "checkpoints", "first_experiment", "index", "interoperability", "keras", "meta_learning", "tuning",
+    "advisor",
+    "checkpoints",
+    "first_experiment",
+    "index",
+    "interoperability",
+    "keras",
+    "meta_learning",
+    "tuning",
     "your_data",
-}  # fmt: skip
+}
 """Guides whose snippets do."""
 PRINTED = {"meta_learning": ("relative error of the meta-gradient", "diverged")}
 """What the snippets of a page print at least."""
@@ -38,7 +47,9 @@ from public_names import GROUPS, grouped, is_documented  # noqa: E402
 
 
 def each(pages):
-    return [pytest.param(page, id=page.relative_to(ROOT).with_suffix("").as_posix()) for page in pages]
+    return [
+        pytest.param(page, id=page.relative_to(ROOT).with_suffix("").as_posix()) for page in pages
+    ]
 
 
 def is_slow(page):
@@ -47,7 +58,9 @@ def is_slow(page):
 
 def snippet_pages():
     """Pages with Python; those that compile most are marked slow."""
-    pages = [page for page in PAGES if snippets.blocks(page, "python", "pycon") and page != OVERVIEW]
+    pages = [
+        page for page in PAGES if snippets.blocks(page, "python", "pycon") and page != OVERVIEW
+    ]
     marks = {True: [pytest.mark.slow], False: []}
     return [pytest.param(*p.values, id=p.id, marks=marks[is_slow(*p.values)]) for p in each(pages)]
 
@@ -126,12 +139,19 @@ def test_a_strategy_has_a_page_that_says_it_all(name):
     headings = re.findall(r"^#+ (.*)", text, flags=re.MULTILINE)
     assert headings[0] == strategy.__name__
     assert headings[1:7] == [
-        "The idea", "The formula", "When it wins, and when it loses", "Its cost", "Try it", "Its options",
-    ]  # fmt: skip
+        "The idea",
+        "The formula",
+        "When it wins, and when it loses",
+        "Its cost",
+        "Try it",
+        "Its options",
+    ]
     assert "$$" in text and f"```{{strategy-options}} {strategy.__name__}\n" in text
     assert name in OVERVIEW.read_text(encoding="utf-8").split("{toctree}", 1)[1]
     papers = re.findall(
-        r"^([A-Z][\w& ]+) (?:et al\. )?(\d{4}),", inspect.getmodule(strategy).__doc__, flags=re.MULTILINE
+        r"^([A-Z][\w& ]+) (?:et al\. )?(\d{4}),",
+        inspect.getmodule(strategy).__doc__,
+        flags=re.MULTILINE,
     )
     for authors, year in papers:
         assert authors.split()[0] in text and year in text
@@ -184,7 +204,11 @@ def test_arguments_of_a_docstring():
     Returns:
         four: not an argument.
     """)
-    assert found == {"one": "the same for both: yes.", "two": "the same for both: yes.", "three": "last."}
+    assert found == {
+        "one": "the same for both: yes.",
+        "two": "the same for both: yes.",
+        "three": "last.",
+    }
 
 
 FIGURE = r"(?<![\w.])\.\d{2,3}\b"
@@ -194,9 +218,16 @@ CHOICES = {".05", ".01", ".02", ".0003", ".001"}
 
 @pytest.mark.parametrize("page", each([README, *(page for page in PAGES if page != BENCHMARKS)]))
 def test_figures_are_measured(page):
-    """A measured figure that is printed again elsewhere stands in `benchmarks.md`, and must change there too."""
+    """A measured figure that is printed again elsewhere stands in `benchmarks.md`, and must change
+    there too.
+    """
     measured = BENCHMARKS.read_text(encoding="utf-8")
-    text = re.sub(r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$]*\$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    text = re.sub(
+        r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$]*\$",
+        "",
+        page.read_text(encoding="utf-8"),
+        flags=re.DOTALL,
+    )
     rows = re.findall(r"^\|.*\|$", text, flags=re.MULTILINE)
     intervals = re.findall(r"\.\d+\s\[.*?\]", text, flags=re.DOTALL)
     figures = " ".join(re.findall(FIGURE, measured))
@@ -209,33 +240,53 @@ def test_figures_are_measured(page):
 @pytest.mark.parametrize("page", each([README, *PAGES]))
 def test_named_files_exist(page):
     """Paths in running text, from the root of the repository."""
-    for path in re.findall(r"`((?:tf_transfer|tests|docs|notebooks|data)/[\w/.]*)`", page.read_text(encoding="utf-8")):
+    for path in re.findall(
+        r"`((?:tf_transfer|tests|docs|notebooks|data)/[\w/.]*)`", page.read_text(encoding="utf-8")
+    ):
         assert "NAME" in path or (ROOT / path).exists(), path
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     missing = [
-        name for name in ("sphinx", "myst_parser", "furo", "latex2mathml") if importlib.util.find_spec(name) is None
+        name
+        for name in ("sphinx", "myst_parser", "furo", "latex2mathml")
+        if importlib.util.find_spec(name) is None
     ]
     if missing:
         pytest.skip(f"the extra `docs` is not installed: no {', '.join(missing)}")
     folder = tmp_path_factory.mktemp("docs")
-    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-E", "-d", str(folder / "doctrees")]
-    ran = subprocess.run([*command, str(DOCS), str(folder / "html")], capture_output=True, text=True, timeout=500)
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-W",
+        "--keep-going",
+        "-q",
+        "-E",
+        "-d",
+        str(folder / "doctrees"),
+    ]
+    ran = subprocess.run(
+        [*command, str(DOCS), str(folder / "html")], capture_output=True, text=True, timeout=500
+    )
     assert ran.returncode == 0, ran.stderr
     return folder / "html"
 
 
 def test_every_page_of_the_reference_is_planned():
-    """A public name of a module that is in no group gets a page of its own, with that module's title."""
+    """A public name of a module that is in no group gets a page of its own, with that module's
+    title.
+    """
     assert list(grouped()) == list(GROUPS)
 
 
 def test_every_public_name_is_on_one_page_of_the_reference():
     names = [name for _, found in grouped().values() for name in found]
     assert len(set(names)) == len(names)
-    assert {f"tf_transfer.{name}" for name in tf_transfer.__all__ if is_documented(name)} <= set(names)
+    assert {f"tf_transfer.{name}" for name in tf_transfer.__all__ if is_documented(name)} <= set(
+        names
+    )
 
 
 def test_a_room_without_a_page_gets_one(monkeypatch):
@@ -244,14 +295,21 @@ def test_a_room_without_a_page_gets_one(monkeypatch):
     from tf_transfer.files import storage
     from tf_transfer.training import optimization
 
-    new = {"write_text": storage.write_text, "names": names, "auto_learning_rate": optimization.auto_learning_rate}
+    new = {
+        "write_text": storage.write_text,
+        "names": names,
+        "auto_learning_rate": optimization.auto_learning_rate,
+    }
     assert not {"files", "checks"} & {room for group in GROUPS.values() for room in group.modules}
     monkeypatch.setattr(tf_transfer, "__all__", [*tf_transfer.__all__, *new])
     for name, value in new.items():
         monkeypatch.setattr(tf_transfer, name, value, raising=False)
     found = grouped()
     assert list(found) == [*GROUPS, "files", "checks"]
-    assert found["files"] == (inspect.getdoc(tf_transfer.files).rstrip("."), ["tf_transfer.write_text"])
+    assert found["files"] == (
+        inspect.getdoc(tf_transfer.files).rstrip("."),
+        ["tf_transfer.write_text"],
+    )
     assert found["checks"][1] == ["tf_transfer.checks.names"]
     assert "tf_transfer.auto_learning_rate" in found["training"][1]
 
@@ -279,7 +337,11 @@ def test_every_command_is_described(built):
     page = (built / "guide" / "command_line.html").read_text(encoding="utf-8")
     for name, command in typer.main.get_command(cli.app).commands.items():
         assert f"<h2>{name}<" in page
-        assert all(f'<span class="pre">{p.opts[-1]}' in page for p in command.params if p.param_type_name == "option")
+        assert all(
+            f'<span class="pre">{p.opts[-1]}' in page
+            for p in command.params
+            if p.param_type_name == "option"
+        )
 
 
 @pytest.mark.slow
@@ -288,4 +350,6 @@ def test_a_page_loads_nothing_from_elsewhere(built):
     for page in built.rglob("*.html"):
         assert not loaded.search(page.read_text(encoding="utf-8")), page.name
     for sheet in built.rglob("*.css"):
-        assert not re.search(r"@import|url\(\s*[\"']?https?:", sheet.read_text(encoding="utf-8")), sheet.name
+        assert not re.search(r"@import|url\(\s*[\"']?https?:", sheet.read_text(encoding="utf-8")), (
+            sheet.name
+        )

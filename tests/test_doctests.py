@@ -16,11 +16,31 @@ MODULES = sorted(
     if re.search(r"^\s*>>> ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
 )
 SHOWN = (
-    "load_table", "clean_table", "split_table", "clean_text", "audit_leakage", "Task", "infer_tasks", "EpisodeSampler",
-    "split_classes", "check_class_disjoint", "load_experiment", "paired_difference", "bootstrap_interval", "mcnemar",
-    "sign_flip_p", "row_tests", "Predictions", "Evaluation", "FineTune",
-    "LinearProbe", "TfIdf", "tiny_encoder", "freeze", "fast_weights",
-)  # fmt: skip
+    "load_table",
+    "clean_table",
+    "split_table",
+    "clean_text",
+    "audit_leakage",
+    "Task",
+    "infer_tasks",
+    "EpisodeSampler",
+    "split_classes",
+    "check_class_disjoint",
+    "load_experiment",
+    "paired_difference",
+    "bootstrap_interval",
+    "mcnemar",
+    "sign_flip_p",
+    "row_tests",
+    "Predictions",
+    "Evaluation",
+    "FineTune",
+    "LinearProbe",
+    "TfIdf",
+    "tiny_encoder",
+    "freeze",
+    "fast_weights",
+)
 """Public names that a reader should see in use."""
 
 

@@ -58,7 +58,7 @@ SIZES = {"hidden_size": 16, "d_model": 16, "dim": 16, "n_embd": 16, "emb_dim": 1
 """Of the configurations of all families: each has other names for them."""
 
 
-# -- families ---------------------------------------------------------------------------------------
+# -- families --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("family", TINY_FAMILIES)
@@ -83,7 +83,9 @@ def test_dropout_is_a_function_of_seed_and_step(family_of, family):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", [*sorted(encoders._TRACED_AS_WRITTEN), "deberta", "deberta-v2", "opt"])
+@pytest.mark.parametrize(
+    "family", [*sorted(encoders._TRACED_AS_WRITTEN), "deberta", "deberta-v2", "opt"]
+)
 def test_a_graph_gives_what_the_library_gives(family):
     """Also of families in whose code a tensor decides a branch: AutoGraph rewrites it."""
     relative = _RELATIVE_POSITIONS if family.startswith("deberta") else {}
@@ -99,7 +101,11 @@ def test_a_graph_gives_what_the_library_gives(family):
     def gradients(x):
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(encoder(x, training=True) ** 2)
-        return [tf.convert_to_tensor(g) for g in tape.gradient(loss, encoder.trainable_variables) if g is not None]
+        return [
+            tf.convert_to_tensor(g)
+            for g in tape.gradient(loss, encoder.trainable_variables)
+            if g is not None
+        ]
 
     assert all(np.isfinite(g).all() for g in gradients(batch()))
 
@@ -109,7 +115,9 @@ FROZEN = {
     1: r"(encoder|transformer)/layer_\._0/|(h|block)_\._0/|albert_layer_groups",
     "all": "",
 }
-"""What the weights that a depth freezes are called; a number of blocks freezes the embeddings too."""
+"""What the weights that a depth freezes are called; a number of blocks freezes the embeddings
+too.
+"""
 
 
 def is_frozen(name, depth):
@@ -190,7 +198,7 @@ def test_the_longest_text_follows_from_the_positions(family, length):
     assert encoder.max_length == length
 
 
-# -- pooling and freezing ---------------------------------------------------------------------------
+# -- pooling and freezing --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls", "last"])
@@ -239,13 +247,18 @@ def test_more_blocks_than_there_are_is_refused(family_of):
         freeze(family_of("albert"), 2)
 
 
-# -- loading ----------------------------------------------------------------------------------------
+# -- loading ---------------------------------------------------------------------------------------
 
 
 def pytorch_name(name):
     """The name of a TensorFlow BERT's weight in a PyTorch file."""
     name = name.split("/bert/")[1].removesuffix(":0").replace("_._", ".").replace("/", ".")
-    for own, theirs in (("gamma", "weight"), ("beta", "bias"), ("kernel", "weight"), ("embeddings.weight", "weight")):
+    for own, theirs in (
+        ("gamma", "weight"),
+        ("beta", "bias"),
+        ("kernel", "weight"),
+        ("embeddings.weight", "weight"),
+    ):
         name = re.sub(rf"\.{own}$", f".{theirs}", name)
     return re.sub(r"_embeddings\.(embeddings|weight)$", "_embeddings.weight", name)
 
@@ -273,7 +286,9 @@ def test_tensorflow_safetensors_load(family_of, tmp_path):
     encoder = family_of("distilbert")
     encoder.transformer.save_pretrained(tmp_path, safe_serialization=True)
     encoder.tokenizer.save_pretrained(tmp_path)
-    assert np.array_equal(load_encoder(tmp_path, pooling="cls").hidden(batch()), encoder.hidden(batch()))
+    assert np.array_equal(
+        load_encoder(tmp_path, pooling="cls").hidden(batch()), encoder.hidden(batch())
+    )
 
 
 def test_from_scratch_takes_the_form_and_not_the_weights(family_of, tmp_path):
@@ -305,9 +320,14 @@ def test_pickled_weights_are_refused(family_of, tmp_path):
 def test_code_beside_a_model_is_not_run(family_of, tmp_path):
     write_pytorch_folder(family_of("bert"), tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
-    config |= {"model_type": "made-up", "auto_map": {"AutoConfig": "code.Config", "TFAutoModel": "code.Model"}}
+    config |= {
+        "model_type": "made-up",
+        "auto_map": {"AutoConfig": "code.Config", "TFAutoModel": "code.Model"},
+    }
     (tmp_path / "config.json").write_text(json.dumps(config))
-    (tmp_path / "code.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Config: pass\nclass Model: pass\n")
+    (tmp_path / "code.py").write_text(
+        f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Config: pass\nclass Model: pass\n"
+    )
     with pytest.raises(DataError, match="Could not load"):
         load_encoder(tmp_path)
     assert not (tmp_path / "ran").exists()
@@ -356,9 +376,12 @@ def test_the_pinned_asset_has_its_weights_in_place(bert_tiny_folder):
     encoder = load_encoder("bert-tiny")
     file = safetensors.numpy.load_file(bert_tiny_folder / "model.safetensors")
     tensors = {
-        k.removeprefix("bert.").replace(".gamma", ".weight").replace(".beta", ".bias"): v for k, v in file.items()
+        k.removeprefix("bert.").replace(".gamma", ".weight").replace(".beta", ".bias"): v
+        for k, v in file.items()
     }
     assert (encoder.width, encoder.max_length) == (128, 512)
     for v in encoder.state:
         expected = tensors[pytorch_name(v.name)]
-        assert np.array_equal(v.numpy(), expected.T if v.name.endswith("kernel:0") else expected), v.name
+        assert np.array_equal(v.numpy(), expected.T if v.name.endswith("kernel:0") else expected), (
+            v.name
+        )

@@ -38,7 +38,9 @@ def test_a_variant_of_tensorflow_will_do(check, name, monkeypatch):
     assert os.environ["FORCE_TF_AVAILABLE"] == "1"  # transformers knows only some of the names
 
 
-@pytest.mark.parametrize(("name", "found"), [("tensorflow", True), ("tensorflow-cpu", True), ("tensorflow-tpu", False)])
+@pytest.mark.parametrize(
+    ("name", "found"), [("tensorflow", True), ("tensorflow-cpu", True), ("tensorflow-tpu", False)]
+)
 def test_the_build_for_tpus_compiles_for_those_alone(name, found, monkeypatch):
     def version(package):
         if package != name:

@@ -32,13 +32,19 @@ def sampler():
 @pytest.fixture(scope="module")
 def model():
     encoder = tiny.make_encoder(texts=("ant bee cat dog eel so",))
-    return TransferModel(encoder, Task("animal", kind="classification", classes=(0, 1, 2)), max_length=12)
+    return TransferModel(
+        encoder, Task("animal", kind="classification", classes=(0, 1, 2)), max_length=12
+    )
 
 
 @pytest.fixture(scope="module")
 def found(sampler, model):
     before = tiny.snapshot(model)
-    candidates = {"probe": (PROBE, model), "prototypes": (ProtoNet(), model), "far": (MAML(inner_lr=1e25), model)}
+    candidates = {
+        "probe": (PROBE, model),
+        "prototypes": (ProtoNet(), model),
+        "far": (MAML(inner_lr=1e25), model),
+    }
     result = evaluate_episodes(candidates, sampler, sampler.sample(5))
     assert tiny.same(before, tiny.snapshot(model))
     return result
@@ -47,13 +53,21 @@ def found(sampler, model):
 @pytest.mark.slow
 def test_every_strategy_is_scored_on_every_episode(found, sampler, model):
     assert found.strategies == ["probe", "prototypes", "far"]
-    assert found.values.groupby("strategy")["episode"].apply(list).to_dict()["probe"] == [0, 1, 2, 3, 4]
+    assert found.values.groupby("strategy")["episode"].apply(list).to_dict()["probe"] == [
+        0,
+        1,
+        2,
+        3,
+        4,
+    ]
     for strategy, name in ((PROBE, "probe"), (ProtoNet(), "prototypes")):  # noqa: B007 (in the query)
         task, support, query = episode_tables(sampler, sampler.episode(3))
         prediction = strategy.adapt(model, support).predict(query, verbose=0)[task.name]
         labels = prediction.labels
         row = found.values.query("strategy == @name and episode == 3").iloc[0]
-        assert row["accuracy"] == pytest.approx(accuracy_score(query["animal"].astype(int), labels.astype(int)))
+        assert row["accuracy"] == pytest.approx(
+            accuracy_score(query["animal"].astype(int), labels.astype(int))
+        )
         auroc = roc_auc_score(query["animal"].astype(int), prediction.scores, multi_class="ovr")
         assert row["auroc"] == pytest.approx(auroc)
 
@@ -61,7 +75,10 @@ def test_every_strategy_is_scored_on_every_episode(found, sampler, model):
 def test_episodes_of_fewer_classes_than_the_head_has(sampler, model):
     several = EpisodeSampler(sampler.table, "animal", way=(2, 3), shot=1, num_query=2, seed=0)
     episodes = [next(e for e in several.sample(8) if e.way == way) for way in (2, 3)]
-    candidates = {"prototypes": (ProtoNet(), model), "descent": (ProtoMAML(inner_steps=2, inner_lr=0.1), model)}
+    candidates = {
+        "prototypes": (ProtoNet(), model),
+        "descent": (ProtoMAML(inner_steps=2, inner_lr=0.1), model),
+    }
     found = evaluate_episodes(candidates, several, episodes)
     assert found.values["accuracy"].between(0, 1).all() and not found.values["diverged"].any()
     assert found.table("accuracy").loc["prototypes", "mean"] > 0.5  # above chance
@@ -86,7 +103,10 @@ def test_labels_are_the_episodes_own_numbers(sampler):
 def test_a_strategy_that_diverges_is_counted_and_has_no_score(found):
     table = found.table("accuracy")
     assert table["diverged"].to_dict() == {"probe": 0, "prototypes": 0, "far": 5}
-    assert np.isnan(table.loc["far", "mean"]) and found.values.query("strategy == 'far'")["accuracy"].isna().all()
+    assert (
+        np.isnan(table.loc["far", "mean"])
+        and found.values.query("strategy == 'far'")["accuracy"].isna().all()
+    )
 
 
 def made(**values):
@@ -104,7 +124,9 @@ def test_intervals_are_scipys():
     np.testing.assert_allclose([row["low"], row["high"]], expected)
     assert (row["mean"], row["median"]) == (pytest.approx(a.mean()), pytest.approx(np.median(a)))
     gap = result.differences("b", confidence=0.9).loc["a"]
-    np.testing.assert_allclose([gap["low"], gap["high"]], stats.ttest_rel(a, b).confidence_interval(0.9))
+    np.testing.assert_allclose(
+        [gap["low"], gap["high"]], stats.ttest_rel(a, b).confidence_interval(0.9)
+    )
     assert gap["difference"] == pytest.approx((a - b).mean())
 
 
@@ -129,17 +151,23 @@ def test_bad_input(found, sampler, model):
     rows = EpisodeSampler(sampler.table, None, shot=2, num_query=2)
     with pytest.raises(DataError, match="task=None"):
         evaluate_episodes({"probe": (PROBE, model)}, rows, rows.sample(1))
-    with pytest.raises(DataError, match=r"A candidate must be(.|\n)*Received LinearProbe\(.* for 'probe'"):
+    with pytest.raises(
+        DataError, match=r"A candidate must be(.|\n)*Received LinearProbe\(.* for 'probe'"
+    ):
         evaluate_episodes({"probe": PROBE}, sampler, sampler.sample(1))
     with pytest.raises(DataError, match=r"must be a list of Episode.\nReceived 5.\nDraw"):
         evaluate_episodes({"probe": (PROBE, model)}, sampler, 5)
     with pytest.raises(DataError, match=r"index of its own.*\nReceived 2 more than once"):
-        evaluate_episodes({"probe": (PROBE, model)}, sampler, [*sampler.sample(3), sampler.episode(2)])
+        evaluate_episodes(
+            {"probe": (PROBE, model)}, sampler, [*sampler.sample(3), sampler.episode(2)]
+        )
 
 
 def test_episodes_of_another_table_are_refused(sampler, model):
     candidates = {"prototypes": (ProtoNet(), model)}
-    shuffled = EpisodeSampler(sampler.table.sample(frac=1, random_state=0), "animal", way=3, shot=2, num_query=3)
+    shuffled = EpisodeSampler(
+        sampler.table.sample(frac=1, random_state=0), "animal", way=3, shot=2, num_query=3
+    )
     with pytest.raises(DataError, match="Received episode 0 with rows of another table"):
         evaluate_episodes(candidates, sampler, shuffled.sample(1))
     frozen = [dataclasses.replace(e, sampler=None) for e in sampler.sample(8)]  # as from a file
@@ -151,14 +179,21 @@ def test_episodes_of_another_table_are_refused(sampler, model):
     for labels in ([0, 1, 2] * 6, [True, False] * 9):
         plain = pd.DataFrame({"text": "x", "label": labels})
         spelt = plain.assign(label=[f"{label} " for label in labels])
-        one, other = (EpisodeSampler(t, Task("label", kind="classification"), 2, 1, 1) for t in (plain, spelt))
+        one, other = (
+            EpisodeSampler(t, Task("label", kind="classification"), 2, 1, 1) for t in (plain, spelt)
+        )
         check_rows(one, other.sample(1))
 
 
 def test_a_task_is_known_by_its_labels(sampler, model):
     task = Task("kind", label="animal", kind="classification", classes=(0, 1, 2))
     named = TransferModel(model.encoder.copy(), task, max_length=12)
-    assert evaluate_episodes({"p": (ProtoNet(), named)}, sampler, sampler.sample(1)).values["accuracy"].notna().all()
+    assert (
+        evaluate_episodes({"p": (ProtoNet(), named)}, sampler, sampler.sample(1))
+        .values["accuracy"]
+        .notna()
+        .all()
+    )
     other = TransferModel(model.encoder.copy(), Task("stars", kind="regression"), max_length=12)
     table = sampler.table.assign(size=np.arange(30.0), stars=np.arange(30.0))
     numbers = EpisodeSampler(table, Task("size", kind="regression"), shot=3)
@@ -167,7 +202,12 @@ def test_a_task_is_known_by_its_labels(sampler, model):
 
 
 def test_one_strategy_has_no_differences():
-    assert list(made(a=[0.5, 0.7]).differences("a").columns) == ["difference", "low", "high", "episodes"]
+    assert list(made(a=[0.5, 0.7]).differences("a").columns) == [
+        "difference",
+        "low",
+        "high",
+        "episodes",
+    ]
 
 
 def test_the_benchmarks_nearest_neighbour_is_scored_as_a_strategy(sampler, model):

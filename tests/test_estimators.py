@@ -43,7 +43,7 @@ def tfidf(**options):
     return TransferClassifier(strategy="tfidf", **options)
 
 
-# -- scikit-learn's own checks ----------------------------------------------------------------------
+# -- scikit-learn's own checks ---------------------------------------------------------------------
 
 
 @checks.parametrize_with_checks(scikit_learn_checks.estimators("tfidf"))
@@ -52,10 +52,17 @@ def test_scikit_learn_checks(estimator, check):
 
 
 WITHOUT_INPUT = (
-    "check_estimator_cloneable", "check_estimator_tags_renamed", "check_valid_tag_types", "check_estimator_repr",
-    "check_no_attributes_set_in_init", "check_do_not_raise_errors_in_init_or_set_params", "check_mixin_order",
-    "check_parameters_default_constructible", "check_get_params_invariance", "check_set_params",
-)  # fmt: skip
+    "check_estimator_cloneable",
+    "check_estimator_tags_renamed",
+    "check_valid_tag_types",
+    "check_estimator_repr",
+    "check_no_attributes_set_in_init",
+    "check_do_not_raise_errors_in_init_or_set_params",
+    "check_mixin_order",
+    "check_parameters_default_constructible",
+    "check_get_params_invariance",
+    "check_set_params",
+)
 
 
 @pytest.mark.parametrize("name", WITHOUT_INPUT)
@@ -67,7 +74,10 @@ def test_checks_that_need_no_input(kind, name):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("legacy" not in inspect.signature(checks.check_estimator).parameters, reason="scikit-learn < 1.6")
+@pytest.mark.skipif(
+    "legacy" not in inspect.signature(checks.check_estimator).parameters,
+    reason="scikit-learn < 1.6",
+)
 def test_all_checks_with_an_encoder():
     found = scikit_learn_checks.count(
         scikit_learn_checks.estimators("linear_probe")[0], scikit_learn_checks.EXPECTED_TO_FAIL
@@ -82,19 +92,27 @@ def test_tags_say_texts():
     from sklearn.utils import get_tags
 
     tags = get_tags(TransferClassifier())
-    assert tags.input_tags.string and not tags.input_tags.two_d_array and tags.estimator_type == "classifier"
+    assert (
+        tags.input_tags.string
+        and not tags.input_tags.two_d_array
+        and tags.estimator_type == "classifier"
+    )
     assert get_tags(TransferRegressor()).estimator_type == "regressor"
 
 
-# -- scikit-learn's tools ---------------------------------------------------------------------------
+# -- scikit-learn's tools --------------------------------------------------------------------------
 
 
 @pytest.mark.slow
 def test_pipelines_and_cross_validation(encoder):
-    pipeline = make_pipeline(FunctionTransformer(lambda texts: [t.replace("so", "") for t in texts]), tfidf())
+    pipeline = make_pipeline(
+        FunctionTransformer(lambda texts: [t.replace("so", "") for t in texts]), tfidf()
+    )
     assert cross_val_score(pipeline, TEXTS, MOODS, cv=3).mean() == 1
     assert cross_val_score(TransferRegressor(strategy="tfidf"), TEXTS, STARS, cv=3).mean() > 0.7
-    scores = cross_val_score(TransferClassifier(encoder, strategy=LinearProbe(uses_source=False)), TEXTS, MOODS, cv=2)
+    scores = cross_val_score(
+        TransferClassifier(encoder, strategy=LinearProbe(uses_source=False)), TEXTS, MOODS, cv=2
+    )
     assert scores.mean() > 0.8
 
 
@@ -120,7 +138,7 @@ def test_a_fitted_estimator_survives_a_file(probe, tmp_path):
     assert np.array_equal(copy.deepcopy(probe).predict_proba(TEXTS), probe.predict_proba(TEXTS))
 
 
-# -- what is trained --------------------------------------------------------------------------------
+# -- what is trained -------------------------------------------------------------------------------
 
 
 def test_it_is_the_strategy_on_the_model(encoder, probe):
@@ -136,7 +154,10 @@ def test_fit_leaves_the_encoder_and_repeats_itself(encoder):
     before = [v.numpy() for v in encoder.state]
     options = {"epochs": 2, "batch_size": 8, "freeze": "embeddings", "random_state": 3}
     made = [TransferRegressor(encoder, **options).fit(TEXTS, STARS) for _ in range(2)]
-    assert all(np.array_equal(a, b) for a, b in zip(before, encoder.state)) and encoder.frozen == "none"
+    assert (
+        all(np.array_equal(a, b) for a, b in zip(before, encoder.state))
+        and encoder.frozen == "none"
+    )
     assert np.array_equal(made[0].predict(TEXTS), made[1].predict(TEXTS))
     assert int(made[0].model_.optimizer.iterations) == 2 * 3
 
@@ -149,7 +170,8 @@ def test_source_data_counts_and_its_classes_stay_outside():
     scores = with_sources.predict_proba(["dawn", "again", "zing zang drum"])
     assert scores.shape == (3, 2) and np.allclose(scores.sum(1), 1)
     assert with_sources.predict(["dawn", "again"]).tolist() == ["calm", "sad"]
-    assert np.allclose(*tfidf().fit(few, moods).predict_proba(["dawn", "again"]))  # words that the target never saw
+    # words that the target never saw
+    assert np.allclose(*tfidf().fit(few, moods).predict_proba(["dawn", "again"]))
 
 
 def test_a_strategy_starts_from_the_sources(encoder):
@@ -170,7 +192,13 @@ def test_the_strategy_follows_from_the_sources():
 
 
 @pytest.mark.parametrize(
-    "X", [np.array(TEXTS), pd.Series(TEXTS, index=range(5, 29)), pd.DataFrame({"any": TEXTS}), np.array(TEXTS)[:, None]]
+    "X",
+    [
+        np.array(TEXTS),
+        pd.Series(TEXTS, index=range(5, 29)),
+        pd.DataFrame({"any": TEXTS}),
+        np.array(TEXTS)[:, None],
+    ],
 )
 def test_forms_of_texts(probe, X):
     assert np.array_equal(probe.predict(X), probe.predict(TEXTS))
@@ -194,7 +222,9 @@ def test_whatever_is_like_a_list_is_read_as_one(form):
     assert fitted.classes_.tolist() == plain.classes_.tolist()
 
 
-@pytest.mark.parametrize("labels", [[True, False] * 12, np.array([5.0, 7.0] * 12), [10**9, -3] * 12])
+@pytest.mark.parametrize(
+    "labels", [[True, False] * 12, np.array([5.0, 7.0] * 12), [10**9, -3] * 12]
+)
 def test_labels_of_any_type_come_back(labels):
     fitted = tfidf().fit(TEXTS, labels)
     assert fitted.classes_.tolist() == sorted(set(np.array(labels).tolist()))
@@ -209,14 +239,16 @@ def test_class_weights_pull_towards_a_class():
 
 @pytest.mark.parametrize(("rows", "size", "steps"), [(24, 8, 9), (1000, 16, 48), (5, 16, 3)])
 def test_epochs_are_passes(rows, size, steps):
-    strategy = TransferClassifier(epochs=3, batch_size=size, learning_rate=1e-3)._make_strategy(rows)
+    strategy = TransferClassifier(epochs=3, batch_size=size, learning_rate=1e-3)._make_strategy(
+        rows
+    )
     assert dataclasses.asdict(strategy) == dataclasses.asdict(
         TargetOnly(adapt_steps=steps, adapt_batch_size=size, adapt_learning_rate=1e-3)
     )
     assert strategy.adapt_passes(rows) == 3
 
 
-# -- bad input --------------------------------------------------------------------------------------
+# -- bad input -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

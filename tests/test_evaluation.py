@@ -51,8 +51,12 @@ def test_values_are_those_of_the_whole_split():
     tests = table()
     got = evaluate(Fixed(), tests)
     truth, predicted = (tests["mood"] == "glad").astype(int), (tests["p"] > 0.5).astype(int)
-    assert got["test"]["mood"]["f1_macro"] == pytest.approx(sk.f1_score(truth, predicted, average="macro"), abs=1e-12)
-    assert got["test", "stars", "r2"] == pytest.approx(sk.r2_score(tests["stars"], tests["guess"]), abs=1e-12)
+    assert got["test"]["mood"]["f1_macro"] == pytest.approx(
+        sk.f1_score(truth, predicted, average="macro"), abs=1e-12
+    )
+    assert got["test", "stars", "r2"] == pytest.approx(
+        sk.r2_score(tests["stars"], tests["guess"]), abs=1e-12
+    )
     assert list(got) == ["test"] and set(got["test"]) == {"mood", "stars", "topics"}
 
 
@@ -134,7 +138,10 @@ def test_dict_is_json_with_null_for_undefined():
         got = evaluate(Fixed(), tests)
     loaded = json.loads(json.dumps(got.to_dict(), allow_nan=False))
     assert loaded["test"]["stars"]["metrics"]["pearson"] is None
-    assert loaded["test"]["mood"]["classes"] == ["<b>sad</b>", "glad"] and loaded["test"]["mood"]["rows"] == 40
+    assert (
+        loaded["test"]["mood"]["classes"] == ["<b>sad</b>", "glad"]
+        and loaded["test"]["mood"]["rows"] == 40
+    )
     assert np.sum(loaded["test"]["mood"]["metrics"]["confusion_matrix"]) == 40
     assert got == Evaluation(dict(got), TASKS, got.rows) and got != "other"
 
@@ -159,7 +166,10 @@ def test_predictions_that_do_not_fit_are_named():
 @pytest.mark.parametrize(
     "splits, message",
     [
-        ({"tweets": table().drop(columns=["mood", "stars", "topics"])}, "'tweets' must have labels"),
+        (
+            {"tweets": table().drop(columns=["mood", "stars", "topics"])},
+            "'tweets' must have labels",
+        ),
         ({"tweets": table().iloc[:0]}, "0 rows"),
         ({"tweets": [1, 2]}, "Received list"),
         ({}, "without entries"),

@@ -79,11 +79,15 @@ def test_a_fresh_process_without_this_package_predicts_the_same(trained, exporte
     ran = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert ran.returncode == 0, ran.stderr
     assert "custom gradients" not in ran.stderr
-    found = {name: np.array(scores) for name, scores in json.loads(ran.stdout.splitlines()[-1]).items()}
+    found = {
+        name: np.array(scores) for name, scores in json.loads(ran.stdout.splitlines()[-1]).items()
+    }
     check(found, trained.predict(TABLE, verbose=0))
 
 
-@pytest.mark.parametrize(("signature", "dtype"), [("serving_default", tf.int32), ("serving_int64", tf.int64)])
+@pytest.mark.parametrize(
+    ("signature", "dtype"), [("serving_default", tf.int32), ("serving_int64", tf.int64)]
+)
 @pytest.mark.parametrize("rows", [1, 10])
 def test_signatures_take_any_batch_and_length(trained, exported, served, signature, dtype, rows):
     fields = tokens(exported, TEXTS[:rows], dtype)
@@ -113,13 +117,18 @@ def test_classes_lie_beside_it(exported):
 
 
 def test_no_function_asks_for_xla(exported):
-    """TensorFlow Serving's own builds need not have it; the model's kernels are compiled by it in training."""
+    """TensorFlow Serving's own builds need not have it; the model's kernels are compiled by it in
+    training.
+    """
     from tensorflow.core.protobuf import saved_model_pb2
 
     saved = saved_model_pb2.SavedModel()
     saved.ParseFromString((exported / "saved_model.pb").read_bytes())
     library = saved.meta_graphs[0].graph_def.library.function
-    assert not any(f.attr["_XlaMustCompile"].b or any(n.attr["_XlaMustCompile"].b for n in f.node_def) for f in library)
+    assert not any(
+        f.attr["_XlaMustCompile"].b or any(n.attr["_XlaMustCompile"].b for n in f.node_def)
+        for f in library
+    )
     assert len(library) > 5
 
 
@@ -128,8 +137,12 @@ def test_pairs_of_texts_have_types(tmp_path):
     model = TransferModel(tiny.make_encoder(), task, text_pair="other", max_length=24)
     model.heads["same"].kernel.assign(np.random.default_rng(0).normal(size=(16, 2)))
     model.export(tmp_path / "pairs")
-    assert json.loads((tmp_path / "pairs" / "tasks.json").read_text())["tasks"]["same"]["classes"] == ["no", "yes"]
-    pairs = pd.DataFrame({"text": ["still lake", "cold rain"], "other": ["bright drum", "at dawn again"]})
+    assert json.loads((tmp_path / "pairs" / "tasks.json").read_text())["tasks"]["same"][
+        "classes"
+    ] == ["no", "yes"]
+    pairs = pd.DataFrame(
+        {"text": ["still lake", "cold rain"], "other": ["bright drum", "at dawn again"]}
+    )
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "pairs" / "tokenizer")
     fields = tokenizer(*map(list, pairs.to_numpy().T), padding=True, return_tensors="tf")
     assert set(fields) == {"input_ids", "attention_mask", "token_type_ids"}
@@ -157,7 +170,10 @@ def test_exporting_leaves_the_model_as_it_was(trained, exported):
 
 def test_an_export_replaces_an_export_and_nothing_else(trained, exported, tmp_path):
     trained.save(tmp_path / "model")
-    with pytest.raises(CheckpointError, match=r"holds something else; it is kept as it is.\nReceived .*'config.json'"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"holds something else; it is kept as it is.\nReceived .*'config.json'",
+    ):
         trained.export(tmp_path / "model")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model"]
     trained.export(exported)

@@ -1,4 +1,6 @@
-"""A full disk, and places where nothing can be written: one message with the path, and nothing is left behind."""
+"""A full disk, and places where nothing can be written: one message with the path, and nothing is
+left behind.
+"""
 
 import pandas as pd
 import pytest
@@ -51,7 +53,9 @@ def test_a_full_disk(write, tmp_path):
     with at_most(900), pytest.raises(write.kind, match="Could not write") as error:
         write(tmp_path / "mine")
     assert type(error.value) is write.kind
-    assert str(tmp_path / "mine") in str(error.value) and "larger than is allowed" in str(error.value)
+    assert str(tmp_path / "mine") in str(error.value) and "larger than is allowed" in str(
+        error.value
+    )
     assert files(tmp_path) == []
 
 
@@ -81,7 +85,9 @@ def test_a_folder_where_a_file_should_be(write, tmp_path):
         assert files(tmp_path) == []
 
 
-@pytest.mark.parametrize("write", [*QUICK, pytest.param("export", marks=pytest.mark.slow)], indirect=True)
+@pytest.mark.parametrize(
+    "write", [*QUICK, pytest.param("export", marks=pytest.mark.slow)], indirect=True
+)
 def test_a_full_disk_keeps_what_was_there(write, tmp_path):
     write(tmp_path / "mine")
     before = {name: (tmp_path / name).read_bytes() for name in files(tmp_path)}

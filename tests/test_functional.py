@@ -15,7 +15,10 @@ from tf_transfer.meta_gradients.functional import (
     with_pull_back,
 )
 
-IDS = {"input_ids": tf.constant([[5, 6, 7, 8], [9, 6, 5, 4]]), "attention_mask": tf.ones((2, 4), tf.int32)}
+IDS = {
+    "input_ids": tf.constant([[5, 6, 7, 8], [9, 6, 5, 4]]),
+    "attention_mask": tf.ones((2, 4), tf.int32),
+}
 
 
 @pytest.fixture(scope="module", params=["bert", "albert", "t5", "gpt2"])
@@ -67,7 +70,10 @@ def test_the_model_is_restored_when_something_raises():
     layer = keras.layers.Dense(2)
     layer.build((None, 2))
     kernel = layer.kernel
-    with pytest.raises(RuntimeError, match="inside"), fast_weights(layer, [kernel], [tf.ones((2, 2))]):
+    with (
+        pytest.raises(RuntimeError, match="inside"),
+        fast_weights(layer, [kernel], [tf.ones((2, 2))]),
+    ):
         assert layer.kernel is not kernel
         raise RuntimeError("inside")
     assert layer.kernel is kernel
@@ -85,18 +91,30 @@ def test_a_fast_weight_takes_the_precision_of_its_layer():
 def test_what_cannot_be_replaced_is_named():
     layer = keras.layers.Dense(2)
     layer.build((None, 2))
-    with pytest.raises(DataError, match="'lonely:0'"), fast_weights(layer, [tf.Variable(1.0, name="lonely")], [1.0]):
+    with (
+        pytest.raises(DataError, match="'lonely:0'"),
+        fast_weights(layer, [tf.Variable(1.0, name="lonely")], [1.0]),
+    ):
         pass
-    with pytest.raises(DataError, match="Received 0 tensors for 1 variables"), fast_weights(layer, [layer.kernel], []):
+    with (
+        pytest.raises(DataError, match="Received 0 tensors for 1 variables"),
+        fast_weights(layer, [layer.kernel], []),
+    ):
         pass
     twice = [layer.kernel] * 2
-    with pytest.raises(DataError, match="2 variables, 1 of them different"), fast_weights(layer, twice, twice):
+    with (
+        pytest.raises(DataError, match="2 variables, 1 of them different"),
+        fast_weights(layer, twice, twice),
+    ):
         pass
-    with pytest.raises(DataError, match=r"\(3, 2\).*kernel"), fast_weights(layer, [layer.kernel], [tf.ones((3, 2))]):
+    with (
+        pytest.raises(DataError, match=r"\(3, 2\).*kernel"),
+        fast_weights(layer, [layer.kernel], [tf.ones((3, 2))]),
+    ):
         pass
 
 
-# -- the guard -----------------------------------------------------------------------------------------
+# -- the guard -------------------------------------------------------------------------------------
 
 
 def step_with_assign(layer, x):
@@ -122,11 +140,15 @@ def step_in_a_branch(layer, x):
 
 
 def step_in_one_of_many_branches(layer, x):
-    return tf.switch_case(tf.cast(x[0, 0], tf.int32), [lambda: x, lambda: step_in_a_function(layer, x), lambda: x])
+    return tf.switch_case(
+        tf.cast(x[0, 0], tf.int32), [lambda: x, lambda: step_in_a_function(layer, x), lambda: x]
+    )
 
 
 def step_in_a_loop(layer, x):
-    return tf.while_loop(lambda i, _: i < 2, lambda i, x: (i + 1, step_with_assign(layer, x)), (tf.constant(0), x))[1]
+    return tf.while_loop(
+        lambda i, _: i < 2, lambda i, x: (i + 1, step_with_assign(layer, x)), (tf.constant(0), x)
+    )[1]
 
 
 def step_in_a_loop_in_a_branch(layer, x):
@@ -139,9 +161,16 @@ def step_on_a_part(layer, x):
 
 
 STEPS = [
-    step_with_assign, step_with_optimizer, step_on_a_part, step_in_a_function, step_in_a_function_of_a_function,
-    step_in_a_branch, step_in_one_of_many_branches, step_in_a_loop, step_in_a_loop_in_a_branch,
-]  # fmt: skip
+    step_with_assign,
+    step_with_optimizer,
+    step_on_a_part,
+    step_in_a_function,
+    step_in_a_function_of_a_function,
+    step_in_a_branch,
+    step_in_one_of_many_branches,
+    step_in_a_loop,
+    step_in_a_loop_in_a_branch,
+]
 
 
 @pytest.fixture
@@ -170,7 +199,9 @@ def test_an_assignment_is_refused_in_the_body_of_a_loop(layer):
             return number + 1, step_in_a_branch(layer, x)
 
     with pytest.raises(TrainingError, match=r"Received If on 'kernel:0'"):
-        tf.function(lambda x: tf.while_loop(lambda i, _: i < 2, body, (0, x)), autograph=False)(tf.ones((1, 2)))
+        tf.function(lambda x: tf.while_loop(lambda i, _: i < 2, body, (0, x)), autograph=False)(
+            tf.ones((1, 2))
+        )
 
 
 def only_reading(layer, other, x):
@@ -191,7 +222,9 @@ def reading_in_branches_and_loops(layer, other, x):
 
 
 @pytest.mark.parametrize("graph", [True, False])
-@pytest.mark.parametrize("step", [only_reading, reading_in_functions, reading_in_branches_and_loops])
+@pytest.mark.parametrize(
+    "step", [only_reading, reading_in_functions, reading_in_branches_and_loops]
+)
 def test_reading_and_other_variables_are_no_assignment(layer, step, graph):
     other = tf.Variable(0.0)
 
@@ -226,16 +259,16 @@ def test_variables_of_a_mirrored_model_in_and_out_of_its_replicas(replica):
                 layer.kernel.assign(x)
 
         def run(function, x):
-            return tf.function(distribution.run if replica else lambda f, args: f(*args), autograph=False)(
-                function, (x,)
-            )
+            return tf.function(
+                distribution.run if replica else lambda f, args: f(*args), autograph=False
+            )(function, (x,))
 
         np.testing.assert_allclose(run(compute, tf.ones((1, 2))), [[2.0, 2.0]])
         with pytest.raises(TrainingError, match="on 'kernel:0'"):
             run(assign, tf.ones((2, 2)))
 
 
-# -- derivatives ---------------------------------------------------------------------------------------
+# -- derivatives -----------------------------------------------------------------------------------
 
 
 def test_hessian_vector_product_by_hand():
@@ -264,17 +297,26 @@ def test_sparse_and_unused_gradients_are_dense():
 
 
 def test_a_pull_back_by_hand():
-    # (a, b) to (ab, a³): u₁ b + u₂ 3a² by a, u₁ a by b; nothing by a third. At (2, 3) with u = (1, −1).
+    # (a, b) to (ab, a³): u₁ b + u₂ 3a² by a, u₁ a by b; nothing by a third. At (2, 3) with u = (1,
+    # −1).
     at = [tf.constant(2.0), tf.constant(3.0), tf.constant([5.0])]
     found, pull_back = with_pull_back(lambda w: (w[0] * w[1], w[0] ** 3), at)
     assert [float(f) for f in found] == [6.0, 8.0]
-    assert [g.numpy().tolist() for g in pull_back([tf.constant(1.0), tf.constant(-1.0)])] == [3.0 - 12.0, 2.0, [0.0]]
+    assert [g.numpy().tolist() for g in pull_back([tf.constant(1.0), tf.constant(-1.0)])] == [
+        3.0 - 12.0,
+        2.0,
+        [0.0],
+    ]
 
 
 def test_a_sum_over_parts():
     rows = tf.range(6.0)
     for parts in (1, 2, 3):
         size = 6 // parts
-        found = summed(lambda part: [tf.reduce_sum(rows[part * size : (part + 1) * size]), tf.ones((2,))], parts)  # noqa: B023
+
+        def of_part(part, size=size):
+            return [tf.reduce_sum(rows[part * size : (part + 1) * size]), tf.ones((2,))]
+
+        found = summed(of_part, parts)
         assert float(found[0]) == 15.0
         assert np.array_equal(found[1], np.full(2, parts))

@@ -47,7 +47,9 @@ def test_regression_is_standardised_inside_and_reported_in_its_unit():
     head.note_labels(y)
     output = np.float32((y - 200) / np.std([100, 200, 300]))
     np.testing.assert_allclose(head.losses_of(tf.constant(y), tf.constant(output)), 0, atol=1e-12)
-    np.testing.assert_allclose(head.losses_of(tf.constant(y), tf.constant(output + 2)), 4, rtol=1e-6)
+    np.testing.assert_allclose(
+        head.losses_of(tf.constant(y), tf.constant(output + 2)), 4, rtol=1e-6
+    )
     np.testing.assert_allclose(head.decode(output).scores, y, rtol=1e-6)
 
 
@@ -55,10 +57,16 @@ def test_regression_is_standardised_inside_and_reported_in_its_unit():
 def test_labels_far_from_0_are_standardised_in_double_precision(offset):
     head, y = Head(STARS, 16), offset + np.arange(16.0)
     head.note_labels(y)
-    assert head.scale.numpy().tolist() == [y.mean(), pytest.approx(np.std(np.arange(16.0)), rel=1e-12), 1.0]
+    assert head.scale.numpy().tolist() == [
+        y.mean(),
+        pytest.approx(np.std(np.arange(16.0)), rel=1e-12),
+        1.0,
+    ]
     output = DRAWS.normal(size=16).astype(np.float32)
     expected = np.square((np.arange(16.0) - 7.5) / np.std(np.arange(16.0)) - output)
-    np.testing.assert_allclose(head.losses_of(tf.constant(y), tf.constant(output)), expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        head.losses_of(tf.constant(y), tf.constant(output)), expected, rtol=1e-5
+    )
     scores = 7.5 + np.std(np.arange(16.0)) * output.astype(float)
     for found in (head.decode(output).scores, head.scores(tf.constant(output)).numpy()[:, 0]):
         np.testing.assert_allclose(found - offset, scores, atol=1e-3)

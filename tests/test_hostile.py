@@ -11,8 +11,17 @@ from tests.hostile import Kind, Outcome, _half_written
 from tf_transfer.assets import registry
 from tf_transfer.devices.backend import tf
 
-COUNTS = {"tables": 8, "experiment_files": 30, "names": 40, "archives": 40, "episodes": 30, "runs": 8, "encoders": 12,
-          "checkpoints": 8, "command_line": 8}  # fmt: skip
+COUNTS = {
+    "tables": 8,
+    "experiment_files": 30,
+    "names": 40,
+    "archives": 40,
+    "episodes": 30,
+    "runs": 8,
+    "encoders": 12,
+    "checkpoints": 8,
+    "command_line": 8,
+}
 
 
 @pytest.fixture
@@ -33,7 +42,9 @@ def faults(name: str, root, first: int = 0) -> list[Outcome]:
     kind = Kind(name, root / "kind")
     outcomes = [kind.try_one(number) for number in range(first, first + COUNTS[name])]
     assert {outcome.answer for outcome in outcomes} >= {"refused"}
-    return [outcome for outcome in outcomes if outcome.fault or outcome.seconds > 10 or outcome.gb > 2]
+    return [
+        outcome for outcome in outcomes if outcome.fault or outcome.seconds > 10 or outcome.gb > 2
+    ]
 
 
 @pytest.mark.parametrize("name", ["tables", "experiment_files", "names", "archives", "episodes"])
@@ -41,15 +52,28 @@ def test_hostile_files_are_refused_or_taken(name, tmp_path, in_time):
     assert faults(name, tmp_path) == []
 
 
-@pytest.mark.parametrize("name", ["runs", "encoders", pytest.param("checkpoints", marks=pytest.mark.slow),
-                                  pytest.param("command_line", marks=pytest.mark.slow)])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "runs",
+        "encoders",
+        pytest.param("checkpoints", marks=pytest.mark.slow),
+        pytest.param("command_line", marks=pytest.mark.slow),
+    ],
+)
 def test_hostile_folders_are_refused_or_taken(name, tmp_path, in_time):
     assert faults(name, tmp_path) == []
 
 
 def test_an_input_leaves_nothing_behind_in_the_process(tmp_path):
     def state():
-        return dict(os.environ), dict(registry.ENTRIES), sys.argv, tf.config.functions_run_eagerly(), Path.cwd()
+        return (
+            dict(os.environ),
+            dict(registry.ENTRIES),
+            sys.argv,
+            tf.config.functions_run_eagerly(),
+            Path.cwd(),
+        )
 
     before = state()
     for name in ("archives", "runs"):
@@ -64,16 +88,23 @@ def test_the_same_number_makes_the_same_input(tmp_path):
             one, two = first.try_one(number), second.try_one(number)
             assert (one.answer, one.fault) == (two.answer, two.fault)
             files = [
-                {p.name: p.read_bytes() for p in (k.root / "input").iterdir() if p.is_file()} for k in (first, second)
+                {p.name: p.read_bytes() for p in (k.root / "input").iterdir() if p.is_file()}
+                for k in (first, second)
             ]
             assert files[0] == files[1]
 
 
-@pytest.mark.parametrize(("before", "after", "answer", "fault"), [
-    ({}, {"a": b"x"}, "taken", ""), ({"a": b"x"}, {"a": b"x"}, "refused", ""), ({}, {"a": None}, "refused", ""),
-    ({}, {"a": b"x"}, "refused", "although it was refused"), ({"a": b"x"}, {}, "refused", "although it was refused"),
-    ({}, {".a.0123abcd.tf_transfer": b""}, "taken", "left behind"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("before", "after", "answer", "fault"),
+    [
+        ({}, {"a": b"x"}, "taken", ""),
+        ({"a": b"x"}, {"a": b"x"}, "refused", ""),
+        ({}, {"a": None}, "refused", ""),
+        ({}, {"a": b"x"}, "refused", "although it was refused"),
+        ({"a": b"x"}, {}, "refused", "although it was refused"),
+        ({}, {".a.0123abcd.tf_transfer": b""}, "taken", "left behind"),
+    ],
+)
 def test_half_written_files_would_be_seen(before, after, answer, fault):
     told = _half_written(before, after, answer)
     assert fault in told and bool(fault) == bool(told)

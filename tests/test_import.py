@@ -34,7 +34,9 @@ def test_help_imports_nothing_slow(arguments):
 def test_a_name_imports_only_what_it_needs():
     assert imported_by("import tf_transfer; tf_transfer.TransferError") == set()
     assert imported_by("from tf_transfer import load_table, Task, clean_text") <= {"pandas"}
-    assert "tensorflow" not in imported_by("from tf_transfer import Comparison, load_experiment, bootstrap_interval")
+    assert "tensorflow" not in imported_by(
+        "from tf_transfer import Comparison, load_experiment, bootstrap_interval"
+    )
 
 
 @pytest.mark.parametrize("name", tf_transfer.__all__)
@@ -53,7 +55,11 @@ def test_a_name_is_the_one_of_its_module():
 
 def test_public_names_differ_and_are_documented():
     assert len(set(tf_transfer.__all__)) == len(tf_transfer.__all__)
-    bare = [name for name in tf_transfer.__all__ if not (getattr(tf_transfer, name).__doc__ or "").strip()]
+    bare = [
+        name
+        for name in tf_transfer.__all__
+        if not (getattr(tf_transfer, name).__doc__ or "").strip()
+    ]
     assert bare == []
 
 

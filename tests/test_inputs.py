@@ -1,4 +1,6 @@
-"""What Keras and Hugging Face users pass to `fit`, `predict` and `evaluate` is read as a table would be."""
+"""What Keras and Hugging Face users pass to `fit`, `predict` and `evaluate` is read as a table
+would be.
+"""
 
 import numpy as np
 import pandas as pd
@@ -25,7 +27,9 @@ def read(x, y=None, weights=None, tasks=(MOOD,), **columns):
 
 def tokenised(model):
     """What its own documentation tells a user of the tokenizer to write."""
-    return model.encoder.tokenizer(TEXTS, padding=True, truncation=True, max_length=24, return_tensors="np")
+    return model.encoder.tokenizer(
+        TEXTS, padding=True, truncation=True, max_length=24, return_tensors="np"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -47,20 +51,28 @@ def fitted():
 
 @pytest.fixture(scope="module")
 def hub():
-    return pytest.importorskip("datasets", reason="Hugging Face datasets is not installed: pip install datasets")
+    return pytest.importorskip(
+        "datasets", reason="Hugging Face datasets is not installed: pip install datasets"
+    )
 
 
 @pytest.fixture(scope="module")
 def dataset(hub):
-    features = hub.Features({
-        "text": hub.Value("string"), "mood": hub.ClassLabel(names=list(tiny.MOODS)),
-        "themes": hub.Sequence(hub.ClassLabel(names=["water", "noise"])), "stars": hub.Value("float64"),
-    })  # fmt: skip
+    features = hub.Features(
+        {
+            "text": hub.Value("string"),
+            "mood": hub.ClassLabel(names=list(tiny.MOODS)),
+            "themes": hub.Sequence(hub.ClassLabel(names=["water", "noise"])),
+            "stars": hub.Value("float64"),
+        }
+    )
     themes = [[["water", "noise"].index(t) for t in row] for row in TABLE["themes"]]
-    return hub.Dataset.from_dict({"text": TEXTS, "mood": CODES, "themes": themes, "stars": STARS}, features)
+    return hub.Dataset.from_dict(
+        {"text": TEXTS, "mood": CODES, "themes": themes, "stars": STARS}, features
+    )
 
 
-# -- training and predicting ------------------------------------------------------------------------
+# -- training and predicting -----------------------------------------------------------------------
 
 
 FORMS = {
@@ -112,7 +124,9 @@ def test_what_a_tokenizer_returns_becomes_the_batches_of_the_table(fitted, shuff
     one_task = tf.data.Dataset.from_tensor_slices((dict(tokens), CODES)).batch(16)
     weighted = tf.data.Dataset.from_tensor_slices((dict(tokens), CODES, np.ones(16))).batch(16)
     for given in ((dict(tokens), MOODS), (tokens, {"mood": CODES}), (one_task,), (weighted,)):
-        found_x, found_y, found_w = next(iter(batches_of(model, *given, batch_size=16, shuffle=shuffle)))
+        found_x, found_y, found_w = next(
+            iter(batches_of(model, *given, batch_size=16, shuffle=shuffle))
+        )
         order = np.lexsort(found_x["input_ids"].numpy().T) if shuffle else np.arange(16)
         expected = np.lexsort(x["input_ids"].numpy()[:, :length].T) if shuffle else np.arange(16)
         for field in x:
@@ -139,11 +153,25 @@ def test_predict_takes_the_same(trained, dataset):
     del tokens["token_type_ids"]
     batches = tf.data.Dataset.from_tensor_slices(dict(tokens)).batch(5)
     texts = tf.data.Dataset.from_tensor_slices(TEXTS).batch(3)
-    for x in (TEXTS, tuple(TEXTS), np.array(TEXTS), dataset, texts, {"text": TEXTS}, tokens, dict(tokens), batches):
+    for x in (
+        TEXTS,
+        tuple(TEXTS),
+        np.array(TEXTS),
+        dataset,
+        texts,
+        {"text": TEXTS},
+        tokens,
+        dict(tokens),
+        batches,
+    ):
         found = trained.predict(x, verbose=0)
         for name in expected:
-            np.testing.assert_allclose(found[name].scores, expected[name].scores, rtol=1e-5, atol=1e-5)
-    assert trained.predict(TEXTS[:1], verbose=0).to_frame()["mood"].tolist() == [expected["mood"].labels[0]]
+            np.testing.assert_allclose(
+                found[name].scores, expected[name].scores, rtol=1e-5, atol=1e-5
+            )
+    assert trained.predict(TEXTS[:1], verbose=0).to_frame()["mood"].tolist() == [
+        expected["mood"].labels[0]
+    ]
 
 
 def test_evaluate_takes_the_same(trained, hub, dataset):
@@ -159,7 +187,7 @@ def test_evaluate_takes_the_same(trained, hub, dataset):
             np.testing.assert_allclose(found[name][metric], value, rtol=1e-3, atol=1e-4)
 
 
-# -- reading ----------------------------------------------------------------------------------------
+# -- reading ---------------------------------------------------------------------------------------
 
 
 def test_pairs_of_texts():
@@ -187,14 +215,19 @@ def test_class_numbers_are_places_only_where_classes_are_names():
     assert with_labels(TABLE.head(2), [4, 3], [numbers])["n"].tolist() == [4, 3]
     digits = Task("n", kind="classification", classes=("0", "1", "2"))
     assert with_labels(TABLE.head(2), [2, 0], [digits])["n"].tolist() == [2, 0]
-    assert with_labels(TABLE.head(2), [2, 0], [Task("n", kind="classification", classes=tuple("cab"))])[
-        "n"
-    ].tolist() == ["b", "c"]
+    assert with_labels(
+        TABLE.head(2), [2, 0], [Task("n", kind="classification", classes=tuple("cab"))]
+    )["n"].tolist() == ["b", "c"]
 
 
 def test_labels_by_column_or_by_task():
     stars = Task("rating", label="stars", kind="regression")
-    for y in ({"rating": [1, 2]}, {"stars": [1, 2]}, pd.DataFrame({"stars": [1, 2]}), tf.constant([1, 2])):
+    for y in (
+        {"rating": [1, 2]},
+        {"stars": [1, 2]},
+        pd.DataFrame({"stars": [1, 2]}),
+        tf.constant([1, 2]),
+    ):
         assert with_labels(TABLE[["text"]].head(2), y, [stars])["stars"].tolist() == [1, 2]
 
 
@@ -210,7 +243,7 @@ def test_generators_of_token_ids_are_handed_to_keras(fitted):
     assert tiny.same(fitted(iter(whole), steps_per_epoch=2, shuffle=False), fitted(whole))
 
 
-# -- Hugging Face datasets --------------------------------------------------------------------------
+# -- Hugging Face datasets -------------------------------------------------------------------------
 
 
 def test_a_dataset_is_a_table_with_names(dataset):
@@ -220,7 +253,9 @@ def test_a_dataset_is_a_table_with_names(dataset):
 
 
 def test_minus_one_is_no_label(hub):
-    features = hub.Features({"text": hub.Value("string"), "mood": hub.ClassLabel(names=["calm", "sad"])})
+    features = hub.Features(
+        {"text": hub.Value("string"), "mood": hub.ClassLabel(names=["calm", "sad"])}
+    )
     data = hub.Dataset.from_dict({"text": ["a", "b", "c"], "mood": [1, -1, None]}, features)
     assert load_table(data)["mood"].tolist() == ["sad", None, None]
 
@@ -228,7 +263,9 @@ def test_minus_one_is_no_label(hub):
 def test_a_dict_of_splits_is_no_table(hub, dataset):
     splits = hub.DatasetDict({"train": dataset, "test": dataset})
     for call in (load_table, from_dataset, read):
-        with pytest.raises(DataError, match=r"'train', 'test'.\nChoose one, for instance dataset\['train'\]"):
+        with pytest.raises(
+            DataError, match=r"'train', 'test'.\nChoose one, for instance dataset\['train'\]"
+        ):
             call(splits)
 
 
@@ -237,7 +274,11 @@ class StandIn:
 
     def __init__(self, table, names):
         label = type("ClassLabel", (), {"int2str": lambda self, i: names[i]})()
-        self.table, self.features, self.column_names = table, {"text": object(), "mood": label}, list(table)
+        self.table, self.features, self.column_names = (
+            table,
+            {"text": object(), "mood": label},
+            list(table),
+        )
 
     def to_pandas(self):
         return self.table.copy()
@@ -248,7 +289,7 @@ def test_the_library_need_not_be_installed():
     assert load_table(data)["mood"].tolist() == MOODS
 
 
-# -- bad input --------------------------------------------------------------------------------------
+# -- bad input -------------------------------------------------------------------------------------
 
 
 TWO = [MOOD, Task("stars", kind="regression")]
@@ -264,7 +305,10 @@ TWO = [MOOD, Task("stars", kind="regression")]
         (([["a", "b"]],), "Received rows of 2"),
         ((["a", "b"], ["calm"]), "Received 2 x, 1 y of 'mood'"),
         ((["a"], [3]), r"must be 0 to 2.\nReceived 3"),
-        ((["a"], np.eye(3)[:1]), r"shape \(1, 3\).\nGive class names or numbers, for instance y.argmax"),
+        (
+            (["a"], np.eye(3)[:1]),
+            r"shape \(1, 3\).\nGive class names or numbers, for instance y.argmax",
+        ),
         ((["a"], ["calm"], None, TWO), r"{task: labels} with 'mood', 'stars'.\nReceived a list"),
         ((["a"], {"moood": ["calm"]}), "Did you mean 'mood'"),
         (
@@ -272,7 +316,10 @@ TWO = [MOOD, Task("stars", kind="regression")]
             r"must be 2 numbers of at least 0, one a row.\nReceived the shape \(1,\)",
         ),
         ((["a", "b"], ["calm", "sad"], [1.0, -1]), "with -1.0"),
-        ((["a"], np.array([[2, 0]]), None, [Task("t", kind="multilabel", classes=("x", "y"))]), "0 or 1"),
+        (
+            (["a"], np.array([[2, 0]]), None, [Task("t", kind="multilabel", classes=("x", "y"))]),
+            "0 or 1",
+        ),
         (({"text": ["a"], "other": ["b", "c"]}, None, None, (MOOD,), "other"), "1 x"),
     ],
 )
@@ -293,6 +340,8 @@ def test_bad_data_sets(trained):
     with pytest.raises(DataError, match=r"'attention_mask': …}.\nReceived 'input_ids'"):
         trained.predict({"input_ids": np.ones((2, 3), int)})
     ids = np.ones((2, 3), int)
-    data = tf.data.Dataset.from_tensor_slices(({"input_ids": ids, "attention_mask": ids}, [0, 1])).batch(2)
+    data = tf.data.Dataset.from_tensor_slices(
+        ({"input_ids": ids, "attention_mask": ids}, [0, 1])
+    ).batch(2)
     with pytest.raises(DataError, match="y must be a dict with the tasks"):
         batches_of(trained, data)

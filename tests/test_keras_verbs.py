@@ -25,7 +25,9 @@ SILENT = {"batch_size": 6, "verbose": 0}
 
 @pytest.fixture(scope="module")
 def model():
-    """Plain gradient descent with a rate of 0: a training changes nothing, and its losses can be computed."""
+    """Plain gradient descent with a rate of 0: a training changes nothing, and its losses can be
+    computed.
+    """
     model = tiny.make_model(MOOD, dropout=0.0, max_length=40)
     tiny.restore(model, [v + 0.3 * np.sin(np.arange(v.size)).reshape(v.shape) if v.ndim == 2 else v
                          for v in tiny.snapshot(model)])  # fmt: skip
@@ -64,7 +66,7 @@ def texts_trained_on(model, **options) -> list[str]:
     return seen
 
 
-# -- fit --------------------------------------------------------------------------------------------
+# -- fit -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -91,11 +93,14 @@ def test_class_weights_of_keras(model, given, factors):
     for data in ((TABLE,), (TEXTS, PLACES)):
         history = model.fit(*data, class_weight=given, validation_data=TABLE, **SILENT).history
         assert history["loss"] == [pytest.approx(expected, rel=1e-5)]
-        assert history["val_loss"] == [pytest.approx(losses(model).mean(), rel=1e-5)]  # as in Keras, of training alone
+        # as in Keras, of training alone
+        assert history["val_loss"] == [pytest.approx(losses(model).mean(), rel=1e-5)]
 
 
 def test_class_weights_of_token_ids(model):
-    tokens = model.encoder.tokenizer(TEXTS, padding=True, truncation=True, max_length=40, return_tensors="np")
+    tokens = model.encoder.tokenizer(
+        TEXTS, padding=True, truncation=True, max_length=40, return_tensors="np"
+    )
     history = model.fit(dict(tokens), PLACES, class_weight={1: 2.0}, **SILENT).history
     expected = (losses(model) * np.array([1.0, 2.0, 1.0])[PLACES]).mean()
     assert history["loss"] == [pytest.approx(expected, rel=1e-4)]
@@ -103,7 +108,9 @@ def test_class_weights_of_token_ids(model):
 
 def test_class_weights_times_row_weights(model):
     weights = np.arange(12) % 3
-    found = model.fit(TABLE, class_weight={1: 2.0}, sample_weight={"mood": weights}, **SILENT).history["loss"][0]
+    found = model.fit(
+        TABLE, class_weight={1: 2.0}, sample_weight={"mood": weights}, **SILENT
+    ).history["loss"][0]
     each = losses(model) * weights * np.array([1.0, 2.0, 1.0])[PLACES]
     assert found == pytest.approx(each.sum() / (weights > 0).sum(), rel=1e-5)
 
@@ -111,13 +118,19 @@ def test_class_weights_times_row_weights(model):
 def test_the_last_rows_are_validated_on(model):
     """As Keras cuts them, before any shuffling; row weights go along."""
     weights = np.r_[np.ones(9), [2.0, 0.0, 1.0]]
-    for data, share in (((TABLE,), 0.25), ((TEXTS, MOODS), 0.25), ((pd.Series(TEXTS), np.array(MOODS)), 0.34)):
+    for data, share in (
+        ((TABLE,), 0.25),
+        ((TEXTS, MOODS), 0.25),
+        ((pd.Series(TEXTS), np.array(MOODS)), 0.34),
+    ):
         cut = int(12 * (1 - share))
         history = model.fit(*data, validation_split=share, sample_weight=weights, **SILENT).history
         first, last = losses(model)[:cut], losses(model)[cut:]
         assert history["loss"] == [pytest.approx(np.average(first), rel=1e-5)]
         counted = (weights[cut:] > 0).sum()
-        assert history["val_loss"] == [pytest.approx((last * weights[cut:]).sum() / counted, rel=1e-5)]
+        assert history["val_loss"] == [
+            pytest.approx((last * weights[cut:]).sum() / counted, rel=1e-5)
+        ]
 
 
 def test_open_classes_are_read_from_all_rows_of_a_split():
@@ -144,24 +157,38 @@ FIT = {
     "no batch": ({"batch_size": 0}, "batch_size must be a whole number of at least 1.\nReceived 0"),
     "half a batch": ({"batch_size": 2.5}, "Received 2.5"),
     "no epoch": ({"epochs": 0}, "epochs must be"),
-    "an epoch before the first": ({"initial_epoch": -1}, "initial_epoch must be a whole number of at least 0"),
+    "an epoch before the first": (
+        {"initial_epoch": -1},
+        "initial_epoch must be a whole number of at least 0",
+    ),
     "no step": ({"steps_per_epoch": 0}, "steps_per_epoch must be"),
     "an order of files": ({"shuffle": "batch"}, "shuffle must be True or False"),
     "an unknown class": ({"class_weight": {"gladd": 1}}, "Did you mean 'glad'"),
     "a place beyond": ({"class_weight": {3: 1.0}}, "must name its classes.*\nReceived '3'"),
-    "no share": ({"validation_split": 1.0}, "validation_split must be a number of at least 0 and below 1"),
-    "two validations": ({"validation_split": 0.2, "validation_data": TABLE}, "Received validation_data too"),
+    "no share": (
+        {"validation_split": 1.0},
+        "validation_split must be a number of at least 0 and below 1",
+    ),
+    "two validations": (
+        {"validation_split": 0.2, "validation_data": TABLE},
+        "Received validation_data too",
+    ),
     "a split of one row": ({"x": TABLE.head(1), "validation_split": 0.5}, "rows on both sides"),
     "nothing to validate on": ({"validation_steps": 2}, "nothing to validate on"),
     "nothing to validate on at times": ({"validation_freq": 2}, "nothing to validate on"),
     "weights of an unknown task": ({"sample_weight": {"moo": np.ones(12)}}, "Did you mean 'mood'"),
     "a class as callback": ({"callbacks": keras.callbacks.EarlyStopping}, "Give objects"),
-    "an unknown monitor": ({"callbacks": [keras.callbacks.EarlyStopping("val_acc")], "validation_data": TABLE},
-                           "Received 'val_acc'.\nNames with 'val_' come from validation_data, Keras' metrics from"),
+    "an unknown monitor": (
+        {"callbacks": [keras.callbacks.EarlyStopping("val_acc")], "validation_data": TABLE},
+        "Received 'val_acc'.\nNames with 'val_' come from validation_data, Keras' metrics from",
+    ),
     "no data": ({"x": None}, "Received None"),
     "no rows": ({"x": TABLE.head(0)}, "There must be rows"),
-    "a column twice": ({"x": [pd.concat([TABLE, TABLE[["mood"]]], axis=1), TABLE]}, "Column 'mood' of .* unique"),
-}  # fmt: skip
+    "a column twice": (
+        {"x": [pd.concat([TABLE, TABLE[["mood"]]], axis=1), TABLE]},
+        "Column 'mood' of .* unique",
+    ),
+}
 
 
 @pytest.mark.parametrize("case", FIT)
@@ -175,7 +202,9 @@ def test_class_weights_are_for_one_task_with_classes():
     stars = Task("stars", kind="regression")
     for tasks in ([MOOD, stars], stars, Task("mood", classes=tiny.MOODS, class_weight="balanced")):
         model = compiled(tiny.make_model(tasks))
-        with pytest.raises(DataError, match=r"one task with classes(.|\n)*Task\(..., class_weight="):
+        with pytest.raises(
+            DataError, match=r"one task with classes(.|\n)*Task\(..., class_weight="
+        ):
             model.fit(TABLE, class_weight={0: 1.0}, **SILENT)
 
 
@@ -203,19 +232,25 @@ def test_shares():
             rate("dropout", wrong, below=1)
 
 
-# -- evaluate and predict ---------------------------------------------------------------------------
+# -- evaluate and predict --------------------------------------------------------------------------
 
 
 def test_keras_own_evaluation_of_tables_and_lists(model):
     weights = np.arange(12.0)
     for data in ((TABLE,), (TEXTS, MOODS)):
         whole_loss = model.evaluate(*data, return_dict=True, **SILENT)
-        assert whole_loss == {"loss": pytest.approx(losses(model).mean(), rel=1e-5), "mood_loss": whole_loss["loss"]}
+        assert whole_loss == {
+            "loss": pytest.approx(losses(model).mean(), rel=1e-5),
+            "mood_loss": whole_loss["loss"],
+        }
         weighted = model.evaluate(*data, return_dict=True, sample_weight=weights, **SILENT)["loss"]
         assert weighted == pytest.approx((losses(model) * weights).sum() / 11, rel=1e-5)
         first = model.evaluate(*data, return_dict=True, steps=1, **SILENT)["loss"]
         assert first == pytest.approx(losses(model)[:6].mean(), rel=1e-5)
-    assert model.evaluate(TABLE, return_dict=False, **SILENT) == [whole_loss["loss"], whole_loss["loss"]]
+    assert model.evaluate(TABLE, return_dict=False, **SILENT) == [
+        whole_loss["loss"],
+        whole_loss["loss"],
+    ]
     loaded = model.copy()  # not compiled
     assert loaded.evaluate(TABLE, return_dict=True, **SILENT) == pytest.approx(whole_loss)
 
@@ -232,7 +267,9 @@ def test_callbacks_hear_of_evaluations_and_predictions(model):
     heard = []
     listen = keras.callbacks.LambdaCallback(
         on_test_batch_end=lambda batch, logs: heard.append(("test", batch, logs["loss"])),
-        on_predict_batch_end=lambda batch, logs: heard.append(("predict", batch, len(logs["outputs"]["mood"]))),
+        on_predict_batch_end=lambda batch, logs: heard.append(
+            ("predict", batch, len(logs["outputs"]["mood"]))
+        ),
     )
     assert model.evaluate(TABLE, callbacks=[listen], **SILENT) == model.evaluate(TABLE, **SILENT)
     assert heard == [
@@ -268,7 +305,9 @@ def test_the_other_verbs_refuse_what_they_would_ignore(model, tmp_path, verb, op
         getattr(model, verb)(tmp_path / "model" if verb == "save" else TABLE, **options)
 
 
-@pytest.mark.parametrize(("name", "options"), [("m.h5", {}), ("m.keras", {}), ("m", {"save_format": "h5"})])
+@pytest.mark.parametrize(
+    ("name", "options"), [("m.h5", {}), ("m.keras", {}), ("m", {"save_format": "h5"})]
+)
 def test_a_model_is_no_file_of_keras(model, tmp_path, name, options):
     with pytest.raises(DataError, match=r"saved as a folder(.|\n)*export\(folder\)"):
         model.save(tmp_path / name, **options)
@@ -276,10 +315,15 @@ def test_a_model_is_no_file_of_keras(model, tmp_path, name, options):
 
 
 def test_single_batches_of_texts(model):
-    both = model.train_on_batch(TEXTS, MOODS, return_dict=True), model.test_on_batch(TABLE, return_dict=True)
+    both = (
+        model.train_on_batch(TEXTS, MOODS, return_dict=True),
+        model.test_on_batch(TABLE, return_dict=True),
+    )
     assert [logs["loss"] for logs in both] == [pytest.approx(losses(model).mean(), rel=1e-5)] * 2
     logits = model.predict_on_batch(TEXTS)["mood"]
-    assert log_loss(MOODS, tf.nn.softmax(logits).numpy(), labels=tiny.MOODS) == pytest.approx(losses(model).mean())
+    assert log_loss(MOODS, tf.nn.softmax(logits).numpy(), labels=tiny.MOODS) == pytest.approx(
+        losses(model).mean()
+    )
 
 
 def test_the_call_takes_token_ids(model):
@@ -289,13 +333,17 @@ def test_the_call_takes_token_ids(model):
     assert np.array_equal(vectors, model.encode(TABLE, verbose=0))
 
 
-# -- compile ----------------------------------------------------------------------------------------
+# -- compile ---------------------------------------------------------------------------------------
 
 
 def test_metrics_count_rows_alike_and_weighted_ones_by_weight():
-    model = compiled(tiny.make_model(MOOD, dropout=0.0), metrics=["accuracy"], weighted_metrics=["accuracy"])
+    model = compiled(
+        tiny.make_model(MOOD, dropout=0.0), metrics=["accuracy"], weighted_metrics=["accuracy"]
+    )
     table = TABLE.assign(mood=[None, *MOODS[1:]])  # does not count in either
-    history = model.fit(table, class_weight={0: 1.0, 1: 3.0, 2: 0.5}, **SILENT | {"batch_size": 12}).history
+    history = model.fit(
+        table, class_weight={0: 1.0, 1: 3.0, 2: 0.5}, **SILENT | {"batch_size": 12}
+    ).history
     guesses = model.predict(table, verbose=0)["mood"].labels
     factors = np.array([1.0, 3.0, 0.5])[PLACES]
     assert history["accuracy"] == [pytest.approx(accuracy_score(MOODS[1:], guesses[1:]))]
@@ -309,14 +357,25 @@ def test_the_learning_rate_in_the_history_is_a_number(model):
     own = model.copy()
     own.compile(optimizer=optimizer, run_eagerly=True)
     rates = own.fit(TABLE, epochs=2, **SILENT | {"batch_size": 12}).history["learning_rate"]
-    assert rates == [pytest.approx(1e-9), pytest.approx(5e-10)] and type(rates[0]) is not tf.Variable
+    assert (
+        rates == [pytest.approx(1e-9), pytest.approx(5e-10)] and type(rates[0]) is not tf.Variable
+    )
 
 
 COMPILE = {
-    "loss weights": ({"loss_weights": {"mood": 2.0}}, "Set kind, loss_weight or class_weight of the Task"),
+    "loss weights": (
+        {"loss_weights": {"mood": 2.0}},
+        "Set kind, loss_weight or class_weight of the Task",
+    ),
     "a misspelt argument": ({"metric": ["accuracy"]}, "Did you mean 'metrics'"),
-    "an unknown optimizer": ({"optimizer": "adm"}, "optimizer must be 'auto', a name that Keras knows"),
-    "a class as optimizer": ({"optimizer": keras.optimizers.Adam}, "an object of tf_keras.optimizers"),
+    "an unknown optimizer": (
+        {"optimizer": "adm"},
+        "optimizer must be 'auto', a name that Keras knows",
+    ),
+    "a class as optimizer": (
+        {"optimizer": keras.optimizers.Adam},
+        "an object of tf_keras.optimizers",
+    ),
     "a negative rate": ({"learning_rate": -1}, "learning_rate must be a number above 0"),
     "no rate": ({"learning_rate": "fast"}, "learning_rate must be a number above 0"),
 }
@@ -337,11 +396,16 @@ def test_objects_of_keras_3_are_refused_by_name(model):
 
     compile_options = [
         ({"optimizer": k3.optimizers.Adam(1e-4)}, "Adam"),
-        ({"metrics": {"mood": [k3.metrics.SparseCategoricalAccuracy()]}}, "SparseCategoricalAccuracy"),
+        (
+            {"metrics": {"mood": [k3.metrics.SparseCategoricalAccuracy()]}},
+            "SparseCategoricalAccuracy",
+        ),
         ({"weighted_metrics": [k3.metrics.binary_accuracy]}, "binary_accuracy"),
     ]
     for options, name in compile_options:
-        with pytest.raises(DataError, match=rf"Received {name} of Keras 3(.|\n)*import tf_keras as keras"):
+        with pytest.raises(
+            DataError, match=rf"Received {name} of Keras 3(.|\n)*import tf_keras as keras"
+        ):
             model.compile(**options)
     for callback in (k3.callbacks.EarlyStopping("loss"), Own()):
         for verb in (model.fit, model.evaluate, model.predict):
@@ -349,14 +413,17 @@ def test_objects_of_keras_3_are_refused_by_name(model):
                 verb(TABLE, callbacks=[callback], **SILENT)
 
 
-# -- the constructor --------------------------------------------------------------------------------
+# -- the constructor -------------------------------------------------------------------------------
 
 
 def test_tasks_may_be_names():
     encoder = tiny.make_encoder()
-    assert list(TransferModel(encoder, ["mood", STARS := Task("stars", kind="regression")]).tasks) == [
-        Task("mood"), STARS,
-    ]  # fmt: skip
+    assert list(
+        TransferModel(encoder, ["mood", STARS := Task("stars", kind="regression")]).tasks
+    ) == [
+        Task("mood"),
+        STARS,
+    ]
     assert list(TransferModel(encoder.copy(), "mood").tasks) == [Task("mood")]
 
 
@@ -371,7 +438,8 @@ def test_an_encoder_may_be_named(encoder_folder):
     ("options", "message"),
     [
         ({"max_length": None}, "max_length must be a whole number of at least 3"),
-        ({"max_length": 2}, "of at least 3.\nReceived 2"),  # [CLS] and [SEP] leave no room for a text
+        # [CLS] and [SEP] leave no room for a text
+        ({"max_length": 2}, "of at least 3.\nReceived 2"),
         ({"max_length": 3, "text_pair": "more"}, "of at least 4"),
         ({"max_length": 0}, "Received 0"),
         ({"dropout": 1.5}, "dropout must be a number of at least 0 and below 1"),
@@ -389,7 +457,9 @@ def test_arguments_that_cannot_be_are_refused(options, message):
 def test_the_least_length_is_that_of_a_token():
     model = tiny.make_model(MOOD, max_length=3)
     assert model.tokenise(["still lake at dawn"]).lengths.tolist() == [3]
-    assert TransferModel(tiny_encoder("gpt2", texts=tiny.VOCABULARY, width=16, layers=1), MOOD, max_length=1)
+    assert TransferModel(
+        tiny_encoder("gpt2", texts=tiny.VOCABULARY, width=16, layers=1), MOOD, max_length=1
+    )
 
 
 def test_tokens_that_the_encoder_does_not_know_are_named():
@@ -400,14 +470,18 @@ def test_tokens_that_the_encoder_does_not_know_are_named():
 
 
 def test_a_column_is_no_table(model):
-    with pytest.raises(DataError, match=r"must be a DataFrame with named columns.\nReceived a Series"):
+    with pytest.raises(
+        DataError, match=r"must be a DataFrame with named columns.\nReceived a Series"
+    ):
         infer_tasks(TABLE["text"])
     for argument in ("stratify", "group"):
-        with pytest.raises(DataError, match=re.escape(f"Give its name, for instance {argument}='mood'")):
+        with pytest.raises(
+            DataError, match=re.escape(f"Give its name, for instance {argument}='mood'")
+        ):
             split_table(TABLE, 0.25, **{argument: TABLE["mood"]})
 
 
-# -- weights ----------------------------------------------------------------------------------------
+# -- weights ---------------------------------------------------------------------------------------
 
 
 def test_get_weights_are_the_weights_whatever_is_compiled_or_frozen(model):
@@ -434,12 +508,14 @@ def test_a_model_is_not_made_from_a_configuration(model):
             call()
 
 
-# -- numbers far from 0 -----------------------------------------------------------------------------
+# -- numbers far from 0 ----------------------------------------------------------------------------
 
 
 @pytest.mark.slow
 def test_seconds_since_1970_are_learned_as_small_numbers_are():
-    """The loss is of standardised labels: an offset changes nothing but the predictions, by itself."""
+    """The loss is of standardised labels: an offset changes nothing but the predictions, by
+    itself.
+    """
     found = []
     for offset in (0.0, 1.6e9):
         model = tiny.make_model(Task("stars", kind="regression"), dropout=0.0)

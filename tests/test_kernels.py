@@ -1,4 +1,6 @@
-"""The fused activation against the plain formula, and dropout masks as a function of (seed, step, layer)."""
+"""The fused activation against the plain formula, and dropout masks as a function of (seed, step,
+layer).
+"""
 
 import numpy as np
 import pytest
@@ -45,7 +47,9 @@ def bert():
 
 def masks(encoder):
     """What each dropout layer does to ones, (layers, 4, 50)."""
-    layers = [v for v in encoder.transformer._flatten_layers() if isinstance(v, keras.layers.Dropout)]
+    layers = [
+        v for v in encoder.transformer._flatten_layers() if isinstance(v, keras.layers.Dropout)
+    ]
     assert len(layers) == 4  # embeddings, attention weights, attention output, block output
     return [layer(tf.ones((4, 50)), training=True).numpy() for layer in layers]
 
@@ -78,7 +82,9 @@ def test_masks_keep_the_expected_share_and_mean(bert):
 
 
 def test_masks_repeat_inside_a_graph(bert):
-    layer = next(v for v in bert.transformer._flatten_layers() if isinstance(v, keras.layers.Dropout))
+    layer = next(
+        v for v in bert.transformer._flatten_layers() if isinstance(v, keras.layers.Dropout)
+    )
     graph = tf.function(lambda x: layer(x, training=True))
     bert.reseed(1)
     first = graph(tf.ones((4, 50))).numpy()
@@ -99,14 +105,19 @@ def test_other_models_keep_their_activation():
     own = [v for layer in encoder.transformer._flatten_layers() for v in vars(layer).values()]
     assert any(v is kernels.fused_gelu for v in own) and not any(v is gelu for v in own)
     other = transformers.TFBertModel(encoder.config)
-    assert not any(v is kernels.fused_gelu for layer in other._flatten_layers() for v in vars(layer).values())
+    assert not any(
+        v is kernels.fused_gelu for layer in other._flatten_layers() for v in vars(layer).values()
+    )
 
 
-# -- dropout ------------------------------------------------------------------------------------------
+# -- dropout ---------------------------------------------------------------------------------------
 
 
 def test_the_gradient_of_dropout_is_its_mask():
-    x, seed = tf.constant(np.random.default_rng(0).normal(size=(40, 30)), tf.float32), tf.constant([5, 6])
+    x, seed = (
+        tf.constant(np.random.default_rng(0).normal(size=(40, 30)), tf.float32),
+        tf.constant([5, 6]),
+    )
     with tf.GradientTape() as tape:
         tape.watch(x)
         y = kernels.dropout(x, 0.25, seed)
@@ -140,11 +151,12 @@ def test_masks_of_neighbouring_layers_steps_and_places_are_not_correlated():
         assert abs((base * other).mean()) < 5 * 0.09 / 1000
 
 
-# -- layer normalisation ------------------------------------------------------------------------------
+# -- layer normalisation ---------------------------------------------------------------------------
 
 SHAPE, EPSILON = (3, 4, 24), 1e-12
 X, GAMMA, BETA, UP, ALONG = (
-    np.random.default_rng(seed).normal(size=SHAPE if seed in (0, 3, 4) else SHAPE[-1:]) for seed in range(5)
+    np.random.default_rng(seed).normal(size=SHAPE if seed in (0, 3, 4) else SHAPE[-1:])
+    for seed in range(5)
 )
 
 
@@ -155,7 +167,9 @@ def written_out(x, gamma, beta, epsilon):
 
 
 def norm_derivatives(function, dtype):
-    """Value, gradients by (x, gamma, beta), and those of the directional derivative along `ALONG`."""
+    """Value, gradients by (x, gamma, beta), and those of the directional derivative along
+    `ALONG`.
+    """
     at = [tf.constant(v, dtype) for v in (X, GAMMA, BETA)]
     with tf.GradientTape() as outer:
         outer.watch(at)
@@ -191,7 +205,11 @@ def test_layer_norm_is_keras_layer_to_first_order_and_not_to_second():
 @pytest.mark.parametrize("family", ["bert", "gpt2", "albert", "mpnet", "electra"])
 def test_every_keras_layer_norm_of_an_encoder_is_replaced(family):
     encoder = tiny.make_encoder(family)
-    layers = [v for v in encoder.transformer._flatten_layers() if isinstance(v, keras.layers.LayerNormalization)]
+    layers = [
+        v
+        for v in encoder.transformer._flatten_layers()
+        if isinstance(v, keras.layers.LayerNormalization)
+    ]
     assert layers and all("call" in vars(layer) for layer in layers)
 
 

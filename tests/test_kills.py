@@ -11,7 +11,9 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 
 @pytest.fixture
 def killed(tmp_path):
-    """Kills a job at some of its file operations, given as shares of all; what was lost, and what wrong at the end."""
+    """Kills a job at some of its file operations, given as shares of all; what was lost, and what
+    wrong at the end.
+    """
 
     def kill(name: str, *shares: float) -> list[str]:
         bench, problems = Bench(name, tmp_path / "bench"), []
@@ -30,7 +32,9 @@ def test_a_killed_fetch_leaves_nothing_to_the_next(killed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["save", "save in two steps", "fetch with pip", "fit with Resume", "compare", "tune"])
+@pytest.mark.parametrize(
+    "name", ["save", "save in two steps", "fetch with pip", "fit with Resume", "compare", "tune"]
+)
 def test_a_killed_job_ends_with_the_same_bits(killed, name):
     assert killed(name, 0.1, 0.4, 0.7, 1.0) == []
 

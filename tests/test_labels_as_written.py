@@ -1,4 +1,6 @@
-"""Labels as people and programs write them: look-alikes, missing ones, lists as text, decimal commas."""
+"""Labels as people and programs write them: look-alikes, missing ones, lists as text, decimal
+commas.
+"""
 
 import datetime
 import json
@@ -32,7 +34,10 @@ def warned(values, **options) -> str:
     ("values", "words"),
     [
         (["OK", "ok", "OK", "bad"], ["'OK' (2), 'ok' (1) look alike", "labels={'ok': 'OK'}"]),
-        (["very good", "very  good", "verygood", "bad"], ["'very good' (1), 'very  good' (1), 'verygood' (1)"]),
+        (
+            ["very good", "very  good", "verygood", "bad"],
+            ["'very good' (1), 'very  good' (1), 'verygood' (1)"],
+        ),
         ([" pos", "pos", "neg"], ["' pos' (1): blanks around a label do not count"]),
         (["caf\u00e9", "cafe\u0301", "x"], ["look alike"]),
         (["a\u00a0b", "a b", "a\u200bb"], ["look alike"]),
@@ -40,7 +45,10 @@ def warned(values, **options) -> str:
         (["Straße", "STRASSE"], ["look alike"]),
         (["007", "7", "12"], ["'007' (1), '7' (1) look alike"]),
         (["3", "3.0", "4"], ["'3' (1), '3.0' (1)"]),
-        (["n/a", "yes", "no"], ["'n/a' (1) may mean that there is no label", "labels={'n/a': None}"]),
+        (
+            ["n/a", "yes", "no"],
+            ["'n/a' (1) may mean that there is no label", "labels={'n/a': None}"],
+        ),
         (["None", "yes", "-"], ["'None' (1) may mean", "'-' (1) may mean"]),
         ([0, 1, -100, -100], ["-100 (2) may mean that there is no label"]),
         ([["OK", "a"], ["ok"]], ["'OK' (1), 'ok' (1) look alike"]),
@@ -55,7 +63,15 @@ def test_labels_that_look_alike_or_missing_are_named_once_with_counts(values, wo
 
 @pytest.mark.parametrize(
     "values",
-    [["pos", "neg"], [0, 1, -1], [1.0, None, 2.0], ["C", "C++"], [0.5, 1.5], ["no", "none of them"], [True, False]],
+    [
+        ["pos", "neg"],
+        [0, 1, -1],
+        [1.0, None, 2.0],
+        ["C", "C++"],
+        [0.5, 1.5],
+        ["no", "none of them"],
+        [True, False],
+    ],
 )
 def test_labels_that_differ_give_no_warning(values):
     assert warned(values) == ""
@@ -73,7 +89,9 @@ def test_the_warning_names_labels_as_an_experiment_writes_them():
 
 
 def test_labels_get_other_names_or_none():
-    task = Task("y", labels={"OK": "ok", " n/a ": None}).resolve(column(["OK", "ok ", "n/a", "bad", None]))
+    task = Task("y", labels={"OK": "ok", " n/a ": None}).resolve(
+        column(["OK", "ok ", "n/a", "bad", None])
+    )
     assert task.classes == ("bad", "ok")
     y, present = task.encode(column(["n/a", "OK", "bad", " OK"]))
     assert present.tolist() == [False, True, True, True] and y.tolist() == [0, 1, 0, 1]
@@ -89,7 +107,9 @@ def test_several_labels_get_other_names():
 
 
 def test_0_and_1_for_each_class_and_other_names():
-    cells = column([{"OK": 1, "ok": 0, "n/a": 1}, {"OK": 0, "ok": 0, "n/a": 1}, {"OK": 0, "ok": 1, "n/a": 0}])
+    cells = column(
+        [{"OK": 1, "ok": 0, "n/a": 1}, {"OK": 0, "ok": 0, "n/a": 1}, {"OK": 0, "ok": 1, "n/a": 0}]
+    )
     task = Task("y", labels={"OK": "ok", "n/a": None}).resolve(cells)
     assert task.classes == ("ok",) and task.encode(cells)[0].tolist() == [[1], [0], [1]]
     rows = column([[0, 1, 0], [1, 1, 0], [0, 0, 0]])
@@ -104,7 +124,10 @@ def test_other_names_may_be_of_any_type_of_classes():
     of_a_run = Task(**json.loads(json.dumps(plain_task(task))))
     assert by_file == of_a_run == task
     later = datetime.date(2021, 1, 31)
-    assert by_file.resolve(column(["then", later, "n/a"])).classes == (datetime.date(2020, 1, 31), later)
+    assert by_file.resolve(column(["then", later, "n/a"])).classes == (
+        datetime.date(2020, 1, 31),
+        later,
+    )
     gaps = Task("y", labels={5: None}).resolve(column([1, None, 2], float))
     assert [type(c) for c in gaps.classes] == [int, int]
 
@@ -114,7 +137,9 @@ def test_numbers_get_other_names():
     task = Task("y", labels={-100: None, "2": "two", 0: "none", 1: "one"}).resolve(table)
     assert task.classes == ("none", "one", "two")
     assert task.encode(table)[1].tolist() == [True, True, False, True]
-    numbers = Task("y", kind="regression", labels={"ten": 10, "n/a": None}).encode(column(["ten", "2.50", "n/a"]))
+    numbers = Task("y", kind="regression", labels={"ten": 10, "n/a": None}).encode(
+        column(["ten", "2.50", "n/a"])
+    )
     assert numbers[0].tolist() == [10, 2.5, 0] and numbers[1].tolist() == [True, True, False]
 
 
@@ -124,7 +149,9 @@ def test_labels_survive_a_checkpoint(labels):
     assert _task_from_json(_task_to_json(task)) == task
 
 
-@pytest.mark.parametrize("labels", [["a"], "a", {None: "a"}, {"a": ["b"]}, {"a": {"b": 1}}, {"a": float("nan")}])
+@pytest.mark.parametrize(
+    "labels", [["a"], "a", {None: "a"}, {"a": ["b"]}, {"a": {"b": 1}}, {"a": float("nan")}]
+)
 def test_wrong_labels_of_a_task_are_refused(labels):
     with pytest.raises(DataError, match=r"labels of task|class must have a name"):
         Task("y", labels=labels)
@@ -215,7 +242,10 @@ def test_nothing_nan_and_blank_are_all_no_label():
 def test_a_task_is_described_by_its_classes_and_rows():
     table = column(["a", "b", "a ", None, "n/a"])
     task = Task("y", labels={"n/a": None}).resolve(table)
-    assert describe(task, table) == "y (classification): 2 classes with rows: 'a' (2), 'b' (1); 2 rows without a label"
+    assert (
+        describe(task, table)
+        == "y (classification): 2 classes with rows: 'a' (2), 'b' (1); 2 rows without a label"
+    )
     many = column([f"c{i:02}" for i in range(30)])
     assert describe(Task("y").resolve(many), many).endswith("'c19' (1) and 10 more")
     assert describe(Task("y", kind="regression"), column([1.5, None])) == (

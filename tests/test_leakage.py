@@ -86,14 +86,24 @@ def test_conflicts_are_exact_matches_of_another_label(report):
     assert agreeing.to_frame()["conflicts"].tolist() == [0]
     unlabelled = audit_leakage(TRAIN.assign(y=None), TEST, label="y")
     assert unlabelled.to_frame()["conflicts"].tolist() == [0]
-    assert audit_leakage(TRAIN, TEST.assign(y=None), label="y").to_frame()["conflicts"].tolist() == [0]
+    assert audit_leakage(TRAIN, TEST.assign(y=None), label="y").to_frame()[
+        "conflicts"
+    ].tolist() == [0]
     assert audit_leakage(TRAIN[["text"]], TEST, label="y").to_frame()["conflicts"].tolist() == [0]
 
 
 def test_conflicts_of_several_labels_in_whatever_type_and_order():
-    train = pd.DataFrame({"text": ["a", "b", "c"], "y": ["1", " x", None], "tags": [["u", "v"], "u|v", ["w"]]})
-    test = pd.DataFrame({"text": ["a", "b", "c"], "y": [1.0, "x", "z"], "tags": ["v|u", ["u"], ["w"]]})
-    conflict = audit_leakage(train, test, label=["y", "tags", "absent"]).overlaps["train"].tested["conflict"]
+    train = pd.DataFrame(
+        {"text": ["a", "b", "c"], "y": ["1", " x", None], "tags": [["u", "v"], "u|v", ["w"]]}
+    )
+    test = pd.DataFrame(
+        {"text": ["a", "b", "c"], "y": [1.0, "x", "z"], "tags": ["v|u", ["u"], ["w"]]}
+    )
+    conflict = (
+        audit_leakage(train, test, label=["y", "tags", "absent"])
+        .overlaps["train"]
+        .tested["conflict"]
+    )
     assert conflict.tolist() == [False, True, False]
 
 
@@ -101,7 +111,10 @@ def test_leaked_rows_are_dropped_from_training_only(report):
     train, before = TRAIN.copy(), TRAIN.copy()
     assert report.drop(train)["text"].tolist() == ["alone in train"]
     assert report.drop(train).index.tolist() == [0]
-    assert report.drop(train, kinds=["near"])["text"].tolist() == TRAIN["text"].iloc[[0, 2, 3, 4]].tolist()
+    assert (
+        report.drop(train, kinds=["near"])["text"].tolist()
+        == TRAIN["text"].iloc[[0, 2, 3, 4]].tolist()
+    )
     assert report.drop(train, kinds=["identical", "exact"])["text"].tolist() == [
         LONG,
         "alone in train",
@@ -117,7 +130,10 @@ def test_a_threshold_of_none_finds_exact_duplicates_only():
 
 
 def test_sources_are_audited_under_their_names():
-    sources = {"mail": pd.DataFrame({"text": ["ONLY in test.", "x"]}), "chat": pd.DataFrame({"text": ["y"]})}
+    sources = {
+        "mail": pd.DataFrame({"text": ["ONLY in test.", "x"]}),
+        "chat": pd.DataFrame({"text": ["y"]}),
+    }
     report = audit_leakage(TRAIN, TEST, source=sources)
     assert report.to_frame()["known"].to_dict() == {"train": 5, "mail": 1, "chat": 0}
     assert report.drop(sources["mail"], "mail")["text"].tolist() == ["x"]
@@ -172,7 +188,10 @@ def test_nothing_leaked():
             {"test": pd.DataFrame({"text": [["a", "b"]]})},
             ["the test table must hold text", "['a', 'b'] (list) in row 0"],
         ),
-        ({"source": {"mail": pd.DataFrame({"text": ["a", 2020.0]})}}, ["'mail' must hold text", "2020.0", "row 1"]),
+        (
+            {"source": {"mail": pd.DataFrame({"text": ["a", 2020.0]})}},
+            ["'mail' must hold text", "2020.0", "row 1"],
+        ),
     ],
 )
 def test_wrong_arguments_are_refused(arguments, words):
@@ -198,7 +217,11 @@ def test_only_the_audited_table_is_cut(report, arguments, words):
 def test_repeated_texts_do_not_multiply():
     many = pd.DataFrame({"text": ["thank you very much"] * 20_000})
     start = time.perf_counter()
-    counts = audit_leakage(many, many[:5000].replace("much", "muchly", regex=True)).to_frame().loc["train"]
+    counts = (
+        audit_leakage(many, many[:5000].replace("much", "muchly", regex=True))
+        .to_frame()
+        .loc["train"]
+    )
     assert counts["near"] == 5000 and counts["rows_to_drop"] == 20_000
     assert time.perf_counter() - start < 10
     assert np.isclose(counts["share"], 1)

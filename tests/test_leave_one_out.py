@@ -1,4 +1,6 @@
-"""Strategies run again without each source: what is trained, what it is trained on, and what is kept apart."""
+"""Strategies run again without each source: what is trained, what it is trained on, and what is
+kept apart.
+"""
 
 import numpy as np
 import pytest
@@ -15,7 +17,9 @@ SEVERAL = ["majority", "tfidf", {"plain": {"strategy": "tfidf", "uses_source": F
 
 
 def load(**changes):
-    return load_experiment(make_experiment(**{"strategies": SEVERAL, "leave_one_out": True} | changes))
+    return load_experiment(
+        make_experiment(**{"strategies": SEVERAL, "leave_one_out": True} | changes)
+    )
 
 
 def refusal(**changes) -> str:
@@ -27,9 +31,11 @@ def refusal(**changes) -> str:
 def test_all_strategies_that_learn_from_sources_are_run_without_each():
     experiment = load()
     assert experiment.variants == {
-        "tfidf without films": ("tfidf", "films"), "tfidf without shop": ("tfidf", "shop"),
-        "fine_tune without films": ("fine_tune", "films"), "fine_tune without shop": ("fine_tune", "shop"),
-    }  # fmt: skip
+        "tfidf without films": ("tfidf", "films"),
+        "tfidf without shop": ("tfidf", "shop"),
+        "fine_tune without films": ("fine_tune", "films"),
+        "fine_tune without shop": ("fine_tune", "shop"),
+    }
     trained = experiment.trained
     assert list(trained) == ["majority", "tfidf", "plain", "fine_tune", *experiment.variants]
     assert trained["tfidf"][1] == ["films", "shop"]
@@ -54,10 +60,14 @@ def test_what_cannot_be_left_out_is_refused():
     assert "leave_one_out needs at least two sources" in message
     assert "received the sources 'films'" in message
     assert "Did you mean 'fine_tune'?" in refusal(leave_one_out=["finetune"])
-    assert "must name strategies that learn from source data: 'tfidf', 'fine_tune'" in refusal(leave_one_out=["plain"])
+    assert "must name strategies that learn from source data: 'tfidf', 'fine_tune'" in refusal(
+        leave_one_out=["plain"]
+    )
     assert "a strategy that learns from them" in refusal(strategies=["majority"])
     taken = [*SEVERAL, {"tfidf without shop": {"strategy": "tfidf"}}]
-    assert "leave_one_out makes included, must have a name that differs" in refusal(strategies=taken)
+    assert "leave_one_out makes included, must have a name that differs" in refusal(
+        strategies=taken
+    )
 
 
 def test_it_is_kept_in_the_plain_form():
@@ -125,7 +135,12 @@ def test_the_run_keeps_its_test_rows(grown, content):
     rows, rare = comparison.test_rows("letters", "mood")
     assert rows["text"].tolist() == content["targets"]["letters"]["test"]["text"].tolist()
     assert list(rare) == [6]
-    assert set(comparison.slices(strategies=["tfidf"])["verdict"]) <= {"too small", "undecided", "helped", "hurt"}
+    assert set(comparison.slices(strategies=["tfidf"])["verdict"]) <= {
+        "too small",
+        "undecided",
+        "helped",
+        "hurt",
+    }
     changed = comparison.changed_rows("letters", "stars", "tfidf", 6, most=3)
     assert 3 <= len(changed) <= 6
     assert changed["text"].notna().all()
@@ -141,8 +156,10 @@ def test_a_head_that_no_remaining_source_teaches_says_nothing(content, tmp_path,
     changes = {"sources": {"films": films, "shop": shop}, "targets": {"tweets": tweets}, "seeds": 1}
     strategies = {"strategies": ["majority", {"fine_tune": FAST}], "leave_one_out": True}
     run = compare(content | changes | strategies, tmp_path / "run").run
-    heads = {label: set(run.read_cell(Cell("tweets", label, 6, 0))[0])
-             for label in ("fine_tune", "fine_tune without shop", "fine_tune without films")}  # fmt: skip
+    heads = {
+        label: set(run.read_cell(Cell("tweets", label, 6, 0))[0])
+        for label in ("fine_tune", "fine_tune without shop", "fine_tune without films")
+    }
     assert heads == {
         "fine_tune": {"stars", "mood"},
         "fine_tune without shop": {"stars", "mood"},
@@ -152,6 +169,11 @@ def test_a_head_that_no_remaining_source_teaches_says_nothing(content, tmp_path,
 
 def test_a_source_to_validate_on_is_not_left_out():
     held = [{"maml": {"validation_source": "shop"}}, "majority"]
-    sources = {name: make_table(20, seed=seed) for seed, name in enumerate(["films", "shop", "books"])}
-    assert list(load(strategies=held, sources=sources).variants) == ["maml without films", "maml without books"]
+    sources = {
+        name: make_table(20, seed=seed) for seed, name in enumerate(["films", "shop", "books"])
+    }
+    assert list(load(strategies=held, sources=sources).variants) == [
+        "maml without films",
+        "maml without books",
+    ]
     assert "needs two sources beside its validation_source" in refusal(strategies=held)

@@ -1,4 +1,6 @@
-"""The suites against scikit-learn, SciPy and hand derivations; the resampled values against repeated rows."""
+"""The suites against scikit-learn, SciPy and hand derivations; the resampled values against
+repeated rows.
+"""
 
 import functools
 import warnings
@@ -76,7 +78,9 @@ def test_multilabel_suite_equals_scikit_learn(classes):
         "subset_accuracy": (predicted == y).all(1).mean(),
         "hamming_loss": (predicted != y).mean(),
         "auroc": np.mean([sk.roc_auc_score(y[:, c], p[:, c]) for c in range(classes)]),
-        "average_precision": np.mean([sk.average_precision_score(y[:, c], p[:, c]) for c in range(classes)]),
+        "average_precision": np.mean(
+            [sk.average_precision_score(y[:, c], p[:, c]) for c in range(classes)]
+        ),
         "log_loss": np.mean(losses),
         "brier": np.mean([sk.brier_score_loss(y[:, c], p[:, c]) for c in range(classes)]),
     }
@@ -84,7 +88,9 @@ def test_multilabel_suite_equals_scikit_learn(classes):
         want["f1_samples"] = sk.f1_score(y, predicted, average="samples", zero_division=np.nan)
         for average in ("macro", "micro", "weighted"):
             scores = sk.precision_recall_fscore_support(y, predicted, average=average)
-            want |= {f"{name}_{average}": v for name, v in zip(("precision", "recall", "f1"), scores)}
+            want |= {
+                f"{name}_{average}": v for name, v in zip(("precision", "recall", "f1"), scores)
+            }
         by_class = sk.precision_recall_fscore_support(y, predicted)
         want |= dict(zip(("precision", "recall", "f1", "support"), by_class))
     for name, value in want.items():
@@ -113,7 +119,9 @@ def test_regression_suite_equals_scikit_learn_and_scipy(rows):
 
 @pytest.mark.filterwarnings("ignore::tf_transfer.evaluation.metrics.UndefinedMetricWarning")
 def test_rmse_is_the_root_of_the_mean_squared_error():
-    assert metrics.regression_suite([0.0, 0.0], [3.0, 4.0])["rmse"] == pytest.approx(np.sqrt(12.5), abs=1e-15)
+    assert metrics.regression_suite([0.0, 0.0], [3.0, 4.0])["rmse"] == pytest.approx(
+        np.sqrt(12.5), abs=1e-15
+    )
 
 
 def test_calibration_error_and_brier_by_hand():
@@ -130,11 +138,15 @@ def test_calibration_bins_are_closed_on_the_right():
     # .6 = 9/15 belongs to (8/15, 9/15] with .58, not to (9/15, 10/15] with .62.
     p1 = np.array([0.58, 0.6, 0.62])
     suite = metrics.classification_suite([1, 0, 1], np.stack([1 - p1, p1], axis=1))
-    assert suite["expected_calibration_error"] == pytest.approx((abs(0.42 - 0.6) + 0.38) / 3, abs=1e-15)
+    assert suite["expected_calibration_error"] == pytest.approx(
+        (abs(0.42 - 0.6) + 0.38) / 3, abs=1e-15
+    )
 
 
 def test_brier_of_three_classes_sums_over_classes():
-    suite = metrics.classification_suite([0, 2, 1], [[0.5, 0.3, 0.2], [0.1, 0.1, 0.8], [0.2, 0.6, 0.2]])
+    suite = metrics.classification_suite(
+        [0, 2, 1], [[0.5, 0.3, 0.2], [0.1, 0.1, 0.8], [0.2, 0.6, 0.2]]
+    )
     assert suite["brier"] == pytest.approx((0.38 + 0.06 + 0.24) / 3, abs=1e-15)
 
 
@@ -162,7 +174,9 @@ def test_constant_prediction_of_a_classifier():
     y, p = np.array([0, 0, 0, 1]), np.tile([0.8, 0.2], (4, 1))
     nan, values = undefined(metrics.classification_suite, y, p)
     assert nan == {"matthews", "precision_macro", "precision_weighted"}
-    assert values["cohen_kappa"] == 0 and values["auroc"] == 0.5 and values["balanced_accuracy"] == 0.5
+    assert (
+        values["cohen_kappa"] == 0 and values["auroc"] == 0.5 and values["balanced_accuracy"] == 0.5
+    )
     assert values["f1_macro"] == pytest.approx((2 * 3 / 7 + 0) / 2, abs=1e-15)
 
 
@@ -173,7 +187,9 @@ def test_class_absent_from_the_labels_but_predicted_counts_against_f1_and_precis
     np.testing.assert_array_equal(values["precision"], [1, 1, 0, np.nan])
     np.testing.assert_array_equal(values["recall"], [0.5, 1, np.nan, np.nan])
     predicted = p.argmax(1)
-    assert values["f1_macro"] == pytest.approx(sk.f1_score(y, predicted, average="macro"), abs=1e-15)
+    assert values["f1_macro"] == pytest.approx(
+        sk.f1_score(y, predicted, average="macro"), abs=1e-15
+    )
     assert values["precision_macro"] == pytest.approx(2 / 3, abs=1e-15)
     assert values["recall_macro"] == values["balanced_accuracy"] == 0.75
 
@@ -219,7 +235,11 @@ def test_two_labels_of_which_each_row_has_one_are_still_two_labels():
 def degenerate(kind, case):
     y, scores = DATA[kind](30)
     if case == "constant prediction":
-        scores = np.full_like(scores, 0.25) if kind != "classification" else np.tile([0.2, 0.5, 0.3], (30, 1))
+        scores = (
+            np.full_like(scores, 0.25)
+            if kind != "classification"
+            else np.tile([0.2, 0.5, 0.3], (30, 1))
+        )
     elif case == "rare":
         y = (
             np.where(np.arange(30) > 0, y * 0, 1)
@@ -244,11 +264,18 @@ def resamples_of(kind, case):
     counts[1] = 1
     counts[2] = np.where(np.arange(30) % 3 == 0, 3, 0)
     suite = getattr(metrics, f"{kind}_suite")
-    return y, scores, counts, [suite(np.repeat(y, c, axis=0), np.repeat(scores, c, axis=0)) for c in counts]
+    return (
+        y,
+        scores,
+        counts,
+        [suite(np.repeat(y, c, axis=0), np.repeat(scores, c, axis=0)) for c in counts],
+    )
 
 
 @pytest.mark.parametrize("case", ["random", "constant prediction", "rare", "outlier", "two values"])
-@pytest.mark.parametrize("kind, metric", [(name, m) for name, kind in KINDS.items() for m in kind.metric_names])
+@pytest.mark.parametrize(
+    "kind, metric", [(name, m) for name, kind in KINDS.items() for m in kind.metric_names]
+)
 @pytest.mark.filterwarnings("ignore::tf_transfer.evaluation.metrics.UndefinedMetricWarning")
 def test_resampled_is_the_suite_of_the_repeated_rows(kind, metric, case, monkeypatch):
     monkeypatch.setattr(metrics, "_BLOCK", 30 * 7)
@@ -261,7 +288,9 @@ def test_resampled_is_the_suite_of_the_repeated_rows(kind, metric, case, monkeyp
 def test_resampled_makes_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert np.isnan(resampled("matthews", "classification", [0, 0], np.eye(2)[[0, 0]], np.ones((2, 2)))).all()
+        assert np.isnan(
+            resampled("matthews", "classification", [0, 0], np.eye(2)[[0, 0]], np.ones((2, 2)))
+        ).all()
 
 
 @pytest.mark.parametrize(

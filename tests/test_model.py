@@ -19,7 +19,9 @@ PLAIN = Task("mood", kind="classification", classes=tiny.MOODS)
 
 @pytest.fixture(scope="module")
 def model():
-    """Three tasks, plain gradient descent, steps run eagerly; `fresh` puts its first weights back."""
+    """Three tasks, plain gradient descent, steps run eagerly; `fresh` puts its first weights
+    back.
+    """
     model = tiny.make_model()
     model.compile(optimizer=keras.optimizers.SGD(0.5), run_eagerly=True)
     model.first = tiny.snapshot(model)
@@ -47,7 +49,7 @@ def head_weights(model, task):
     return [v.numpy() for v in model.heads[task].trainable_variables]
 
 
-# -- the loss ---------------------------------------------------------------------------------------
+# -- the loss --------------------------------------------------------------------------------------
 
 
 def test_the_loss_is_the_documented_sum(fresh):
@@ -58,7 +60,11 @@ def test_the_loss_is_the_documented_sum(fresh):
     outputs = fresh(x)
     loss, parts, count = fresh.compute_losses(y, outputs, w)
     p = tf.nn.softmax(outputs["mood"]).numpy()
-    mood = [-np.log(p[r, tiny.MOODS.index(m)]) for r, m in enumerate(table["mood"]) if isinstance(m, str)]
+    mood = [
+        -np.log(p[r, tiny.MOODS.index(m)])
+        for r, m in enumerate(table["mood"])
+        if isinstance(m, str)
+    ]
     stars = ((table["stars"] - outputs["stars"].numpy()) ** 2).dropna()
     themes = [float(v) for v in fresh.heads["themes"].losses_of(y["themes"], outputs["themes"])]
     assert float(count) == 6 + 8 + 7
@@ -71,7 +77,9 @@ def test_the_loss_is_the_documented_sum(fresh):
 
 
 def test_a_missing_label_is_a_dropped_row_for_that_task(fresh):
-    """Every gradient is the sum of the rows' gradients over N, whether a row is masked or not there."""
+    """Every gradient is the sum of the rows' gradients over N, whether a row is masked or not
+    there.
+    """
     table = tiny.make_table(6)
     masked = table.copy()
     masked.loc[[1, 4], "mood"] = None
@@ -97,7 +105,9 @@ def test_a_missing_label_is_a_dropped_row_for_that_task(fresh):
 
 def test_a_row_without_any_label_changes_nothing(fresh):
     table = tiny.make_table(6)
-    more = pd.concat([table, table.head(2).assign(mood=None, themes=None, stars=None)], ignore_index=True)
+    more = pd.concat(
+        [table, table.head(2).assign(mood=None, themes=None, stars=None)], ignore_index=True
+    )
     first = fresh.compute_losses(*outputs_of(fresh, table))[0]
     second = fresh.compute_losses(*outputs_of(fresh, more))[0]
     np.testing.assert_allclose(first, second, rtol=1e-6)
@@ -163,7 +173,9 @@ def test_a_loss_weight_of_0_leaves_that_head_to_the_bit():
 
 def test_loss_weights_scale_the_gradient(fresh):
     table = tiny.make_table(5)
-    double = tiny.make_model([Task("mood", kind="classification", classes=tiny.MOODS, loss_weight=2.0)])
+    double = tiny.make_model(
+        [Task("mood", kind="classification", classes=tiny.MOODS, loss_weight=2.0)]
+    )
     plain = tiny.make_model([PLAIN])
     tiny.restore(double, tiny.snapshot(plain))
     first = plain.compute_losses(*outputs_of(plain, table))[0]
@@ -171,7 +183,7 @@ def test_loss_weights_scale_the_gradient(fresh):
     assert float(second) == pytest.approx(2 * float(first), rel=1e-6)
 
 
-# -- training ---------------------------------------------------------------------------------------
+# -- training --------------------------------------------------------------------------------------
 
 
 def test_history_has_losses_and_metrics_of_whole_epochs(trained):
@@ -189,7 +201,9 @@ def test_history_has_losses_and_metrics_of_whole_epochs(trained):
 def test_keras_metrics_are_of_probabilities_and_in_the_labels_unit(trained):
     table = tiny.make_table(10, seed=1)
     scores, history = trained.predict(table, verbose=0), trained.history_of_fit.history
-    assert history["val_mood_accuracy"][-1] == pytest.approx(accuracy_score(table["mood"], scores["mood"].labels))
+    assert history["val_mood_accuracy"][-1] == pytest.approx(
+        accuracy_score(table["mood"], scores["mood"].labels)
+    )
     assert history["val_stars_mae"][-1] == pytest.approx(
         mean_absolute_error(table["stars"], scores["stars"].scores), rel=1e-5
     )
@@ -215,9 +229,16 @@ def test_callbacks_early_stopping_and_the_best_weights():
     stop = keras.callbacks.EarlyStopping("val_loss", patience=1, restore_best_weights=True)
     seen = []
     history = model.fit(
-        tiny.make_table(4), epochs=9, batch_size=4, validation_data=tiny.make_table(4, seed=1), verbose=0,
-        callbacks=[stop, keras.callbacks.LambdaCallback(on_epoch_end=lambda e, logs: seen.append(e))],
-    )  # fmt: skip
+        tiny.make_table(4),
+        epochs=9,
+        batch_size=4,
+        validation_data=tiny.make_table(4, seed=1),
+        verbose=0,
+        callbacks=[
+            stop,
+            keras.callbacks.LambdaCallback(on_epoch_end=lambda e, logs: seen.append(e)),
+        ],
+    )
     assert isinstance(history, keras.callbacks.History)
     assert seen == [0, 1]
 
@@ -257,10 +278,16 @@ def test_training_repeats_and_a_resumed_run_ends_with_the_same_bits(twin):
     assert not tiny.same(tiny.snapshot(first), tiny.snapshot(second))
     second.fit(table, initial_epoch=1, epochs=3, batch_size=8, verbose=0)
     assert tiny.same(tiny.snapshot(first), tiny.snapshot(second))
-    assert first.encoder.dropout_state.numpy().tolist() == [3, 9]  # seed, steps: each step has its own masks
+    # seed, steps: each step has its own masks
+    assert first.encoder.dropout_state.numpy().tolist() == [3, 9]
     ends = tiny.snapshot(first)
     reset(second, values)
-    second.fit(second.dataset(table, batch_size=8, shuffle=True, epochs=3), epochs=3, steps_per_epoch=3, verbose=0)
+    second.fit(
+        second.dataset(table, batch_size=8, shuffle=True, epochs=3),
+        epochs=3,
+        steps_per_epoch=3,
+        verbose=0,
+    )
     assert tiny.same(ends, tiny.snapshot(second))
 
 
@@ -283,7 +310,8 @@ def test_seeds_change_heads_and_dropout_and_order():
     other.encoder.reseed(4)
     assert not np.array_equal(first(x, training=True)["mood"], other(x, training=True)["mood"])
     orders = [
-        [y["mood"].numpy().tolist() for _, y, _ in m.dataset(table, batch_size=4, shuffle=True)] for m in (first, other)
+        [y["mood"].numpy().tolist() for _, y, _ in m.dataset(table, batch_size=4, shuffle=True)]
+        for m in (first, other)
     ]
     assert orders[0] != orders[1]
     other.restart(3)
@@ -302,7 +330,9 @@ def test_a_loss_that_becomes_nan_stops_with_the_last_whole_epochs_weights():
             model.heads["stars"].kernel.assign(tf.fill(model.heads["stars"].kernel.shape, np.inf))
 
     callback = keras.callbacks.LambdaCallback(on_epoch_begin=spoil)
-    with pytest.raises(TrainingError, match=r"in step 1 of epoch 2(.|\n)*before epoch 2(.|\n)*learning rate"):
+    with pytest.raises(
+        TrainingError, match=r"in step 1 of epoch 2(.|\n)*before epoch 2(.|\n)*learning rate"
+    ):
         model.fit(tiny.make_table(6), epochs=3, batch_size=3, callbacks=callback, verbose=0)
     assert tiny.same(kept["weights"], tiny.snapshot(model))
 
@@ -330,7 +360,9 @@ def test_losses_after_a_second_compile_are_those_of_the_training_that_goes_on():
         scores = model.predict(table, verbose=0)["mood"].scores
         expected = log_loss(table["mood"], scores, labels=tiny.MOODS)
         assert found["val_loss"] == found["val_mood_loss"] == [pytest.approx(expected, rel=1e-5)]
-        assert found["loss"][0] == pytest.approx(expected, rel=0.2) and found["gradient_norm"][0] > 0
+        assert (
+            found["loss"][0] == pytest.approx(expected, rel=0.2) and found["gradient_norm"][0] > 0
+        )
     names = [m.name for m in model.metrics]
     assert names == ["loss", "mood_loss", "gradient_norm", "accuracy"]
 
@@ -356,7 +388,7 @@ def test_start_run_is_a_new_compile(fresh):
     assert tiny.same(ends[0], tiny.snapshot(fresh_twin))
 
 
-# -- predicting and evaluating ----------------------------------------------------------------------
+# -- predicting and evaluating ---------------------------------------------------------------------
 
 
 def test_predictions_come_in_row_order(trained):
@@ -423,7 +455,7 @@ def test_the_model_reads_the_columns_it_was_told(trained):
     assert model.encoder.tokenizer.decode(tokens.ids) == "[CLS] cold [SEP] rain [SEP]"
 
 
-# -- tasks, copies, compile -------------------------------------------------------------------------
+# -- tasks, copies, compile ------------------------------------------------------------------------
 
 
 def test_open_tasks_are_read_from_the_first_table():
@@ -431,13 +463,18 @@ def test_open_tasks_are_read_from_the_first_table():
     with pytest.raises(DataError, match=r"'mood', 'stars' have no kind"):
         model.predict(tiny.make_table(4))
     model.resolve(tiny.make_table())
-    assert [(t.kind, t.classes) for t in model.tasks] == [("classification", tiny.MOODS), ("regression", ())]
+    assert [(t.kind, t.classes) for t in model.tasks] == [
+        ("classification", tiny.MOODS),
+        ("regression", ()),
+    ]
     heads = dict(model.heads)
     model.resolve(pd.DataFrame({"text": ["dawn"]}))  # nothing is open any more
     assert dict(model.heads) == heads
 
 
-@pytest.mark.parametrize(("tasks", "reason"), [([], "needs tasks"), ([PLAIN, PLAIN], "name that differs")])
+@pytest.mark.parametrize(
+    ("tasks", "reason"), [([], "needs tasks"), ([PLAIN, PLAIN], "name that differs")]
+)
 def test_tasks_need_names_that_differ(tasks, reason):
     with pytest.raises(DataError, match=reason):
         tiny.make_model(tasks)
@@ -477,7 +514,10 @@ def test_an_encoder_that_was_frozen_stays_frozen_in_model_and_copy():
 
 
 def test_an_encoder_belongs_to_one_model(trained):
-    with pytest.raises(DataError, match=r"an encoder of its own(.|\n)*Call load_encoder again(.|\n)*encoder.copy\(\)"):
+    with pytest.raises(
+        DataError,
+        match=r"an encoder of its own(.|\n)*Call load_encoder again(.|\n)*encoder.copy\(\)",
+    ):
         tiny.TransferModel(trained.encoder, [PLAIN], freeze="all")
     assert trained.encoder.frozen == "none"  # a model that is refused changes nothing
     own = trained.encoder.copy()
@@ -485,7 +525,8 @@ def test_an_encoder_belongs_to_one_model(trained):
     assert not {id(v) for v in own.state} & {id(v) for v in trained.encoder.state}
     with pytest.raises(DataError, match="freeze must be"):
         tiny.TransferModel(own, [PLAIN], freeze="some")
-    assert tiny.TransferModel(own, [PLAIN]).encoder is own  # one that could not be made has not taken it
+    # one that could not be made has not taken it
+    assert tiny.TransferModel(own, [PLAIN]).encoder is own
 
 
 def test_all_weights_are_the_models_own():
@@ -512,7 +553,9 @@ def test_a_resumed_run_follows_the_learning_rates_of_the_whole_run():
             self.found = []
 
         def on_train_batch_end(self, batch, logs=None):
-            self.found.append(float(self.model.optimizer._learning_rate(self.model.optimizer.iterations - 1)))
+            self.found.append(
+                float(self.model.optimizer._learning_rate(self.model.optimizer.iterations - 1))
+            )
 
     rates, table, model = Rates(), tiny.make_table(12), tiny.make_model([PLAIN])
     options = {"batch_size": 4, "verbose": 0, "callbacks": [rates]}
@@ -524,7 +567,7 @@ def test_a_resumed_run_follows_the_learning_rates_of_the_whole_run():
     assert len(whole) == 6 and rates.found == pytest.approx(whole[3:])
 
 
-# -- pickling ---------------------------------------------------------------------------------------
+# -- pickling --------------------------------------------------------------------------------------
 
 
 def test_a_pickled_model_predicts_the_same_bits(trained):
@@ -539,4 +582,6 @@ def test_a_model_with_open_tasks_can_be_pickled():
     model = tiny.make_model(Task("mood"), freeze="embeddings")
     read = pickle.loads(pickle.dumps(model))
     assert read.tasks == [Task("mood")] and not read.heads and read.encoder.frozen == "embeddings"
-    assert tiny.same([v.numpy() for v in read.encoder.state], [v.numpy() for v in model.encoder.state])
+    assert tiny.same(
+        [v.numpy() for v in read.encoder.state], [v.numpy() for v in model.encoder.state]
+    )

@@ -14,22 +14,55 @@ from tf_transfer.errors import DataError
 from tf_transfer.experiments.runs import Cell
 
 
-@pytest.mark.parametrize(("name", "reason"), [
-    (None, "must be a text"), (3, "must be a text"), ("", "must be a text"), (" \t", "must be a text"),
-    ("a\0b", "control"), ("a\nb", "control"), ("a\x85b", "control"), ("a\u2028b", "control"), ("a\u202eb", "control"),
-    ("a\ud800b", "control"), ("n" * 101, "at most 100 bytes"), ("ü" * 51, "at most 100 bytes"), (" a", "blank"),
-    ("a\N{NO-BREAK SPACE}", "blank"), ("a/b", "used for files"), ("a\\b", "used for files"), ("..", "a dot"),
-    (".a", "a dot"), ("a.", "a dot"), ("CON", "Windows"), ("nul.csv", "Windows"), ("com1", "Windows"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        (None, "must be a text"),
+        (3, "must be a text"),
+        ("", "must be a text"),
+        (" \t", "must be a text"),
+        ("a\0b", "control"),
+        ("a\nb", "control"),
+        ("a\x85b", "control"),
+        ("a\u2028b", "control"),
+        ("a\u202eb", "control"),
+        ("a\ud800b", "control"),
+        ("n" * 101, "at most 100 bytes"),
+        ("ü" * 51, "at most 100 bytes"),
+        (" a", "blank"),
+        ("a\N{NO-BREAK SPACE}", "blank"),
+        ("a/b", "used for files"),
+        ("a\\b", "used for files"),
+        ("..", "a dot"),
+        (".a", "a dot"),
+        ("a.", "a dot"),
+        ("CON", "Windows"),
+        ("nul.csv", "Windows"),
+        ("com1", "Windows"),
+    ],
+)
 def test_a_name_that_cannot_be_used_is_refused_with_the_reason(name, reason):
     with pytest.raises(DataError, match=f"The name of a target .*{reason}") as error:
         check_name("target", name)
     assert str(error.value).isascii() or "ü" in name
 
 
-@pytest.mark.parametrize("name", [
-    "tweets", "n" * 100, "日本語", "نام‌ها", "café", "a b", "a.b", "console", "$x_$", "a&b", "naïve (2)",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tweets",
+        "n" * 100,
+        "日本語",
+        "نام‌ها",
+        "café",
+        "a b",
+        "a.b",
+        "console",
+        "$x_$",
+        "a&b",
+        "naïve (2)",
+    ],
+)
 def test_a_plain_name_is_taken(name):
     check_name("target", name)
 
@@ -41,15 +74,23 @@ def test_a_column_may_have_more_names_than_a_file(name):
         check_name("target", name)
 
 
-@pytest.mark.parametrize(("names", "shown"), [
-    (["a", "a"], "'a' and 'a'"), (["Tweets", "tweets"], "'Tweets' and 'tweets'"),
-    (["caf\u00e9", "cafe\u0301"], r"'caf\xe9' and 'cafe\u0301'"), (["ﬁlm", "film"], "'ﬁlm' and 'film'"),
-    (["STRASSE", "straße"], "'STRASSE' and 'straße'"), (["a b", "a\N{NO-BREAK SPACE}b"], "'a b' and 'a\\xa0b'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["a", "a"], "'a' and 'a'"),
+        (["Tweets", "tweets"], "'Tweets' and 'tweets'"),
+        (["caf\u00e9", "cafe\u0301"], r"'caf\xe9' and 'cafe\u0301'"),
+        (["ﬁlm", "film"], "'ﬁlm' and 'film'"),
+        (["STRASSE", "straße"], "'STRASSE' and 'straße'"),
+        (["a b", "a\N{NO-BREAK SPACE}b"], "'a b' and 'a\\xa0b'"),
+    ],
+)
 def test_names_that_look_alike_are_refused_and_shown_apart(names, shown):
     with pytest.raises(DataError) as error:
         check_names("source", ["other", *names])
-    assert "Every source must have a name that differs from the others by more than case" in str(error.value)
+    assert "Every source must have a name that differs from the others by more than case" in str(
+        error.value
+    )
     assert f"Received {shown}." in str(error.value)
 
 

@@ -44,6 +44,8 @@ def test_all_pairs_are_those_of_brute_force(threshold, monkeypatch):
     np.testing.assert_allclose(similarity, [pair[2] for pair in expected], rtol=1e-6)
 
 
-@pytest.mark.parametrize(("left", "right"), [([], ["abcdef"]), (["abcdef"], []), (["abcd"], ["abcd"])])
+@pytest.mark.parametrize(
+    ("left", "right"), [([], ["abcdef"]), (["abcdef"], []), (["abcd"], ["abcd"])]
+)
 def test_nothing_to_compare(left, right):
     assert [len(part) for part in find_similar(left, right, 0.8)] == [0, 0, 0]

@@ -12,7 +12,8 @@ NOTEBOOKS = ROOT / "notebooks"
 INTENTS = str(ROOT / "data" / "intents.csv")
 SMALL = {
     "01_quickstart": "ROWS, EPOCHS, SOURCE_ROWS, BUDGETS, SEEDS = 64, 1, 64, [8], 1",
-    "02_meta_learning": f"SINE_STEPS, META_STEPS, EPISODES, INNER, INTENTS = 20, 2, 2, [0, 2], {INTENTS!r}",
+    "02_meta_learning": "SINE_STEPS, META_STEPS, EPISODES, INNER, INTENTS = 20, 2, 2, [0, 2], "
+    f"{INTENTS!r}",
     "03_did_transfer_help": "SOURCE_ROWS, BUDGETS, SEEDS = 64, [8, 16], 2",
     "04_tune": "SOURCE_ROWS, TRIALS, FOLDS, REPEATS, SEEDS = 32, 2, 2, 1, 1",
     "06_your_own_data": "CSV, TEXT, LABEL, GROUP, EPOCHS, BUDGETS, SEEDS = "
@@ -22,7 +23,13 @@ SMALL = {
 SHOWN = {
     "01_quickstart": ("target_only", "f1_macro", "image/png"),
     "02_meta_learning": ("proto_net", "diverged", "image/png"),
-    "06_your_own_data": ("f1_macro", "gain in macro F1", "saved_model.pb", "says the same: True", "image/png"),
+    "06_your_own_data": (
+        "f1_macro",
+        "gain in macro F1",
+        "saved_model.pb",
+        "says the same: True",
+        "image/png",
+    ),
     "03_did_transfer_help": ("minimum_effect", "censored", "rare words", "report.md", "image/png"),
     "04_tune": ("completed", "learning_rate", "tuned", "image/png"),
     "05_tpu_colab": ("image/png",),
@@ -44,13 +51,18 @@ def test_a_walk_is_stored_with_its_outputs(name):
     shown = "".join(str(output) for cell in cells for output in cell.outputs)
     assert all(text in shown for text in (*SHOWN[name], *PRINTED.get(name, ())))
     assert all(cell.execution_count == number for number, cell in enumerate(cells, 1))
-    assert len(shown) < 300_000 and not any(noise in shown for noise in ("stderr", "WARNING", "[====", "\\r"))
+    assert len(shown) < 300_000 and not any(
+        noise in shown for noise in ("stderr", "WARNING", "[====", "\\r")
+    )
 
 
 @pytest.mark.parametrize("name", sorted(SMALL))
 def test_a_walk_says_what_one_learns_and_what_to_try(name):
     first, *_, last = _cells(name)
-    assert re.match(r"# .+\n\nYou will learn to\n\n1\. .+\n", first.source) and "minutes on two cores" in first.source
+    assert (
+        re.match(r"# .+\n\nYou will learn to\n\n1\. .+\n", first.source)
+        and "minutes on two cores" in first.source
+    )
     heading, *points = re.split(r"\n+- ", last.source[last.source.rindex("## ") :])
     assert heading == "## What to try" and len(points) > 2
 
@@ -69,7 +81,10 @@ def _cells(name: str) -> list:
     return nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells
 
 
-AS_TRACED = "import tensorflow; tensorflow.config.optimizer.set_experimental_options({'disable_meta_optimizer': True})"
+AS_TRACED = (
+    "import tensorflow; "
+    "tensorflow.config.optimizer.set_experimental_options({'disable_meta_optimizer': True})"
+)
 """As `tests.tiny.keep_graphs`."""
 
 

@@ -5,7 +5,13 @@ import pytest
 
 from tests import tiny
 from tf_transfer.devices.backend import keras, tf
-from tf_transfer.training.optimization import AdamW, WarmupDecay, auto_learning_rate, auto_optimizer, current_rate
+from tf_transfer.training.optimization import (
+    AdamW,
+    WarmupDecay,
+    auto_learning_rate,
+    auto_optimizer,
+    current_rate,
+)
 
 ROWS, WIDTH = 7, 5
 
@@ -17,7 +23,9 @@ def variables():
 
 
 def gradients(step):
-    """A sparse gradient with a row that comes twice, and two dense ones; large enough to be clipped."""
+    """A sparse gradient with a row that comes twice, and two dense ones; large enough to be
+    clipped.
+    """
     draws = np.random.default_rng(step + 1)
     rows = draws.integers(0, ROWS, 4)
     rows[1] = rows[0]
@@ -27,11 +35,16 @@ def gradients(step):
 
 
 def merged(found):
-    """The same gradients with each row of the sparse one once, which Keras' clipping sees as parts."""
+    """The same gradients with each row of the sparse one once, which Keras' clipping sees as
+    parts.
+    """
     whole = np.zeros((ROWS, WIDTH), np.float32)
     np.add.at(whole, found[0].indices.numpy(), found[0].values.numpy())
     rows = np.unique(found[0].indices.numpy())
-    return [tf.IndexedSlices(tf.constant(whole[rows]), tf.constant(rows), found[0].dense_shape), *found[1:]]
+    return [
+        tf.IndexedSlices(tf.constant(whole[rows]), tf.constant(rows), found[0].dense_shape),
+        *found[1:],
+    ]
 
 
 def run(optimizer, steps=6):
@@ -50,10 +63,18 @@ def test_the_norm_is_that_of_the_whole_gradient():
     assert float(tf.linalg.global_norm(found)) != pytest.approx(np.linalg.norm(dense), rel=1e-3)
 
 
-@pytest.mark.parametrize("clipping", [{}, {"global_clipnorm": 0.5}, {"clipnorm": 0.3}, {"clipvalue": 0.1}])
+@pytest.mark.parametrize(
+    "clipping", [{}, {"global_clipnorm": 0.5}, {"clipnorm": 0.3}, {"clipvalue": 0.1}]
+)
 @pytest.mark.parametrize("excluded", [[], ["bias"], ["bias", "table"]])
 def test_adamw_is_keras_adamw(clipping, excluded):
-    options = {"learning_rate": 0.05, "weight_decay": 0.1, "beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-4}
+    options = {
+        "learning_rate": 0.05,
+        "weight_decay": 0.1,
+        "beta_1": 0.8,
+        "beta_2": 0.95,
+        "epsilon": 1e-4,
+    }
     found = []
     for kind in (AdamW, keras.optimizers.AdamW):
         optimizer = kind(**options, **clipping)
@@ -130,7 +151,9 @@ def test_a_later_run_starts_where_it_is_planned():
     first = rates(schedule, 4)
     np.testing.assert_allclose(first, [2, 2, 4 / 3, 2 / 3], rtol=1e-6)
     schedule.plan(4, 4, peak=1.0)
-    np.testing.assert_allclose([float(schedule(i)) for i in range(4, 8)], np.array(first) / 2, rtol=1e-6)
+    np.testing.assert_allclose(
+        [float(schedule(i)) for i in range(4, 8)], np.array(first) / 2, rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
@@ -156,7 +179,11 @@ def test_the_default_optimizer_decays_matrices_alone():
     decayed = {v.name for v in encoder.transformer.weights if optimizer._use_weight_decay(v)}
     assert {v.name for v in encoder.transformer.weights if v.shape.rank > 1} == decayed
     encoder = tiny.make_encoder("t5")
-    assert not any("layer_norm" in v.name for v in encoder.transformer.weights if optimizer._use_weight_decay(v))
+    assert not any(
+        "layer_norm" in v.name
+        for v in encoder.transformer.weights
+        if optimizer._use_weight_decay(v)
+    )
 
 
 def test_the_logged_rate_is_a_value_and_no_variable():

@@ -31,7 +31,10 @@ def test_the_encoder_computes_in_16_bits_and_losses_in_32(models):
     assert model.encoder.hidden(x).dtype == tf.bfloat16
     outputs = model(x)
     loss, parts, _ = model.compute_losses(y, outputs, w)
-    dtypes = {t.dtype for t in tf.nest.flatten([outputs, loss, parts, model.encoder(x), model.trained_variables])}
+    dtypes = {
+        t.dtype
+        for t in tf.nest.flatten([outputs, loss, parts, model.encoder(x), model.trained_variables])
+    }
     assert dtypes == {tf.float32}
     assert keras.mixed_precision.global_policy().name == "float32"
 

@@ -20,7 +20,9 @@ from tf_transfer.errors import CheckpointError, DataError
 pytestmark = pytest.mark.slow
 
 PEERS = os.environ.get("PEERS_PYTHON")
-WITH_TORCH = pytest.mark.skipif(not PEERS, reason="PEERS_PYTHON names no Python with torch: see tests/benchmarks/peers")
+WITH_TORCH = pytest.mark.skipif(
+    not PEERS, reason="PEERS_PYTHON names no Python with torch: see tests/benchmarks/peers"
+)
 IDS = np.array([[5, 9, 12, 7, 30, 8], [8, 11, 9, 21, 6, 14]])
 
 
@@ -48,11 +50,16 @@ def inputs(encoder) -> dict:
     mask = np.ones_like(IDS)
     short, cut = IDS.copy(), mask.copy()
     short[1, 3:], cut[1, 3:] = encoder.tokenizer.pad_token_id, 0
-    return {"plain": {"input_ids": IDS, "attention_mask": mask}, "padded": {"input_ids": short, "attention_mask": cut}}
+    return {
+        "plain": {"input_ids": IDS, "attention_mask": mask},
+        "padded": {"input_ids": short, "attention_mask": cut},
+    }
 
 
 def hidden(transformer, fields) -> np.ndarray:
-    return transformer({f: tf.constant(v, tf.int32) for f, v in fields.items()}).last_hidden_state.numpy()
+    return transformer(
+        {f: tf.constant(v, tf.int32) for f, v in fields.items()}
+    ).last_hidden_state.numpy()
 
 
 @pytest.mark.parametrize("family", TINY_FAMILIES)
@@ -75,8 +82,15 @@ def test_pytorch_reads_it(saved, tmp_path):
         folder, encoder = saved(family)
         shutil.copytree(folder, tmp_path / family)
         batches = inputs(encoder).items()
-        np.savez(tmp_path / family / "in.npz", **{f"{b}/{f}": v for b, fields in batches for f, v in fields.items()})
-    command = [PEERS, str(Path(__file__).with_name("peer_vectors.py")), *(str(tmp_path / f) for f in TINY_FAMILIES)]
+        np.savez(
+            tmp_path / family / "in.npz",
+            **{f"{b}/{f}": v for b, fields in batches for f, v in fields.items()},
+        )
+    command = [
+        PEERS,
+        str(Path(__file__).with_name("peer_vectors.py")),
+        *(str(tmp_path / f) for f in TINY_FAMILIES),
+    ]
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     ran = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
     assert ran.returncode == 0, ran.stderr
@@ -84,7 +98,9 @@ def test_pytorch_reads_it(saved, tmp_path):
         found, encoder = np.load(tmp_path / family / "out.npz"), saved(family)[1]
         for name, fields in inputs(encoder).items():
             output = encoder.transformer({f: tf.constant(v, tf.int32) for f, v in fields.items()})
-            difference = (found[f"{name}/hidden"] - output.last_hidden_state) * fields["attention_mask"][..., None]
+            difference = (found[f"{name}/hidden"] - output.last_hidden_state) * fields[
+                "attention_mask"
+            ][..., None]
             assert np.abs(difference).max() < 1e-5, family
             if f"{name}/pooled" in found:
                 np.testing.assert_allclose(found[f"{name}/pooled"], output.pooler_output, atol=1e-5)
@@ -92,16 +108,31 @@ def test_pytorch_reads_it(saved, tmp_path):
 
 EXPECTED = {
     "bert": {
-        "embeddings.word_embeddings.weight": (102, 16), "embeddings.LayerNorm.bias": (16,),
-        "encoder.layer.1.intermediate.dense.weight": (32, 16), "encoder.layer.1.output.dense.weight": (16, 32),
-        "encoder.layer.0.attention.self.query.weight": (16, 16), "pooler.dense.bias": (16,),
+        "embeddings.word_embeddings.weight": (102, 16),
+        "embeddings.LayerNorm.bias": (16,),
+        "encoder.layer.1.intermediate.dense.weight": (32, 16),
+        "encoder.layer.1.output.dense.weight": (16, 32),
+        "encoder.layer.0.attention.self.query.weight": (16, 16),
+        "pooler.dense.bias": (16,),
     },
-    "distilbert": {"transformer.layer.0.ffn.lin1.weight": (32, 16), "transformer.layer.1.sa_layer_norm.weight": (16,)},
-    "gpt2": {"h.0.attn.c_attn.weight": (16, 48), "h.1.mlp.c_fc.bias": (64,), "wpe.weight": (128, 16)},
+    "distilbert": {
+        "transformer.layer.0.ffn.lin1.weight": (32, 16),
+        "transformer.layer.1.sa_layer_norm.weight": (16,),
+    },
+    "gpt2": {
+        "h.0.attn.c_attn.weight": (16, 48),
+        "h.1.mlp.c_fc.bias": (64,),
+        "wpe.weight": (128, 16),
+    },
     "albert": {"encoder.albert_layer_groups.0.albert_layers.0.ffn.weight": (32, 16)},
-    "t5": {"shared.weight": None, "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight": (32, 2)},
-}  # fmt: skip
-"""Names and shapes in PyTorch's classes, from their definitions: a linear layer's weight is (out, in), but GPT-2's."""
+    "t5": {
+        "shared.weight": None,
+        "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight": (32, 2),
+    },
+}
+"""Names and shapes in PyTorch's classes, from their definitions: a linear layer's weight is (out,
+in), but GPT-2's.
+"""
 
 
 @pytest.mark.parametrize("family", EXPECTED)
@@ -133,7 +164,9 @@ def test_of_a_model_it_writes_the_adapted_encoder(trained, tmp_path):
     trained.save_pretrained(tmp_path / "adapted")
     table = tiny.make_table(4)
     model = tiny.TransferModel(load_encoder(tmp_path / "adapted"), tiny.TASKS, max_length=24)
-    np.testing.assert_allclose(model.encode(table, verbose=0), trained.encode(table, verbose=0), atol=1e-5)
+    np.testing.assert_allclose(
+        model.encode(table, verbose=0), trained.encode(table, verbose=0), atol=1e-5
+    )
     trained.save_pretrained(tmp_path / "adapted")  # again, over its own
 
 
@@ -150,12 +183,14 @@ def test_a_saved_model_is_not_overwritten(trained, tmp_path):
     with pytest.raises(CheckpointError, match="'encoder'"):
         trained.save_pretrained(tmp_path / "model")
     assert tiny.same(
-        tiny.TransferModel.load(tmp_path / "model").predict(["a"], verbose=0), trained.predict(["a"], verbose=0)
+        tiny.TransferModel.load(tmp_path / "model").predict(["a"], verbose=0),
+        trained.predict(["a"], verbose=0),
     )
 
 
 @pytest.mark.parametrize(
-    ("family", "setting"), [("roberta", {"pad_token_id": 0}), ("deberta-v2", {"share_att_key": False})]
+    ("family", "setting"),
+    [("roberta", {"pad_token_id": 0}), ("deberta-v2", {"share_att_key": False})],
 )
 def test_what_the_libraries_compute_differently_is_refused(family, setting, tmp_path):
     encoder = tiny_encoder(family, width=16, layers=1)

@@ -21,7 +21,9 @@ def clock(monkeypatch):
     return now
 
 
-def test_a_file_gets_a_line_at_the_start_at_the_end_and_now_and_then_with_the_time_that_is_left(clock):
+def test_a_file_gets_a_line_at_the_start_at_the_end_and_now_and_then_with_the_time_that_is_left(
+    clock,
+):
     stream = io.StringIO()
     with progress.progress(stream) as say:
         say("reading data", 0, 0)
@@ -45,7 +47,10 @@ def test_what_an_earlier_process_has_done_took_this_one_no_time(clock):
         say("part 8", 8, 10)
         clock[0] += 3600
         say("part 9", 9, 10)
-    assert stream.getvalue().splitlines()[-1] == "9 of 10 done after 1:00:00, about 1:00:00 left: part 9"
+    assert (
+        stream.getvalue().splitlines()[-1]
+        == "9 of 10 done after 1:00:00, about 1:00:00 left: part 9"
+    )
 
 
 def test_a_terminal_gets_one_line_that_is_drawn_anew():

@@ -35,6 +35,9 @@ def test_every_budget_counts_the_labels_of_its_own_seeds():
     assert {b: s.shape for b, s in found.items()} == {6: (30,), 12: (30,)}
     assert (found[12] <= found[6]).all()
     assert found[12].sum() < found[6].sum()
-    target, known = data.targets["tweets"], [t for table in data.sources.values() for t in table["text"]]
+    target, known = (
+        data.targets["tweets"],
+        [t for table in data.sources.values() for t in table["text"]],
+    )
     supports = [draw_support(target.train, "tweets", 6, seed)["text"] for seed in (0, 1)]
     np.testing.assert_array_equal(found[6], rare_word_shares(target.test["text"], known, supports))

@@ -75,7 +75,8 @@ def test_fdu_mtl(serve):
     serve(
         {
             "LICENSE": b"MIT",
-            "dvd.task.train": '1\tfianc\u00e9 "quoted\n'.encode() + b"0\tclich\xe9 \x85 end\n1\t \n",
+            "dvd.task.train": '1\tfianc\u00e9 "quoted\n'.encode()
+            + b"0\tclich\xe9 \x85 end\n1\t \n",
             "dvd.task.test": "0\tone\u2028line\n".encode(),
             "books.task.train": b"1\tNA\n",
         }
@@ -98,7 +99,12 @@ def test_clinc150(serve):
         "oos_test": [["a show", "oos"]],
     }
     domains = {"banking": ["pay_bill"], "meta": ["null_intent"]}
-    serve({"data_full.json": json.dumps(splits).encode(), "domains.json": json.dumps(domains).encode()})
+    serve(
+        {
+            "data_full.json": json.dumps(splits).encode(),
+            "domains.json": json.dumps(domains).encode(),
+        }
+    )
     table = readers.read_dataset("clinc150").sort_values("split").reset_index(drop=True)
     assert list(table["split"]) == ["oos_test", "oos_validation", "train", "validation"]
     assert list(table["domain"]) == ["oos", "oos", "meta", "banking"]
@@ -107,7 +113,10 @@ def test_clinc150(serve):
 
 
 def test_snips_with_latin_1_and_utf_8_lines(serve):
-    train = '{"PlayMusic": [\n{"data": [{"text": "Play "}, {"text": "Bj\u00f6rk", "entity": "artist"}]},\n'
+    train = (
+        '{"PlayMusic": [\n{"data": [{"text": "Play "}, {"text": "Bj\u00f6rk", "entity": '
+        '"artist"}]},\n'
+    )
     train = train.encode() + b'{"data": [{"text": "r\xedo "}]}\n]}'
     valid = b'{"GetWeather": [{"data": [{"text": "rain?"}]}]}'
     serve({"train_PlayMusic_full.json": train, "validate_GetWeather.json": valid})
@@ -128,7 +137,14 @@ def test_trec_and_mpqa(serve):
         }
     )
     trec = readers.read_dataset("trec")
-    assert list(trec["answer"]) == ["location", "number", "description", "entity", "human", "abbreviation"]
+    assert list(trec["answer"]) == [
+        "location",
+        "number",
+        "description",
+        "entity",
+        "human",
+        "abbreviation",
+    ]
     assert list(trec["text"][:2]) == ["sisterðcity ?", "When was it ?"]
     mpqa = readers.read_dataset("mpqa")
     assert list(mpqa["polarity"]) == ["negative", "positive"] and mpqa["text"][0] == "no quick fix"
@@ -157,7 +173,8 @@ def test_stsb_multi(serve):
 
 def test_sick_nl(serve):
     columns = (
-        "pair_ID sentence_A sentence_B entailment_label relatedness_score entailment_AB entailment_BA "
+        "pair_ID sentence_A sentence_B entailment_label relatedness_score entailment_AB "
+        "entailment_BA "
         "sentence_A_original sentence_B_original sentence_A_dataset sentence_B_dataset SemEval_set"
     )
     rows = [
@@ -206,7 +223,10 @@ def test_sample_tables_exercise_every_kind_of_task():
         "urgent": "classification",
         "priority": "classification",
     }
-    assert kinds(duplicates, text_pair="text_pair") == {"similarity": "regression", "same": "classification"}
+    assert kinds(duplicates, text_pair="text_pair") == {
+        "similarity": "regression",
+        "same": "classification",
+    }
     for table in (reviews, tickets, duplicates):
         assert 30 <= len(table) <= 60 and table["text"].str.strip().all()
         assert table.isna().any().sum() >= 2

@@ -21,7 +21,9 @@ def blocks(language: str) -> list[str]:
 
 def printed_by(code: str, folder: Path) -> str:
     (folder / "data").symlink_to(ROOT / "data")
-    ran = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=300)
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=300
+    )
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
 

@@ -27,8 +27,23 @@ from tf_transfer.kinds.tasks import Task
 from tf_transfer.report import intervals, readings, sections, wording
 from tf_transfer.report.blocks import Scale
 
-ORDER = ["differences", "fairness", "curves", "worth", "results", "confusions", "calibration", "slices", "rows",
-         "sources", "leakage", "costs", "provenance", "reproduce", "unusable"]  # fmt: skip
+ORDER = [
+    "differences",
+    "fairness",
+    "curves",
+    "worth",
+    "results",
+    "confusions",
+    "calibration",
+    "slices",
+    "rows",
+    "sources",
+    "leakage",
+    "costs",
+    "provenance",
+    "reproduce",
+    "unusable",
+]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +53,9 @@ def comparison():
 
 @pytest.fixture(scope="module")
 def page(comparison, tmp_path_factory):
-    return report.render(comparison, tmp_path_factory.mktemp("run") / "new").read_text(encoding="utf-8")
+    return report.render(comparison, tmp_path_factory.mktemp("run") / "new").read_text(
+        encoding="utf-8"
+    )
 
 
 def table(page, section, which=0):
@@ -51,7 +68,7 @@ def rows_of(table, name):
     return [row[1:] for row in table if row[0].split()[:1] == [name]]
 
 
-# -- the page as a whole ------------------------------------------------------------------------------
+# -- the page as a whole ---------------------------------------------------------------------------
 
 
 def test_sections_come_in_order_and_tags_are_closed(page):
@@ -77,13 +94,19 @@ def test_the_verdicts_at_a_glance_are_symbols(page, comparison):
     found = comparison.verdicts().set_index(["target", "task", "strategy", "budget"])["verdict"]
     tweets, nyt = rows_of(table(page, "header"), "fine_tune")
     for target, cells in (("tweets", tweets), ("nyt", nyt)):
-        assert cells == [wording.SYMBOLS[found[target, "rating", "fine_tune", b]] for b in (16, 64, 256)]
+        assert cells == [
+            wording.SYMBOLS[found[target, "rating", "fine_tune", b]] for b in (16, 64, 256)
+        ]
     assert not rows_of(table(page, "header"), "majority")
 
 
 def test_page_needs_nothing_from_outside(page):
-    assert not re.search(r"https?:|@import|\bsrc=|//[a-z]|<script|<link|javascript:|\bon[a-z]+=", page)
-    references = [v for _, k, v in Page(page).attributes if k in ("href", "xlink:href", "clip-path")]
+    assert not re.search(
+        r"https?:|@import|\bsrc=|//[a-z]|<script|<link|javascript:|\bon[a-z]+=", page
+    )
+    references = [
+        v for _, k, v in Page(page).attributes if k in ("href", "xlink:href", "clip-path")
+    ]
     targets = {v for _, k, v in Page(page).attributes if k == "id"}
     assert references
     assert {re.search(r"#([^)]+)", r).group(1) for r in references} <= targets
@@ -95,16 +118,22 @@ def test_every_link_of_the_contents_leads_to_its_section(page):
     assert links == [f"#{name}" for name in ORDER]
 
 
-# -- differences ---------------------------------------------------------------------------------------
+# -- differences -----------------------------------------------------------------------------------
 
 
 def test_forest_rows_say_difference_interval_symbol_and_word(page, comparison):
     found = comparison.verdicts().set_index(["target", "task", "strategy", "budget"])
     first = found.loc[("tweets", "rating", "fine_tune", 16)]
     forest = table(page, "differences")
-    assert [row[0] for row in forest if row[0].endswith("labels")] == ["16 labels", "64 labels", "256 labels"]
+    assert [row[0] for row in forest if row[0].endswith("labels")] == [
+        "16 labels",
+        "64 labels",
+        "256 labels",
+    ]
     helped, _, undecided = rows_of(forest, "fine_tune")
-    assert helped[1] == f"+{first['value']:.2f} [{first['low']:.2f}, {first['high']:.2f}]".replace("0.", ".")
+    assert helped[1] == f"+{first['value']:.2f} [{first['low']:.2f}, {first['high']:.2f}]".replace(
+        "0.", "."
+    )
     assert helped[2] == "▲ helped" and undecided[2] == "○ undecided"
     assert {row[2] for row in rows_of(forest, "scratch")} == {"▼ hurt"}
     assert [row[1:] for row in rows_of(forest, "majority")] == [["undefined", "○ undecided"]] * 3
@@ -117,7 +146,11 @@ def test_forest_lines_lie_where_the_numbers_are():
     frame = pd.DataFrame([verdict("a", "rating", 16, "fine_tune", "pearson", 0.2, half=0.1)])
     scale = intervals.scale_of(frame)
     assert scale.low == pytest.approx(-0.012) and scale.high == pytest.approx(0.312)
-    assert scale.place(0.2) == pytest.approx(0.212 / 0.324) and scale.place(9) == 1 and scale.place(-9) == 0
+    assert (
+        scale.place(0.2) == pytest.approx(0.212 / 0.324)
+        and scale.place(9) == 1
+        and scale.place(-9) == 0
+    )
     c = dataclasses.replace(stand_in(), verdict_table=frame)
     markup = report.to_html(sections.build(c))
     assert (
@@ -128,10 +161,14 @@ def test_forest_lines_lie_where_the_numbers_are():
 
 def test_the_widest_intervals_are_cut_off_with_an_arrowhead():
     halves = [0.1, 0.1, 0.1, 5.0]
-    frame = pd.DataFrame([verdict("a", "rating", 16, f"s{i}", "pearson", 0.2, half=h) for i, h in enumerate(halves)])
+    frame = pd.DataFrame(
+        [verdict("a", "rating", 16, f"s{i}", "pearson", 0.2, half=h) for i, h in enumerate(halves)]
+    )
     scale = intervals.scale_of(frame)
     assert -0.4 < scale.low < -0.3 and 0.5 < scale.high < 0.6
-    c = dataclasses.replace(stand_in(), verdict_table=frame, strategies=["target_only", "s0", "s1", "s2", "s3"])
+    c = dataclasses.replace(
+        stand_in(), verdict_table=frame, strategies=["target_only", "s0", "s1", "s2", "s3"]
+    )
     markup = report.to_html(sections.build(c))
     assert markup.count("M5,-4 0,0 5,4") == markup.count("M-5,-4 0,0 -5,4") == 1
 
@@ -139,15 +176,42 @@ def test_the_widest_intervals_are_cut_off_with_an_arrowhead():
 def test_a_scale_without_any_width():
     nothing = pd.DataFrame([verdict("a", "rating", 16, "s", "pearson", np.nan)])
     same = pd.DataFrame([verdict("a", "rating", 16, "s", "pearson", 0.0, half=0.0)])
-    assert intervals.scale_of(nothing) == intervals.scale_of(same) == Scale(-1.0, 1.0, (-1.0, 0.0, 1.0))
+    assert (
+        intervals.scale_of(nothing)
+        == intervals.scale_of(same)
+        == Scale(-1.0, 1.0, (-1.0, 0.0, 1.0))
+    )
 
 
 def test_all_figures_have_p_q_and_what_would_settle_the_undecided():
-    row = verdict("tweets", "rating", 16, "fine_tune", "pearson", 0.01, q=0.62, rows_needed=5400.0, seeds_needed=9.0)
+    row = verdict(
+        "tweets",
+        "rating",
+        16,
+        "fine_tune",
+        "pearson",
+        0.01,
+        q=0.62,
+        rows_needed=5400.0,
+        seeds_needed=9.0,
+    )
     c = dataclasses.replace(stand_in(), verdict_table=pd.DataFrame([row]))
     figures = table(report.to_html(sections.build(c)), "differences", 1)
-    assert figures[1] == ["fine_tune", "target_only", "tweets", "rating", "16", "+.01", "[−.04, .06]", ".310", ".620",
-                          "○ undecided", "±.05", "5,400", "9"]  # fmt: skip
+    assert figures[1] == [
+        "fine_tune",
+        "target_only",
+        "tweets",
+        "rating",
+        "16",
+        "+.01",
+        "[−.04, .06]",
+        ".310",
+        ".620",
+        "○ undecided",
+        "±.05",
+        "5,400",
+        "9",
+    ]
 
 
 def test_what_would_settle_it_stands_below_every_undecided_row_and_no_other(page, comparison):
@@ -156,7 +220,11 @@ def test_what_would_settle_it_stands_below_every_undecided_row_and_no_other(page
     open_ = (found["verdict"] == "undecided") & found["minimum_effect"].notna()
     assert 0 < open_.sum() < len(found)
     told = 0
-    for rows in (rows for name, rows in Page(page).tables if name == "differences" and rows[0][-1] == "verdict"):
+    for rows in (
+        rows
+        for name, rows in Page(page).tables
+        if name == "differences" and rows[0][-1] == "verdict"
+    ):
         for row, below in zip(rows, [*rows[1:], [""]]):
             remarked = below[0].startswith("a difference of ±.05 would have shown")
             assert remarked == (row[-1] == "○ undecided" and row[-2] != "undefined"), row
@@ -164,12 +232,16 @@ def test_what_would_settle_it_stands_below_every_undecided_row_and_no_other(page
     assert told == open_.sum()
 
 
-# -- scores ---------------------------------------------------------------------------------------------
+# -- scores ----------------------------------------------------------------------------------------
 
 
 def test_result_cells_are_means_over_seeds_with_the_best_in_bold(page, comparison):
     results = comparison.results
-    chosen = (results["target"] == "tweets") & (results["metric"] == "pearson") & (results["budget"] == 16)
+    chosen = (
+        (results["target"] == "tweets")
+        & (results["metric"] == "pearson")
+        & (results["budget"] == 16)
+    )
     means = results[chosen].groupby("strategy")["value"].mean()
     cells = {row[0].split()[0]: row[1] for row in table(page, "results")[1:]}
     for strategy in STRATEGIES[:-1]:
@@ -177,7 +249,10 @@ def test_result_cells_are_means_over_seeds_with_the_best_in_bold(page, compariso
     assert cells["majority"] == "○ undefined"
     best = f"{means.max():.2f}".replace("0.", ".", 1)
     assert f"<strong>{best}</strong>" in page and page.count("<strong>") < page.count("<td")
-    assert table(page, "results")[1][0] == "target_only baseline" and table(page, "results")[2][0] == "fine_tune source"
+    assert (
+        table(page, "results")[1][0] == "target_only baseline"
+        and table(page, "results")[2][0] == "fine_tune source"
+    )
 
 
 def cells_of(comparison, strategy):
@@ -189,25 +264,39 @@ def cells_of(comparison, strategy):
 
 def test_lowest_is_best_for_errors(comparison):
     results = comparison.results.replace({"metric": {"pearson": "mae"}})
-    c = dataclasses.replace(comparison, results=results, metrics={"rating": "mae", "polarity": "f1_macro"})
+    c = dataclasses.replace(
+        comparison, results=results, metrics={"rating": "mae", "polarity": "f1_macro"}
+    )
     assert [s for s in STRATEGIES if cells_of(c, s)[0].strong] == ["scratch"]
 
 
 def test_missing_and_undefined_seeds_are_said(comparison):
     results = comparison.results.copy()
-    place = (results["target"] == "tweets") & (results["metric"] == "pearson") & (results["strategy"] == "fine_tune")
+    place = (
+        (results["target"] == "tweets")
+        & (results["metric"] == "pearson")
+        & (results["strategy"] == "fine_tune")
+    )
     results.loc[place & (results["budget"] == 16) & (results["seed"] == 1), "value"] = np.nan
     left_out = (results["budget"] == 64) & (results["seed"] == 1) | (results["budget"] == 256)
     results = results[~(place & left_out)]
     undefined, fewer, none = cells_of(dataclasses.replace(comparison, results=results), "fine_tune")
-    assert undefined.text == "undefined" and undefined.quiet.endswith("in 2 of 3 seeds") and not undefined.strong
+    assert (
+        undefined.text == "undefined"
+        and undefined.quiet.endswith("in 2 of 3 seeds")
+        and not undefined.strong
+    )
     assert fewer.text.startswith(".") and fewer.quiet.endswith("in 2 of 3 seeds")
     assert none.text == "–"
 
 
 def test_the_whole_suite_is_folded_away_with_intervals(page, comparison):
     suite = table(page, "results", 4)
-    assert suite[0] == ["metric", *STRATEGIES] and suite[1] == ["16 labels"] and suite[2][0] == "Pearson r"
+    assert (
+        suite[0] == ["metric", *STRATEGIES]
+        and suite[1] == ["16 labels"]
+        and suite[2][0] == "Pearson r"
+    )
     found = comparison.intervals().set_index(["target", "task", "strategy", "budget", "metric"])
     row = found.loc[("tweets", "rating", "target_only", 16, "pearson")]
     assert suite[2][1] == wording.interval(row["value"], row["low"], row["high"])
@@ -223,7 +312,11 @@ def test_metrics_that_are_better_when_low_say_so():
 
 def test_confusions_of_the_baseline_and_of_the_clearest_difference(page):
     matrix = table(page, "confusions")
-    assert matrix == [["true ↓ predicted →", "neg", "pos"], ["neg", "310 78%", "90 22%"], ["pos", "55 6%", "805 94%"]]
+    assert matrix == [
+        ["true ↓ predicted →", "neg", "pos"],
+        ["neg", "310 78%", "90 22%"],
+        ["pos", "55 6%", "805 94%"],
+    ]
     assert "--share: 0.775" in page
     text = Page(page).texts["confusions"]
     assert text.index("target_only, 16 labels") < text.index("multi_task, 16 labels")
@@ -242,7 +335,7 @@ def test_many_classes_are_shown_as_their_most_frequent_confusions():
     ]
 
 
-# -- parts that are missing -------------------------------------------------------------------------------
+# -- parts that are missing ------------------------------------------------------------------------
 
 
 def test_what_a_comparison_lacks_is_said_in_one_sentence(tmp_path):
@@ -259,7 +352,12 @@ def test_what_a_comparison_lacks_is_said_in_one_sentence(tmp_path):
 
 def test_what_cannot_be_computed_says_why_beside_what_can(page):
     text = Page(page).texts["slices"]
-    assert text.count("The slices are missing: Slices need the texts of the test rows. This run kept none.") == 1
+    assert (
+        text.count(
+            "The slices are missing: Slices need the texts of the test rows. This run kept none."
+        )
+        == 1
+    )
     assert "▲ helped" in text and "300 rows" in text
     assert "bands are 95 % intervals over test rows and seeds." in Page(page).texts["curves"]
 
@@ -321,17 +419,22 @@ def test_changed_rows_are_counted_and_five_of_each_are_shown(task, words):
     c.changed_rows = lambda target, name, *rest, most: many.head(most * (name == task))
     page = report.to_html(sections.build(c))
     assert words in Page(page).texts["rows"]
-    assert [row[0] for row in table(page, "rows")[1:]] == [f"t{i}" for i in (0, 1, 2, 3, 4, 7, 8, 9, 10, 11)]
+    assert [row[0] for row in table(page, "rows")[1:]] == [
+        f"t{i}" for i in (0, 1, 2, 3, 4, 7, 8, 9, 10, 11)
+    ]
 
 
 @pytest.mark.parametrize(
     ("labels", "low", "high", "censored", "words"),
     [
-        (140.2, 90, 210, "", "140 [90, 210]"), (140, 90, np.inf, "", "140 (at least 90)"),
-        (140, 0, 210, "", "140 (at most 210)"), (140, 0, np.inf, "", "140 (interval without ends)"),
-        (np.nan, 0, 20, "fewer than 16", "fewer than 16 (at most 20)"), (np.nan, np.nan, np.nan, "", "–"),
+        (140.2, 90, 210, "", "140 [90, 210]"),
+        (140, 90, np.inf, "", "140 (at least 90)"),
+        (140, 0, 210, "", "140 (at most 210)"),
+        (140, 0, np.inf, "", "140 (interval without ends)"),
+        (np.nan, 0, 20, "fewer than 16", "fewer than 16 (at most 20)"),
+        (np.nan, np.nan, np.nan, "", "–"),
     ],
-)  # fmt: skip
+)
 def test_a_worth_says_as_much_of_its_interval_as_was_measured(labels, low, high, censored, words):
     c = stand_in(Whole)
     worth = c.label_worth().iloc[:1].assign(labels=labels, low=low, high=high, censored=censored)
@@ -339,12 +442,21 @@ def test_a_worth_says_as_much_of_its_interval_as_was_measured(labels, low, high,
     assert table(report.to_html(sections.build(c)), "worth")[1] == ["fine_tune", words]
 
 
-# -- the record ----------------------------------------------------------------------------------------
+# -- the record ------------------------------------------------------------------------------------
 
 
 def test_leakage_cost_provenance_and_reproduction(page):
     texts = Page(page).texts
-    assert table(page, "leakage")[1] == ["tweets", "train", "1,260", "5", "2", "7 (0.6%)", "1", "9 of 2,940"]
+    assert table(page, "leakage")[1] == [
+        "tweets",
+        "train",
+        "1,260",
+        "5",
+        "2",
+        "7 (0.6%)",
+        "1",
+        "9 of 2,940",
+    ]
     assert "near (.87): “what a fine day my friends!”" in texts["leakage"]
     costs = table(page, "costs")
     assert costs[0] == ["strategy", "source", "target", "weights trained", "peak memory"]
@@ -353,7 +465,10 @@ def test_leakage_cost_provenance_and_reproduction(page):
     assert PROVENANCE["encoder"]["sha256"] in texts["provenance"]
     assert "targets · 0 · tweets · rows 4200" in texts["provenance"]
     assert "pip install tensorflow==2.21.0 numpy==2.4.6" in texts["reproduce"]
-    assert "tf-transfer compare experiment.yaml" in texts["reproduce"] and "budgets: - 16 - 64" in texts["reproduce"]
+    assert (
+        "tf-transfer compare experiment.yaml" in texts["reproduce"]
+        and "budgets: - 16 - 64" in texts["reproduce"]
+    )
     assert "Every cell of the plan was read" in texts["unusable"]
 
 
@@ -365,19 +480,28 @@ def test_worth_in_labels_is_a_sentence_and_a_table(page):
     assert rows_of(table(page, "worth"), "multi_task") == [
         ["48 [40, 112]", "192 [160, 448]", "more than 256 (at least 206)"]
     ]
-    assert rows_of(table(page, "worth", 1), "fine_tune") == [["▲ +.21 [.15, .27]", "256 labels", "192 labels"]]
+    assert rows_of(table(page, "worth", 1), "fine_tune") == [
+        ["▲ +.21 [.15, .27]", "256 labels", "192 labels"]
+    ]
 
 
 def test_cells_that_could_not_be_used_are_told_at_the_top_and_explained_at_the_end(tmp_path):
-    text = report.render(stand_in(unusable=["cell 7: x.npz is damaged.\nRun again."]), tmp_path).read_text()
+    text = report.render(
+        stand_in(unusable=["cell 7: x.npz is damaged.\nRun again."]), tmp_path
+    ).read_text()
     assert "1 cell of this run could not be used." in Page(text).texts["header"]
     assert "cell 7: x.npz is damaged. Run again." in Page(text).texts["unusable"]
 
 
 def test_experiments_of_tables_in_memory_say_that_files_are_needed():
-    experiment = PROVENANCE["experiment"] | {"sources": {"films": {"table": "a DataFrame of 14 rows"}}}
+    experiment = PROVENANCE["experiment"] | {
+        "sources": {"films": {"table": "a DataFrame of 14 rows"}}
+    }
     c = stand_in(provenance=PROVENANCE | {"experiment": experiment})
-    assert "put the paths of their files there" in Page(report.to_html(sections.build(c))).texts["reproduce"]
+    assert (
+        "put the paths of their files there"
+        in Page(report.to_html(sections.build(c))).texts["reproduce"]
+    )
 
 
 HOSTILE = "$\\frac{$\x1b<script>alert(1)</script>&\n\"'猫|`*_ [x](javascript:1)"
@@ -385,7 +509,12 @@ HOSTILE = "$\\frac{$\x1b<script>alert(1)</script>&\n\"'猫|`*_ [x](javascript:1)
 
 def hostile_comparison():
     """A `Whole` whose every name, text and note holds markup."""
-    c = stand_in(Whole, unusable=[HOSTILE + "half a pair: \ud800"], text=HOSTILE, slices_of=(HOSTILE, HOSTILE, "short"))
+    c = stand_in(
+        Whole,
+        unusable=[HOSTILE + "half a pair: \ud800"],
+        text=HOSTILE,
+        slices_of=(HOSTILE, HOSTILE, "short"),
+    )
     task = "".join(c for c in HOSTILE if c.isprintable() and c != "/") + "task"
     renamed = {"tweets": HOSTILE, "rating": task, "fine_tune": HOSTILE + "way"}
     example = LEAKAGE["examples"][0] | {"text": HOSTILE, "test_text": HOSTILE}
@@ -410,7 +539,11 @@ def test_hostile_names_are_text(tmp_path):
     text = report.render(hostile_comparison(), tmp_path).read_text(encoding="utf-8")
     parsed = Page(text)
     assert not {"script", "frac", "b>"} & set(parsed.tags) and not parsed.open
-    assert not [k for _, k, v in parsed.attributes if k.startswith("on") or ("javascript:" in str(v) and k == "href")]
+    assert not [
+        k
+        for _, k, v in parsed.attributes
+        if k.startswith("on") or ("javascript:" in str(v) and k == "href")
+    ]
     for section in set(ORDER) - {"sources", "reproduce"} | {"header"}:
         assert "<script>alert(1)" in parsed.texts[section], section
     assert "<b>" in parsed.texts["reproduce"]
@@ -421,16 +554,22 @@ def test_hostile_names_are_text(tmp_path):
 
 def test_a_report_without_a_cell(tmp_path, comparison):
     empty = dataclasses.replace(
-        comparison, results=comparison.results[:0], verdict_table=comparison.verdict_table[:0], leakage={},
+        comparison,
+        results=comparison.results[:0],
+        verdict_table=comparison.verdict_table[:0],
+        leakage={},
         provenance={},
-    )  # fmt: skip
+    )
     texts = Page(report.render(empty, tmp_path).read_text()).texts
     assert "No strategy was compared with itself" in texts["header"]
     assert "nothing to compare" in texts["differences"] and "no results" in texts["results"]
-    assert "No classification has a verdict" in texts["confusions"] and "No audit was recorded" in texts["leakage"]
+    assert (
+        "No classification has a verdict" in texts["confusions"]
+        and "No audit was recorded" in texts["leakage"]
+    )
 
 
-# -- files ------------------------------------------------------------------------------------------
+# -- files -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow

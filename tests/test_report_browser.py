@@ -1,4 +1,5 @@
-"""The report as people see it: in headless Chromium without a network, on a desk, on a phone and in print.
+"""The report as people see it: in headless Chromium without a network, on a desk, on a phone and in
+print.
 
 Skipped where no Chromium is installed; Debian has it (``apt-get install chromium``).
 """
@@ -108,14 +109,19 @@ def test_no_word_is_broken_and_nothing_cut_off(browser, page, small, width):
 
 def test_a_single_target_has_the_width_of_the_page(browser, small):
     browser.open(small, 1200)
-    shares = "[...document.querySelectorAll('table.forest')].map(t => t.offsetWidth / document.body.offsetWidth)"
+    shares = (
+        "[...document.querySelectorAll('table.forest')].map(t => t.offsetWidth / "
+        "document.body.offsetWidth)"
+    )
     assert min(browser.evaluate(shares)) > 0.9
 
 
 def test_one_budget_has_a_table_and_no_curve(browser, small):
     browser.open(small, 1200)
     assert browser.evaluate("document.querySelectorAll('#curves svg').length") == 0
-    assert "One label budget makes no curve" in browser.evaluate("document.querySelector('#curves').innerText")
+    assert "One label budget makes no curve" in browser.evaluate(
+        "document.querySelector('#curves').innerText"
+    )
     worth = browser.evaluate("document.querySelector('#worth').innerText")
     assert "labels needed without the source" in worth and "mean gain" not in worth
 
@@ -131,9 +137,16 @@ def test_the_page_asks_for_nothing_but_itself(browser, page, hostile, width):
     for path in (page, hostile):
         browser.open(path, width)
         assert browser.requests() == [path.resolve().as_uri()]
-        assert not [e for e in browser.events if e.get("method") in ("Log.entryAdded", "Runtime.exceptionThrown")]
+        assert not [
+            e
+            for e in browser.events
+            if e.get("method") in ("Log.entryAdded", "Runtime.exceptionThrown")
+        ]
         assert (
-            browser.evaluate("document.scripts.length + document.querySelectorAll('[src], link, iframe').length") == 0
+            browser.evaluate(
+                "document.scripts.length + document.querySelectorAll('[src], link, iframe').length"
+            )
+            == 0
         )
         links = browser.evaluate("[...document.links].map(a => a.getAttribute('href'))")
         assert set(links) == {f"#{name}" for name in ORDER}
@@ -156,7 +169,11 @@ def test_nothing_is_wider_than_the_screen(browser, page, hostile, width):
 def test_the_answer_is_on_the_first_screen(browser, page, width):
     browser.open(page, width, 844)
     assert in_view(browser, ".answer") and in_view(browser, ".headline")
-    assert browser.evaluate("document.querySelector('.answer').innerText").split() == ["▲", "Mostly", "helped"]
+    assert browser.evaluate("document.querySelector('.answer').innerText").split() == [
+        "▲",
+        "Mostly",
+        "helped",
+    ]
     sizes = [
         browser.evaluate(f"parseFloat(getComputedStyle(document.querySelector('{s}')).fontSize)")
         for s in (".answer", "td")
@@ -168,14 +185,29 @@ def test_the_answer_is_on_the_first_screen(browser, page, width):
 def test_a_reader_sees_every_section_with_its_figures(browser, page, width):
     browser.open(page, width)
     seen = browser.evaluate("document.body.innerText")
-    for words in ("Difference that the source makes", "Learning curves", "do as well as 48 [40, 112] with target_only",
-                  "Confusion matrices", "Calibration", "Where it helped and hurt", "The ferry was late, but",
-                  "What each source adds", "Leakage audit", "4.39 M", "1.23 GB", "28" * 32, "pip install",
-                  "its file is damaged. Run again."):  # fmt: skip
+    for words in (
+        "Difference that the source makes",
+        "Learning curves",
+        "do as well as 48 [40, 112] with target_only",
+        "Confusion matrices",
+        "Calibration",
+        "Where it helped and hurt",
+        "The ferry was late, but",
+        "What each source adds",
+        "Leakage audit",
+        "4.39 M",
+        "1.23 GB",
+        "28" * 32,
+        "pip install",
+        "its file is damaged. Run again.",
+    ):
         assert words in seen, words
     assert "0.055" not in seen and "every metric" in seen
     assert browser.evaluate("[...document.querySelectorAll('details')].every(d => !d.open)")
-    assert browser.evaluate("document.querySelectorAll('figure svg[role=img][aria-label]').length") == 8
+    assert (
+        browser.evaluate("document.querySelectorAll('figure svg[role=img][aria-label]').length")
+        == 8
+    )
 
 
 @SIZES
@@ -186,7 +218,9 @@ def test_the_forest_plot_is_drawn_where_its_numbers_say(browser, page, width):
     middle = "(b => b.left + b.width / 2)"
     mark = browser.evaluate(f"{middle}({row}.querySelector('.mark').getBoundingClientRect())")
     zero = browser.evaluate(f"{middle}({row}.querySelector('.zero').getBoundingClientRect())")
-    ends = browser.evaluate(f"(b => [b.left, b.right])({row}.querySelector('line:not(.zero)').getBoundingClientRect())")
+    ends = browser.evaluate(
+        f"(b => [b.left, b.right])({row}.querySelector('line:not(.zero)').getBoundingClientRect())"
+    )
     assert zero + 5 < ends[0] < mark < ends[1]
     found = stand_in(Whole).verdicts().iloc[0]
     shape = (found["high"] - found["low"]) / found["value"]
@@ -198,11 +232,15 @@ def test_the_forest_plot_is_drawn_where_its_numbers_say(browser, page, width):
 def test_colour_is_never_the_only_signal(browser, page, width):
     browser.open(page, width)
     cells = "document.querySelectorAll('.helped, .hurt, .undecided, .equivalent')"
-    texts = browser.evaluate(f"[...{cells}].filter(e => e.tagName === 'B').map(e => [e.className, e.textContent])")
+    texts = browser.evaluate(
+        f"[...{cells}].filter(e => e.tagName === 'B').map(e => [e.className, e.textContent])"
+    )
     assert len(texts) > 100
     assert all(symbol == wording.SYMBOLS[word] for word, symbol in texts)
-    shapes = browser.evaluate("[...document.querySelectorAll('.bar')].filter(b => b.querySelector('.mark'))"
-                              ".map(b => [b.classList[1], b.querySelector('.mark').getAttribute('d')])")  # fmt: skip
+    shapes = browser.evaluate(
+        "[...document.querySelectorAll('.bar')].filter(b => b.querySelector('.mark'))"
+        ".map(b => [b.classList[1], b.querySelector('.mark').getAttribute('d')])"
+    )
     drawn = dict(map(tuple, shapes))
     assert set(drawn) == {"helped", "hurt", "undecided"} and len(set(drawn.values())) == 3
 
@@ -219,7 +257,9 @@ def test_it_is_readable_in_light_and_dark(browser, page, dark):
 
 def test_it_is_printed_on_white_without_the_contents(browser, page):
     browser.open(page, 720, dark=True, media="print")
-    assert browser.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert (
+        browser.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    )
     assert browser.evaluate("getComputedStyle(document.querySelector('nav')).display") == "none"
     assert browser.evaluate("document.documentElement.scrollWidth") <= 720
     assert browser.evaluate(OVERLAPS) == []
@@ -233,7 +273,10 @@ def pages(browser):
 
 def test_what_is_folded_away_is_printed_too(browser, page):
     browser.open(page, 720, media="print")
-    heights = "[...document.querySelectorAll('details')].map(d => [d.open, d.offsetHeight, d.firstChild.offsetHeight])"
+    heights = (
+        "[...document.querySelectorAll('details')].map(d => [d.open, d.offsetHeight, "
+        "d.firstChild.offsetHeight])"
+    )
     found = browser.evaluate(heights)
     assert len(found) > 5
     assert all(not is_open and whole > 1.5 * summary for is_open, whole, summary in found)
@@ -253,18 +296,29 @@ def test_markup_in_the_data_is_seen_as_text(browser, hostile, width):
     assert seen.count("<script>alert(1)</script>") > 30
     assert browser.evaluate("document.querySelectorAll('script, body script').length") == 0
     assert browser.evaluate("document.title").startswith("$\\frac{$")
-    chosen = browser.evaluate("[...document.querySelectorAll('#rows th[scope=row]')].map(e => e.innerText)")
-    assert chosen and chosen[0].startswith("$\\frac{$") and "<script>alert(1)</script>&" in chosen[0]
-    header = browser.evaluate("[...document.querySelectorAll('#confusions thead th')].map(e => e.textContent)")
-    assert " ".join(HOSTILE.replace("\x1b", "").split()) in " ".join(header[1].replace("\ufffd", "").split())
+    chosen = browser.evaluate(
+        "[...document.querySelectorAll('#rows th[scope=row]')].map(e => e.innerText)"
+    )
+    assert (
+        chosen and chosen[0].startswith("$\\frac{$") and "<script>alert(1)</script>&" in chosen[0]
+    )
+    header = browser.evaluate(
+        "[...document.querySelectorAll('#confusions thead th')].map(e => e.textContent)"
+    )
+    assert " ".join(HOSTILE.replace("\x1b", "").split()) in " ".join(
+        header[1].replace("\ufffd", "").split()
+    )
 
 
-# -- a real run of hostile tables -------------------------------------------------------------------------
+# -- a real run of hostile tables ------------------------------------------------------------------
 
 WRITTEN = """&lt;script&gt;document.title='alive'&lt;/script&gt; &lt;img src=x onerror=alert(1)&gt; &amp;amp; "a" 'b'"""
 SEEN = """<script>document.title='alive'</script> <img src=x onerror=alert(1)> &amp; "a" 'b'"""
 """What stands in the tables, and the text that it is once its entities are decoded."""
-MOODS = {"glad": """<b onclick="alert(1)">glad</b> &amp; 'co'""", "sad": "</td></table><script>alert(1)</script>"}
+MOODS = {
+    "glad": """<b onclick="alert(1)">glad</b> &amp; 'co'""",
+    "sad": "</td></table><script>alert(1)</script>",
+}
 HOMES = {"north": "<svg onload=alert(1)>", "south": "&lt;south&gt;"}
 
 
@@ -285,7 +339,12 @@ def real(encoder_folder, tmp_path_factory):
         encoder={"name": str(encoder_folder), "max_length": 32},
         sources={"films": write("films.csv", 40, 1), "shop": write("shop.csv", 40, 2)},
         targets={"tweets": {"train": write("train.csv", 30, 3), "test": write("test.csv", 80, 4)}},
-        strategies=[{"alone": {"strategy": "linear_probe", "uses_source": False}}, "linear_probe", "tfidf", "majority"],
+        strategies=[
+            {"alone": {"strategy": "linear_probe", "uses_source": False}},
+            "linear_probe",
+            "tfidf",
+            "majority",
+        ],
         baseline="alone",
         leave_one_out=["linear_probe"],
         slices="home",
@@ -304,25 +363,35 @@ def test_a_real_run_shows_its_verdict_and_its_figures(browser, real, real_page, 
     seen = " ".join(browser.evaluate("document.body.innerText").split())
     assert report.headline(real) in seen.replace("\N{NO-BREAK SPACE}", " ")
     assert "<i>moods</i> & more" in seen
-    shown = browser.evaluate("[...document.querySelectorAll('#results article:first-of-type tbody tr')]"
-                             ".map(r => [...r.cells].map(c => c.innerText.split(/\\s+/)))")  # fmt: skip
+    shown = browser.evaluate(
+        "[...document.querySelectorAll('#results article:first-of-type tbody tr')]"
+        ".map(r => [...r.cells].map(c => c.innerText.split(/\\s+/)))"
+    )
     means = real.summary().query("task == 'stars'").set_index("budget")
     assert [row[0][0] for row in shown] == real.strategies
     for name, *cells in shown:
         for cell, budget in zip(cells, real.budgets):
             assert wording.number(means.loc[budget, name[0]]) in cell
-    drawn = browser.evaluate("[...document.querySelectorAll('#differences .forest tbody tr th')].map(e => e.innerText)")
+    drawn = browser.evaluate(
+        "[...document.querySelectorAll('#differences .forest tbody tr th')].map(e => e.innerText)"
+    )
     assert len([name for name in drawn if name in real.strategies]) == len(real.verdicts())
 
 
 @SIZES
 def test_markup_in_real_texts_and_labels_is_seen_and_not_alive(browser, real_page, width):
     browser.open(real_page, width)
-    texts = browser.evaluate("[...document.querySelectorAll('#rows th[scope=row]')].map(e => e.innerText)")
+    texts = browser.evaluate(
+        "[...document.querySelectorAll('#rows th[scope=row]')].map(e => e.innerText)"
+    )
     assert texts and all(text.endswith(SEEN) for text in texts)
-    heads = browser.evaluate("[...document.querySelectorAll('#confusions thead th')].map(e => e.innerText)")
+    heads = browser.evaluate(
+        "[...document.querySelectorAll('#confusions thead th')].map(e => e.innerText)"
+    )
     assert set(MOODS.values()) < set(heads)
-    slices = browser.evaluate("[...document.querySelectorAll('#slices tbody th > span')].map(e => e.innerText)")
+    slices = browser.evaluate(
+        "[...document.querySelectorAll('#slices tbody th > span')].map(e => e.innerText)"
+    )
     assert {*MOODS.values(), *HOMES.values()} <= set(slices)
     alive = "script, img, i, iframe, object, embed, form, [onclick], [onload], [onerror]"
     assert browser.evaluate(f"document.querySelectorAll({alive!r}).length") == 0

@@ -1,4 +1,6 @@
-"""The report of an experiment of the demo's shape: the demo's own file, invented tables and predictions."""
+"""The report of an experiment of the demo's shape: the demo's own file, invented tables and
+predictions.
+"""
 
 from pathlib import Path
 
@@ -20,7 +22,9 @@ DEMO = Path(tf_transfer.command_line.demo.__file__).parent / "experiment.yaml"
 
 def demo_table(rows: int, seed: int):
     table = make_table(rows, seed).rename(columns={"stars": "rating", "mood": "polarity"})
-    return table.assign(group=np.arange(rows) // 3, place=[["at home", "abroad"][i % 2] for i in range(rows)])
+    return table.assign(
+        group=np.arange(rows) // 3, place=[["at home", "abroad"][i % 2] for i in range(rows)]
+    )
 
 
 def invent(runner, run, cell, strategy, sources, fitted, seconds, target, taught):
@@ -43,7 +47,9 @@ def invent(runner, run, cell, strategy, sources, fitted, seconds, target, taught
 def page(encoder_folder, tmp_path_factory):
     content = yaml.safe_load(DEMO.read_text(encoding="utf-8"))
     content["encoder"]["name"] = str(encoder_folder)
-    content["sources"] = {name: demo_table(30, seed) for seed, name in enumerate(content["sources"])}
+    content["sources"] = {
+        name: demo_table(30, seed) for seed, name in enumerate(content["sources"])
+    }
     for seed, target in enumerate(content["targets"].values()):
         target["data"] = demo_table(120, seed + 7)
         del target["dataset"], target["where"]
@@ -61,7 +67,8 @@ def test_every_part_is_there(page):
     tabled = {name for name, _ in parsed.tables}
     # The curves are drawings, the command is code, and nothing was left out.
     assert tabled >= set(ORDER) - {"curves", "calibration", "reproduce", "unusable"}
-    assert parsed.tags.count("figure") == 2 * 2 * 2  # curves and calibration of two targets and tasks
+    # curves and calibration of two targets and tasks
+    assert parsed.tags.count("figure") == 2 * 2 * 2
 
 
 def test_what_each_source_adds_is_told_of_both_sources(page):
@@ -72,7 +79,11 @@ def test_what_each_source_adds_is_told_of_both_sources(page):
 def test_the_columns_that_the_experiment_names_are_slices(page):
     rows = [row[0] for name, rows in Page(page).tables if name == "slices" for row in rows]
     assert rows.count("place") == rows.count("group") == 4  # two targets and tasks
-    assert sum(row.startswith("at home") for row in rows) == sum(row.startswith("abroad") for row in rows) == 4
+    assert (
+        sum(row.startswith("at home") for row in rows)
+        == sum(row.startswith("abroad") for row in rows)
+        == 4
+    )
 
 
 def test_a_part_that_is_missing_is_noticed(page):

@@ -23,7 +23,9 @@ def seen(text):
     found = []
     for token in PARSER.parse(text):
         for child in token.children or ():
-            found.append(f"<HTML {child.content}>" if child.type == "html_inline" else child.content)
+            found.append(
+                f"<HTML {child.content}>" if child.type == "html_inline" else child.content
+            )
     return "".join(found)
 
 
@@ -35,7 +37,11 @@ def test_the_verdict_comes_first_and_sections_in_order(text):
     )
     assert "1 cell of this run could not be used" in lines[4]
     tokens = PARSER.parse(text)
-    heads = [tokens[i + 1].content for i, t in enumerate(tokens) if t.type == "heading_open" and t.tag == "h2"]
+    heads = [
+        tokens[i + 1].content
+        for i, t in enumerate(tokens)
+        if t.type == "heading_open" and t.tag == "h2"
+    ]
     assert len(heads) == len(ORDER)
     assert heads[0] == "Difference that the source makes" and heads[-1] == "What could not be used"
 
@@ -92,11 +98,24 @@ def test_intervals_are_drawn_in_characters():
 @pytest.mark.parametrize(
     "words",
     [
-        HOSTILE, "a|b", "*a* _b_ **c** __d__ ~~e~~ `f`", "[x](y) ![i](j) <b>bold</b> &amp; &lt;", "target_only",
-        "_a_b_", "# no", "1. no", "- no", "+ no", "\\| \\", "[^1] [a]: b", "<!-- -->", "```x```", "~~~",
+        HOSTILE,
+        "a|b",
+        "*a* _b_ **c** __d__ ~~e~~ `f`",
+        "[x](y) ![i](j) <b>bold</b> &amp; &lt;",
+        "target_only",
+        "_a_b_",
+        "# no",
+        "1. no",
+        "- no",
+        "+ no",
+        "\\| \\",
+        "[^1] [a]: b",
+        "<!-- -->",
+        "```x```",
+        "~~~",
         "line\nbreak\r\n\tand\u2028more",
     ],
-)  # fmt: skip
+)
 def test_texts_from_data_are_seen_as_they_are(words):
     shown = " ".join("".join(c if c.isprintable() else " " for c in words).split())
     assert seen(markdown._line(words)) == shown
@@ -106,7 +125,9 @@ def test_texts_from_data_are_seen_as_they_are(words):
 
 
 def test_links_mentions_and_emoji_are_broken_up():
-    found = markdown.escaped("see https://a.example, www.b.example, me@c.example, @team :tada: 12:30")
+    found = markdown.escaped(
+        "see https://a.example, www.b.example, me@c.example, @team :tada: 12:30"
+    )
     assert found == r"see https\://a.example, www\.b.example, me\@c.example, \@team \:tada: 12:30"
 
 
@@ -123,4 +144,7 @@ def test_hostile_names_are_text():
 
 def test_folds_escape_their_titles_as_html_and_code_its_fences():
     fold = markdown._block(blocks.Fold("<b>_x_", (blocks.Code("a\n```\nb", "yaml"),)))
-    assert fold == "<details>\n<summary>&lt;b&gt;_x_</summary>\n\n````yaml\na\n```\nb\n````\n\n</details>"
+    assert (
+        fold
+        == "<details>\n<summary>&lt;b&gt;_x_</summary>\n\n````yaml\na\n```\nb\n````\n\n</details>"
+    )

@@ -13,7 +13,14 @@ import pytest
 from tests.full_disk import at_most
 from tf_transfer.errors import CheckpointError, DataError
 from tf_transfer.files import storage, temporary
-from tf_transfer.files.storage import check_output, check_writable, restore, whole_file, whole_folder, write_text
+from tf_transfer.files.storage import (
+    check_output,
+    check_writable,
+    restore,
+    whole_file,
+    whole_folder,
+    write_text,
+)
 from tf_transfer.files.temporary import EARLIER, hidden, sweep, unfinished
 
 ROOT = Path(__file__).parents[1]
@@ -86,7 +93,11 @@ def test_others_may_read_what_the_umask_lets_them(tmp_path):
 
 @pytest.mark.parametrize(
     ("number", "reason"),
-    [(errno.ENOSPC, "disk is full"), (errno.EROFS, "read-only"), (errno.EACCES, "may not be written")],
+    [
+        (errno.ENOSPC, "disk is full"),
+        (errno.EROFS, "read-only"),
+        (errno.EACCES, "may not be written"),
+    ],
 )
 def test_a_failed_write_leaves_the_earlier_folder(tmp_path, number, reason):
     folder = tmp_path / "model"
@@ -128,7 +139,10 @@ def test_a_failed_swap_puts_the_earlier_folder_back(tmp_path, monkeypatch, eithe
 
 def test_overwriting_can_be_refused(tmp_path):
     fill(tmp_path / "model", "old")
-    with pytest.raises(CheckpointError, match="exists already"), whole_folder(tmp_path / "model", overwrite=False):
+    with (
+        pytest.raises(CheckpointError, match="exists already"),
+        whole_folder(tmp_path / "model", overwrite=False),
+    ):
         pass
     (tmp_path / "note").write_text("mine")
     with pytest.raises(CheckpointError, match="is a file"), whole_folder(tmp_path / "note"):
@@ -162,7 +176,7 @@ def test_links_are_followed(tmp_path):
     assert names(tmp_path) == ["a.txt", "disk", "model"]
 
 
-# -- what cannot be written ----------------------------------------------------------------------------
+# -- what cannot be written ------------------------------------------------------------------------
 
 
 def write_folder(path):
@@ -220,7 +234,11 @@ def test_errors_that_only_quote_the_system_are_understood(tmp_path):
         quoting(Exception, "No space left on device (os error 28)")
     with pytest.raises(CheckpointError, match="larger than is allowed"):
         quoting(RuntimeError, "/x/variables.data; File too large")
-    for kind, text in ((ValueError, "Invalid argument: 3"), (DataError, "No space left on device"), (KeyError, "x")):
+    for kind, text in (
+        (ValueError, "Invalid argument: 3"),
+        (DataError, "No space left on device"),
+        (KeyError, "x"),
+    ):
         with pytest.raises(kind, match=text):
             quoting(kind, text)
     assert names(tmp_path) == []
@@ -235,13 +253,16 @@ def test_an_error_while_cleaning_up_does_not_hide_the_message(tmp_path, monkeypa
     def refuse(*args, **options):
         raise PermissionError(errno.EACCES, "no")
 
-    with pytest.raises(CheckpointError, match="disk is full"), whole_file(tmp_path / "a") as staging:
+    with (
+        pytest.raises(CheckpointError, match="disk is full"),
+        whole_file(tmp_path / "a") as staging,
+    ):
         monkeypatch.setattr(Path, "unlink", refuse)
         raise OSError(errno.ENOSPC, "full")
     assert staging.exists()
 
 
-# -- killed processes ----------------------------------------------------------------------------------
+# -- killed processes ------------------------------------------------------------------------------
 
 SAVE = """
 import sys
@@ -273,9 +294,16 @@ def save(*arguments) -> subprocess.CompletedProcess:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-@pytest.mark.parametrize(("kind", "how"), [
-    ("folder", "exchange"), ("folder", "two steps"), ("folder", "write"), ("file", "exchange"), ("file", "write")
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "how"),
+    [
+        ("folder", "exchange"),
+        ("folder", "two steps"),
+        ("folder", "write"),
+        ("file", "exchange"),
+        ("file", "write"),
+    ],
+)
 def test_killed_anywhere_there_is_the_old_or_the_new_and_nothing_is_left_over(tmp_path, kind, how):
     """At every file operation, or in the midst of every write."""
     place, seen, number = tmp_path / "model", [], 0
@@ -327,9 +355,17 @@ def test_what_a_living_process_writes_is_left_alone(tmp_path):
             fill(tmp_path / "model", "new")
             assert staging.exists()
         assert not staging.exists()
-    child = "import sys, time; from pathlib import Path; from tf_transfer.files.temporary import unfinished\n"
-    child += "with unfinished(Path(sys.argv[1]) / 'slow', True) as s: print(s, flush=True); time.sleep(60)"
-    with subprocess.Popen([sys.executable, "-c", child, tmp_path], cwd=ROOT, stdout=subprocess.PIPE) as process:
+    child = (
+        "import sys, time; from pathlib import Path; from tf_transfer.files.temporary import "
+        "unfinished\n"
+    )
+    child += (
+        "with unfinished(Path(sys.argv[1]) / 'slow', True) as s: print(s, flush=True); "
+        "time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", child, tmp_path], cwd=ROOT, stdout=subprocess.PIPE
+    ) as process:
         staging = Path(process.stdout.readline().decode().strip())
         sweep(tmp_path)
         assert staging.exists()
@@ -344,7 +380,13 @@ def test_left_files_and_folders_are_swept_by_the_next_writer_and_nothing_else(tm
     (tmp_path / LEFT).mkdir()
     (tmp_path / LEFT / "half").write_text("x")
     (tmp_path / ".b.csv.89abcdef.tf_transfer").write_text("x")
-    mine = [".b.csv.part", ".config.old", "b.csv.89abcdef.tf_transfer", ".b.csv.89ABCDEF.tf_transfer", ".tf_transfer"]
+    mine = [
+        ".b.csv.part",
+        ".config.old",
+        "b.csv.89abcdef.tf_transfer",
+        ".b.csv.89ABCDEF.tf_transfer",
+        ".tf_transfer",
+    ]
     for name in mine:
         (tmp_path / name).write_text("mine")
     write_text(tmp_path / "a.txt", "new")

@@ -34,10 +34,14 @@ ROWS = [["good film", "pos", 4], ["bad, bad film", "neg", 1]]
         ("a.csv", 'text,tone,stars\ngood film,pos,4\n"bad, bad film",neg,1\n'),
         ("bom.csv", '\ufefftext,tone,stars\r\ngood film,pos,4\r\n\r\n"bad, bad film",neg,1'),
         ("a.tsv", "text\ttone\tstars\ngood film\tpos\t4\nbad, bad film\tneg\t1\n"),
-        ("a.csv.gz", gzip.compress(b'text,tone,stars\ngood film,pos,4\n"bad, bad film",neg,1\n', mtime=0)),
+        (
+            "a.csv.gz",
+            gzip.compress(b'text,tone,stars\ngood film,pos,4\n"bad, bad film",neg,1\n', mtime=0),
+        ),
         (
             "a.jsonl",
-            '{"text": "good film", "tone": "pos", "stars": 4}\n\n{"stars": 1, "tone": "neg", "text": "bad, bad film"}',
+            '{"text": "good film", "tone": "pos", "stars": 4}\n\n{"stars": 1, "tone": "neg", '
+            '"text": "bad, bad film"}',
         ),
         ("index.csv", ',text,tone,stars\n0,good film,pos,4\n1,"bad, bad film",neg,1\n'),
     ],
@@ -69,7 +73,9 @@ def test_words_that_mean_missing_elsewhere_stay_words(tmp_path):
 
 
 def test_markers_of_missing_numbers_are_gaps_among_numbers(tmp_path):
-    table = load_table(write(tmp_path, "a.csv", "text,stars,year\na,4.5,1999\nb,NA,\nc,nan,2001\nd,,inf\n"))
+    table = load_table(
+        write(tmp_path, "a.csv", "text,stars,year\na,4.5,1999\nb,NA,\nc,nan,2001\nd,,inf\n")
+    )
     np.testing.assert_array_equal(table["stars"], [4.5, np.nan, np.nan, np.nan])
     np.testing.assert_array_equal(table["year"], [1999, np.nan, 2001, np.inf])
     only_markers = load_table(write(tmp_path, "b.csv", "text,tone\na,NA\nb,None\n"))
@@ -90,7 +96,9 @@ def test_quotes_newlines_and_long_cells(tmp_path):
         long,
         'mid "quotes" stay',
     ]
-    table = load_table(write(tmp_path, "a.tsv", 'text\ttone\n"Yes" he said\ta\nan 8" disc\tb\n'), quote=None)
+    table = load_table(
+        write(tmp_path, "a.tsv", 'text\ttone\n"Yes" he said\ta\nan 8" disc\tb\n'), quote=None
+    )
     assert table["text"].tolist() == ['"Yes" he said', 'an 8" disc']
 
 
@@ -138,7 +146,11 @@ def test_other_columns_pairs_encodings_and_delimiters(tmp_path):
         ("a.jsonl", '["a"]\n', ["Line 1", "object"]),
         ("a.jsonl", '{"text": "a", "text": "b"}\n', ["Line 1", "twice"]),
         ("a.jsonl", '{"text": 5}\n', ["'text'", "5", "int", "row 0", "astype(str)"]),
-        ("a.csv", "text,tone\na,b\n ,c\n,d\n", ["'text'", "2 of 3 rows", "1, 2", "drop_empty=True"]),
+        (
+            "a.csv",
+            "text,tone\na,b\n ,c\n,d\n",
+            ["'text'", "2 of 3 rows", "1, 2", "drop_empty=True"],
+        ),
         ("a.jsonl", '{"text": "a"}\n{"text": null}\n', ["1 of 2 rows"]),
     ],
 )
@@ -162,17 +174,31 @@ def test_bad_frames_are_refused():
     frame = pd.DataFrame([["a", "b"]], columns=["text", "text"])
     assert "unique" in message(frame)
     assert "second" in message(pd.DataFrame({"text": ["a"]}), text_pair="second")
-    assert "1 of 1 rows" in message(pd.DataFrame({"text": ["a"], "second": [None]}), text_pair="second")
+    assert "1 of 1 rows" in message(
+        pd.DataFrame({"text": ["a"], "second": [None]}), text_pair="second"
+    )
     assert "2.5 (float)" in message(pd.DataFrame({"text": ["a", 2.5]}))
     assert "rows with text" in message(pd.DataFrame({"text": [" "]}), drop_empty=True)
 
 
 def test_rows_without_text_are_dropped_on_request():
-    table = load_table(pd.DataFrame({"text": ["a", None, " ", "b"], "y": [1, 2, 3, 4]}), drop_empty=True)
+    table = load_table(
+        pd.DataFrame({"text": ["a", None, " ", "b"], "y": [1, 2, 3, 4]}), drop_empty=True
+    )
     assert table.values.tolist() == [["a", 1], ["b", 4]] and table.index.tolist() == [0, 1]
 
 
-TRICKY = ["a,b", 'say "x"', "line\nbreak", "return\rhere", "tab\there", "NA", "#x", "é👍", " padded "]
+TRICKY = [
+    "a,b",
+    'say "x"',
+    "line\nbreak",
+    "return\rhere",
+    "tab\there",
+    "NA",
+    "#x",
+    "é👍",
+    " padded ",
+]
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.csv.gz", "a.jsonl", "a.parquet"])
@@ -187,7 +213,9 @@ def test_saved_tables_are_read_back(tmp_path, name):
 
 
 def test_label_lists_are_read_back_as_multilabel(tmp_path):
-    save_table(pd.DataFrame({"text": ["a", "b", "c"], "y": [("u", "v"), (), ("u",)]}), tmp_path / "a.csv")
+    save_table(
+        pd.DataFrame({"text": ["a", "b", "c"], "y": [("u", "v"), (), ("u",)]}), tmp_path / "a.csv"
+    )
     labels = load_table(tmp_path / "a.csv")["y"]
     assert labels.tolist() == ["u|v", "|", "u"] and infer_kind(labels) == "multilabel"
 
@@ -210,7 +238,9 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 def test_clean_table_cleans_every_text_column():
-    table = pd.DataFrame({"text": ["<b>film</b>", "<br>"], "other": ["x &amp; y", "the z"], "y": ["<p>", "q"]})
+    table = pd.DataFrame(
+        {"text": ["<b>film</b>", "<br>"], "other": ["x &amp; y", "the z"], "y": ["<p>", "q"]}
+    )
     with pytest.raises(DataError, match="after cleaning"):
         clean_table(table)
     cleaned = clean_table(table, text_pair="other", drop_empty=True, stop_words="english")

@@ -138,7 +138,9 @@ def test_balanced_class_weights_are_those_of_scikit_learn():
 def test_class_weights_by_name_also_after_json():
     task = Task("y", kind="classification", classes=(0, 1), class_weight={1: 3.0})
     assert task.class_weights(np.array([0])).tolist() == [1.0, 3.0]
-    assert dataclasses.replace(task, class_weight={"1": 3.0}).class_weights(np.array([0])).tolist() == [
+    assert dataclasses.replace(task, class_weight={"1": 3.0}).class_weights(
+        np.array([0])
+    ).tolist() == [
         1.0,
         3.0,
     ]
@@ -227,16 +229,29 @@ def test_wrong_class_weights_are_refused(weights):
 
 
 def test_tasks_are_inferred_from_all_columns_beside_the_text():
-    table = pd.DataFrame({"a": ["x", "y"], "b": ["u", "v"], "stars": [0.5, 1.5], "tone": ["up", "down"]})
+    table = pd.DataFrame(
+        {"a": ["x", "y"], "b": ["u", "v"], "stars": [0.5, 1.5], "tone": ["up", "down"]}
+    )
     tasks = infer_tasks(table, "a", "b")
-    assert [(t.name, t.kind) for t in tasks] == [("stars", "regression"), ("tone", "classification")]
+    assert [(t.name, t.kind) for t in tasks] == [
+        ("stars", "regression"),
+        ("tone", "classification"),
+    ]
     with pytest.raises(DataError, match="label column"):
         infer_tasks(table[["a", "b"]], "a", "b")
 
 
 def test_predictions_decode_and_export():
-    tasks = [CLASSES, Task("tags", kind="multilabel", classes=("a", "b")), Task("stars", kind="regression")]
-    scores = [np.array([[0.2, 0.8], [0.7, 0.3]]), np.array([[0.5, 0.9], [0.1, 0.2]]), np.array([1.5, 2.0])]
+    tasks = [
+        CLASSES,
+        Task("tags", kind="multilabel", classes=("a", "b")),
+        Task("stars", kind="regression"),
+    ]
+    scores = [
+        np.array([[0.2, 0.8], [0.7, 0.3]]),
+        np.array([[0.5, 0.9], [0.1, 0.2]]),
+        np.array([1.5, 2.0]),
+    ]
     predictions = Predictions({t.name: Prediction(t, s) for t, s in zip(tasks, scores)})
     assert predictions["y"].labels.tolist() == ["delay", "refund"]
     assert predictions["tags"].labels.tolist() == [("a", "b"), ()]

@@ -1,4 +1,6 @@
-"""Keras' ``trainable`` counts, on any layer, whenever it is set: in training, in copies, in files."""
+"""Keras' ``trainable`` counts, on any layer, whenever it is set: in training, in copies, in
+files.
+"""
 
 import pickle
 
@@ -53,7 +55,11 @@ def changed_by(model, train):
     """Which of a model's weights a training changes, by their places."""
     before = tiny.snapshot(model)
     train()
-    return {i for i, (old, v) in enumerate(zip(before, model.state)) if old.tobytes() != v.numpy().tobytes()}
+    return {
+        i
+        for i, (old, v) in enumerate(zip(before, model.state))
+        if old.tobytes() != v.numpy().tobytes()
+    }
 
 
 def trainable_by_keras(model):
@@ -69,7 +75,9 @@ def places(model, variables):
 
 @pytest.fixture(scope="module")
 def long_lived():
-    """One model that is compiled once and then trained in one state after the other, step by step."""
+    """One model that is compiled once and then trained in one state after the other, step by
+    step.
+    """
     model = make()
     model.compile(optimizer=keras.optimizers.SGD(0.05, momentum=0.9), run_eagerly=True)
     model.fit(TABLE, batch_size=12, verbose=0)
@@ -77,7 +85,9 @@ def long_lived():
 
 
 def noise(model):
-    """What changes in every training: the step of dropout, and, in the first, the scale and what free heads note."""
+    """What changes in every training: the step of dropout, and, in the first, the scale and what
+    free heads note.
+    """
     notes = [head.taught for head in model.heads.values() if head.trainable]
     return places(model, [model.encoder.dropout_state, model.heads["stars"].scale, *notes])
 
@@ -90,7 +100,7 @@ def changed_by_fit(model, **options):
     return changed_by(model, lambda: fit(model, **options)) - noise(model)
 
 
-# -- fit --------------------------------------------------------------------------------------------
+# -- fit -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("state", BY_HAND)
@@ -102,7 +112,9 @@ def test_fit_changes_what_keras_calls_trainable(long_lived, state):
 
 
 class OfStars(keras.metrics.Metric):
-    """A metric of one's own: it makes its variable at its first update, and would not take a row that is made up."""
+    """A metric of one's own: it makes its variable at its first update, and would not take a row
+    that is made up.
+    """
 
     def __init__(self):
         super().__init__(name="own")
@@ -111,7 +123,9 @@ class OfStars(keras.metrics.Metric):
     def update_state(self, y_true, y_pred, sample_weight=None):
         if self.total is None:
             self.total = self.add_weight("total", initializer="zeros")
-        with tf.control_dependencies([tf.debugging.assert_none_equal(tf.cast(y_true, tf.float32), 0.0)]):
+        with tf.control_dependencies(
+            [tf.debugging.assert_none_equal(tf.cast(y_true, tf.float32), 0.0)]
+        ):
             self.total.assign_add(tf.cast(tf.reduce_sum(sample_weight), tf.float32))
 
     def result(self):
@@ -120,11 +134,17 @@ class OfStars(keras.metrics.Metric):
 
 @pytest.mark.parametrize("optimizer", ["auto", "sgd", keras.optimizers.legacy.Adam()])
 def test_the_step_is_traced_once(optimizer):
-    """A variable that came into being in the first trace would make TensorFlow trace the step again."""
+    """A variable that came into being in the first trace would make TensorFlow trace the step
+    again.
+    """
     model, traces = make(layers=1), []
     step = model.train_step
     model.train_step = lambda data: traces.append(data) or step(data)
-    model.compile(optimizer, metrics={"mood": "accuracy", "stars": OfStars()}, weighted_metrics={"stars": "mae"})
+    model.compile(
+        optimizer,
+        metrics={"mood": "accuracy", "stars": OfStars()},
+        weighted_metrics={"stars": "mae"},
+    )
     fit(model)
     assert fit(model).history["stars_own"] == [len(TABLE)]
     assert len(traces) == 1
@@ -155,11 +175,16 @@ def test_training_teaches_free_heads_alone():
         model.heads["stars"].trainable = False
         model.compile(optimizer=keras.optimizers.SGD(0.05))
         train(model)
-        assert model.heads["mood"].taught.numpy().all() and not model.heads["stars"].taught.numpy().any()
+        assert (
+            model.heads["mood"].taught.numpy().all()
+            and not model.heads["stars"].taught.numpy().any()
+        )
 
 
 def test_one_optimizer_serves_before_and_after_a_layer_is_freed():
-    """Keras' own would not know the variables that it meets later. It starts anew, as a new one would."""
+    """Keras' own would not know the variables that it meets later. It starts anew, as a new one
+    would.
+    """
     first, second = make(layers=1), make(layers=1)
     for model in (first, second):
         tiny.restore(model, tiny.snapshot(first))
@@ -184,7 +209,11 @@ def test_a_callback_may_free_a_layer_between_epochs():
     model.compile(optimizer=keras.optimizers.SGD(0.05), run_eagerly=True)
     start = [v.numpy() for v in model.encoder.state]
     fit(model, epochs=3, callbacks=[free])
-    assert tiny.same(start, seen[0]) and not tiny.same(seen[0], seen[1]) and tiny.same(seen[1], seen[2])
+    assert (
+        tiny.same(start, seen[0])
+        and not tiny.same(seen[0], seen[1])
+        and tiny.same(seen[1], seen[2])
+    )
     assert model.encoder.frozen == "all"  # what a callback has set stays
 
 
@@ -197,7 +226,9 @@ def test_blocks_that_a_callback_trains_and_freezes_again_are_run_anew(monkeypatc
         model = make(layers=1, freeze=1, dropout=0.0)
         model.compile(optimizer=keras.optimizers.SGD(0.5), run_eagerly=True)
         turn = keras.callbacks.LambdaCallback(
-            on_epoch_begin=lambda epoch, logs, model=model: freeze(model, "none" if epoch == 1 else 1)
+            on_epoch_begin=lambda epoch, logs, model=model: freeze(
+                model, "none" if epoch == 1 else 1
+            )
         )
         fit(model, epochs=3, callbacks=[turn])
         ends.append(tiny.snapshot(model))
@@ -205,17 +236,21 @@ def test_blocks_that_a_callback_trains_and_freezes_again_are_run_anew(monkeypatc
         np.testing.assert_allclose(kept, live, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("freeze_all", [lambda m: setattr(m, "trainable", False), lambda m: only(m, *m.layers)])
+@pytest.mark.parametrize(
+    "freeze_all", [lambda m: setattr(m, "trainable", False), lambda m: only(m, *m.layers)]
+)
 def test_nothing_to_train_is_said(freeze_all):
     model = make()
     freeze_all(model)
-    with pytest.raises(DataError, match=r"in which everything is frozen.\nFree a part: model.trainable = True"):
+    with pytest.raises(
+        DataError, match=r"in which everything is frozen.\nFree a part: model.trainable = True"
+    ):
         fit(model)
     with pytest.raises(DataError, match="everything is frozen"):
         MAML(inner_steps=1).adapt(model, TABLE)
 
 
-# -- dropout ----------------------------------------------------------------------------------------
+# -- dropout ---------------------------------------------------------------------------------------
 
 
 def ids(model):
@@ -246,7 +281,8 @@ def test_what_is_frozen_has_no_dropout(long_lived, state, drops):
 def test_dropout_goes_by_the_layers_around_it(long_lived, freed_inside):
     frozen = block(long_lived, 0) if freed_inside else block(long_lived, 0).attention
     only(long_lived, frozen)
-    block(long_lived, 0).attention.trainable = freed_inside  # Keras does not train what is inside a frozen layer
+    # Keras does not train what is inside a frozen layer
+    block(long_lived, 0).attention.trainable = freed_inside
     long_lived.encoder.dropout_state.assign([0, 1])
     inside = {id(layer) for layer in frozen._flatten_layers()}
     ones = tf.ones((4, 8))
@@ -260,10 +296,12 @@ def test_a_frozen_head_has_no_dropout():
     vectors = tf.ones((3, model.encoder.width))
     model.heads["mood"].trainable = False
     dropped, kept = model.apply_heads(vectors, training=True), model.apply_heads(vectors)
-    assert np.array_equal(dropped["mood"], kept["mood"]) and not np.array_equal(dropped["stars"], kept["stars"])
+    assert np.array_equal(dropped["mood"], kept["mood"]) and not np.array_equal(
+        dropped["stars"], kept["stars"]
+    )
 
 
-# -- copies, files, strategies ----------------------------------------------------------------------
+# -- copies, files, strategies ---------------------------------------------------------------------
 
 
 def by_file(model, folder):
@@ -290,7 +328,11 @@ def test_what_is_frozen_goes_along(long_lived, earlier, tmp_path, state, way):
     long_lived.trainable = False
     if state != "the model":
         BY_HAND[state](long_lived)
-    twin = long_lived.copy(out=earlier) if way == "copy over an earlier one" else COPIES[way](long_lived, tmp_path)
+    twin = (
+        long_lived.copy(out=earlier)
+        if way == "copy over an earlier one"
+        else COPIES[way](long_lived, tmp_path)
+    )
     assert trainable_by_keras(twin) == trainable_by_keras(long_lived)
     assert twin.frozen == long_lived.frozen
 
@@ -305,7 +347,10 @@ def test_a_loaded_model_is_trained_where_it_is_free(long_lived, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "strategy",
-    [FineTune(adapt_steps=1, head_start=True), MAML(inner_steps=1, inner_lr=0.1, inner_freeze="embeddings")],
+    [
+        FineTune(adapt_steps=1, head_start=True),
+        MAML(inner_steps=1, inner_lr=0.1, inner_freeze="embeddings"),
+    ],
     ids=lambda strategy: strategy.name,
 )
 def test_adapt_leaves_alone_what_is_frozen(strategy):
@@ -313,7 +358,11 @@ def test_adapt_leaves_alone_what_is_frozen(strategy):
     only(model, block(model, 1), model.heads["stars"])
     allowed, before = trainable_by_keras(model), tiny.snapshot(model)
     adapted = strategy.adapt(model, TABLE)
-    changed = {i for i, (old, v) in enumerate(zip(before, adapted.state)) if old.tobytes() != v.numpy().tobytes()}
+    changed = {
+        i
+        for i, (old, v) in enumerate(zip(before, adapted.state))
+        if old.tobytes() != v.numpy().tobytes()
+    }
     assert changed - noise(model) <= allowed and changed & allowed
     assert tiny.same(before, tiny.snapshot(model))
 
@@ -326,11 +375,15 @@ def test_a_probe_leaves_a_frozen_head_alone():
     assert not np.array_equal(adapted.heads["mood"].kernel, model.heads["mood"].kernel)
 
 
-@pytest.mark.parametrize("strategy", [ANIL(inner_steps=1), ProtoNet(), ProtoMAML(inner_steps=1)], ids=lambda s: s.name)
+@pytest.mark.parametrize(
+    "strategy", [ANIL(inner_steps=1), ProtoNet(), ProtoMAML(inner_steps=1)], ids=lambda s: s.name
+)
 def test_a_strategy_that_adapts_by_heads_says_that_they_are_frozen(strategy):
     model = tiny.make_model(MOOD)
     model.heads["mood"].trainable = False
-    with pytest.raises(DataError, match=r"Received frozen heads of the tasks 'mood'.\nFree them, for instance"):
+    with pytest.raises(
+        DataError, match=r"Received frozen heads of the tasks 'mood'.\nFree them, for instance"
+    ):
         strategy.adapt(model, TABLE)
 
 

@@ -47,7 +47,9 @@ def kept(encoder, trunk=None):
 
 def of_tokens(encoder, tokens):
     """The texts' vectors, from the trunk where the tokens have one."""
-    return encoder(tokens.gather(tf.range(len(tokens), dtype=tf.int64), int(tokens.lengths.max()))).numpy()
+    return encoder(
+        tokens.gather(tf.range(len(tokens), dtype=tf.int64), int(tokens.lengths.max()))
+    ).numpy()
 
 
 @pytest.mark.parametrize("family", [family for family in TINY_FAMILIES if family != "albert"])
@@ -55,12 +57,15 @@ def test_the_encoder_goes_on_from_the_trunk_of_a_table(family):
     encoder = tiny.make_encoder(family, layers=2)
     freeze(encoder, 1)
     tokens = kept(encoder)
-    padded = tokens.gather(tf.constant([0], tf.int64), int(tokens.lengths[0]) + 2)["trunk_1"].numpy()[0]
+    padded = tokens.gather(tf.constant([0], tf.int64), int(tokens.lengths[0]) + 2)[
+        "trunk_1"
+    ].numpy()[0]
     assert np.all(padded[-2:] == 0) and np.all(np.any(padded[:-2] != 0, axis=1))
     whole = of_tokens(encoder, dataclasses.replace(tokens, more={}))
     np.testing.assert_allclose(of_tokens(encoder, tokens), whole, rtol=1e-5, atol=1e-6)
     for variable in blocks_of(encoder.transformer)[0].weights:
-        if "relative" not in variable.name:  # T5's first block hands its positions to the others, beside the trunk
+        # T5's first block hands its positions to the others, beside the trunk
+        if "relative" not in variable.name:
             variable.assign(variable + np.random.default_rng(0).normal(size=variable.shape))
     np.testing.assert_allclose(of_tokens(encoder, tokens), whole, rtol=1e-5, atol=1e-6)
     assert np.abs(of_tokens(encoder, dataclasses.replace(tokens, more={})) - whole).max() > 1e-3
@@ -137,7 +142,9 @@ def count_runs(block):
 
     def call(*args, **kwargs):
         given = own(*args, **kwargs)
-        seen = tf.numpy_function(lambda h: runs.append(1) or h, [given[0]], given[0].dtype, stateful=False)
+        seen = tf.numpy_function(
+            lambda h: runs.append(1) or h, [given[0]], given[0].dtype, stateful=False
+        )
         seen.set_shape(given[0].shape)
         return (given[0] + 0 * tf.stop_gradient(seen), *given[1:])
 
@@ -229,7 +236,9 @@ def test_adapting_part_by_part_gives_what_it_gives_without_a_trunk(monkeypatch):
     for changed in (False, True):
         model = frozen_model()
         if changed:
-            monkeypatch.setattr("tf_transfer.meta_gradients.batch_functions.with_trunk", lambda encoder, x: x)
+            monkeypatch.setattr(
+                "tf_transfer.meta_gradients.batch_functions.with_trunk", lambda encoder, x: x
+            )
         maml = MAML(inner_steps=3, inner_lr=0.1, rows_a_part=4)
         found.append([v.numpy() for v in maml.adapt(model, support).state])
     for once, each in zip(*found):

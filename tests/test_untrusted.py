@@ -6,7 +6,15 @@ import os
 import pytest
 
 from tf_transfer.errors import first_line, nearest
-from tf_transfer.files.untrusted import check_folder, check_plain, parse_json, read_bytes, read_json, read_text, unpack
+from tf_transfer.files.untrusted import (
+    check_folder,
+    check_plain,
+    parse_json,
+    read_bytes,
+    read_json,
+    read_text,
+    unpack,
+)
 
 
 def test_a_plain_file_is_read(tmp_path):
@@ -48,7 +56,9 @@ def test_sizes_and_numbers_are_bounded(tmp_path, monkeypatch):
         check_folder(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, "[" * 201 + "]" * 201, '{"a":' * 201 + "1" + "}" * 201])
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "[" * 201 + "]" * 201, '{"a":' * 201 + "1" + "}" * 201]
+)
 def test_what_is_nested_too_deeply_is_no_json(text):
     with pytest.raises(ValueError, match="nested"):
         parse_json(text)
@@ -58,17 +68,27 @@ def test_what_is_nested_too_deeply_is_no_json(text):
 def test_a_packed_file_is_unpacked_up_to_a_limit():
     packed = gzip.compress(b"a" * 1000)
     assert unpack(packed, 1000) == b"a" * 1000
-    for data, reason in ((packed[:-9], "cut short"), (b"", "cut short"), (b"abc", "cannot be unpacked")):
+    for data, reason in (
+        (packed[:-9], "cut short"),
+        (b"", "cut short"),
+        (b"abc", "cannot be unpacked"),
+    ):
         with pytest.raises(ValueError, match=reason):
             unpack(data)
     with pytest.raises(ValueError, match="unpacks to more than 999 bytes"):
         unpack(packed, 999)
 
 
-@pytest.mark.parametrize(("name", "choices", "hint"), [
-    ("fine_tun", ["fine_tune"], " Did you mean 'fine_tune'?"), ("a.yaml", ["a.yaml"], ""),
-    ("a.yaml", ["a.yaml", "b.yaml"], " Did you mean 'b.yaml'?"), (3, ["3"], ""), ("zzz", ["fine_tune"], ""),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "choices", "hint"),
+    [
+        ("fine_tun", ["fine_tune"], " Did you mean 'fine_tune'?"),
+        ("a.yaml", ["a.yaml"], ""),
+        ("a.yaml", ["a.yaml", "b.yaml"], " Did you mean 'b.yaml'?"),
+        (3, ["3"], ""),
+        ("zzz", ["fine_tune"], ""),
+    ],
+)
 def test_no_message_suggests_what_was_given(name, choices, hint):
     assert nearest(name, choices) == hint
 

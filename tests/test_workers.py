@@ -56,10 +56,16 @@ def test_two_workers_train_as_one_device_does():
             one, two = flat(alone, key), flat(worker, key)
             np.testing.assert_allclose(two, one, rtol=tolerance, atol=tolerance, err_msg=key)
         for name in ("fine_tune", "multi_task", "maml"):
-            one, two = flat(alone, "strategies", name, "losses"), flat(worker, "strategies", name, "losses")
+            one, two = (
+                flat(alone, "strategies", name, "losses"),
+                flat(worker, "strategies", name, "losses"),
+            )
             assert len(one) == step_losses.STEPS[name] and np.ptp(one) > 1e-3
             np.testing.assert_allclose(two, one, atol=1e-4, rtol=0, err_msg=name)
-        one, two = flat(alone, "strategies", "maml", "weights"), flat(worker, "strategies", "maml", "weights")
+        one, two = (
+            flat(alone, "strategies", "maml", "weights"),
+            flat(worker, "strategies", "maml", "weights"),
+        )
         np.testing.assert_allclose(two, one, atol=1e-5)
         assert len(worker["scores"]["dataset"]["mood"]) == 9
 
@@ -79,12 +85,18 @@ def test_workers_that_disagree_all_say_so(tmp_path):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """What both workers found in a training that was not interrupted."""
-    return found_by(two_workers.start("tests.two_workers", "resume", str(tmp_path_factory.mktemp("whole") / "run")))
+    return found_by(
+        two_workers.start(
+            "tests.two_workers", "resume", str(tmp_path_factory.mktemp("whole") / "run")
+        )
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("killed", [0, 1], ids=["chief", "other"])
-def test_a_killed_worker_stops_the_others_and_training_goes_on_to_the_same_bits(tmp_path, whole, killed):
+def test_a_killed_worker_stops_the_others_and_training_goes_on_to_the_same_bits(
+    tmp_path, whole, killed
+):
     folder, left = str(tmp_path / "run"), 1 - killed
     processes = two_workers.start("tests.two_workers", "resume", folder, PAUSE="0.7")
     for line in processes[killed].stdout:
@@ -96,7 +108,12 @@ def test_a_killed_worker_stops_the_others_and_training_goes_on_to_the_same_bits(
     assert processes[left].returncode == 2
     assert "Another of the 2 workers no longer answers" in errors and "Traceback" not in errors
     resumed = found_by(two_workers.start("tests.two_workers", "resume", folder))
-    assert resumed[0]["epochs"] == whole[0]["epochs"] == whole[0]["run"] == list(range(two_workers.EPOCHS))
+    assert (
+        resumed[0]["epochs"]
+        == whole[0]["epochs"]
+        == whole[0]["run"]
+        == list(range(two_workers.EPOCHS))
+    )
     assert resumed[0]["run"] == resumed[1]["run"] in ([1, 2, 3], [2, 3])
     assert resumed[0]["weights"] == resumed[1]["weights"] == whole[0]["weights"]
 
@@ -124,7 +141,9 @@ class Cluster:
 def test_a_difference_names_both_sides():
     facts = {"table": "3 rows ab", "tensorflow": "2.20.0"}
     workers.check_agreement(Cluster(facts), facts)
-    with pytest.raises(DistributionError, match=r"\ntensorflow: worker 0 2.20.0, worker 1 2.21.0\n"):
+    with pytest.raises(
+        DistributionError, match=r"\ntensorflow: worker 0 2.20.0, worker 1 2.21.0\n"
+    ):
         workers.check_agreement(Cluster(facts | {"tensorflow": "2.21.0"}), facts)
     with pytest.raises(DistributionError, match="table: worker 0 3 rows ab, worker 1 none"):
         workers.check_agreement(Cluster({"tensorflow": "2.20.0"}), facts)
@@ -153,9 +172,15 @@ def test_fit_tells_all_that_must_not_differ(monkeypatch):
     facts = facts_of_fit(monkeypatch, model, table, batch_size=8)
     assert set(workers.versions()) | {"weights", "optimizer"} <= set(facts)
     for other, changed in (
-        (facts_of_fit(monkeypatch, model, table, batch_size=16), {"data: batch_size", "steps_per_epoch"}),
+        (
+            facts_of_fit(monkeypatch, model, table, batch_size=16),
+            {"data: batch_size", "steps_per_epoch"},
+        ),
         (facts_of_fit(monkeypatch, model, table, batch_size=8, epochs=2), {"epochs"}),
-        (facts_of_fit(monkeypatch, model, table, batch_size=8, sample_weight=np.ones(16)), {"data: weights"}),
+        (
+            facts_of_fit(monkeypatch, model, table, batch_size=8, sample_weight=np.ones(16)),
+            {"data: weights"},
+        ),
         (facts_of_fit(monkeypatch, model, table[:15], batch_size=8), {"data: rows", "data: hash"}),
         (facts_of_fit(monkeypatch, weighted, table, batch_size=8), {"tasks"}),
     ):
@@ -168,7 +193,9 @@ def test_fit_tells_all_that_must_not_differ(monkeypatch):
 
 def test_long_facts_differ_at_their_ends_and_none_is_left_out():
     first, other = {"tasks": "a" * 200 + "b"}, {"tasks": "a" * 200 + "c"}
-    with pytest.raises(DistributionError, match=r"tasks: worker 0 a+\.\.\. \w{16}, worker 1 a+\.\.\. \w{16}"):
+    with pytest.raises(
+        DistributionError, match=r"tasks: worker 0 a+\.\.\. \w{16}, worker 1 a+\.\.\. \w{16}"
+    ):
         workers.check_agreement(Cluster(other), first)
     with pytest.raises(ValueError, match="room for"):
         workers.check_agreement(Cluster({}), {str(i): "" for i in range(workers.FACTS + 1)})
@@ -180,11 +207,18 @@ def test_a_lost_worker_is_told_and_other_errors_are_not_hidden():
         raise tf.errors.UnavailableError(None, None, "socket closed")
     with pytest.raises(ZeroDivisionError), workers.lost_workers_explained(Cluster({})):
         raise ZeroDivisionError
-    with pytest.raises(tf.errors.UnavailableError), workers.lost_workers_explained(tf.distribute.get_strategy()):
+    with (
+        pytest.raises(tf.errors.UnavailableError),
+        workers.lost_workers_explained(tf.distribute.get_strategy()),
+    ):
         raise tf.errors.UnavailableError(None, None, "a file server")
 
 
 def test_hashes_see_every_cell():
     table = tiny.make_table(4)
     other = table.assign(stars=table["stars"] + 1e-9)
-    assert workers.hash_of_table(table) == workers.hash_of_table(table.copy()) != workers.hash_of_table(other)
+    assert (
+        workers.hash_of_table(table)
+        == workers.hash_of_table(table.copy())
+        != workers.hash_of_table(other)
+    )

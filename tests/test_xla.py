@@ -1,7 +1,8 @@
 """Every training step is one XLA program of static shapes: TensorFlow is asked for the program.
 
-What learns without a step of its own is not here: `LinearProbe` solves its heads with SciPy on features, `TfIdf`
-and `Majority` run no encoder, and `FineTune`, `MultiTask`, `TargetOnly` and `Scratch` share the step of `fit`.
+What learns without a step of its own is not here: `LinearProbe` solves its heads with SciPy on
+features, `TfIdf` and `Majority` run no encoder, and `FineTune`, `MultiTask`, `TargetOnly` and
+`Scratch` share the step of `fit`.
 """
 
 import re
@@ -24,7 +25,9 @@ BATCH, LENGTH = 8, 24
 
 
 def programs_of(step, *batch):
-    """XLA's text of the whole step by its ``stage``; TensorFlow raises when an operation cannot be compiled."""
+    """XLA's text of the whole step by its ``stage``; TensorFlow raises when an operation cannot be
+    compiled.
+    """
     return tf.function(step, jit_compile=True, autograph=False).experimental_get_compiler_ir(*batch)
 
 
@@ -84,7 +87,9 @@ def test_a_compiled_step_gives_the_losses_of_a_plain_one():
 
 
 def outer_step(strategy):
-    """An outer step as one function, with its arguments: the meta-gradient of two episodes and its application."""
+    """An outer step as one function, with its arguments: the meta-gradient of two episodes and its
+    application.
+    """
     model, sampler = make_model(), make_sampler()
     batches = EpisodeTensors(model, sampler)(sampler.sample(2))
     learner, optimizer = strategy._learner(model), strategy._optimizer(model)
@@ -100,7 +105,8 @@ def outer_step(strategy):
 def test_an_outer_step_of_maml_compiles_whole():
     model, sampler = make_model(), make_sampler()
     maml = MAML(inner_steps=2)
-    # First with shapes that are open, as `fit` traces it: what the kernels then hold must not be used below.
+    # First with shapes that are open, as `fit` traces it: what the kernels then hold must not be
+    # used below.
     maml._learner(model).meta_gradients(*EpisodeTensors(model, sampler)(sampler.sample(2)))
     step, batches = outer_step(maml)
     check(program_of(step, *batches))
@@ -133,7 +139,11 @@ def adaptation(rows_a_part: int):
     adapter = strategy._adapter(model)
     batch, parts = in_parts(table_batch(model, support), rows_a_part)
     start = [tf.convert_to_tensor(v) for v in adapter.variables]
-    return lambda *arguments: adapter._run(*arguments, parts), (batch, start, strategy.rates_of(model, start))
+    return lambda *arguments: adapter._run(*arguments, parts), (
+        batch,
+        start,
+        strategy.rates_of(model, start),
+    )
 
 
 def test_an_adaptation_compiles_whole():
@@ -148,7 +158,9 @@ def test_an_adaptation_in_parts_compiles_whole():
 
 def test_a_callback_would_be_seen():
     with pytest.raises(ValueError, match="PyFunc"):
-        check(program_of(lambda x: tf.py_function(lambda v: v @ v, [x], tf.float32), tf.ones((2, 2))))
+        check(
+            program_of(lambda x: tf.py_function(lambda v: v @ v, [x], tf.float32), tf.ones((2, 2)))
+        )
 
 
 def test_mixed_precision_compiles_whole_with_losses_in_float32():

@@ -20,9 +20,11 @@ TASKS = [
 
 
 def keep_graphs() -> None:
-    """Graphs run as they are traced. Those of the tests run a few times: rewriting them takes longer than they do.
+    """Graphs run as they are traced. Those of the tests run a few times: rewriting them takes
+    longer than they do.
 
-    The first notebook, documents and the command line, which are processes of their own, run them rewritten.
+    The first notebook, documents and the command line, which are processes of their own, run them
+    rewritten.
     """
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
@@ -62,4 +64,6 @@ def same(first, second) -> bool:
     if isinstance(first, dict):
         assert set(first) == set(second)
         first, second = ([p[name].scores for name in sorted(p)] for p in (first, second))
-    return len(first) == len(second) and all(a.tobytes() == b.tobytes() for a, b in zip(first, second))
+    return len(first) == len(second) and all(
+        a.tobytes() == b.tobytes() for a, b in zip(first, second)
+    )

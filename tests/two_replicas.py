@@ -10,14 +10,17 @@ import json
 import tensorflow
 
 processor = tensorflow.config.list_physical_devices("CPU")[0]
-tensorflow.config.set_logical_device_configuration(processor, [tensorflow.config.LogicalDeviceConfiguration()] * 2)
+tensorflow.config.set_logical_device_configuration(
+    processor, [tensorflow.config.LogicalDeviceConfiguration()] * 2
+)
 
 from tests import tiny  # noqa: E402
 from tests.step_losses import BATCH, ON_EPISODES, StepLosses, on_episodes, on_tables, train_table  # noqa: E402
 
 
 def fit(distribution) -> dict:
-    """`fit` with dropout, validation and Keras metrics, prediction, evaluation, `FineTune` and `MultiTask`.
+    """`fit` with dropout, validation and Keras metrics, prediction, evaluation, `FineTune` and
+    `MultiTask`.
 
     21 rows make two whole batches and one of five, which two replicas cannot share equally.
     """
@@ -27,19 +30,33 @@ def fit(distribution) -> dict:
         model = tiny.make_model()
     model.compile(metrics={"mood": "accuracy", "stars": "mae"})
     steps = []
-    note = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: steps.append(dict(logs)))
+    note = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: steps.append(dict(logs))
+    )
     validation = tiny.make_table(9, seed=4)  # the last batch has one row
     options = {"epochs": 2, "batch_size": BATCH, "callbacks": [note], "verbose": 0}
     history = model.fit(train_table(), validation_data=validation, **options).history
     data = model.dataset(validation, batch_size=BATCH)
-    predicted = {"table": model.predict(validation, verbose=0), "dataset": model.predict(data, verbose=0)}
+    predicted = {
+        "table": model.predict(validation, verbose=0),
+        "dataset": model.predict(data, verbose=0),
+    }
     evaluated = model.evaluate({"table": validation, "dataset": data}, batch_size=BATCH, verbose=0)
     return {
-        "steps": steps, "history": history, "weights": tiny.snapshot(model), "rows": evaluated.rows,
-        "scores": {name: {t: p.scores.tolist() for t, p in found.items()} for name, found in predicted.items()},
-        "metrics": evaluated.to_frame().set_index(["split", "task", "metric", "class"])["value"].tolist(),
-        "keras": model.evaluate(data, return_dict=True, verbose=0), "strategies": on_tables(distribution, model),
-    }  # fmt: skip
+        "steps": steps,
+        "history": history,
+        "weights": tiny.snapshot(model),
+        "rows": evaluated.rows,
+        "scores": {
+            name: {t: p.scores.tolist() for t, p in found.items()}
+            for name, found in predicted.items()
+        },
+        "metrics": evaluated.to_frame()
+        .set_index(["split", "task", "metric", "class"])["value"]
+        .tolist(),
+        "keras": model.evaluate(data, return_dict=True, verbose=0),
+        "strategies": on_tables(distribution, model),
+    }
 
 
 def plain(distribution) -> dict:

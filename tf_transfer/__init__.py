@@ -1,6 +1,8 @@
-"""Measure and improve the transfer learning of pretrained language models with TensorFlow and Keras.
+"""Measure and improve the transfer learning of pretrained language models with TensorFlow and
+Keras.
 
-Names are imported when they are first used, so that ``import tf_transfer`` does not wait for TensorFlow.
+Names are imported when they are first used, so that ``import tf_transfer`` does not wait for
+TensorFlow.
 """
 
 import importlib
@@ -25,8 +27,15 @@ _MODULES = {
     "episodes.episode": ("Episode",),
     "episodes.sampler": ("EpisodeSampler",),
     "errors": (
-        "AssetError", "CheckpointError", "DataError", "DistributionError", "LabelWarning", "PenaltyWarning",
-        "TrainingError", "TransferError", "VersionError",
+        "AssetError",
+        "CheckpointError",
+        "DataError",
+        "DistributionError",
+        "LabelWarning",
+        "PenaltyWarning",
+        "TrainingError",
+        "TransferError",
+        "VersionError",
     ),
     "scikit_learn.estimators": ("TransferClassifier", "TransferRegressor"),
     "evaluation.scores": ("Evaluation", "evaluate"),
@@ -41,8 +50,20 @@ _MODULES = {
     "data.readers": ("read_dataset",),
     "statistics.intervals": ("bootstrap_interval", "paired_difference", "verdict"),
     "strategies": (
-        "ANIL", "MAML", "FineTune", "LinearProbe", "Majority", "MetaSGD", "MultiTask", "ProtoMAML", "ProtoNet",
-        "Reptile", "Scratch", "Strategy", "TargetOnly", "TfIdf",
+        "ANIL",
+        "MAML",
+        "FineTune",
+        "LinearProbe",
+        "Majority",
+        "MetaSGD",
+        "MultiTask",
+        "ProtoMAML",
+        "ProtoNet",
+        "Reptile",
+        "Scratch",
+        "Strategy",
+        "TargetOnly",
+        "TfIdf",
     ),
     "tuning.result": ("TuneResult",),
     "tuning.tune": ("tune",),
@@ -50,7 +71,7 @@ _MODULES = {
     "data.tables": ("clean_table", "load_table", "save_table"),
     "encoders.tiny": ("tiny_encoder",),
     "kinds.tasks": ("Task", "infer_tasks"),
-}  # fmt: skip
+}
 _ORIGIN = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = ["__version__", *_ORIGIN]

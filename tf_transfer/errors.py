@@ -1,4 +1,6 @@
-"""How bad input is reported: what is wrong, what was expected, what was received, and the remedy."""
+"""How bad input is reported: what is wrong, what was expected, what was received, and the
+remedy.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +19,17 @@ _LANGUAGE: contextvars.ContextVar[Language] = contextvars.ContextVar("language",
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 100
 LONGEST_NAME = 200
-"""Names of more characters are not compared to guess which one was meant: that takes their length squared."""
+"""Names of more characters are not compared to guess which one was meant: that takes their length
+squared.
+"""
 MOST_CHOICES = 10_000
 """Nor are more names than these."""
 
 
 class TransferError(Exception):
-    """Base of every error that a user can mend; the command line prints it and exits with code 2."""
+    """Base of every error that a user can mend; the command line prints it and exits with code
+    2.
+    """
 
 
 class DataError(TransferError, ValueError):
@@ -69,7 +75,8 @@ def speaking(language: Language) -> Iterator[None]:
 
 
 def setting(name: str, value: object, command_line: str | None = None) -> str:
-    """How a setting is written where the message is read: in Python, an experiment file, or a command.
+    """How a setting is written where the message is read: in Python, an experiment file, or a
+    command.
 
     Args:
         command_line: what to write in a command, where the option's name or value is another.
@@ -104,13 +111,18 @@ def shown(value: object) -> str:
 
 
 def nearest(name: object, choices: Iterable[str]) -> str:
-    """The sentence ``Did you mean '...'?``, or an empty string when nothing but ``name`` itself is near.
+    """The sentence ``Did you mean '...'?``, or an empty string when nothing but ``name`` itself is
+    near.
 
     Example:
         >>> nearest("fine_tun", ["fine_tune", "multi_task"])
         " Did you mean 'fine_tune'?"
     """
-    short = [c for c in map(str, itertools.islice(choices, MOST_CHOICES)) if len(c) <= LONGEST_NAME and c != str(name)]
+    short = [
+        c
+        for c in map(str, itertools.islice(choices, MOST_CHOICES))
+        if len(c) <= LONGEST_NAME and c != str(name)
+    ]
     found = difflib.get_close_matches(str(name)[:LONGEST_NAME], short, n=1)
     return f" Did you mean {found[0]!r}?" if found else ""
 
@@ -123,7 +135,9 @@ def first_line(error: BaseException) -> str:
 def listed(names: Collection[object], most: int = 8) -> str:
     """Up to ``most`` names in quotes, and how many were left out."""
     first = ", ".join(shown(n) for n in list(names)[:most])
-    return first + (f" and {len(names) - most} more" if len(names) > most else "") if names else "none"
+    return (
+        first + (f" and {len(names) - most} more" if len(names) > most else "") if names else "none"
+    )
 
 
 def check_choice(what: str, value: object, choices: Collection[str]) -> None:
@@ -132,7 +146,8 @@ def check_choice(what: str, value: object, choices: Collection[str]) -> None:
     """
     if value not in choices:
         raise DataError(
-            f"{what} must be one of {listed(sorted(choices), most=30)}.\nReceived {value!r}.{nearest(value, choices)}"
+            f"{what} must be one of {listed(sorted(choices), most=30)}.\nReceived "
+            f"{value!r}.{nearest(value, choices)}"
         )
 
 
@@ -156,7 +171,8 @@ def check_table(table, where: str = "the table") -> None:
     if not hasattr(table, "columns") or not hasattr(table, "iloc"):
         raise DataError(
             f"{where[0].upper() + where[1:]} must be a DataFrame with named columns.\n"
-            f"Received a {type(table).__name__}.\nOf a column, for instance, series.to_frame('text') makes one."
+            f"Received a {type(table).__name__}.\nOf a column, for instance, "
+            "series.to_frame('text') makes one."
         )
 
 
@@ -182,8 +198,8 @@ def check_columns(table, columns: Iterable[str], where: str = "the table") -> No
 
 def check_texts(table, columns: Iterable[str], where: str = "the table") -> None:
     """Raises:
-    DataError: a cell of ``columns`` of ``table`` (a DataFrame) is neither text nor missing: a list, a
-        mapping or a number is not read as if it were one.
+    DataError: a cell of ``columns`` of ``table`` (a DataFrame) is neither text nor missing: a list,
+        a mapping or a number is not read as if it were one.
     """
     for column in columns:
         missing = table[column].isna()
@@ -192,5 +208,6 @@ def check_texts(table, columns: Iterable[str], where: str = "the table") -> None
                 raise DataError(
                     f"Column {column!r} of {where} must hold text.\n"
                     f"Received {shown(cell)} ({type(cell).__name__}) in row {row}.\n"
-                    f"Set {setting('as_text', column)}, or convert it, for instance with astype(str)."
+                    f"Set {setting('as_text', column)}, or convert it, for instance with "
+                    "astype(str)."
                 )

@@ -1,4 +1,6 @@
-"""How far long work is: a bar in a terminal and in a notebook, plain lines in a file and in a log."""
+"""How far long work is: a bar in a terminal and in a notebook, plain lines in a file and in a
+log.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,15 @@ DONE = "done"
 _BAR = "{n_fmt} of {total_fmt} |{bar}| {elapsed}, {remaining} left: {desc}"
 
 Say = Callable[[str, int, int], None]
-"""Called with what goes on, and the numbers of parts done and in all; 0 in all while nobody knows."""
+"""Called with what goes on, and the numbers of parts done and in all; 0 in all while nobody
+knows.
+"""
 
 
 @contextlib.contextmanager
 def progress(stream: TextIO | None = None) -> Iterator[Say]:
-    """What is to be called as work goes on; it shows how much is done, and how long the rest will take at that pace.
+    """What is to be called as work goes on; it shows how much is done, and how long the rest will
+    take at that pace.
 
     Args:
         stream: where to; None: standard error.
@@ -51,7 +56,9 @@ def _draw(bar, what: str, done: int, of: int) -> None:
 
 
 def _in_notebook() -> bool:
-    """Whether output goes to a cell of Jupyter or Colab, which draws a line anew as a terminal does."""
+    """Whether output goes to a cell of Jupyter or Colab, which draws a line anew as a terminal
+    does.
+    """
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return type(shell).__name__ in ("ZMQInteractiveShell", "Shell")

@@ -1,4 +1,6 @@
-"""The directive `command-line`: every command of `tf-transfer` with its arguments and options, from its code."""
+"""The directive `command-line`: every command of `tf-transfer` with its arguments and options, from
+its code.
+"""
 
 import typer
 from sphinx.util.docutils import SphinxDirective
@@ -7,14 +9,22 @@ from tf_transfer.command_line import cli
 
 
 def describe(name: str, command) -> str:
-    """A section in Markdown: what the command does, how it is called, and a table of what it takes."""
+    """A section in Markdown: what the command does, how it is called, and a table of what it
+    takes.
+    """
     arguments = [p for p in command.params if p.param_type_name == "argument"]
-    usage = " ".join(["tf-transfer", name, *(_metavar(p) for p in arguments), *_needed(command.params)])
+    usage = " ".join(
+        ["tf-transfer", name, *(_metavar(p) for p in arguments), *_needed(command.params)]
+    )
     lines = [f"## {name}", "", command.help.strip(), "", f"```text\n{usage}\n```", ""]
     lines += ["| argument or option | default | meaning |", "|---|---|---|"]
     for parameter in command.params:
         called = _metavar(parameter) if parameter in arguments else ", ".join(parameter.opts)
-        given = parameter.default is not None and parameter.default is not False and not parameter.required
+        given = (
+            parameter.default is not None
+            and parameter.default is not False
+            and not parameter.required
+        )
         default = f"`{parameter.default}`" if given else ""
         lines.append(f"| `{called}` | {default} | {parameter.help or ''} |")
     return "\n".join(lines) + "\n"

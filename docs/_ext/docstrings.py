@@ -43,7 +43,9 @@ def options(strategy: type) -> list[Option]:
     for cls in reversed(strategy.__mro__):
         described |= arguments(cls.__dict__.get("__doc__"))
     return [
-        Option(f.name, _LITERAL.sub(_choices, str(f.type)), repr(f.default), described.get(f.name, ""))
+        Option(
+            f.name, _LITERAL.sub(_choices, str(f.type)), repr(f.default), described.get(f.name, "")
+        )
         for f in dataclasses.fields(strategy)
     ]
 

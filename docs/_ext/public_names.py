@@ -1,4 +1,5 @@
-"""Writes `reference/`: a page for each question, with every name of ``tf_transfer.__all__`` on one of them.
+"""Writes `reference/`: a page for each question, with every name of ``tf_transfer.__all__`` on one
+of them.
 
 A name whose room belongs to no group gets a page of its room, so that nothing public is left out.
 """
@@ -19,7 +20,8 @@ class Group:
 
     Args:
         title: of the page.
-        modules: rooms, the folders and modules at the top of the package, whose public names it shows.
+        modules: rooms, the folders and modules at the top of the package, whose public names it
+            shows.
         beside: full names of what public functions return or take, which `__all__` does not hold.
     """
 
@@ -29,12 +31,18 @@ class Group:
 
 
 GROUPS = {
-    "data": Group("Tables, data sets and leaks", ("data", "assets"), ("data.leakage_report.Overlap",)),
-    "model": Group("Tasks, encoders and the Keras model", ("kinds", "encoders", "model", "batches")),
+    "data": Group(
+        "Tables, data sets and leaks", ("data", "assets"), ("data.leakage_report.Overlap",)
+    ),
+    "model": Group(
+        "Tasks, encoders and the Keras model", ("kinds", "encoders", "model", "batches")
+    ),
     "training": Group("Callbacks and devices", ("training", "devices")),
     "strategies": Group("Strategies", ("strategies",)),
     "meta-learning": Group(
-        "Episodes and meta-learning", ("episodes", "meta_gradients"), ("meta_gradients.gradient_check.GradientCheck",)
+        "Episodes and meta-learning",
+        ("episodes", "meta_gradients"),
+        ("meta_gradients.gradient_check.GradientCheck",),
     ),
     "evaluation": Group(
         "Scores",
@@ -49,7 +57,11 @@ GROUPS = {
     "statistics": Group(
         "How sure: intervals and tests",
         ("statistics",),
-        ("statistics.intervals.Interval", "statistics.intervals.Difference", "statistics.paired_tests.McNemar"),
+        (
+            "statistics.intervals.Interval",
+            "statistics.intervals.Difference",
+            "statistics.paired_tests.McNemar",
+        ),
     ),
     "advisor": Group("Advice before training", ("advisor",), ("advisor.facts.Facts",)),
     "tuning": Group("Search for better arguments", ("tuning",)),
@@ -64,7 +76,9 @@ def grouped() -> dict[str, tuple[str, list[str]]]:
     page_of = {module: page for page, group in GROUPS.items() for module in group.modules}
     module_of = {name: _module(name) for name in tf_transfer.__all__ if is_documented(name)}
     places = list(page_of)
-    for name, module in sorted(module_of.items(), key=lambda item: places.index(item[1]) if item[1] in page_of else 0):
+    for name, module in sorted(
+        module_of.items(), key=lambda item: places.index(item[1]) if item[1] in page_of else 0
+    ):
         page = page_of.get(module, module)
         pages.setdefault(page, (_title(module), []))[1].append(_full_name(name))
     for page, group in GROUPS.items():
@@ -106,8 +120,15 @@ def _entry(name: str) -> str:
         return f".. automodule:: {name}\n   :members:\n"
     if inspect.isclass(value) and issubclass(value, Exception):
         return f".. autoexception:: {name}\n"
-    if inspect.isclass(value) and issubclass(value, tf_transfer.Strategy) and hasattr(value, "name"):
-        return f".. autoclass:: {name}\n   :members: fit, adapt\n\n   .. seealso:: :doc:`/strategies/{value.name}`\n"
+    if (
+        inspect.isclass(value)
+        and issubclass(value, tf_transfer.Strategy)
+        and hasattr(value, "name")
+    ):
+        return (
+            f".. autoclass:: {name}\n   :members: fit, adapt\n\n   .. seealso:: "
+            f":doc:`/strategies/{value.name}`\n"
+        )
     if inspect.isclass(value):
         return f".. autoclass:: {name}\n   :members:\n   :inherited-members:\n"
     return f".. autofunction:: {name}\n"
@@ -133,7 +154,9 @@ def _write(app) -> None:
         if old.stem not in {*pages, "index"}:
             old.unlink()
     contents = {"index": _index(pages)}
-    contents |= {p: _heading(title) + "\n".join(map(_entry, names)) for p, (title, names) in pages.items()}
+    contents |= {
+        p: _heading(title) + "\n".join(map(_entry, names)) for p, (title, names) in pages.items()
+    }
     for page, content in contents.items():
         path = folder / f"{page}.rst"
         if not path.exists() or path.read_text(encoding="utf-8") != content:
@@ -143,7 +166,9 @@ def _write(app) -> None:
 def _skip(app, what, name, value, skip, options):
     """Members that Keras, pydantic or Python bring are documented there."""
     function = value.fget if isinstance(value, property) else getattr(value, "func", value)
-    origin = getattr(inspect.unwrap(function) if callable(function) else function, "__module__", None)
+    origin = getattr(
+        inspect.unwrap(function) if callable(function) else function, "__module__", None
+    )
     return True if origin and not origin.startswith("tf_transfer") else None
 
 

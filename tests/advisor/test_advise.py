@@ -18,22 +18,34 @@ from tf_transfer.errors import CheckpointError, DataError
 from tf_transfer.model import model
 from tf_transfer.report import build, to_markdown
 
-STRATEGIES = ["majority", "tfidf", {"words_alone": {"strategy": "tfidf", "uses_source": False}}, "linear_probe"]
+STRATEGIES = [
+    "majority",
+    "tfidf",
+    {"words_alone": {"strategy": "tfidf", "uses_source": False}},
+    "linear_probe",
+]
 LABELS = ["majority", "tfidf", "words_alone", "linear_probe"]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def known_costs():
-    """Measuring is the part of test_cost.py; here a source training takes 7 s, a target's a second for each label."""
+    """Measuring is the part of test_cost.py; here a source training takes 7 s, a target's a second
+    for each label.
+    """
     with pytest.MonkeyPatch.context() as patch:
-        known = lambda self, strategy, target, support: cost.Cost(7.0 * strategy.uses_source, float(len(support)), 3.0)  # noqa: E731
+
+        def known(self, strategy, target, support):
+            return cost.Cost(7.0 * strategy.uses_source, float(len(support)), 3.0)
+
         patch.setattr(cost.CostMeter, "cost", known)
         yield
 
 
 @pytest.fixture(scope="module")
 def content(encoder_folder):
-    return make_experiment(encoder={"name": str(encoder_folder), "max_length": 16}, strategies=STRATEGIES)
+    return make_experiment(
+        encoder={"name": str(encoder_folder), "max_length": 16}, strategies=STRATEGIES
+    )
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +58,7 @@ def comparison(content, tmp_path_factory):
     return compare(content, tmp_path_factory.mktemp("runs") / "advised")
 
 
-# -- what it says ---------------------------------------------------------------------------------------
+# -- what it says ----------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -60,11 +72,16 @@ def test_every_strategy_is_ranked_everywhere(advice, content):
         assert rows["target_seconds"].eq(budget).all()
     with_source = advice.rows["strategy"].isin(["tfidf", "linear_probe"])
     assert advice.rows["source_seconds"].eq(7.0 * with_source).all()
-    # Two seeds of: 7 s for each of two sources, and on both targets 6 + 12 labels; 3 s once for each strategy.
+    # Two seeds of: 7 s for each of two sources, and on both targets 6 + 12 labels; 3 s once for
+    # each strategy.
     assert advice.run_seconds == 2 * (2 * 7 + 4 * 2 * 18) + 4 * 3
     assert advice.first("tweets", "stars", 6) == advice.rows["strategy"].iloc[0]
     frame = advice.to_frame()
-    assert len(frame) == len(advice.rows) and frame["source_rows"].eq(24).all() and frame["overlap"].eq(1).all()
+    assert (
+        len(frame) == len(advice.rows)
+        and frame["source_rows"].eq(24).all()
+        and frame["overlap"].eq(1).all()
+    )
 
 
 def test_an_unknown_place_is_refused(advice):
@@ -74,7 +91,10 @@ def test_an_unknown_place_is_refused(advice):
 
 def test_it_prints_as_text_and_in_a_notebook(advice):
     text, page = str(advice), advice._repr_html_()
-    assert "tweets, stars, 6 labels" in text and "24 source rows (4 a label) with the same labels" in text
+    assert (
+        "tweets, stars, 6 labels" in text
+        and "24 source rows (4 a label) with the same labels" in text
+    )
     assert text.index("1. ") < text.index("2. ") and "Training of the whole experiment" in text
     assert max(map(len, text.splitlines())) <= 130
     assert page.count("<tr") == 1 + len(advice.rows)
@@ -82,7 +102,7 @@ def test_it_prints_as_text_and_in_a_notebook(advice):
     assert "<b>" not in spoilt._repr_html_()
 
 
-# -- what it reads --------------------------------------------------------------------------------------
+# -- what it reads ---------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -101,10 +121,14 @@ def test_test_labels_change_nothing(advice, content):
 
 
 @pytest.mark.slow
-def test_only_training_rows_reach_the_encoder_and_only_the_budgets_labels_the_facts(content, monkeypatch):
+def test_only_training_rows_reach_the_encoder_and_only_the_budgets_labels_the_facts(
+    content, monkeypatch
+):
     seen, encoded, original = set(), [], model.TransferModel.tokenise
     monkeypatch.setattr(
-        model.TransferModel, "tokenise", lambda self, table: (seen.update(table["text"]), original(self, table))[1]
+        model.TransferModel,
+        "tokenise",
+        lambda self, table: (seen.update(table["text"]), original(self, table))[1],
     )
     gather = facts.gather_facts
     watched = lambda *args: encoded.append(args[4]) or gather(*args)  # noqa: E731
@@ -117,7 +141,7 @@ def test_only_training_rows_reach_the_encoder_and_only_the_budgets_labels_the_fa
     }
 
 
-# -- how it fared ---------------------------------------------------------------------------------------
+# -- how it fared ----------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -126,14 +150,17 @@ def test_fared_is_the_advised_against_the_best(advice, comparison):
     assert len(fared) == 8
     summary = comparison.summary().set_index(["target", "task", "budget"])
     for row in fared.itertuples():
-        means = summary.loc[(row.target, row.task, row.budget), list(comparison.strategies)].astype(float)
+        means = summary.loc[(row.target, row.task, row.budget), list(comparison.strategies)].astype(
+            float
+        )
         assert row.best_value == pytest.approx(means.max()) == means[row.best]
         assert row.advised == advice.first(row.target, row.task, row.budget)
         assert row.behind == pytest.approx(means.max() - means[row.advised])
         assert row.as_good == (row.advised == row.best or row.low <= 0)
         cells = comparison.run.folder / "cells" / row.target / row.advised
         seconds = [
-            json.loads(bytes(np.load(cells / f"budget-{row.budget}-seed-{seed}.npz")["meta"])) for seed in (0, 1)
+            json.loads(bytes(np.load(cells / f"budget-{row.budget}-seed-{seed}.npz")["meta"]))
+            for seed in (0, 1)
         ]
         actual = np.median([s["source_seconds"] + s["target_seconds"] for s in seconds])
         assert row.actual_seconds == pytest.approx(actual)
@@ -163,21 +190,31 @@ def test_fared_finds_bad_advice(advice, comparison, monkeypatch):
 def test_a_run_of_another_experiment_is_refused(advice, content, tmp_path):
     small = {"strategies": ["majority", "tfidf"], "seeds": 1, "tasks": ["mood"]}
     other = compare(content | small, tmp_path / "other")
-    with pytest.raises(DataError, match="these differ: tasks, strategy words_alone, strategy linear_probe") as refused:
+    with pytest.raises(
+        DataError, match="these differ: tasks, strategy words_alone, strategy linear_probe"
+    ) as refused:
         advice.fared(other)
     assert str(tmp_path / "other") in str(refused.value)
 
 
 def test_it_reads_back_as_it_was_saved(advice, tmp_path):
-    known = dataclasses.replace(advice, facts=(*advice.facts, dataclasses.replace(advice.facts[0], words=np.nan)))
+    known = dataclasses.replace(
+        advice, facts=(*advice.facts, dataclasses.replace(advice.facts[0], words=np.nan))
+    )
     known.save(tmp_path / "new" / "advice.json")
     again = load_advice(tmp_path / "new" / "advice.json")
     pd.testing.assert_frame_equal(again.rows, advice.rows)
     assert again.facts[:-1] == advice.facts and np.isnan(again.facts[-1].words)
-    assert (again.identity, again.run_seconds, str(again)) == (advice.identity, advice.run_seconds, str(known))
+    assert (again.identity, again.run_seconds, str(again)) == (
+        advice.identity,
+        advice.run_seconds,
+        str(known),
+    )
 
 
-@pytest.mark.parametrize("written", [None, "{", "[]", '{"format": "other"}', '{"format": "tf_transfer advice/1"}'])
+@pytest.mark.parametrize(
+    "written", [None, "{", "[]", '{"format": "other"}', '{"format": "tf_transfer advice/1"}']
+)
 def test_a_file_that_is_no_advice_is_refused_and_told_in_the_report(comparison, written):
     path = comparison.run.advice_path
     try:
@@ -191,14 +228,20 @@ def test_a_file_that_is_no_advice_is_refused_and_told_in_the_report(comparison, 
     assert comparison.advice is None
 
 
-# -- bad input ------------------------------------------------------------------------------------------
+# -- bad input -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("changes", "expected"), [
-    ({"sources": {}, "strategies": ["target_only", "majority"]}, "Received an experiment without sources"),
-    ({"strategies": ["majority"]}, "Received 'majority' alone"),
-    ({"budgets": [99]}, "Received a budget of 99"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"sources": {}, "strategies": ["target_only", "majority"]},
+            "Received an experiment without sources",
+        ),
+        ({"strategies": ["majority"]}, "Received 'majority' alone"),
+        ({"budgets": [99]}, "Received a budget of 99"),
+    ],
+)
 def test_refusals(content, changes, expected):
     with pytest.raises(DataError, match=expected):
         advise(content | changes)
@@ -216,11 +259,16 @@ def run(encoder_folder, tmp_path, monkeypatch, capsys):
     tables = content["sources"] | content["targets"].pop("tweets")
     for name, table in tables.items():
         table.to_csv(tmp_path / f"{name}.csv", index=False)
-    content |= {"sources": {"films": "films.csv"}, "targets": {"tweets": {"train": "train.csv", "test": "test.csv"}}}
+    content |= {
+        "sources": {"films": "films.csv"},
+        "targets": {"tweets": {"train": "train.csv", "test": "test.csv"}},
+    }
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(content))
 
     def call(command, *more):
-        monkeypatch.setattr("sys.argv", ["tf-transfer", command, str(tmp_path / "small.yaml"), *map(str, more)])
+        monkeypatch.setattr(
+            "sys.argv", ["tf-transfer", command, str(tmp_path / "small.yaml"), *map(str, more)]
+        )
         try:
             cli.main()
         except SystemExit as done:
@@ -237,7 +285,10 @@ def test_the_command(run, tmp_path):
     compare(str(tmp_path / "small.yaml"), tmp_path / "run")
     code, out, _ = run("advise", "--run", tmp_path / "run", "-o", tmp_path / "ranks.csv")
     assert code == 0
-    assert "tweets, mood, 12 labels" in out and f"How it fared in {tmp_path / 'run'}: The advised" in out
+    assert (
+        "tweets, mood, 12 labels" in out
+        and f"How it fared in {tmp_path / 'run'}: The advised" in out
+    )
     assert len(pd.read_csv(tmp_path / "ranks.csv")) == 2 * 2 * 2
     code, _, err = run("compare", "-o", tmp_path / "run", "--advise")
     assert code == 2 and "Advice is asked for before training." in err
@@ -245,14 +296,18 @@ def test_the_command(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_advice_is_kept_before_training_and_the_report_says_how_it_fared(run, tmp_path, monkeypatch):
+def test_advice_is_kept_before_training_and_the_report_says_how_it_fared(
+    run, tmp_path, monkeypatch
+):
     from tf_transfer.experiments.runner import Runner
 
     folder, compute, there = tmp_path / "run", Runner._compute, []
     watched = lambda *args: there.append((folder / "advice.json").read_bytes()) or compute(*args)  # noqa: E731
     monkeypatch.setattr(Runner, "_compute", watched)
     code, out, _ = run("compare", "-o", folder, "--advise")
-    assert code == 0 and out.index("Training of the whole experiment") < out.index("Difference that the source makes")
+    assert code == 0 and out.index("Training of the whole experiment") < out.index(
+        "Difference that the source makes"
+    )
     assert len(there) == 4 and len(set(there)) == 1
     kept = load_advice(folder / "advice.json")
     fared = kept.fared(Comparison(folder))

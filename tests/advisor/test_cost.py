@@ -7,7 +7,16 @@ import pytest
 from tests import tiny
 from tf_transfer.advisor import cost
 from tf_transfer.kinds.tasks import Task
-from tf_transfer.strategies import FineTune, LinearProbe, Majority, MultiTask, Reptile, Scratch, TargetOnly, TfIdf
+from tf_transfer.strategies import (
+    FineTune,
+    LinearProbe,
+    Majority,
+    MultiTask,
+    Reptile,
+    Scratch,
+    TargetOnly,
+    TfIdf,
+)
 
 SOURCES = {"a": tiny.make_table(20, seed=1), "b": tiny.make_table(13, seed=2)}
 SUPPORT = tiny.make_table(10, seed=3)
@@ -37,9 +46,12 @@ def test_gradient_steps_are_counted_as_training_takes_them(counted, model, monke
     meter, asked = counted
     steps = []
     monkeypatch.setattr(
-        type(model), "fit", lambda self, data, epochs, steps_per_epoch, **_: steps.append(epochs * steps_per_epoch)
+        type(model),
+        "fit",
+        lambda self, data, epochs, steps_per_epoch, **_: steps.append(epochs * steps_per_epoch),
     )
-    monkeypatch.setattr(meter, "_adapt_seconds", lambda *args: 1000.0)  # of the heads that are solved first
+    # of the heads that are solved first
+    monkeypatch.setattr(meter, "_adapt_seconds", lambda *args: 1000.0)
     options = {"epochs": 2, "batch_size": 8, "adapt_steps": 5, "adapt_batch_size": 4}
     for strategy in (FineTune(**options), MultiTask(**options)):
         found = meter.cost(strategy, "tweets", SUPPORT)
@@ -60,12 +72,16 @@ def test_without_source_training_there_is_no_source_time(counted, monkeypatch):
     monkeypatch.setattr(meter, "_adapt_seconds", lambda *args: 1000.0)
     strategy = TargetOnly(adapt_steps=6, adapt_batch_size=16)
     assert meter.cost(strategy, "tweets", SUPPORT) == cost.Cost(0.0, 10 + 6 + 1000, 100.0)
-    assert meter.cost(Scratch(adapt_steps=6, head_start=False), "tweets", SUPPORT) == cost.Cost(0.0, 10 + 6, 100.0)
+    assert meter.cost(Scratch(adapt_steps=6, head_start=False), "tweets", SUPPORT) == cost.Cost(
+        0.0, 10 + 6, 100.0
+    )
 
 
 def test_what_is_solved_or_counted_is_run_and_grows_with_the_rows(model, monkeypatch):
     clock = iter(range(10**6))
-    monkeypatch.setattr(cost, "time", types.SimpleNamespace(perf_counter=lambda: float(next(clock))))
+    monkeypatch.setattr(
+        cost, "time", types.SimpleNamespace(perf_counter=lambda: float(next(clock)))
+    )
     half = {name: table.head(len(table) // 2) for name, table in SOURCES.items()}
     meter = cost.CostMeter(model, SOURCES, half)
     assert meter.cost(TfIdf(), "tweets", SUPPORT) == cost.Cost(33 / 16, 33 / 16, 0.0)
@@ -76,10 +92,15 @@ def test_what_is_solved_or_counted_is_run_and_grows_with_the_rows(model, monkeyp
 
 @pytest.mark.slow
 def test_a_real_measurement(model):
-    """Not how fast, which depends on the machine: more steps take longer, and nothing is negative."""
+    """Not how fast, which depends on the machine: more steps take longer, and nothing is
+    negative.
+    """
     before = tiny.snapshot(model)
     meter = cost.CostMeter(model, SOURCES, SOURCES)
-    few, many = (meter.cost(FineTune(epochs=n, adapt_steps=n, adapt_batch_size=8), "tweets", SUPPORT) for n in (1, 300))
+    few, many = (
+        meter.cost(FineTune(epochs=n, adapt_steps=n, adapt_batch_size=8), "tweets", SUPPORT)
+        for n in (1, 300)
+    )
     assert 0 < few.source < many.source and 0 < few.target < many.target
     assert many.source > 20 * few.source / 2 and few.once > 0
     assert tiny.same(tiny.snapshot(model), before)
@@ -89,7 +110,9 @@ def test_a_real_measurement(model):
 def test_learning_from_episodes_is_timed_by_its_outer_steps(model):
     meter = cost.CostMeter(model, SOURCES, SOURCES)
     few, many = (
-        meter.cost(Reptile(steps=n, inner_steps=1, meta_batch=1, shot=2, num_query=2), "tweets", SUPPORT)
+        meter.cost(
+            Reptile(steps=n, inner_steps=1, meta_batch=1, shot=2, num_query=2), "tweets", SUPPORT
+        )
         for n in (1, 1000)
     )
     assert many.source > few.source > 0 and few.target > 0 and few.once > 0

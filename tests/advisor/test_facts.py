@@ -18,7 +18,9 @@ def test_label_overlap():
     assert facts.label_overlap(task, source.drop(columns="mood"), np.array([0, 1])) == 0
     many = Task("themes", kind="multilabel", classes=("water", "noise", "light"))
     source = pd.DataFrame({"themes": [["water"], [], ["light"]]})
-    assert facts.label_overlap(many, source, np.array([[1, 1, 0], [0, 0, 1]])) == pytest.approx(2 / 3)
+    assert facts.label_overlap(many, source, np.array([[1, 1, 0], [0, 0, 1]])) == pytest.approx(
+        2 / 3
+    )
     assert facts.label_overlap(many, source, np.zeros((2, 3))) == 0
     stars = Task("stars", kind="regression")
     assert facts.label_overlap(stars, pd.DataFrame({"stars": [1.0, np.nan]}), np.array([2.0])) == 1

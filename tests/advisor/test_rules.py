@@ -10,15 +10,32 @@ from tf_transfer.advisor.facts import Facts
 from tf_transfer.strategies import STRATEGIES, LinearProbe, TfIdf
 
 RELATED = Facts(
-    "tweets", "rating", 16, "regression", 0, source_rows=1600, overlap=1.0, distance=1.2, target_evidence=0.01,
-    source_evidence=0.2, words=0.5, probe=0.5, cut=0.0,
-)  # fmt: skip
-ALL = {name: kind() for name, kind in STRATEGIES.items()} | {"probe_alone": LinearProbe(uses_source=False)}
+    "tweets",
+    "rating",
+    16,
+    "regression",
+    0,
+    source_rows=1600,
+    overlap=1.0,
+    distance=1.2,
+    target_evidence=0.01,
+    source_evidence=0.2,
+    words=0.5,
+    probe=0.5,
+    cut=0.0,
+)
+ALL = {name: kind() for name, kind in STRATEGIES.items()} | {
+    "probe_alone": LinearProbe(uses_source=False)
+}
 
 
 def ranked(facts, strategies=ALL, seconds=None):
     found = rules.rank(strategies, facts, seconds or dict.fromkeys(strategies, 1.0))
-    return [label for label, _, _ in found], found[0][1], {label: reason for label, _, reason in found}
+    return (
+        [label for label, _, _ in found],
+        found[0][1],
+        {label: reason for label, _, reason in found},
+    )
 
 
 @pytest.mark.parametrize(("changes", "rule", "first", "then"), [
@@ -89,7 +106,9 @@ def test_the_cases_behind_the_rules_are_apart_from_those_they_are_tried_on():
     known, new = set(places(DEVELOPMENT)), set(places(HELD_OUT))
     assert not known & new
     whole = {dataset for dataset, domain in known | new if domain is None}
-    assert all(len({place for place in known | new if place[0] == dataset}) == 1 for dataset in whole)
+    assert all(
+        len({place for place in known | new if place[0] == dataset}) == 1 for dataset in whole
+    )
     few = [e for e in HELD_OUT if sum(table["rows"] for table in e["sources"].values()) < 500]
     assert len(few) == 1  # the rule about little source data is tried too
     assert sum(len(e["targets"]) * len(e["budgets"]) for e in HELD_OUT) >= 12

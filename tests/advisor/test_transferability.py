@@ -45,9 +45,12 @@ def test_domain_distance_goes_from_0_to_2():
 
 def test_domain_distance_does_not_mind_sizes_or_constant_features():
     source, target = clouds(0.0, rows=(400, 20))
-    assert domain_distance(source, target) < 0.8  # all rows called source would be an error of 5 % of the rows
+    # all rows called source would be an error of 5 % of the rows
+    assert domain_distance(source, target) < 0.8
     constant = np.ones((400, 1))
-    with_constant = domain_distance(np.hstack([source, constant]), np.hstack([target, constant[:20]]))
+    with_constant = domain_distance(
+        np.hstack([source, constant]), np.hstack([target, constant[:20]])
+    )
     assert with_constant == pytest.approx(domain_distance(source, target))
 
 
@@ -67,7 +70,9 @@ def test_logme_is_the_greatest_evidence(rows, width):
 
     def negative(logs):
         covariance = np.exp(-logs[1]) * np.eye(rows - 1) + np.exp(-logs[0]) * spread
-        return -multivariate_normal(np.zeros(rows - 1), covariance, allow_singular=True).logpdf(contrasts @ y)
+        return -multivariate_normal(np.zeros(rows - 1), covariance, allow_singular=True).logpdf(
+            contrasts @ y
+        )
 
     starts = [(a, b) for a in (-2, 1, 4) for b in (-1, 2)]
     best = min(minimize(negative, start, method="Nelder-Mead").fun for start in starts)

@@ -12,7 +12,18 @@ from tf_transfer.kinds import kind_named
 
 KINDS = {"mood": "classification", "themes": "multilabel", "stars": "regression"}
 CLASSES = {"mood": ("glad", "sad"), "themes": ("price", "taste", "wait"), "stars": ()}
-WORDS = ["kettle", "lamp", "scarf", "drum", "river", "window", "parcel", "garden", "engine", "ticket"]
+WORDS = [
+    "kettle",
+    "lamp",
+    "scarf",
+    "drum",
+    "river",
+    "window",
+    "parcel",
+    "garden",
+    "engine",
+    "ticket",
+]
 
 
 def probabilities(labels: np.ndarray, sure: float = 1.0) -> np.ndarray:
@@ -33,10 +44,26 @@ def make_table(rows: int, seed: int = 0) -> pd.DataFrame:
 
 
 def write_run(
-    folder, y, scores, *, task="mood", metric=None, groups=None, present=None, table=None, rare_words=None,
-    variants=None, sources=("fine_tune",), common=None, seeds=None, controls=None, twins=None, frozen=None,
-    classes=None, notes=None,
-) -> Run:  # fmt: skip
+    folder,
+    y,
+    scores,
+    *,
+    task="mood",
+    metric=None,
+    groups=None,
+    present=None,
+    table=None,
+    rare_words=None,
+    variants=None,
+    sources=("fine_tune",),
+    common=None,
+    seeds=None,
+    controls=None,
+    twins=None,
+    frozen=None,
+    classes=None,
+    notes=None,
+) -> Run:
     """A run of one target, ``tweets``, and one task.
 
     Args:
@@ -49,19 +76,35 @@ def write_run(
     if controls is None:
         controls = {strategy: "target_only" for strategy in strategies if strategy != "target_only"}
     budgets = sorted({budget for cells in scores.values() for budget in cells})
-    seeds = range(max(len(c) for cells in scores.values() for c in cells.values())) if seeds is None else seeds
+    seeds = (
+        range(max(len(c) for cells in scores.values() for c in cells.values()))
+        if seeds is None
+        else seeds
+    )
     plan = {
-        "name": "made up", "baseline": "target_only", "strategies": strategies, "controls": controls,
+        "name": "made up",
+        "baseline": "target_only",
+        "strategies": strategies,
+        "controls": controls,
         "twins": twins or {},
-        "source_strategies": [label for label in sources if label in scores], "variants": variants,
-        "targets": ["tweets"], "budgets": budgets,
-        "seeds": list(seeds), "metrics": {task: metric or kind_named(KINDS[task]).primary},
+        "source_strategies": [label for label in sources if label in scores],
+        "variants": variants,
+        "targets": ["tweets"],
+        "budgets": budgets,
+        "seeds": list(seeds),
+        "metrics": {task: metric or kind_named(KINDS[task]).primary},
         "tasks": [{"name": task, "kind": KINDS[task], "classes": list(CLASSES[task])}],
-    }  # fmt: skip
+    }
     run = Run(folder)
-    run.start(common or {"text": "text", "text_pair": None}, {s: [s, {}] for s in scores}, {"plan": plan})
+    run.start(
+        common or {"text": "text", "text_pair": None}, {s: [s, {}] for s in scores}, {"plan": plan}
+    )
     present = np.ones(len(y), bool) if present is None else present
-    kept = {"table": table, "rare_words": rare_words, "classes": {} if classes is None else {task: classes}}
+    kept = {
+        "table": table,
+        "rare_words": rare_words,
+        "classes": {} if classes is None else {task: classes},
+    }
     run.write_target("tweets", {task: (y, present)}, groups, {"tables": {}}, **kept)
     for strategy, cells in scores.items():
         for budget, found in cells.items():
@@ -70,12 +113,19 @@ def write_run(
                     cell = Cell("tweets", strategy, budget, seed)
                     extra = frozen.get(strategy, {}).get(budget)
                     note = {"source_seconds": 1.0, "target_seconds": 2.0} | notes.get(strategy, {})
-                    run.write_cell(cell, {task: values}, note, extra and {task: extra[plan["seeds"].index(seed)]})
+                    run.write_cell(
+                        cell,
+                        {task: values},
+                        note,
+                        extra and {task: extra[plan["seeds"].index(seed)]},
+                    )
     return run
 
 
 def change_run(run: Run, change) -> None:
-    """Changes run.json and gives it the digest of one that was written like that: it guards against accidents alone."""
+    """Changes run.json and gives it the digest of one that was written like that: it guards against
+    accidents alone.
+    """
     path = run.folder / "run.json"
     content = json.loads(path.read_text())
     change(content)

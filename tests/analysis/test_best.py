@@ -13,7 +13,9 @@ def test_the_best_is_named_with_those_that_are_alike(tmp_path):
     scores = {s: {16: noisy(rng, Y, [share] * 3)} for s, share in shares.items()}
     comparison = make_comparison(tmp_path, Y, scores, metric="accuracy")
     (row,) = comparison.best().to_dict("records")
-    means = {s: np.mean([(p.argmax(1) == Y).mean() for p in cells[16]]) for s, cells in scores.items()}
+    means = {
+        s: np.mean([(p.argmax(1) == Y).mean() for p in cells[16]]) for s, cells in scores.items()
+    }
     first = max(means, key=means.get)
     assert row["strategy"] == first and row["value"] == means[first]
     assert {first, *row["alike"]} == {"fine_tune", "multi_task"}
@@ -29,7 +31,9 @@ def test_the_lowest_is_best_for_losses(tmp_path):
 
 
 def test_looking_among_more_strategies_makes_it_harder_to_tell(tmp_path):
-    """A difference with a p between .05 / 5 and .05 is told with two strategies, and not among six."""
+    """A difference with a p between .05 / 5 and .05 is told with two strategies, and not among
+    six.
+    """
     draws = np.random.default_rng(3)
     base = np.where(draws.random(400) < 0.70, Y, 1 - Y)
     better = base.copy()

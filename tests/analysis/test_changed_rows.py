@@ -13,9 +13,13 @@ Y = np.array([0, 0, 0, 1, 1, 1])
 def test_rows_are_sorted_by_the_change_of_the_share_of_wrong_seeds(tmp_path):
     scores = {
         # Wrong in: row 0 both, row 1 one, row 5 none.
-        "target_only": {16: [probabilities([1, 1, 0, 1, 1, 1], 0.9), probabilities([1, 0, 0, 1, 1, 1], 0.6)]},
+        "target_only": {
+            16: [probabilities([1, 1, 0, 1, 1, 1], 0.9), probabilities([1, 0, 0, 1, 1, 1], 0.6)]
+        },
         # Row 3 breaks in one seed, row 5 in both; rows 0 and 1 mend.
-        "fine_tune": {16: [probabilities([0, 0, 0, 0, 1, 0], 0.9), probabilities([0, 0, 0, 1, 1, 0], 0.6)]},
+        "fine_tune": {
+            16: [probabilities([0, 0, 0, 0, 1, 0], 0.9), probabilities([0, 0, 0, 1, 1, 0], 0.6)]
+        },
     }
     comparison = make_comparison(tmp_path, Y, scores, table=TABLE)
     found = comparison.changed_rows("tweets", "mood", "fine_tune", 16)
@@ -28,15 +32,24 @@ def test_rows_are_sorted_by_the_change_of_the_share_of_wrong_seeds(tmp_path):
     # Mean probability of sad in row 1: (.9 + .4) / 2; in row 3: (.1 + .6) / 2.
     assert found["baseline"].tolist() == ["sad", "sad", "sad", "sad"]
     assert found["prediction"].tolist() == ["glad", "glad", "glad", "glad"]
-    assert comparison.changed_rows("tweets", "mood", "fine_tune", 16, most=1)["row"].tolist() == [0, 5]
+    assert comparison.changed_rows("tweets", "mood", "fine_tune", 16, most=1)["row"].tolist() == [
+        0,
+        5,
+    ]
 
 
 def test_ties_go_by_the_probability_of_the_label(tmp_path):
     scores = {
-        "target_only": {16: [np.array([[0.4, 0.6], [0.1, 0.9], [0.45, 0.55], [0, 1], [0, 1], [0, 1]], np.float32)]},
+        "target_only": {
+            16: [
+                np.array([[0.4, 0.6], [0.1, 0.9], [0.45, 0.55], [0, 1], [0, 1], [0, 1]], np.float32)
+            ]
+        },
         "fine_tune": {16: [probabilities(Y, 0.8)]},
     }
-    found = make_comparison(tmp_path, Y, scores, table=TABLE).changed_rows("tweets", "mood", "fine_tune", 16)
+    found = make_comparison(tmp_path, Y, scores, table=TABLE).changed_rows(
+        "tweets", "mood", "fine_tune", 16
+    )
     assert found["row"].tolist() == [1, 0, 2]
 
 
@@ -45,12 +58,22 @@ def test_numbers_change_by_their_absolute_error(tmp_path):
     theirs = [stars + np.array([1, 0, 0, 0, 0, -2]), stars + np.array([-1, 0, 0, 0, 0, -4])]
     ours = [stars + np.array([0, 0, 0.5, 0, 0, 1])] * 2
     comparison = make_comparison(
-        tmp_path, stars, {"target_only": {16: theirs}, "fine_tune": {16: ours}}, task="stars", table=TABLE
+        tmp_path,
+        stars,
+        {"target_only": {16: theirs}, "fine_tune": {16: ours}},
+        task="stars",
+        table=TABLE,
     )
     found = comparison.changed_rows("tweets", "stars", "fine_tune", 16)
     assert found["row"].tolist() == [5, 0, 2]
     assert found["change"].tolist() == [2, 1, -0.5]
-    assert found.loc[0, ["label", "baseline", "prediction", "before", "after"]].tolist() == [6, 3, 7, 3, 1]
+    assert found.loc[0, ["label", "baseline", "prediction", "before", "after"]].tolist() == [
+        6,
+        3,
+        7,
+        3,
+        1,
+    ]
 
 
 def test_several_labels_change_by_their_share(tmp_path):
@@ -58,10 +81,19 @@ def test_several_labels_change_by_their_share(tmp_path):
     wrong = y.copy()
     wrong[0] = 1 - wrong[0]
     comparison = make_comparison(
-        tmp_path, y, {"target_only": {16: [wrong]}, "fine_tune": {16: [y]}}, task="themes", table=TABLE
+        tmp_path,
+        y,
+        {"target_only": {16: [wrong]}, "fine_tune": {16: [y]}},
+        task="themes",
+        table=TABLE,
     )
     found = comparison.changed_rows("tweets", "themes", "fine_tune", 16).iloc[0]
-    assert found[["label", "baseline", "prediction", "change"]].tolist() == ["price|wait", "taste", "price|wait", 1]
+    assert found[["label", "baseline", "prediction", "change"]].tolist() == [
+        "price|wait",
+        "taste",
+        "price|wait",
+        1,
+    ]
 
 
 def test_row_numbers_count_rows_without_a_label(tmp_path):
@@ -96,10 +128,15 @@ def test_only_common_seeds_count_and_none_is_told(tmp_path):
         comparison.changed_rows("tweets", "mood", "fine_tune", 16)
 
 
-@pytest.mark.parametrize("place", [
-    ("tweet", "mood", "fine_tune", 16), ("tweets", "moods", "fine_tune", 16), ("tweets", "mood", "finetune", 16),
-    ("tweets", "mood", "fine_tune", 17),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "place",
+    [
+        ("tweet", "mood", "fine_tune", 16),
+        ("tweets", "moods", "fine_tune", 16),
+        ("tweets", "mood", "finetune", 16),
+        ("tweets", "mood", "fine_tune", 17),
+    ],
+)
 def test_unknown_names_are_told(tmp_path, place):
     scores = {s: {16: [probabilities(Y)]} for s in ("target_only", "fine_tune")}
     with pytest.raises(DataError, match="must be one of"):

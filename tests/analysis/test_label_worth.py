@@ -13,8 +13,13 @@ BASELINE = {16: 0.5, 64: 0.7, 256: 0.9}
 def worth(tmp_path, baseline: dict, ours: dict, **options):
     cells = {"target_only": baseline, "fine_tune": ours}
     # Right in the first rows and in the last, so that the two do not err together.
-    right = {"target_only": lambda share: right_in(Y, share), "fine_tune": lambda share: right_in(Y[::-1], share)[::-1]}
-    scores = {s: {b: [right[s](share)] * 2 for b, share in curve.items()} for s, curve in cells.items()}
+    right = {
+        "target_only": lambda share: right_in(Y, share),
+        "fine_tune": lambda share: right_in(Y[::-1], share)[::-1],
+    }
+    scores = {
+        s: {b: [right[s](share)] * 2 for b, share in curve.items()} for s, curve in cells.items()
+    }
     return make_comparison(tmp_path, Y, scores, metric="accuracy", **options).label_worth()
 
 
@@ -27,11 +32,15 @@ def test_the_baselines_curve_is_read_in_the_logarithm(tmp_path):
 
 def test_a_curve_that_falls_is_made_monotone(tmp_path):
     # .8 and .7 pool to .75; .625 is half-way from .5 in the logarithm.
-    assert worth(tmp_path, {16: 0.5, 64: 0.8, 256: 0.7}, {16: 0.625}).iloc[0]["labels"] == pytest.approx(32)
+    assert worth(tmp_path, {16: 0.5, 64: 0.8, 256: 0.7}, {16: 0.625}).iloc[0][
+        "labels"
+    ] == pytest.approx(32)
 
 
 def test_on_a_level_stretch_the_fewest_labels_count(tmp_path):
-    assert worth(tmp_path, {16: 0.5, 64: 0.7, 256: 0.7}, {16: 0.7}).iloc[0]["labels"] == pytest.approx(64)
+    assert worth(tmp_path, {16: 0.5, 64: 0.7, 256: 0.7}, {16: 0.7}).iloc[0][
+        "labels"
+    ] == pytest.approx(64)
 
 
 @pytest.mark.parametrize(("share", "censored", "low", "high"), [
@@ -54,8 +63,13 @@ def test_an_end_that_was_not_measured_is_open(tmp_path):
 
 
 def test_a_twin_of_the_baseline_is_worth_its_own_labels(tmp_path):
-    cells = {b: noisy(RNG, Y, [0.5 + s, 0.55 + s, 0.6 + s]) for b, s in ((16, 0.0), (64, 0.15), (256, 0.3))}
-    found = make_comparison(tmp_path, Y, {"target_only": cells, "fine_tune": cells}, metric="accuracy").label_worth()
+    cells = {
+        b: noisy(RNG, Y, [0.5 + s, 0.55 + s, 0.6 + s])
+        for b, s in ((16, 0.0), (64, 0.15), (256, 0.3))
+    }
+    found = make_comparison(
+        tmp_path, Y, {"target_only": cells, "fine_tune": cells}, metric="accuracy"
+    ).label_worth()
     assert found["labels"].tolist() == pytest.approx([16, 64, 256])
     assert (found["low"] <= found["labels"] + 1e-6).all()
     assert (found["high"] >= found["labels"] - 1e-6).all()
@@ -75,7 +89,9 @@ def test_losses_count_the_other_way(tmp_path):
 
 
 def test_the_interval_agrees_with_the_verdict(tmp_path):
-    """Helped at 64 labels: worth more than 64 throughout; undecided: 64 is within; hurt: fewer throughout."""
+    """Helped at 64 labels: worth more than 64 throughout; undecided: 64 is within; hurt: fewer
+    throughout.
+    """
     told = set()
     for number, ours in enumerate([0.45, 0.6, 0.66, 0.7, 0.74, 0.8, 0.9]):
         rng = np.random.default_rng(number)
@@ -87,26 +103,34 @@ def test_the_interval_agrees_with_the_verdict(tmp_path):
         verdict = comparison.difference("fine_tune", "target_only", "tweets", "mood", 64).verdict
         row = comparison.label_worth().iloc[0]
         told.add(verdict)
-        assert verdict == ("helped" if row["low"] > 64.01 else "hurt" if row["high"] < 63.99 else "undecided")
+        assert verdict == (
+            "helped" if row["low"] > 64.01 else "hurt" if row["high"] < 63.99 else "undecided"
+        )
     assert told == {"helped", "hurt", "undecided"}
 
 
 def test_missing_cells_are_noted_and_a_baseline_without_any_is_said(tmp_path):
     ours, theirs = noisy(RNG, Y, [0.7] * 3), noisy(RNG, Y, [0.6] * 3)
     comparison = make_comparison(
-        tmp_path / "some", Y, {"target_only": {16: theirs, 64: [None, *theirs[1:]]}, "fine_tune": {16: ours}}
+        tmp_path / "some",
+        Y,
+        {"target_only": {16: theirs, 64: [None, *theirs[1:]]}, "fine_tune": {16: ours}},
     )
     assert "without seed 0" in comparison.label_worth().iloc[0]["note"]
-    comparison = make_comparison(tmp_path / "none", Y, {"target_only": {16: [None]}, "fine_tune": {16: ours}})
+    comparison = make_comparison(
+        tmp_path / "none", Y, {"target_only": {16: [None]}, "fine_tune": {16: ours}}
+    )
     row = comparison.label_worth().iloc[0]
     assert np.isnan(row["labels"])
     assert row["note"] == "no seed has a defined f1_macro of both at every budget"
 
 
 def simulated(rng, folder, rows=300, seeds=3):
-    """The baseline's accuracy is .55 + .05 a doubling from 16 labels on; 16 transferred labels reach .70: worth 128.
+    """The baseline's accuracy is .55 + .05 a doubling from 16 labels on; 16 transferred labels
+    reach .70: worth 128.
 
-    Rows are easier or harder for all models, and each seed shifts a whole model by up to a few hundredths.
+    Rows are easier or harder for all models, and each seed shifts a whole model by up to a few
+    hundredths.
     """
     y = rng.integers(0, 2, rows)
     ease = rng.normal(0, 0.1, rows)
@@ -115,7 +139,9 @@ def simulated(rng, folder, rows=300, seeds=3):
         shares = np.clip(mean + rng.normal(0, 0.02) + ease, 0, 1)
         return probabilities(np.where(rng.random(rows) < shares, y, 1 - y))
 
-    baseline = {b: [cell(0.55 + 0.05 * np.log2(b / 16)) for _ in range(seeds)] for b in (16, 64, 256)}
+    baseline = {
+        b: [cell(0.55 + 0.05 * np.log2(b / 16)) for _ in range(seeds)] for b in (16, 64, 256)
+    }
     scores = {"target_only": baseline, "fine_tune": {16: [cell(0.70) for _ in range(seeds)]}}
     return make_comparison(folder, y, scores, metric="accuracy")
 

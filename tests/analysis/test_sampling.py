@@ -1,4 +1,6 @@
-"""Samples of several cells: their intervals are those of the verdicts, and curves are read where they were measured."""
+"""Samples of several cells: their intervals are those of the verdicts, and curves are read where
+they were measured.
+"""
 
 import numpy as np
 import pytest
@@ -28,9 +30,16 @@ def test_a_difference_has_the_interval_and_p_of_the_verdict(tmp_path, seeds, gro
     sample = Curves(comparison, "tweets", "mood").sample([("fine_tune", 16), ("target_only", 16)])
     ours = sample.combined(np.array([[1.0], [-1.0]]))
     theirs = paired_difference(
-        "f1_macro", "classification", Y, scores["fine_tune"][16], scores["target_only"][16], groups=groups
+        "f1_macro",
+        "classification",
+        Y,
+        scores["fine_tune"][16],
+        scores["target_only"][16],
+        groups=groups,
     )
-    assert np.ravel([ours.mean, *ours.bounds(0.95)]) == pytest.approx([theirs.value, theirs.low, theirs.high], rel=1e-9)
+    assert np.ravel([ours.mean, *ours.bounds(0.95)]) == pytest.approx(
+        [theirs.value, theirs.low, theirs.high], rel=1e-9
+    )
     assert ours.p()[0] == pytest.approx(theirs.p, rel=2e-4)
 
 
@@ -43,7 +52,9 @@ def test_losses_have_their_sign_turned(tmp_path):
 
 def test_identical_predictions_differ_by_nothing(tmp_path):
     cells = noisy(RNG, Y, [0.6, 0.8])
-    comparison = make_comparison(tmp_path, Y, {"target_only": {16: cells}, "fine_tune": {16: cells}})
+    comparison = make_comparison(
+        tmp_path, Y, {"target_only": {16: cells}, "fine_tune": {16: cells}}
+    )
     sample = Curves(comparison, "tweets", "mood").sample([("fine_tune", 16), ("target_only", 16)])
     difference = sample.combined(np.array([[1.0], [-1.0]]))
     assert np.ravel(difference.bounds(0.95)).tolist() == [0, 0]
@@ -92,7 +103,9 @@ def test_seeds_that_are_missing_are_left_out_and_noted(tmp_path):
 def test_few_groups_and_undefined_draws_are_noted(tmp_path):
     y = np.array([0] * 29 + [1])
     scores = {"target_only": {16: noisy(RNG, y, [0.7, 0.7])}}
-    comparison = make_comparison(tmp_path, y, scores, metric="balanced_accuracy", groups=np.arange(30) // 3)
+    comparison = make_comparison(
+        tmp_path, y, scores, metric="balanced_accuracy", groups=np.arange(30) // 3
+    )
     note = Curves(comparison, "tweets", "mood").sample([("target_only", 16)]).note
     assert "only 10 groups" in note
     assert "balanced_accuracy is undefined in" in note

@@ -1,4 +1,6 @@
-"""Slices of the test rows: which rows they hold, and differences that are those of the rows alone, corrected."""
+"""Slices of the test rows: which rows they hold, and differences that are those of the rows alone,
+corrected.
+"""
 
 import json
 
@@ -53,14 +55,20 @@ def test_a_slice_holds_the_rows_that_it_names(found):
         assert row.rows == lengths.between(low, high).sum()
     for row in found[found["by"] == "rare words"].itertuples():
         low, high = map(int, row.slice.removesuffix(" %").split(" to "))
-        assert row.rows == np.sum((np.round(100 * RARE[16]) >= low) & (np.round(100 * RARE[16]) <= high))
+        assert row.rows == np.sum(
+            (np.round(100 * RARE[16]) >= low) & (np.round(100 * RARE[16]) <= high)
+        )
     named = found[found["by"] == "domain"].set_index("slice")["rows"].to_dict()
     assert named == TABLE["domain"].value_counts().to_dict()
 
 
 def test_the_differences_are_those_of_the_rows_and_add_up(found):
-    value = np.mean([(a.argmax(1) == Y).mean() - (b.argmax(1) == Y).mean()
-                     for a, b in zip(SCORES["fine_tune"][16], SCORES["target_only"][16])])  # fmt: skip
+    value = np.mean(
+        [
+            (a.argmax(1) == Y).mean() - (b.argmax(1) == Y).mean()
+            for a, b in zip(SCORES["fine_tune"][16], SCORES["target_only"][16])
+        ]
+    )
     for _, part in found.groupby("by"):
         assert (part["value"] * part["rows"]).sum() / ROWS == pytest.approx(value)
     assert found.set_index("slice").loc["glad", "verdict"] == "helped"
@@ -72,9 +80,13 @@ def test_q_is_corrected_over_the_slices_and_so_are_the_intervals(found):
     assert 0 < selected < len(found)  # or this test shows nothing
     for number, name in ((0, "glad"), (1, "sad")):
         rows = np.flatnonzero(number == Y)
-        ours, theirs = ([s[rows] for s in SCORES[strategy][16]] for strategy in ("fine_tune", "target_only"))
+        ours, theirs = (
+            [s[rows] for s in SCORES[strategy][16]] for strategy in ("fine_tune", "target_only")
+        )
         level = 1 - 0.05 * selected / len(found)
-        expected = paired_difference("accuracy", "classification", Y[rows], ours, theirs, confidence=level)
+        expected = paired_difference(
+            "accuracy", "classification", Y[rows], ours, theirs, confidence=level
+        )
         row = found.set_index("slice").loc[name]
         assert (row["low"], row["high"]) == pytest.approx((expected.low, expected.high))
     outside = (found["low"] > 0) | (found["high"] < 0)
@@ -84,7 +96,9 @@ def test_q_is_corrected_over_the_slices_and_so_are_the_intervals(found):
 
 def test_small_slices_are_named_and_not_judged(tmp_path):
     table = TABLE.assign(domain=["post"] * 19 + ["shop"] * (ROWS - 19))
-    found = make_comparison(tmp_path, Y, SCORES, table=table, rare_words=RARE).slices(by=[], columns=["domain"])
+    found = make_comparison(tmp_path, Y, SCORES, table=table, rare_words=RARE).slices(
+        by=[], columns=["domain"]
+    )
     small = found.set_index("slice").loc["post"]
     assert (small["verdict"], small["rows"]) == ("too small", 19)
     assert small[["value", "low", "high", "p", "q"]].isna().all()
@@ -92,9 +106,13 @@ def test_small_slices_are_named_and_not_judged(tmp_path):
 
 
 def test_numbers_are_cut_into_thirds_and_rare_values_pooled(tmp_path):
-    table = TABLE.assign(year=np.arange(ROWS) % 60, author=[f"a{n % 30}" if n >= 60 else "ann" for n in range(ROWS)])
+    table = TABLE.assign(
+        year=np.arange(ROWS) % 60, author=[f"a{n % 30}" if n >= 60 else "ann" for n in range(ROWS)]
+    )
     table.loc[ROWS - 1, "author"] = None
-    found = make_comparison(tmp_path, Y, SCORES, table=table).slices(by=[], columns=["year", "author"])
+    found = make_comparison(tmp_path, Y, SCORES, table=table).slices(
+        by=[], columns=["year", "author"]
+    )
     by = found.groupby("by")["slice"].agg(list)
     assert by["year"] == ["0 to 19", "20 to 39", "40 to 59"]
     assert by["author"][0] == "ann"
@@ -105,26 +123,42 @@ def test_numbers_are_cut_into_thirds_and_rare_values_pooled(tmp_path):
 
 def test_many_labels_and_numbers(tmp_path):
     stars = RNG.normal(3, 1, ROWS)
-    scores = {"target_only": {16: [stars + RNG.normal(0, 1, ROWS)] * 2}, "fine_tune": {16: [stars + 0.1] * 2}}
-    found = make_comparison(tmp_path / "stars", stars, scores, task="stars", table=TABLE).slices(by=["class"])
+    scores = {
+        "target_only": {16: [stars + RNG.normal(0, 1, ROWS)] * 2},
+        "fine_tune": {16: [stars + 0.1] * 2},
+    }
+    found = make_comparison(tmp_path / "stars", stars, scores, task="stars", table=TABLE).slices(
+        by=["class"]
+    )
     assert (len(found), set(found["metric"]), set(found["verdict"])) == (3, {"mae"}, {"helped"})
     themes = RNG.integers(0, 2, (ROWS, 3)).astype(np.float32)
     scores = {"target_only": {16: [1 - themes] * 2}, "fine_tune": {16: [themes] * 2}}
-    found = make_comparison(tmp_path / "themes", themes, scores, task="themes", table=TABLE).slices(by=["class"])
-    assert dict(zip(found["slice"], found["rows"])) == dict(zip(("price", "taste", "wait"), themes.sum(0)))
+    found = make_comparison(tmp_path / "themes", themes, scores, task="themes", table=TABLE).slices(
+        by=["class"]
+    )
+    assert dict(zip(found["slice"], found["rows"])) == dict(
+        zip(("price", "taste", "wait"), themes.sum(0))
+    )
     assert found["value"].tolist() == pytest.approx([1, 1, 1])
 
 
 def test_rows_without_a_label_are_in_no_slice(tmp_path):
     present = np.arange(ROWS) % 3 > 0
-    found = make_comparison(tmp_path, Y, SCORES, table=TABLE, rare_words=RARE, present=present).slices()
+    found = make_comparison(
+        tmp_path, Y, SCORES, table=TABLE, rare_words=RARE, present=present
+    ).slices()
     assert set(found.groupby("by")["rows"].sum()) == {present.sum()}
 
 
 def test_rare_words_are_of_the_budget(tmp_path):
-    scores = {s: {16: noisy(RNG, Y, [0.7]), 64: noisy(RNG, Y, [0.8])} for s in ("target_only", "fine_tune")}
+    scores = {
+        s: {16: noisy(RNG, Y, [0.7]), 64: noisy(RNG, Y, [0.8])}
+        for s in ("target_only", "fine_tune")
+    }
     rare = {16: RARE[16], 64: np.where(np.arange(ROWS) < 50, 0.5, 0).astype(np.float32)}
-    found = make_comparison(tmp_path, Y, scores, table=TABLE, rare_words=rare).slices(by=["rare words"])
+    found = make_comparison(tmp_path, Y, scores, table=TABLE, rare_words=rare).slices(
+        by=["rare words"]
+    )
     assert found[found["budget"] == 64]["slice"].tolist() == ["0 %", "50 %"]
     assert len(found[found["budget"] == 16]) == 3
 
@@ -150,7 +184,9 @@ def test_a_spoilt_table_of_rows_is_told(tmp_path, damage):
         path.write_text("\n".join(lines) + "\n")
     comparison = Comparison(run.folder)
     assert len(comparison.verdicts()) == 1
-    with pytest.raises(CheckpointError, match=r"tweets.jsonl (is damaged: its content was changed|cannot be read)"):
+    with pytest.raises(
+        CheckpointError, match=r"tweets.jsonl (is damaged: its content was changed|cannot be read)"
+    ):
         comparison.slices()
 
 

@@ -16,7 +16,10 @@ SCORES = {
     "fine_tune without films": {16: noisy(RNG, Y, [0.6] * 5)},
     "fine_tune without shop": {16: noisy(RNG, Y, [0.99] * 5)},
 }
-VARIANTS = {"fine_tune without films": ["fine_tune", "films"], "fine_tune without shop": ["fine_tune", "shop"]}
+VARIANTS = {
+    "fine_tune without films": ["fine_tune", "films"],
+    "fine_tune without shop": ["fine_tune", "shop"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -29,24 +32,40 @@ def test_a_gain_is_the_difference_with_and_without(comparison):
     assert found["verdict"].to_dict() == {"films": "helped", "shop": "hurt"}
     assert set(found["strategy"]) == {"fine_tune"}
     expected = paired_difference(
-        "f1_macro", "classification", Y, SCORES["fine_tune"][16], SCORES["fine_tune without films"][16]
+        "f1_macro",
+        "classification",
+        Y,
+        SCORES["fine_tune"][16],
+        SCORES["fine_tune without films"][16],
     )
-    assert tuple(found.loc["films", ["difference", "low", "high"]]) == (expected.value, expected.low, expected.high)
+    assert tuple(found.loc["films", ["difference", "low", "high"]]) == (
+        expected.value,
+        expected.low,
+        expected.high,
+    )
 
 
 def test_variants_are_left_out_of_ordinary_tables(comparison):
     both = {"target_only", "fine_tune"}
     assert set(comparison.results["strategy"]) == set(comparison.costs["strategy"]) == both
-    assert set(comparison.verdicts()["strategy"]) == set(comparison.label_worth()["strategy"]) == {"fine_tune"}
+    assert (
+        set(comparison.verdicts()["strategy"])
+        == set(comparison.label_worth()["strategy"])
+        == {"fine_tune"}
+    )
     assert set(comparison.curves()["strategy"]) == both
     assert list(comparison.summary().columns[4:]) == ["target_only", "fine_tune"]
     assert "without" not in headline(comparison)
 
 
 def test_a_missing_cell_of_a_variant_is_named(tmp_path):
-    scores = SCORES | {"fine_tune without shop": {16: [*SCORES["fine_tune without shop"][16][:4], None]}}
+    scores = SCORES | {
+        "fine_tune without shop": {16: [*SCORES["fine_tune without shop"][16][:4], None]}
+    }
     comparison = make_comparison(tmp_path, Y, scores, variants=VARIANTS)
-    assert [u.split(":")[0] for u in comparison.unusable] == ["fine_tune without shop on tweets, 16 labels, seed 4"]
+    assert [u.split(":")[0] for u in comparison.unusable] == [
+        "fine_tune without shop on tweets, 16 labels, seed 4"
+    ]
     found = comparison.source_gains().set_index("source")
     assert "without seed 4" in found.loc["shop", "note"]
     assert found.loc["films", "note"] == ""

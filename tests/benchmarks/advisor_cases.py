@@ -1,9 +1,10 @@
 """The experiments that the advisor's rules were written from, and those that they are tried on.
 
-Every experiment has three label budgets, and so three cases for each of its targets. No (source, target) pair and no
-target is in both lists, but data sets are: a domain of `vader`, `stsb_multi` or `sick_nl` that is a source in one list
-may be a target in the other, mpqa is a source in both, and the requests of `clinc150` serve as targets by intent
-(one domain) in the first and by domain (the nine others) in the second.
+Every experiment has three label budgets, and so three cases for each of its targets. No (source,
+target) pair and no target is in both lists, but data sets are: a domain of `vader`, `stsb_multi` or
+`sick_nl` that is a source in one list may be a target in the other, mpqa is a source in both, and
+the requests of `clinc150` serve as targets by intent (one domain) in the first and by domain (the
+nine others) in the second.
 """
 
 from __future__ import annotations
@@ -21,8 +22,16 @@ POOL, TEST, SOURCE = 1000, 1000, 750
 """Rows of a target that labels are drawn from, rows of a test, and rows of a source."""
 
 NINE_DOMAINS = [
-    "auto_and_commute", "banking", "credit_cards", "home", "meta", "small_talk", "travel", "utility", "work",
-]  # fmt: skip
+    "auto_and_commute",
+    "banking",
+    "credit_cards",
+    "home",
+    "meta",
+    "small_talk",
+    "travel",
+    "utility",
+    "work",
+]
 """Of `clinc150`: all but kitchen_and_dining, a target of `DEVELOPMENT`."""
 
 RATING = {"name": "rating", "kind": "regression", "metric": "pearson"}
@@ -50,7 +59,13 @@ def splits(dataset: str, test: str = "test", **where) -> dict:
 
 
 def experiment(name: str, tasks: list, sources: dict, targets: dict, **more) -> dict:
-    content = {"name": name, "encoder": ENCODER, "tasks": tasks, "sources": sources, "targets": targets}
+    content = {
+        "name": name,
+        "encoder": ENCODER,
+        "tasks": tasks,
+        "sources": sources,
+        "targets": targets,
+    }
     return content | {"strategies": STRATEGIES, "budgets": [16, 64, 256], "seeds": 3} | more
 
 

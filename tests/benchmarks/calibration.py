@@ -1,13 +1,14 @@
 """How often the verdict is wrong: whole experiments simulated with a known truth.
 
-Each setting draws test rows and seeds anew for every experiment. A row has a difficulty that all strategies and
-seeds share, so that they are correlated, and one for each strategy; a seed shifts a strategy on all rows; the
-rest is noise of a row and seed. Every experiment is done twice, on rows and seeds of its own: without a true
-difference, and with one of twice the minimum effect that another experiment of the setting, itself without a
-difference, has stated. Both go through `paired_difference` as a comparison's do.
+Each setting draws test rows and seeds anew for every experiment. A row has a difficulty that all
+strategies and seeds share, so that they are correlated, and one for each strategy; a seed shifts a
+strategy on all rows; the rest is noise of a row and seed. Every experiment is done twice, on rows
+and seeds of its own: without a true difference, and with one of twice the minimum effect that
+another experiment of the setting, itself without a difference, has stated. Both go through
+`paired_difference` as a comparison's do.
 
-The z-test beside it is the usual practice: the two strategies' standard errors over the rows of a test set,
-added as if they had been tested on different rows, without any part for the seeds.
+The z-test beside it is the usual practice: the two strategies' standard errors over the rows of a
+test set, added as if they had been tested on different rows, without any part for the seeds.
 
     python -m tests.benchmarks.calibration [EXPERIMENTS] [--only NAME]
 """
@@ -52,7 +53,8 @@ class Setting:
         rows, seeds: of one experiment.
         level: the true metric of both strategies without a difference.
         seed_sd: how much a seed shifts a strategy, in the unit of the ``noise``.
-        row_sd, strategy_sd, noise: scatter of a row, of a row and strategy, of a row, strategy and seed.
+        row_sd, strategy_sd, noise: scatter of a row, of a row and strategy, of a row, strategy and
+            seed.
         simulate: ``(setting, levels of A and B, generator)`` to labels and the scores of A and B.
     """
 
@@ -70,14 +72,20 @@ class Setting:
 
 
 def classifier(setting: Setting, levels, rng, positive: float = 0.5):
-    """A row is right where its margin is above 0; the level is the accuracy, or the macro F1, of many rows."""
+    """A row is right where its margin is above 0; the level is the accuracy, or the macro F1, of
+    many rows.
+    """
     y = (rng.random(setting.rows) < positive).astype(int)
     difficulty = rng.normal(0, setting.row_sd, setting.rows)
-    scatter = np.sqrt(setting.row_sd**2 + setting.strategy_sd**2 + setting.seed_sd**2 + setting.noise**2)
+    scatter = np.sqrt(
+        setting.row_sd**2 + setting.strategy_sd**2 + setting.seed_sd**2 + setting.noise**2
+    )
     arms = []
     for level in levels:
         right = level if setting.metric == "accuracy" else accuracy_of(level, positive)
-        margin = scatter * ndtri(right) + difficulty + rng.normal(0, setting.strategy_sd, setting.rows)
+        margin = (
+            scatter * ndtri(right) + difficulty + rng.normal(0, setting.strategy_sd, setting.rows)
+        )
         margin = margin + rng.normal(0, setting.seed_sd, (setting.seeds, 1))
         margin = margin + rng.normal(0, setting.noise, (setting.seeds, setting.rows))
         arms.append([np.eye(2)[np.where(m > 0, y, 1 - y)] for m in margin])
@@ -90,14 +98,17 @@ def rare_class(setting: Setting, levels, rng):
 
 
 def many_classes(setting: Setting, levels, rng, classes: int = 20):
-    """As `classifier`, with more classes, all as frequent; a row that is not right is taken for one other class.
+    """As `classifier`, with more classes, all as frequent; a row that is not right is taken for one
+    other class.
 
     Then the share of right rows is the precision, recall and F1 of every class.
     """
     y = rng.integers(classes, size=setting.rows)
     binary, *arms = classifier(dataclasses.replace(setting, metric="accuracy"), levels, rng)
     other = (y + rng.integers(1, classes, setting.rows)) % classes
-    return y, *([np.eye(classes)[np.where(s.argmax(1) == binary, y, other)] for s in arm] for arm in arms)
+    return y, *(
+        [np.eye(classes)[np.where(s.argmax(1) == binary, y, other)] for s in arm] for arm in arms
+    )
 
 
 def accuracy_of(f1_macro: float, positive: float) -> float:
@@ -141,22 +152,86 @@ def correlated(setting: Setting, levels, rng):
 
 
 SETTINGS = (
-    Setting("accuracy .75, 100 rows, 5 seeds", "accuracy", "classification", 100, 5, 0.75, 0.1, classifier),
-    Setting("accuracy .95, 1,000 rows, 5 seeds", "accuracy", "classification", 1000, 5, 0.95, 0.1, classifier),
-    Setting("accuracy .75, 5,000 rows, 3 seeds", "accuracy", "classification", 5000, 3, 0.75, 0.1, classifier),
-    Setting("macro F1 .80, 500 rows, a class of 10 %, 5 seeds", "f1_macro", "classification", 500, 5, 0.8, 0.1,
-            rare_class),
-    Setting("mean absolute error, skewed, 200 rows, 3 seeds", "mae", "regression", 200, 3, 8.0, 0.03, skewed_errors,
-            strategy_sd=0.3, noise=0.3),
-    Setting("Pearson r .60, 2,000 rows, 10 seeds", "pearson", "regression", 2000, 10, 0.6, 0.02, correlated),
-    Setting("macro F1 .70, 400 rows, 20 classes, 3 seeds", "f1_macro", "classification", 400, 3, 0.7, 0.1,
-            many_classes),
-)  # fmt: skip
+    Setting(
+        "accuracy .75, 100 rows, 5 seeds",
+        "accuracy",
+        "classification",
+        100,
+        5,
+        0.75,
+        0.1,
+        classifier,
+    ),
+    Setting(
+        "accuracy .95, 1,000 rows, 5 seeds",
+        "accuracy",
+        "classification",
+        1000,
+        5,
+        0.95,
+        0.1,
+        classifier,
+    ),
+    Setting(
+        "accuracy .75, 5,000 rows, 3 seeds",
+        "accuracy",
+        "classification",
+        5000,
+        3,
+        0.75,
+        0.1,
+        classifier,
+    ),
+    Setting(
+        "macro F1 .80, 500 rows, a class of 10 %, 5 seeds",
+        "f1_macro",
+        "classification",
+        500,
+        5,
+        0.8,
+        0.1,
+        rare_class,
+    ),
+    Setting(
+        "mean absolute error, skewed, 200 rows, 3 seeds",
+        "mae",
+        "regression",
+        200,
+        3,
+        8.0,
+        0.03,
+        skewed_errors,
+        strategy_sd=0.3,
+        noise=0.3,
+    ),
+    Setting(
+        "Pearson r .60, 2,000 rows, 10 seeds",
+        "pearson",
+        "regression",
+        2000,
+        10,
+        0.6,
+        0.02,
+        correlated,
+    ),
+    Setting(
+        "macro F1 .70, 400 rows, 20 classes, 3 seeds",
+        "f1_macro",
+        "classification",
+        400,
+        3,
+        0.7,
+        0.1,
+        many_classes,
+    ),
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What one experiment found, as value, ends of the interval and minimum effect; and the z-test's verdict."""
+    """What one experiment found, as value, ends of the interval and minimum effect; and the
+    z-test's verdict.
+    """
 
     truth: float
     value: float
@@ -174,7 +249,9 @@ def experiment(setting: Setting, difference: float, rng) -> Outcome:
     y, a, b = setting.simulate(setting, levels, rng)
     found = paired_difference(setting.metric, setting.kind, y, a, b)
     z = found.value / np.hypot(*(standard_error(setting, y, arm) for arm in (a, b)))
-    return Outcome(difference, found.value, found.low, found.high, found.minimum_effect, found.verdict, z)
+    return Outcome(
+        difference, found.value, found.low, found.high, found.minimum_effect, found.verdict, z
+    )
 
 
 def standard_error(setting: Setting, y, scores) -> float:
@@ -184,7 +261,11 @@ def standard_error(setting: Setting, y, scores) -> float:
     if setting.metric == "mae":
         return stats.sem(np.abs(scores[0] - y))
     counts = row_counts(len(y), resamples=2000)[:Z_RESAMPLES]
-    return float(np.nanstd(resampled_suite(setting.kind, y, scores[:1], counts, [setting.metric])[setting.metric]))
+    return float(
+        np.nanstd(
+            resampled_suite(setting.kind, y, scores[:1], counts, [setting.metric])[setting.metric]
+        )
+    )
 
 
 def largest(setting: Setting) -> float:
@@ -193,7 +274,9 @@ def largest(setting: Setting) -> float:
 
 
 def experiments(number: int, share: int, count: int) -> tuple[list[Outcome], list[Outcome]]:
-    """``count`` experiments without a difference, and as many with twice the effect that those have stated."""
+    """``count`` experiments without a difference, and as many with twice the effect that those have
+    stated.
+    """
     setting, rng = SETTINGS[number], np.random.default_rng([number, share])
     without = [experiment(setting, 0.0, rng) for _ in range(count)]
     stated = [found.minimum_effect for found in without if found.verdict == "undecided"]
@@ -204,13 +287,17 @@ def experiments(number: int, share: int, count: int) -> tuple[list[Outcome], lis
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("count", nargs="?", type=int, default=EXPERIMENTS, help="experiments of a setting")
+    parser.add_argument(
+        "count", nargs="?", type=int, default=EXPERIMENTS, help="experiments of a setting"
+    )
     parser.add_argument("--only", default="", help="the settings whose name has this in it")
     arguments = parser.parse_args()
     count = arguments.count
     report = Report(
-        f"Verdicts at 95 % of simulated experiments with a known truth: {count:,} a setting without a difference\n"
-        f"and one with twice the stated minimum effect for each of them that was undecided; {PROCESSES} processes.\n"
+        f"Verdicts at 95 % of simulated experiments with a known truth: {count:,} a setting "
+        "without a difference\n"
+        "and one with twice the stated minimum effect for each of them that was undecided; "
+        f"{PROCESSES} processes.\n"
         "In brackets the 95 % range of the rate (Clopper and Pearson)."
     )
     start, wrong, decided = time.perf_counter(), 0, 0
@@ -218,7 +305,9 @@ def main() -> int:
         for number, setting in enumerate(SETTINGS):
             if arguments.only not in setting.name:
                 continue
-            shares = [count // PROCESSES + (share < count % PROCESSES) for share in range(PROCESSES)]
+            shares = [
+                count // PROCESSES + (share < count % PROCESSES) for share in range(PROCESSES)
+            ]
             parts = list(pool.map(experiments, [number] * PROCESSES, range(PROCESSES), shares))
             without, twice = ([found for part in parts for found in part[i]] for i in (0, 1))
             show(report, setting, without, twice)
@@ -241,21 +330,48 @@ def show(report: Report, setting: Setting, without: list[Outcome], twice: list[O
         covered = sum(f.low <= f.truth <= f.high for f in found)
         rate(report, f"{name}: interval covers the truth", covered, len(found), at_least=93)
         rate(report, f"{name}: interval covers the truth", covered, len(found), at_most=97)
-    rate(report, "twice the minimum effect: helped", sum(f.verdict == "helped" for f in twice), len(twice), at_least=90)
-    rate(report, "twice the minimum effect: hurt", sum(f.verdict == "hurt" for f in twice), len(twice), at_most=0.1)
+    rate(
+        report,
+        "twice the minimum effect: helped",
+        sum(f.verdict == "helped" for f in twice),
+        len(twice),
+        at_least=90,
+    )
+    rate(
+        report,
+        "twice the minimum effect: hurt",
+        sum(f.verdict == "hurt" for f in twice),
+        len(twice),
+        at_most=0.1,
+    )
     report.figure(
-        "median of twice the minimum effect", float(np.median([f.truth for f in twice])), digits=4,
-        detail=f"{sum(f.truth == largest(setting) for f in twice)} cut to what the metric has room for",
-    )  # fmt: skip
+        "median of twice the minimum effect",
+        float(np.median([f.truth for f in twice])),
+        digits=4,
+        detail=f"{sum(f.truth == largest(setting) for f in twice)} cut to what the metric has "
+        "room for",
+    )
     critical = ndtri(0.975)
-    rate(report, "unpaired z-test, no difference: a verdict", sum(abs(f.z) > critical for f in without), n)
-    rate(report, "unpaired z-test, twice: the right verdict", sum(f.z > critical for f in twice), len(twice))
+    rate(
+        report,
+        "unpaired z-test, no difference: a verdict",
+        sum(abs(f.z) > critical for f in without),
+        n,
+    )
+    rate(
+        report,
+        "unpaired z-test, twice: the right verdict",
+        sum(f.z > critical for f in twice),
+        len(twice),
+    )
 
 
 def rate(report: Report, name: str, hits: int, of: int, **bound) -> None:
     """A share in per cent with its range."""
     low, high = stats.binomtest(int(hits), of).proportion_ci(method="exact")
-    report.figure(name, 100 * hits / of, "%", **bound, detail=f"[{100 * low:.2f}, {100 * high:.2f}]")
+    report.figure(
+        name, 100 * hits / of, "%", **bound, detail=f"[{100 * low:.2f}, {100 * high:.2f}]"
+    )
 
 
 if __name__ == "__main__":

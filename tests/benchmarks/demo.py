@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.demo [FOLDER]
 
-A ridge on frozen BERT-tiny features with 1,500 rows of each source gives .58 on tweets and .37 on nyt at 16
-labels; training on all source rows should do better.
+A ridge on frozen BERT-tiny features with 1,500 rows of each source gives .58 on tweets and .37 on
+nyt at 16 labels; training on all source rows should do better.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ TRANSFERS = ("fine_tune", "multi_task")
 
 
 def main() -> int:
-    report = Report("tf-transfer demo: BERT-tiny, movie and amazon to tweets and nyt, Pearson r of the rating")
+    report = Report(
+        "tf-transfer demo: BERT-tiny, movie and amazon to tweets and nyt, Pearson r of the rating"
+    )
     folder = sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp(prefix="tf_transfer-demo-")
     command = [sys.executable, "-m", "tf_transfer.command_line.cli"]
     for asset in ("vader", "bert-tiny"):
@@ -34,7 +36,9 @@ def main() -> int:
     subprocess.run([*command, "demo", "--output", folder], check=True, stdout=subprocess.DEVNULL)
     seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    report.figure("wall time", seconds / 60, "min", at_most=6, detail=f"{used / 60:.1f} processor minutes")
+    report.figure(
+        "wall time", seconds / 60, "min", at_most=6, detail=f"{used / 60:.1f} processor minutes"
+    )
     page = (Path(folder) / "report.html").read_text(encoding="utf-8")
     names = [name for name, *_ in SECTIONS if name != "advice"]  # which is not asked for
     absent = lacking(page, names)
@@ -49,12 +53,24 @@ def main() -> int:
     for target, bound in BOUNDS.items():
         for strategy in comparison.strategies:
             least = bound if strategy in TRANSFERS else None
-            report.figure(f"{target}, 16 labels, {strategy}", means[target, strategy], at_least=least, digits=3)
-    verdicts = comparison.verdicts().query("target == 'tweets' and task == 'rating' and budget == 16")
+            report.figure(
+                f"{target}, 16 labels, {strategy}",
+                means[target, strategy],
+                at_least=least,
+                digits=3,
+            )
+    verdicts = comparison.verdicts().query(
+        "target == 'tweets' and task == 'rating' and budget == 16"
+    )
     for row in verdicts[verdicts["strategy"].isin(TRANSFERS)].itertuples():
         helped = float(row.verdict == "helped")
         interval = f"{row.value:+.3f} [{row.low:+.3f}, {row.high:+.3f}] {row.verdict}"
-        report.figure(f"tweets, 16 labels, {row.strategy} helped (1 = yes)", helped, at_least=1, detail=interval)
+        report.figure(
+            f"tweets, 16 labels, {row.strategy} helped (1 = yes)",
+            helped,
+            at_least=1,
+            detail=interval,
+        )
     return report.finish()
 
 

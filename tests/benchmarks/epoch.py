@@ -41,7 +41,9 @@ def main() -> int:
         sizes = ("--batch", str(BATCH), "--max-length", str(MAX_LENGTH))
         with (
             own_side("tests.benchmarks.epoch", "--side", "--rows", str(arguments.rows)) as own,
-            peer_side("tests.benchmarks.peers.epoch_torch", str(fetch("minilm")), str(csv), *sizes) as peer,
+            peer_side(
+                "tests.benchmarks.peers.epoch_torch", str(fetch("minilm")), str(csv), *sizes
+            ) as peer,
         ):
             report = Report(
                 f"{arguments.rows:,} tweets as text to trained model and to predictions, "
@@ -62,9 +64,17 @@ def compare(report: Report, own, peer, rows: int, rounds: int) -> None:
         turns["PyTorch"] = lambda number: peer.ask()
     answers = in_turn(turns, rounds)
     for phase, label in LABELS.items():
-        speeds = {name: [rows / answer[phase] for answer in found] for name, found in answers.items()}
+        speeds = {
+            name: [rows / answer[phase] for answer in found] for name, found in answers.items()
+        }
         for name, found in speeds.items():
-            report.figure(f"{label}, {name}", statistics.median(found), "rows/s", digits=1, detail=rounds_of(found, 1))
+            report.figure(
+                f"{label}, {name}",
+                statistics.median(found),
+                "rows/s",
+                digits=1,
+                detail=rounds_of(found, 1),
+            )
         warm = statistics.median(answer[phase] for answer in answers["ours"])
         report.figure(
             f"{label}, ours: tracing and compiling, once", cold[phase] - warm, "s", digits=1,

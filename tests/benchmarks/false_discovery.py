@@ -1,10 +1,12 @@
-"""The correction of a run's verdicts on simulated families of comparisons: share of false verdicts, and power.
+"""The correction of a run's verdicts on simulated families of comparisons: share of false verdicts,
+and power.
 
     python -m tests.benchmarks.false_discovery
 
-A family is what one run compares: 6, 12 or 36 differences to one baseline, whose errors are correlated by 0, .5 or .8
-since they share rows and baseline. Each has the t of 3 seeds and few rows (6 degrees of freedom); of those with an
-effect it is three standard errors. Beside the two-stage procedure stands the one-stage of Benjamini and Hochberg.
+A family is what one run compares: 6, 12 or 36 differences to one baseline, whose errors are
+correlated by 0, .5 or .8 since they share rows and baseline. Each has the t of 3 seeds and few rows
+(6 degrees of freedom); of those with an effect it is three standard errors. Beside the two-stage
+procedure stands the one-stage of Benjamini and Hochberg.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ def rates(rejected: np.ndarray, true: int) -> tuple[float, float]:
     """Mean share of false verdicts among the verdicts, and share of the effects that are found."""
     effects = rejected[:, rejected.shape[1] - true :]
     false = rejected.sum(1) - effects.sum(1)
-    return float(np.mean(false / np.maximum(rejected.sum(1), 1))), float(effects.mean()) if true else np.nan
+    return float(np.mean(false / np.maximum(rejected.sum(1), 1))), float(
+        effects.mean()
+    ) if true else np.nan
 
 
 def main() -> int:
@@ -49,15 +53,21 @@ def main() -> int:
                 p = p_values(members, true, correlation, rng)
                 q = np.stack([false_discovery_rate(family, ALPHA) for family in p])
                 false, found = rates(q < ALPHA, true)
-                false_once, found_once = rates(stats.false_discovery_control(p, axis=1) < ALPHA, true)
+                false_once, found_once = rates(
+                    stats.false_discovery_control(p, axis=1) < ALPHA, true
+                )
                 largest = max(largest, false)
                 gains.append(found - found_once)
                 report.note(
-                    f"correlation {correlation:.1f}, {true:2d} of {members:2d} effects: false {100 * false:4.2f} % "
-                    f"(one stage {100 * false_once:4.2f} %), found {100 * found:5.1f} % ({100 * found_once:5.1f} %)"
+                    f"correlation {correlation:.1f}, {true:2d} of {members:2d} effects: false "
+                    f"{100 * false:4.2f} % "
+                    f"(one stage {100 * false_once:4.2f} %), found {100 * found:5.1f} % "
+                    f"({100 * found_once:5.1f} %)"
                 )
     report.figure("largest share of false verdicts", 100 * largest, "%", at_most=6.0)
-    report.figure("effects found more than by one stage, mean", 100 * float(np.nanmean(gains)), "points")
+    report.figure(
+        "effects found more than by one stage, mean", 100 * float(np.nanmean(gains)), "points"
+    )
     return report.finish()
 
 

@@ -1,14 +1,18 @@
-"""Few-shot intents: who wins when, on clinc150 with domains kept apart, over the same frozen episodes.
+"""Few-shot intents: who wins when, on clinc150 with domains kept apart, over the same frozen
+episodes.
 
-    python -m tests.benchmarks.fewshot [FOLDER] [--encoder bert-tiny] [--setting 5-way-1-shot] [--tune]
+    python -m tests.benchmarks.fewshot [FOLDER] [--encoder bert-tiny] [--setting 5-way-1-shot]
+    [--tune]
 
-Meta-training sees the intents of 6 domains, early stopping those of 2, the episodes those of 2 others. What
-a strategy needs no meta-training for starts from the pretrained encoder. Every strategy, fine-tuning too, leaves
-the same part of the encoder alone, `FROZEN`, but where `CHOSEN` says otherwise. The episodes are frozen in FOLDER,
-and a strategy that is done is kept there and not done again. Meta-training is told in seconds of processor time,
-adapting and predicting in those of the clock, the median over episodes. ``--tune`` prints how each candidate of
-`GRIDS` does on episodes of the validation domains; `CHOSEN` holds its winners (or what it had before, where no more
-than .005 was to be won; MiniLM's ProtoMAML follows its ProtoNet), and the test domains were never used to choose.
+Meta-training sees the intents of 6 domains, early stopping those of 2, the episodes those of 2
+others. What a strategy needs no meta-training for starts from the pretrained encoder. Every
+strategy, fine-tuning too, leaves the same part of the encoder alone, `FROZEN`, but where `CHOSEN`
+says otherwise. The episodes are frozen in FOLDER, and a strategy that is done is kept there and not
+done again. Meta-training is told in seconds of processor time, adapting and predicting in those of
+the clock, the median over episodes. ``--tune`` prints how each candidate of `GRIDS` does on
+episodes of the validation domains; `CHOSEN` holds its winners (or what it had before, where no more
+than .005 was to be won; MiniLM's ProtoMAML follows its ProtoNet), and the test domains were never
+used to choose.
 """
 
 from __future__ import annotations
@@ -38,18 +42,29 @@ STEPS = {"bert-tiny": 200, "minilm": 50}
 TUNING_EPISODES, TUNING_STEPS = 60, {"bert-tiny": 100, "minilm": 25}
 RATES, INNER = {"learning_rate": [3e-4, 1e-3]}, {"inner_steps": [5], "adapt_steps": [10]}
 LESSON = ("way", "domain", "freeze")
-"""Not of a strategy but of its meta-training: the classes of an episode, whether all are of one domain (the column's
-name) or of any (None), and what of the encoder is left alone."""
+"""Not of a strategy but of its meta-training: the classes of an episode, whether all are of one
+domain (the column's name) or of any (None), and what of the encoder is left alone.
+"""
 GRID = {
     "maml": RATES | INNER | {"inner_lr": [0.1, 0.3]},
     "anil": RATES | {"inner_lr": [0.3, 1.0]},
     "reptile": INNER | {"inner_lr": [0.1, 0.3]},
-    "proto_net": {"learning_rate": [1e-4, 3e-4, 1e-3], "distance": ["euclidean", "cosine"], "way": [5, 20]},
+    "proto_net": {
+        "learning_rate": [1e-4, 3e-4, 1e-3],
+        "distance": ["euclidean", "cosine"],
+        "way": [5, 20],
+    },
     "proto_maml": RATES | {"inner_steps": [3], "inner_lr": [0.01, 0.03]},
     "fine_tune": {"adapt_steps": [30], "adapt_learning_rate": ["auto", 1e-3]},
     "knn": {"k": [1]},
 }
-_COSINES = {"distance": "cosine", "cosine_scale": 20.0, "way": 30, "freeze": "none", "meta_batch": 1}
+_COSINES = {
+    "distance": "cosine",
+    "cosine_scale": 20.0,
+    "way": 30,
+    "freeze": "none",
+    "meta_batch": 1,
+}
 GRIDS = {
     "bert-tiny": GRID,
     "minilm": GRID
@@ -65,8 +80,9 @@ GRIDS = {
         }
     },
 }
-"""By encoder; ``together`` are fields that go together. MiniLM was trained by cosines; its ProtoNet may train all
-blocks, as adapting trains none."""
+"""By encoder; ``together`` are fields that go together. MiniLM was trained by cosines; its ProtoNet
+may train all blocks, as adapting trains none.
+"""
 _TINY = {
     "maml": {"learning_rate": 3e-4, "inner_steps": 5, "adapt_steps": 10, "inner_lr": 0.3},
     "anil": {"learning_rate": 3e-4, "inner_lr": 0.3},
@@ -80,7 +96,8 @@ _MINILM = _TINY | {
     "maml": _TINY["maml"] | {"domain": "domain"},
     "anil": {"learning_rate": 3e-4, "inner_lr": 1.0, "domain": "domain"},
     "reptile": {"inner_steps": 5, "adapt_steps": 10, "inner_lr": 0.3},
-    "proto_net": _COSINES | {"learning_rate": 3e-5, "steps": 100, "rows_a_part": 512},  # at once: in less time
+    # at once: in less time
+    "proto_net": _COSINES | {"learning_rate": 3e-5, "steps": 100, "rows_a_part": 512},
     "proto_maml": _COSINES
     | {"learning_rate": 3e-5, "steps": 100, "inner_steps": 3, "inner_lr": 0.03, "inner_freeze": 5},
     "fine_tune": {"adapt_steps": 30, "adapt_learning_rate": "auto"},
@@ -89,7 +106,9 @@ CHOSEN = {
     encoder: fields | {"fomaml": fields["maml"], "meta_sgd": fields["maml"], "linear_probe": {}}
     for encoder, fields in {"bert-tiny": _TINY, "minilm": _MINILM}.items()
 }
-"""By encoder; tuned with one label a class, and taken for the other settings too. MAML's relatives take its fields."""
+"""By encoder; tuned with one label a class, and taken for the other settings too. MAML's relatives
+take its fields.
+"""
 NOT_META = ("fine_tune", "linear_probe", "knn")
 
 
@@ -100,12 +119,16 @@ def main() -> int:
     parser.add_argument("--setting", action="append", choices=list(SETTINGS))
     parser.add_argument("--episodes", type=int, default=EPISODES)
     parser.add_argument("--steps", type=int, help="meta-training steps at most, of every strategy")
-    parser.add_argument("--strategy", action="append", choices=[*GRID, "fomaml", "meta_sgd", "linear_probe"])
+    parser.add_argument(
+        "--strategy", action="append", choices=[*GRID, "fomaml", "meta_sgd", "linear_probe"]
+    )
     parser.add_argument("--tune", action="store_true", help="try the grid on validation episodes")
     arguments = parser.parse_args()
     if arguments.tune:
         return tune(arguments)
-    report = Report(f"clinc150, class-disjoint by domain, {arguments.encoder}, {arguments.episodes} episodes")
+    report = Report(
+        f"clinc150, class-disjoint by domain, {arguments.encoder}, {arguments.episodes} episodes"
+    )
     for setting in arguments.setting or SETTINGS:
         values = run_setting(arguments, setting)
         show(report, arguments.encoder, setting, values)
@@ -129,10 +152,21 @@ def strategies(chosen: dict[str, dict], steps: int, all_steps: int | None = None
         steps: of those whose fields do not say.
         all_steps: of every strategy instead.
     """
-    from tf_transfer.strategies import ANIL, MAML, LinearProbe, MetaSGD, ProtoMAML, ProtoNet, Reptile, TargetOnly
+    from tf_transfer.strategies import (
+        ANIL,
+        MAML,
+        LinearProbe,
+        MetaSGD,
+        ProtoMAML,
+        ProtoNet,
+        Reptile,
+        TargetOnly,
+    )
 
     aside = LESSON if all_steps is None else (*LESSON, "steps")
-    chosen = {name: {f: v for f, v in fields.items() if f not in aside} for name, fields in chosen.items()}
+    chosen = {
+        name: {f: v for f, v in fields.items() if f not in aside} for name, fields in chosen.items()
+    }
     steps = all_steps or steps
     outer = {"steps": steps, "meta_batch": META_BATCH, "patience": 4}
     inner = outer | {"inner_freeze": "embeddings"}
@@ -160,7 +194,9 @@ class Neighbours(Strategy):
 
     def adapt(self, model, support, *, seed=0, out=None, verbose=0):
         vectors, labels = model.encode(support, verbose=0), support[model.tasks[0].label].to_numpy()
-        return _Nearest(model, KNeighborsClassifier(self.k, metric="cosine").fit(vectors, labels), model.tasks)
+        return _Nearest(
+            model, KNeighborsClassifier(self.k, metric="cosine").fit(vectors, labels), model.tasks
+        )
 
 
 @dataclasses.dataclass
@@ -182,7 +218,9 @@ class Setting:
     def __init__(self, encoder: str, name: str):
         self.encoder, (self.way, self.shot) = encoder, SETTINGS[name]
         self.train, *others = splits()
-        self.validation, self.test = (self.sampler(table, self.way, seed) for seed, table in enumerate(others, 1))
+        self.validation, self.test = (
+            self.sampler(table, self.way, seed) for seed, table in enumerate(others, 1)
+        )
 
     def sampler(self, table: pd.DataFrame, way: int, seed: int, domain: str | None = None):
         from tf_transfer.episodes.sampler import EpisodeSampler
@@ -202,15 +240,20 @@ class Setting:
 
         encoder, way = load_encoder(self.encoder), lesson.get("way", self.way)
         task = Task("intent", kind="classification", classes=tuple(range(way)))
-        fitted = TransferModel(encoder, task, max_length=32, freeze=lesson.get("freeze", FROZEN[self.encoder]))
+        fitted = TransferModel(
+            encoder, task, max_length=32, freeze=lesson.get("freeze", FROZEN[self.encoder])
+        )
         start = time.process_time()
         if name not in NOT_META:
-            check = self.validation if sampler is self.test else None  # what is chosen by it does not stop by it
+            # what is chosen by it does not stop by it
+            check = self.validation if sampler is self.test else None
             options = {"validation": check, "validate_every": 50}
             source = self.sampler(self.train, way, 0, lesson.get("domain"))
             fitted = strategy.fit(fitted, source, seed=0, **options)
         seconds = time.process_time() - start
-        return evaluate_episodes({name: (strategy, fitted)}, sampler, episodes).values.assign(training=seconds)
+        return evaluate_episodes({name: (strategy, fitted)}, sampler, episodes).values.assign(
+            training=seconds
+        )
 
 
 def tune(arguments) -> int:
@@ -226,10 +269,15 @@ def tune(arguments) -> int:
                 fields = dict(zip(grid, values))
                 fields |= fields.pop("together", {})
                 try:
-                    chosen, steps = CHOSEN[arguments.encoder] | {strategy: fields}, TUNING_STEPS[arguments.encoder]
+                    chosen, steps = (
+                        CHOSEN[arguments.encoder] | {strategy: fields},
+                        TUNING_STEPS[arguments.encoder],
+                    )
                     candidate = strategies(chosen, steps)[strategy]
                     found = setting.run(strategy, candidate, setting.validation, episodes, fields)
-                    said = f"{found['accuracy'].mean():.3f}, trained {found['training'].iloc[0]:.0f} s"
+                    said = (
+                        f"{found['accuracy'].mean():.3f}, trained {found['training'].iloc[0]:.0f} s"
+                    )
                 except TrainingError as error:
                     said = "diverged: " + str(error).splitlines()[1]
                 print(f"      {name}, {strategy} {fields}: {said}", flush=True)
@@ -249,10 +297,15 @@ def run_setting(arguments, name: str) -> pd.DataFrame:
     candidates = strategies(CHOSEN[arguments.encoder], STEPS[arguments.encoder], arguments.steps)
     for strategy in arguments.strategy or candidates:
         chosen = CHOSEN[arguments.encoder][strategy]
-        lesson = {"freeze": FROZEN[arguments.encoder]} | {f: v for f, v in chosen.items() if f in LESSON}
+        lesson = {"freeze": FROZEN[arguments.encoder]} | {
+            f: v for f, v in chosen.items() if f in LESSON
+        }
         fields = " ".join([str(candidates[strategy]), *map(str, lesson.values())])
         fields = hashlib.sha256(fields.encode()).hexdigest()[:8]
-        path = arguments.folder / f"{arguments.encoder}-{name}-{arguments.episodes}-{strategy}-{fields}.csv"
+        path = (
+            arguments.folder
+            / f"{arguments.encoder}-{name}-{arguments.episodes}-{strategy}-{fields}.csv"
+        )
         if not path.exists():
             found = setting.run(strategy, candidates[strategy], setting.test, episodes, lesson)
             staging = path.with_suffix(".part")
@@ -270,10 +323,15 @@ def show(report: Report, encoder: str, setting: str, values: pd.DataFrame) -> No
     found = EpisodeComparison(values.drop(columns="training"))
     table, training = found.table(), values.groupby("strategy")["training"].first()
     to = {
-        other: found.differences(other) for other in ("linear_probe", "fine_tune", "proto_net") if other in table.index
+        other: found.differences(other)
+        for other in ("linear_probe", "fine_tune", "proto_net")
+        if other in table.index
     }
     for name, row in table.sort_values("mean", ascending=False).iterrows():
-        detail = f"[{row['low']:.3f}, {row['high']:.3f}] median {row['median']:.2f}, {int(row['diverged'])} diverged"
+        detail = (
+            f"[{row['low']:.3f}, {row['high']:.3f}] median {row['median']:.2f}, "
+            f"{int(row['diverged'])} diverged"
+        )
         for other in ("fine_tune", "proto_net"):
             if name != other and other in to:
                 detail += f"; to {other} {_words(to[other].loc[name])}"
@@ -281,19 +339,27 @@ def show(report: Report, encoder: str, setting: str, values: pd.DataFrame) -> No
         detail += f"; an episode {row['seconds']:.2f} s"
         report.figure(f"{setting}, {name}", row["mean"], digits=3, detail=detail)
     meta = [n for n in table.index if n not in NOT_META]
-    rivals = ["linear_probe"] + ["fine_tune"] * (encoder == "bert-tiny" and setting == "5-way-1-shot")
+    rivals = ["linear_probe"] + ["fine_tune"] * (
+        encoder == "bert-tiny" and setting == "5-way-1-shot"
+    )
     for rival in rivals:
         what = f"{setting}, the best of meta-learning against {rival}"
         if not meta or rival not in to:
             report.missing(what, "Run it without --strategy.")
             continue
         best = max(meta, key=lambda n: table.loc[n, "mean"])
-        # The best of several was found on these very episodes: an interval for each of them (Bonferroni).
-        alone, gap = (found.differences(rival, confidence=c).loc[best] for c in (0.95, 1 - 0.05 / len(meta)))
+        # The best of several was found on these very episodes: an interval for each of them
+        # (Bonferroni).
+        alone, gap = (
+            found.differences(rival, confidence=c).loc[best] for c in (0.95, 1 - 0.05 / len(meta))
+        )
         report.figure(
-            f"{setting}, {best} - {rival}, low end", gap["low"], at_least=np.nextafter(0, 1), digits=3,
+            f"{setting}, {best} - {rival}, low end",
+            gap["low"],
+            at_least=np.nextafter(0, 1),
+            digits=3,
             detail=f"{_words(gap)}, an interval for the best of {len(meta)}; alone {_words(alone)}",
-        )  # fmt: skip
+        )
 
 
 def _words(gap) -> str:

@@ -2,8 +2,8 @@
 
 MiniLM, two classes, the same batch of 32 rows of 64 tokens, float32, on the processor. Our side is
 Keras' own `fit` with the defaults of `compile`: AdamW with a schedule and clipping, which the rival
-is spared. A step is the time from the end of a batch to the end of the next, as a callback sees
-it, so it holds `fit`'s overhead and the data's; the first step of a round is left out on both sides.
+is spared. A step is the time from the end of a batch to the end of the next, as a callback sees it,
+so it holds `fit`'s overhead and the data's; the first step of a round is left out on both sides.
 
     python -m tests.benchmarks.finetune
 """
@@ -37,8 +37,14 @@ def main() -> int:
         own_side("tests.benchmarks.finetune", "--side") as own,
         peer_side("tests.benchmarks.peers.finetune_torch", str(fetch("minilm")), *shape) as peer,
     ):
-        report = Report(f"A fine-tuning step, MiniLM, {BATCH} x {LENGTH} tokens, {arguments.rounds} rounds in turn")
-        report.note(f"ours: {own.about['name']}, {own.about['seconds']:.1f} s for the first step (tracing, compiling)")
+        report = Report(
+            f"A fine-tuning step, MiniLM, {BATCH} x {LENGTH} tokens, {arguments.rounds} rounds in "
+            "turn"
+        )
+        report.note(
+            f"ours: {own.about['name']}, {own.about['seconds']:.1f} s for the first step (tracing, "
+            "compiling)"
+        )
         compare(report, own, peer, arguments.rounds, arguments.steps)
     return report.finish()
 
@@ -67,7 +73,10 @@ def compare(report: Report, own, peer, rounds: int, steps: int) -> None:
     report_times(report, "TransferModel.fit", times["ours"])
     report_times(report, "PyTorch", times["default"])
     report_times(report, "PyTorch, AdamW(fused=True)", times["fused"])
-    for rival, label, bound in (("default", "PyTorch", BOUND), ("fused", "PyTorch, AdamW(fused=True)", None)):
+    for rival, label, bound in (
+        ("default", "PyTorch", BOUND),
+        ("fused", "PyTorch, AdamW(fused=True)", None),
+    ):
         ratios = [a / b for a, b in zip(times["ours"], times[rival])]
         report.figure(
             f"step time, ours / {label}", statistics.median(ratios), at_most=bound, digits=3,
@@ -99,7 +108,9 @@ def serve_own_side() -> int:
         def on_train_batch_end(self, batch, logs=None):
             self.ends.append(time.perf_counter())
 
-    model = TransferModel(load_encoder("minilm"), Task("label", kind="classification", classes=("no", "yes")))
+    model = TransferModel(
+        load_encoder("minilm"), Task("label", kind="classification", classes=("no", "yes"))
+    )
     model.compile()
     clock, dataset = Clock(), fixed_batch(tf)
 
@@ -108,14 +119,24 @@ def serve_own_side() -> int:
         return {"milliseconds": [1e3 * (b - a) for a, b in zip(clock.ends, clock.ends[1:])]}
 
     first = steps({"steps": 3})["milliseconds"][0]
-    serve({"name": f"TensorFlow {tf.__version__}, tf-keras {keras.__version__}", "seconds": first / 1e3}, steps)
+    serve(
+        {
+            "name": f"TensorFlow {tf.__version__}, tf-keras {keras.__version__}",
+            "seconds": first / 1e3,
+        },
+        steps,
+    )
     return 0
 
 
 def fixed_batch(tf):
     """`tf.data` of one batch ``(x, y, w)`` of random tokens."""
     ids = tf.random.stateless_uniform((BATCH, LENGTH), (0, 0), 1000, 20000, tf.int32)
-    x = {"input_ids": ids, "attention_mask": tf.ones_like(ids), "token_type_ids": tf.zeros_like(ids)}
+    x = {
+        "input_ids": ids,
+        "attention_mask": tf.ones_like(ids),
+        "token_type_ids": tf.zeros_like(ids),
+    }
     y = {"label": tf.random.stateless_uniform((BATCH,), (0, 1), 0, 2, tf.int32)}
     return tf.data.Dataset.from_tensors((x, y, {"label": tf.ones(BATCH)}))
 

@@ -1,11 +1,12 @@
-"""How long a person who trains once waits: a cold process against PyTorch's, and what the first time costs.
+"""How long a person who trains once waits: a cold process against PyTorch's, and what the first
+time costs.
 
     python -m tests.benchmarks.first_result [--rounds 3]
 
-The cold process goes from the start of Python to MiniLM trained on 1,000 tweets (polarity, one epoch, batches of 32
-rows of at most 64 tokens) and to its predictions of them; both sides are processes of their own, in turn. What the
-first `fit` and `predict` cost beyond the second of the same 64 tweets, which is tracing and compiling, is processor
-time.
+The cold process goes from the start of Python to MiniLM trained on 1,000 tweets (polarity, one
+epoch, batches of 32 rows of at most 64 tokens) and to its predictions of them; both sides are
+processes of their own, in turn. What the first `fit` and `predict` cost beyond the second of the
+same 64 tweets, which is tracing and compiling, is processor time.
 """
 
 from __future__ import annotations
@@ -42,15 +43,20 @@ def main() -> int:
     if arguments.own_side:
         print(json.dumps(cold() if arguments.own_side == "cold" else first(arguments.own_side)))
         return 0
-    report = Report(f"The first result: {ROWS:,} tweets, batches of {BATCH}, {arguments.rounds} rounds in turn")
+    report = Report(
+        f"The first result: {ROWS:,} tweets, batches of {BATCH}, {arguments.rounds} rounds in turn"
+    )
     for encoder, bound in FIRST_FIT.items():
         found = [seconds_of(own_command(encoder)) for _ in range(arguments.rounds)]
         for verb, at_most in (("fit", bound), ("predict", FIRST_PREDICT)):
             values = [answer[verb] for answer in found]
             report.figure(
-                f"{encoder}: first {verb} less second, processor time", statistics.median(values), "s",
-                at_most=at_most, detail=rounds_of(values, 2),
-            )  # fmt: skip
+                f"{encoder}: first {verb} less second, processor time",
+                statistics.median(values),
+                "s",
+                at_most=at_most,
+                detail=rounds_of(values, 2),
+            )
     with tempfile.TemporaryDirectory() as folder:
         compare(report, Path(folder) / "tweets.csv", arguments.rounds)
     return report.finish()
@@ -61,7 +67,13 @@ def compare(report: Report, csv: Path, rounds: int) -> None:
     from tf_transfer.assets.fetching import fetch
 
     write_rival_table(csv, ROWS)
-    peer = [os.environ.get(PEERS, ""), "-m", "tests.benchmarks.peers.cold_torch", str(fetch("minilm")), str(csv)]
+    peer = [
+        os.environ.get(PEERS, ""),
+        "-m",
+        "tests.benchmarks.peers.cold_torch",
+        str(fetch("minilm")),
+        str(csv),
+    ]
     peer += ["--batch", str(BATCH), "--max-length", str(MAX_LENGTH)]
     sides, reason = {"ours": own_command("cold"), "PyTorch": peer}, ""
     found = {name: [] for name in sides}
@@ -78,14 +90,28 @@ def compare(report: Report, csv: Path, rounds: int) -> None:
         for phase in ("trained", "predicted"):
             values = [answer[phase] for answer in answers]
             report.figure(
-                f"{name}: {phase} after", statistics.median(values), "s", digits=1, detail=rounds_of(values, 1)
+                f"{name}: {phase} after",
+                statistics.median(values),
+                "s",
+                digits=1,
+                detail=rounds_of(values, 1),
             )
     if "PyTorch" not in found:
-        report.missing("the comparison with PyTorch", f"{reason}\n{PEERS}: see tests/benchmarks/peers/README.md.")
+        report.missing(
+            "the comparison with PyTorch",
+            f"{reason}\n{PEERS}: see tests/benchmarks/peers/README.md.",
+        )
         return
     for phase in ("trained", "predicted"):
-        ratios = [ours[phase] / theirs[phase] for ours, theirs in zip(found["ours"], found["PyTorch"])]
-        report.figure(f"{phase}, ours / PyTorch", statistics.median(ratios), at_most=RATIO, detail=rounds_of(ratios, 2))
+        ratios = [
+            ours[phase] / theirs[phase] for ours, theirs in zip(found["ours"], found["PyTorch"])
+        ]
+        report.figure(
+            f"{phase}, ours / PyTorch",
+            statistics.median(ratios),
+            at_most=RATIO,
+            detail=rounds_of(ratios, 2),
+        )
 
 
 def own_command(what: str) -> list[str]:
@@ -95,7 +121,9 @@ def own_command(what: str) -> list[str]:
 def seconds_of(command: list[str]) -> dict:
     """What a process prints as its last line; times within it count from its start."""
     offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "START": str(time.time())}
-    ran = subprocess.run(command, cwd=ROOT, env=os.environ | offline, capture_output=True, text=True, check=True)
+    ran = subprocess.run(
+        command, cwd=ROOT, env=os.environ | offline, capture_output=True, text=True, check=True
+    )
     return json.loads(ran.stdout.splitlines()[-1])
 
 
@@ -114,7 +142,9 @@ def cold() -> dict:
 
 
 def first(encoder: str) -> dict:
-    """Processor seconds of the first `fit` and `predict` less those of the second, of other rows as many."""
+    """Processor seconds of the first `fit` and `predict` less those of the second, of other rows as
+    many.
+    """
     import tf_transfer as tt
 
     table = tweets(64)

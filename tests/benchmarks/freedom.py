@@ -1,20 +1,23 @@
-"""How many degrees of freedom a variance of rows and seeds has: the candidates, held against a known truth.
+"""How many degrees of freedom a variance of rows and seeds has: the candidates, held against a
+known truth.
 
     python -m tests.benchmarks.freedom
 
-A difference is normal. Its variance is the sum of a part of the rows, estimated from 100 of them, and a part of the
-seeds, estimated from S. `bootstrap` takes Student's t times the root of the estimated sum. Three ways to choose its
-degrees of freedom f stand beside each other, over all true shares of the seeds:
+A difference is normal. Its variance is the sum of a part of the rows, estimated from 100 of them,
+and a part of the seeds, estimated from S. `bootstrap` takes Student's t times the root of the
+estimated sum. Three ways to choose its degrees of freedom f stand beside each other, over all true
+shares of the seeds:
 
 * Satterthwaite 1946: 1 / f is the sum of the squared shares, each over its own degrees of freedom;
-* a power: 1 / f = (1 - w) / (rows - 1) + w ** p / (S - 1), with the share w of the seeds. `bootstrap` takes .85, and
-  .4 for two seeds;
-* Behrens and Fisher: no f; the quantile of the sum of a normal and a Student's t of S - 1 degrees, weighted by the
-  roots of the shares. It is published and has no fitted number.
+* a power: 1 / f = (1 - w) / (rows - 1) + w ** p / (S - 1), with the share w of the seeds.
+  `bootstrap` takes .85, and .4 for two seeds;
+* Behrens and Fisher: no f; the quantile of the sum of a normal and a Student's t of S - 1 degrees,
+  weighted by the roots of the shares. It is published and has no fitted number.
 
-An interval is right where it leaves out the truth in 5 % of cases, and the better of two that are right is the shorter.
-Satterthwaite takes a share that was estimated from few seeds for certain: where the variance between them comes out
-small by chance, the interval is both narrow and thought to be sure. Half a minute on one core.
+An interval is right where it leaves out the truth in 5 % of cases, and the better of two that are
+right is the shorter. Satterthwaite takes a share that was estimated from few seeds for certain:
+where the variance between them comes out small by chance, the interval is both narrow and thought
+to be sure. Half a minute on one core.
 """
 
 from __future__ import annotations
@@ -37,7 +40,10 @@ MOST = 6.0
 
 
 def main() -> int:
-    report = Report(f"False verdicts at 95 %, {DRAWS:,} draws, {len(SHARES)} true shares of the seeds from 0 to 1")
+    report = Report(
+        f"False verdicts at 95 %, {DRAWS:,} draws, {len(SHARES)} true shares of the seeds from 0 "
+        "to 1"
+    )
     for seeds in SEEDS:
         outcomes = {name: [] for name in ways(seeds)}
         for share in SHARES:
@@ -49,7 +55,9 @@ def main() -> int:
 
 
 def ways(seeds: int) -> dict:
-    """Functions from the estimated share of the seeds (draws,) to the quantile that the root is multiplied by."""
+    """Functions from the estimated share of the seeds (draws,) to the quantile that the root is
+    multiplied by.
+    """
     of_seeds, of_rows = seeds - 1, ROWS - 1
 
     def satterthwaite(share):
@@ -78,7 +86,10 @@ def behrens_fisher(freedom: int):
 
     def at(share: float) -> float:
         def beyond(end: float) -> float:
-            return student.sf((end - np.sqrt(1 - share) * middle) / np.sqrt(share), freedom).mean() - ALPHA / 2
+            return (
+                student.sf((end - np.sqrt(1 - share) * middle) / np.sqrt(share), freedom).mean()
+                - ALPHA / 2
+            )
 
         return brentq(beyond, 0, 100)
 
@@ -102,9 +113,17 @@ def of_share(seeds: int, share: float) -> dict[str, tuple[float, float]]:
 
 def say(report: Report, seeds: int, name: str, outcomes: np.ndarray) -> None:
     wrong, widths = outcomes.T
-    detail = f"least {wrong.min():.1f}, mean {wrong.mean():.1f}; mean half-width {widths.mean():.2f}"
+    detail = (
+        f"least {wrong.min():.1f}, mean {wrong.mean():.1f}; mean half-width {widths.mean():.2f}"
+    )
     bound = {"at_most": MOST} if "as bootstrap" in name else {}
-    report.figure(f"{seeds} seeds, {name}: most false verdicts, %", wrong.max(), digits=1, detail=detail, **bound)
+    report.figure(
+        f"{seeds} seeds, {name}: most false verdicts, %",
+        wrong.max(),
+        digits=1,
+        detail=detail,
+        **bound,
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""What it saves to run the frozen blocks of an encoder once for all epochs: `fit` with its trunk kept, and without.
+"""What it saves to run the frozen blocks of an encoder once for all epochs: `fit` with its trunk
+kept, and without.
 
     python -m tests.benchmarks.frozen
 
@@ -23,15 +24,23 @@ def main() -> int:
     from tf_transfer.data.readers import read_dataset
 
     table = read_dataset("vader").query("domain == 'tweets'").head(ROWS)
-    report = Report(f"MiniLM, {ROWS} tweets, {EPOCHS} epochs in batches of {BATCH}, {ROUNDS} rounds in turn")
+    report = Report(
+        f"MiniLM, {ROWS} tweets, {EPOCHS} epochs in batches of {BATCH}, {ROUNDS} rounds in turn"
+    )
     for depth in DEPTHS:
         task = tt.Task("rating", kind="regression")
         model = tt.TransferModel(tt.load_encoder("minilm"), task, max_length=64, freeze=depth)
         model.resolve(table)
-        times = [(seconds_of(model, table, 1e9), seconds_of(model, table, 0)) for _ in range(ROUNDS + 1)][1:]
+        times = [
+            (seconds_of(model, table, 1e9), seconds_of(model, table, 0)) for _ in range(ROUNDS + 1)
+        ][1:]
         kept, live = (statistics.median(t) for t in zip(*times))
         detail = f"{kept:.1f} against {live:.1f} s"
-        report.figure(f"{depth} of 6 blocks frozen: time with the trunk kept, times", kept / live, detail=detail)
+        report.figure(
+            f"{depth} of 6 blocks frozen: time with the trunk kept, times",
+            kept / live,
+            detail=detail,
+        )
     return report.finish()
 
 

@@ -2,10 +2,11 @@
 
     python -m tests.benchmarks.golden [FOLDER] [--write]
 
-Two small experiments, trained models, estimators, episodes and a search are run anew with a tiny random encoder, and
-digests of what they give are compared with those in golden.json. What may differ between two runs of the same code is
-left out: seconds, memory, dates and versions. A change that means to change results writes golden.json again with
-``--write``, which compares nothing. Nothing is downloaded, and one thread is used, whatever the number of cores.
+Two small experiments, trained models, estimators, episodes and a search are run anew with a tiny
+random encoder, and digests of what they give are compared with those in golden.json. What may
+differ between two runs of the same code is left out: seconds, memory, dates and versions. A change
+that means to change results writes golden.json again with ``--write``, which compares nothing.
+Nothing is downloaded, and one thread is used, whatever the number of cores.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ PACKAGES = (
     *("numpy", "tensorflow", "tf-keras", "transformers", "tokenizers"),
     *("scikit-learn", "scipy", "pandas", "matplotlib"),
 )
-"""Whose versions are kept beside the digests: another one may compute other bits, or draw other lines."""
+"""Whose versions are kept beside the digests: another one may compute other bits, or draw other
+lines.
+"""
 
 VARYING = {"seconds", "source_seconds", "target_seconds", "peak_gb"}
 """Columns and notes that are no results: no two runs have the same."""
@@ -59,14 +62,21 @@ MOST_NAMED = 6
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", nargs="?", type=Path, help="keeps the runs; must not be there yet")
-    parser.add_argument("--write", action="store_true", help="write golden.json instead of comparing with it")
+    parser.add_argument(
+        "folder", nargs="?", type=Path, help="keeps the runs; must not be there yet"
+    )
+    parser.add_argument(
+        "--write", action="store_true", help="write golden.json instead of comparing with it"
+    )
     arguments = parser.parse_args()
     if arguments.folder and arguments.folder.exists():
-        parser.error(f"{arguments.folder} must not be there yet: finished cells would not be computed again")
+        parser.error(
+            f"{arguments.folder} must not be there yet: finished cells would not be computed again"
+        )
     report = Report("Digests of everything that is stored, tiny encoder, one thread")
     with _folder(arguments.folder) as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of classes without rows and the like: the tables are tiny on purpose
+        # of classes without rows and the like: the tables are tiny on purpose
+        warnings.simplefilter("ignore")
         computed = {item: _digests(parts) for item, parts in results(folder)}
     if arguments.write:
         return write(computed, report)
@@ -83,16 +93,23 @@ def _folder(asked: Path | None) -> Iterator[Path]:
         yield Path(folder)
 
 
-# -- golden.json ------------------------------------------------------------------------------------
+# -- golden.json -----------------------------------------------------------------------------------
 
 
 def write(computed: dict[str, dict[str, str]], report: Report) -> int:
-    """Keeps the digests; an item a line, so that a difference of two versions of the file can be read."""
+    """Keeps the digests; an item a line, so that a difference of two versions of the file can be
+    read.
+    """
     head = json.dumps(conditions(), indent=1).removesuffix("\n}")
-    lines = [f"  {json.dumps(item)}: {json.dumps(computed[item], sort_keys=True)}" for item in sorted(computed)]
+    lines = [
+        f"  {json.dumps(item)}: {json.dumps(computed[item], sort_keys=True)}"
+        for item in sorted(computed)
+    ]
     GOLDEN.write_text(head + ',\n "items": {\n' + ",\n".join(lines) + "\n }\n}\n", encoding="utf-8")
     parts = sum(map(len, computed.values()))
-    report.note(f"Nothing is compared: {len(computed)} items of {parts} digests were written to {GOLDEN}.")
+    report.note(
+        f"Nothing is compared: {len(computed)} items of {parts} digests were written to {GOLDEN}."
+    )
     return report.finish()
 
 
@@ -142,7 +159,9 @@ def conditions() -> dict:
 
 
 def processor() -> str:
-    """The processor's name and the instructions that NumPy, TensorFlow and BLAS choose their kernels by."""
+    """The processor's name and the instructions that NumPy, TensorFlow and BLAS choose their
+    kernels by.
+    """
     info = Path("/proc/cpuinfo")
     text = info.read_text() if info.exists() else ""
     lines = dict(re.findall(r"^([\w ]+?)\s*: (.*)$", text, re.MULTILINE))
@@ -163,10 +182,13 @@ def _other_conditions(golden: dict) -> Iterator[str]:
     if others:
         yield "BITS MAY DIFFER FOR ANOTHER REASON THAN THE CODE. This run has:"
         yield from others
-        yield "Write golden.json anew at the commit before the change, on this machine, and compare again."
+        yield (
+            "Write golden.json anew at the commit before the change, on this machine, and "
+            "compare again."
+        )
 
 
-# -- digests ----------------------------------------------------------------------------------------
+# -- digests ---------------------------------------------------------------------------------------
 
 
 def _digests(parts: Mapping[str, object]) -> dict[str, str]:
@@ -180,7 +202,9 @@ def digest(value: object) -> str:
 
 
 def _exact(value: object) -> object:
-    """The value as JSON that is equal just where all bits are; a NaN is a NaN, whatever its bits."""
+    """The value as JSON that is equal just where all bits are; a NaN is a NaN, whatever its
+    bits.
+    """
     if isinstance(value, np.ndarray) and value.dtype != object:
         return _exact_array(value)
     if isinstance(value, pd.DataFrame):
@@ -188,7 +212,9 @@ def _exact(value: object) -> object:
     if isinstance(value, pd.Series):
         return [_exact(cell) for cell in value.tolist()]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _exact({field.name: getattr(value, field.name) for field in dataclasses.fields(value)})
+        return _exact(
+            {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        )
     if isinstance(value, Mapping):
         return {str(key): _exact(each) for key, each in value.items() if key not in VARYING}
     if isinstance(value, list | tuple | np.ndarray):
@@ -205,7 +231,11 @@ def _exact(value: object) -> object:
 def _exact_array(array: np.ndarray) -> list:
     if array.dtype.kind == "f":
         array = np.where(np.isnan(array), array.dtype.type(np.nan), array)
-    content = str(array.tolist()) if array.dtype.kind in "US" else np.ascontiguousarray(array).tobytes().hex()
+    content = (
+        str(array.tolist())
+        if array.dtype.kind in "US"
+        else np.ascontiguousarray(array).tobytes().hex()
+    )
     return [array.dtype.str, list(array.shape), content]
 
 
@@ -228,19 +258,47 @@ def _columns(table: pd.DataFrame | str, index: bool = False) -> dict[str, object
     return {"(columns)": [str(c) for c in kept]} | {str(c): table[c] for c in kept}
 
 
-# -- tables -----------------------------------------------------------------------------------------
+# -- tables ----------------------------------------------------------------------------------------
 
-MOODS = {"calm": ("still", "lake", "dawn"), "glad": ("bright", "drum", "dance"), "sad": ("cold", "rain", "again")}
+MOODS = {
+    "calm": ("still", "lake", "dawn"),
+    "glad": ("bright", "drum", "dance"),
+    "sad": ("cold", "rain", "again"),
+}
 THINGS = (
-    *("kettle", "lamp", "scarf", "window", "parcel", "garden", "engine", "ticket", "mirror", "blanket"),
-    *("compass", "ladder", "pillow", "anchor", "bucket", "carpet", "candle", "helmet", "basket", "hammer"),
+    *(
+        "kettle",
+        "lamp",
+        "scarf",
+        "window",
+        "parcel",
+        "garden",
+        "engine",
+        "ticket",
+        "mirror",
+        "blanket",
+    ),
+    *(
+        "compass",
+        "ladder",
+        "pillow",
+        "anchor",
+        "bucket",
+        "carpet",
+        "candle",
+        "helmet",
+        "basket",
+        "hammer",
+    ),
 )
 MISSING = 0.15
 """Share of the labels of each task that are missing, in every table."""
 
 
 def make_reviews(rows: int, seed: int) -> pd.DataFrame:
-    """Texts with labels of all three kinds, which follow from the words but for some; 40 authors in two domains."""
+    """Texts with labels of all three kinds, which follow from the words but for some; 40 authors in
+    two domains.
+    """
     draws = np.random.default_rng(seed)
     moods = [list(MOODS)[i] for i in draws.choice(3, rows, p=[0.25, 0.45, 0.3])]
     texts = [_text(draws, mood, int(draws.integers(2, 9))) for mood in moods]
@@ -265,7 +323,11 @@ def _text(draws: np.random.Generator, mood: str, length: int) -> str:
 
 
 def _themes(text: str) -> list[str]:
-    of_words = {"water": ("lake", "rain", "bucket"), "noise": ("drum", "engine", "hammer"), "home": ("lamp", "pillow")}
+    of_words = {
+        "water": ("lake", "rain", "bucket"),
+        "noise": ("drum", "engine", "hammer"),
+        "home": ("lamp", "pillow"),
+    }
     return [theme for theme, words in of_words.items() if set(words) & set(text.split())]
 
 
@@ -276,13 +338,17 @@ def make_pairs(rows: int, seed: int, classes: tuple[str, ...]) -> pd.DataFrame:
     records = []
     for answer in answers:
         first = str(draws.choice(list(MOODS)))
-        second = first if answer == "same" else str(draws.choice([mood for mood in MOODS if mood != first]))
+        second = (
+            first
+            if answer == "same"
+            else str(draws.choice([mood for mood in MOODS if mood != first]))
+        )
         doubt = "perhaps " if answer == "unsure" else ""
         records.append((doubt + _text(draws, first, 3), _text(draws, second, 3), answer))
     return pd.DataFrame(records, columns=["text", "reply", "relation"]).astype({"relation": object})
 
 
-# -- experiments ------------------------------------------------------------------------------------
+# -- experiments -----------------------------------------------------------------------------------
 
 ADAPT = {"adapt_steps": 3, "adapt_batch_size": 8}
 TRAIN = ADAPT | {"epochs": 1, "batch_size": 16}
@@ -293,17 +359,25 @@ INNER_ALONE = INNER | {"fine_tune": False}
 
 
 def kinds_experiment(folder: Path) -> dict:
-    """All kinds of tasks, weighted classes, missing labels, groups, slices, leaks, and one source less."""
+    """All kinds of tasks, weighted classes, missing labels, groups, slices, leaks, and one source
+    less.
+    """
     sources = {"films": make_reviews(60, seed=1), "shop": make_reviews(40, seed=2)}
     train, test = make_reviews(60, seed=6), make_reviews(90, seed=4)
-    train.loc[[2, 5], "text"] = test.loc[[7, 8], "text"].tolist()  # rows that the leakage audit knows
+    # rows that the leakage audit knows
+    train.loc[[2, 5], "text"] = test.loc[[7, 8], "text"].tolist()
     return {
         "name": "kinds",
         "folder": folder,
         "encoder": {"name": "encoder", "max_length": 16},
         "tasks": [
             {"name": "mood", "kind": "classification", "class_weight": "balanced"},
-            {"name": "tone", "kind": "classification", "class_weight": {"high": 2.0}, "metric": "accuracy"},
+            {
+                "name": "tone",
+                "kind": "classification",
+                "class_weight": {"high": 2.0},
+                "metric": "accuracy",
+            },
             {"name": "themes", "kind": "multilabel"},
             {"name": "stars", "kind": "regression", "loss_weight": 0.5},
         ],
@@ -331,7 +405,7 @@ def kinds_experiment(folder: Path) -> dict:
         "seeds": 2,
         "leave_one_out": ["multi_task"],
         "slices": ["domain"],
-    }  # fmt: skip
+    }
 
 
 def pairs_experiment(folder: Path) -> dict:
@@ -344,14 +418,20 @@ def pairs_experiment(folder: Path) -> dict:
         "text_pair": "reply",
         "tasks": [{"name": "relation", "kind": "classification"}],
         "sources": {"chats": make_pairs(48, 11, whole), "mails": make_pairs(36, 12, whole)},
-        "targets": {"forum": {"train": make_pairs(40, 13, fewer), "test": make_pairs(70, 14, fewer)}},
+        "targets": {
+            "forum": {"train": make_pairs(40, 13, fewer), "test": make_pairs(70, 14, fewer)}
+        },
         "strategies": [
-            {"target_only": ADAPT}, {"fine_tune": TRAIN}, "linear_probe", "tfidf",
-            {"proto_net": META}, {"proto_maml": INNER},
+            {"target_only": ADAPT},
+            {"fine_tune": TRAIN},
+            "linear_probe",
+            "tfidf",
+            {"proto_net": META},
+            {"proto_maml": INNER},
         ],
         "budgets": [8, 24],
         "seeds": 2,
-    }  # fmt: skip
+    }
 
 
 def save_encoder(folder: Path) -> None:
@@ -364,7 +444,7 @@ def save_encoder(folder: Path) -> None:
     encoder.tokenizer.save_pretrained(folder / "encoder")
 
 
-# -- what is digested -------------------------------------------------------------------------------
+# -- what is digested ------------------------------------------------------------------------------
 
 
 def results(folder: Path) -> Iterator[tuple[str, Mapping[str, object]]]:
@@ -374,7 +454,8 @@ def results(folder: Path) -> Iterator[tuple[str, Mapping[str, object]]]:
     from tests import tiny
 
     tiny.keep_graphs()
-    logging.getLogger("tensorflow").setLevel("ERROR")  # tables of other shapes are traced anew, as they must be
+    # tables of other shapes are traced anew, as they must be
+    logging.getLogger("tensorflow").setLevel("ERROR")
     save_encoder(folder)
     for experiment in (kinds_experiment(folder), pairs_experiment(folder)):
         name = experiment["name"]
@@ -402,9 +483,14 @@ def of_experiment(experiment: dict, folder: Path) -> Iterator[tuple[str, Mapping
 
 
 def of_run(comparison) -> Iterator[tuple[str, Mapping[str, object]]]:
-    """The arrays of the run folder, and what decides whether an older folder can be gone on with."""
+    """The arrays of the run folder, and what decides whether an older folder can be gone on
+    with.
+    """
     content = comparison.run.read()
-    yield "what cells have in common", {k: v for k, v in content["common"].items() if k != "tf_transfer"}
+    yield (
+        "what cells have in common",
+        {k: v for k, v in content["common"].items() if k != "tf_transfer"},
+    )
     yield "strategies", content["strategies"]
     yield "plan", comparison.provenance["plan"]
     yield "data", {key: comparison.provenance[key] for key in ("rows", "sha256")}
@@ -412,7 +498,13 @@ def of_run(comparison) -> Iterator[tuple[str, Mapping[str, object]]]:
         truth, groups, leakage = comparison.run.read_target(target)
         table, rare = comparison.run.read_rows(target)
         classes = _or_refusal(comparison.run.read_classes, target, comparison.tasks)
-        parts = {"truth": truth, "groups": groups, "leakage": leakage, "rare words": rare, "classes": classes}
+        parts = {
+            "truth": truth,
+            "groups": groups,
+            "leakage": leakage,
+            "rare words": rare,
+            "classes": classes,
+        }
         yield f"rows of {target}", parts | {"table": table}
     for (target, strategy), cells in _cells(comparison).items():
         yield f"{strategy} on {target}", _of_cells(comparison.run, cells)
@@ -422,7 +514,11 @@ def _cells(comparison) -> dict[tuple[str, str], list]:
     """The cells of each target and strategy, those without a source included."""
     from tf_transfer.experiments.runs import all_cells
 
-    labels = [label for label in (*comparison.strategies, *comparison.variants) if label not in comparison.twins]
+    labels = [
+        label
+        for label in (*comparison.strategies, *comparison.variants)
+        if label not in comparison.twins
+    ]
     together: dict[tuple[str, str], list] = {}
     for cell in all_cells(comparison.targets, labels, comparison.budgets, comparison.seeds):
         together.setdefault((cell.target, cell.strategy), []).append(cell)
@@ -447,7 +543,9 @@ def _notes(meta: dict) -> dict:
 
 
 def steady_run(comparison, folder: Path):
-    """A copy of a run in which nothing varies: the same seconds and memory in every cell, no day and no versions."""
+    """A copy of a run in which nothing varies: the same seconds and memory in every cell, no day
+    and no versions.
+    """
     from tf_transfer.experiments.runs import Run
 
     content, copy = comparison.run.read(), Run(folder)
@@ -462,7 +560,17 @@ def steady_run(comparison, folder: Path):
 
 
 TABLES = (
-    *("results", "costs", "summary", "verdicts", "intervals", "curves", "curve_gains", "label_worth", "slices"),
+    *(
+        "results",
+        "costs",
+        "summary",
+        "verdicts",
+        "intervals",
+        "curves",
+        "curve_gains",
+        "label_worth",
+        "slices",
+    ),
     *("source_gains", "best", "sides", "encoder_effect", "foreign_answers", "reliability"),
 )
 """Properties and methods of a `Comparison` that give a table of the whole run."""
@@ -475,17 +583,27 @@ def of_comparison(comparison) -> Iterator[tuple[str, Mapping[str, object]]]:
         table = _or_refusal(table) if callable(table) else table
         yield name, _columns(table)
     for target, columns in comparison.slice_columns.items():
-        yield f"slices of {target} by columns", _columns(comparison.slices(by=[], targets=[target], columns=columns))
+        yield (
+            f"slices of {target} by columns",
+            _columns(comparison.slices(by=[], targets=[target], columns=columns)),
+        )
     yield "verdicts with a margin", _columns(comparison.verdicts(margin=0.1))
     yield "verdicts without correction", _columns(comparison.verdicts(correction=None))
     yield "unusable", {"sentences": comparison.unusable, "lost cells": comparison.lost_cells}
 
 
 def of_places(comparison) -> Iterator[tuple[str, Mapping[str, object]]]:
-    """What is asked of one target, task, strategy and budget at a time; a part a strategy and place."""
+    """What is asked of one target, task, strategy and budget at a time; a part a strategy and
+    place.
+    """
     of = {name: {} for name in ("differences", "row tests", "changed rows", "confusions")}
     kinds = {task.name: task.kind for task in comparison.tasks}
-    places = [(t, k, b) for t in comparison.targets for k in comparison.tasks_of(t) for b in comparison.budgets]
+    places = [
+        (t, k, b)
+        for t in comparison.targets
+        for k in comparison.tasks_of(t)
+        for b in comparison.budgets
+    ]
     for target, task, budget in places:
         for strategy, other in comparison.controls.items():
             part = f"{strategy} / {target} / {task} / {budget}"
@@ -502,18 +620,25 @@ def of_files(comparison) -> Iterator[tuple[str, Mapping[str, object]]]:
     folder = comparison.save()
     for name in ("results.csv", "verdicts.json"):
         yield name, {"text": (folder / name).read_text(encoding="utf-8")}
-    for name, start in (("report.md", r"^## (.*)$"), ("report.html", r'<section [^>]*id="([^"]*)"')):
+    for name, start in (
+        ("report.md", r"^## (.*)$"),
+        ("report.html", r'<section [^>]*id="([^"]*)"'),
+    ):
         yield name, _sections((folder / name).read_text(encoding="utf-8"), start)
 
 
 def _sections(text: str, start: str) -> dict[str, str]:
-    """A part for each section, by what its start names, and one for what stands before the first."""
+    """A part for each section, by what its start names, and one for what stands before the
+    first.
+    """
     before, *rest = re.split(start, text, flags=re.MULTILINE)
     return {"(start)": before} | dict(zip(rest[::2], rest[1::2]))
 
 
 def of_model(folder: Path) -> Iterator[tuple[str, Mapping[str, object]]]:
-    """A model of all kinds of tasks: its training, metrics and predictions, also saved and exported."""
+    """A model of all kinds of tasks: its training, metrics and predictions, also saved and
+    exported.
+    """
     from tests import tiny
     from tf_transfer import load_model
 
@@ -526,7 +651,10 @@ def of_model(folder: Path) -> Iterator[tuple[str, Mapping[str, object]]]:
     yield "model: evaluation", model.evaluate({"train": table, "test": test}, verbose=0).to_dict()
     yield "model: predictions", _columns(model.predict(test, verbose=0).to_frame())
     model.save(folder / "saved")
-    yield "model: predictions after loading", _columns(load_model(folder / "saved").predict(test, verbose=0).to_frame())
+    yield (
+        "model: predictions after loading",
+        _columns(load_model(folder / "saved").predict(test, verbose=0).to_frame()),
+    )
     model.export(folder / "exported")
     yield "model: predictions after export", _served(folder / "exported", test["text"].tolist())
 
@@ -541,7 +669,9 @@ def _served(folder: Path, texts: list[str]) -> dict[str, object]:
 
 
 def of_estimators() -> Iterator[tuple[str, Mapping[str, object]]]:
-    """The estimators of scikit-learn: trained, with solved heads and with sources, and without an encoder."""
+    """The estimators of scikit-learn: trained, with solved heads and with sources, and without an
+    encoder.
+    """
     from tests import tiny
     from tf_transfer import TransferClassifier, TransferRegressor
 
@@ -551,12 +681,17 @@ def of_estimators() -> Iterator[tuple[str, Mapping[str, object]]]:
     options = {"max_length": 24, "class_weight": "balanced"}
     classifiers = {
         "trained": TransferClassifier(encoder, epochs=1, batch_size=8, **options),
-        "linear_probe": TransferClassifier(encoder, strategy="linear_probe", sources=more, **options),
+        "linear_probe": TransferClassifier(
+            encoder, strategy="linear_probe", sources=more, **options
+        ),
         "tfidf": TransferClassifier(strategy="tfidf", sources=more),
     }
     for name, classifier in classifiers.items():
         classifier.fit(texts, moods)
-        parts = {"predict": classifier.predict(more[0]), "predict_proba": classifier.predict_proba(more[0])}
+        parts = {
+            "predict": classifier.predict(more[0]),
+            "predict_proba": classifier.predict_proba(more[0]),
+        }
         yield f"classifier: {name}", parts
     for strategy in ("linear_probe", "tfidf"):
         regressor = TransferRegressor(encoder, strategy=strategy, max_length=24).fit(texts, stars)
@@ -566,19 +701,34 @@ def of_estimators() -> Iterator[tuple[str, Mapping[str, object]]]:
 def of_episodes() -> Iterator[tuple[str, Mapping[str, object]]]:
     """Episodes of new classes, after a little meta-training on others."""
     from tests import tiny
-    from tf_transfer import EpisodeSampler, LinearProbe, ProtoNet, Task, TransferModel, evaluate_episodes
+    from tf_transfer import (
+        EpisodeSampler,
+        LinearProbe,
+        ProtoNet,
+        Task,
+        TransferModel,
+        evaluate_episodes,
+    )
 
     words = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen")
     rows = [{"text": f"{word} {'so ' * n}", "animal": word} for word in words for n in range(6)]
-    known, new = ([row for row in rows if (row["animal"] < "e") == early] for early in (True, False))
+    known, new = (
+        [row for row in rows if (row["animal"] < "e") == early] for early in (True, False)
+    )
     samplers = [
-        EpisodeSampler(pd.DataFrame(part), "animal", way=3, shot=2, num_query=3, seed=1) for part in (known, new)
+        EpisodeSampler(pd.DataFrame(part), "animal", way=3, shot=2, num_query=3, seed=1)
+        for part in (known, new)
     ]
     encoder = tiny.make_encoder(texts=(*words, "so"))
-    model = TransferModel(encoder, Task("animal", kind="classification", classes=(0, 1, 2)), max_length=12)
+    model = TransferModel(
+        encoder, Task("animal", kind="classification", classes=(0, 1, 2)), max_length=12
+    )
     strategy = ProtoNet(steps=2, meta_batch=2)
     fitted = strategy.fit(model, samplers[0])
-    candidates = {"proto_net": (strategy, fitted), "probe": (LinearProbe(uses_source=False), fitted)}
+    candidates = {
+        "proto_net": (strategy, fitted),
+        "probe": (LinearProbe(uses_source=False), fitted),
+    }
     episodes = samplers[1].sample(6)
     evaluated = evaluate_episodes(candidates, samplers[1], episodes)
     yield "episodes: drawn", {"episodes": [[e.support, e.query] for e in episodes]}

@@ -2,8 +2,9 @@
 
     python -m tests.benchmarks.hostile [KIND ...] [--share 1.0] [--number N]
 
-Each kind of input is tried in a process of its own, which is ended and replaced when an input takes longer than a
-minute. A fault is told once, with the number of the input that showed it first: ``--number`` makes that one again.
+Each kind of input is tried in a process of its own, which is ended and replaced when an input takes
+longer than a minute. A fault is told once, with the number of the input that showed it first:
+``--number`` makes that one again.
 """
 
 from __future__ import annotations
@@ -23,9 +24,13 @@ MINUTE, MOST_BYTES = 60, 24 * 2**30
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"of {', '.join(KINDS)}; all by default")
+    parser.add_argument(
+        "kinds", nargs="*", metavar="KIND", help=f"of {', '.join(KINDS)}; all by default"
+    )
     parser.add_argument("--share", type=float, default=1.0, help="of the inputs of each kind")
-    parser.add_argument("--number", type=int, help="only this input, with the whole traceback of what it raises")
+    parser.add_argument(
+        "--number", type=int, help="only this input, with the whole traceback of what it raises"
+    )
     arguments = parser.parse_args()
     if arguments.number is not None:
         return _show(arguments.kinds[0], arguments.number)
@@ -40,11 +45,24 @@ def main() -> int:
     faults = Counter((o.kind, o.fault) for o in outcomes if o.fault)
     whole = not arguments.kinds and arguments.share >= 1
     report.figure("inputs", len(outcomes), at_least=5000 if whole else None, digits=0)
-    report.figure("foreign errors, half-written files, other exit codes", sum(faults.values()), at_most=0, digits=0)
-    slowest, largest = (max(outcomes, key=lambda o: getattr(o, field)) for field in ("seconds", "gb"))
-    report.figure("the slowest", slowest.seconds, "s", at_most=10, detail=f"{slowest.kind} {slowest.number}")
     report.figure(
-        "the most memory beyond what was held", largest.gb, "GB", at_most=2, detail=f"{largest.kind} {largest.number}"
+        "foreign errors, half-written files, other exit codes",
+        sum(faults.values()),
+        at_most=0,
+        digits=0,
+    )
+    slowest, largest = (
+        max(outcomes, key=lambda o: getattr(o, field)) for field in ("seconds", "gb")
+    )
+    report.figure(
+        "the slowest", slowest.seconds, "s", at_most=10, detail=f"{slowest.kind} {slowest.number}"
+    )
+    report.figure(
+        "the most memory beyond what was held",
+        largest.gb,
+        "GB",
+        at_most=2,
+        detail=f"{largest.kind} {largest.number}",
     )
     for (kind, fault), count in faults.most_common(60):
         first = next(o.number for o in outcomes if (o.kind, o.fault) == (kind, fault))
@@ -58,7 +76,9 @@ def _try_all(name: str, count: int) -> list[Outcome]:
     while len(outcomes) < count:
         with tempfile.TemporaryDirectory() as root:
             ours, theirs = context.Pipe(duplex=False)
-            process = context.Process(target=_work, args=(name, Path(root) / "kind", len(outcomes), count, theirs))
+            process = context.Process(
+                target=_work, args=(name, Path(root) / "kind", len(outcomes), count, theirs)
+            )
             process.start()
             theirs.close()
             _gather(ours, outcomes, count)

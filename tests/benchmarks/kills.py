@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.kills [JOB ...] [--every N]
 
-Each job of `tests.kill_jobs` is killed before each of its file operations, within its writes and at random moments,
-each time from the start, in a process of its own. What it left is looked at; then the job is started again, and its
-result is held against that of a run that was not killed.
+Each job of `tests.kill_jobs` is killed before each of its file operations, within its writes and at
+random moments, each time from the start, in a process of its own. What it left is looked at; then
+the job is started again, and its result is held against that of a run that was not killed.
 """
 
 from __future__ import annotations
@@ -19,23 +19,40 @@ from pathlib import Path
 from tests.benchmarks.reporting import Report
 from tests.kills import Bench
 
-JOBS = ("save", "save in two steps", "fetch", "fetch with pip", "fit with Resume", "compare", "tune")
+JOBS = (
+    "save",
+    "save in two steps",
+    "fetch",
+    "fetch with pip",
+    "fit with Resume",
+    "compare",
+    "tune",
+)
 SIZES = (1, 100, 1_000, 10_000)
 MOMENTS = 5
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("jobs", nargs="*", metavar="JOB", help=f"of {', '.join(JOBS)}; all by default")
+    parser.add_argument(
+        "jobs", nargs="*", metavar="JOB", help=f"of {', '.join(JOBS)}; all by default"
+    )
     parser.add_argument("--every", type=int, default=1, help="only every N-th file operation")
     arguments = parser.parse_args()
-    report = Report("Kills: before every file operation, within writes, and at random moments; then once more.")
+    report = Report(
+        "Kills: before every file operation, within writes, and at random moments; then once more."
+    )
     kills, lost, wrong = 0, [], []
     for name in arguments.jobs or JOBS:
         with tempfile.TemporaryDirectory() as root:
             kills_of_job = _kill(Bench(name, Path(root) / "bench"), arguments.every)
-        count, operations = len(kills_of_job), len([how for how, _, _ in kills_of_job if "at" in how])
-        report.figure(f"{name}: kills, {operations} of them before a file operation", count, digits=0)
+        count, operations = (
+            len(kills_of_job),
+            len([how for how, _, _ in kills_of_job if "at" in how]),
+        )
+        report.figure(
+            f"{name}: kills, {operations} of them before a file operation", count, digits=0
+        )
         kills += count
         lost += [f"{name}, {how}: {line}" for how, lines, _ in kills_of_job for line in lines]
         wrong += [f"{name}, {how}: {line}" for how, _, lines in kills_of_job for line in lines]
@@ -56,7 +73,9 @@ def _kill(bench: Bench, every: int) -> list[tuple[dict, list[str], list[str]]]:
     duration = time.perf_counter() - start
     draws = random.Random(0)
     ways = [{"at": number} for number in range(1, bench.operations + 1, every)]
-    ways += [{"size": size} for size in SIZES] + [{"after": draws.uniform(0, duration)} for _ in range(MOMENTS)]
+    ways += [{"size": size} for size in SIZES] + [
+        {"after": draws.uniform(0, duration)} for _ in range(MOMENTS)
+    ]
     outcomes = []
     for way in ways:
         bench.reset()

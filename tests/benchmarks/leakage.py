@@ -63,7 +63,9 @@ def letters(text: str) -> str:
     return "".join(re.findall("[a-z]", text.lower()))
 
 
-def compare(report: Report, name: str, table: pd.DataFrame, form: Callable[[str], str], listed: int) -> None:
+def compare(
+    report: Report, name: str, table: pd.DataFrame, form: Callable[[str], str], listed: int
+) -> None:
     """Reports how many of the ``listed`` leaks, texts of equal ``form``, the audit finds."""
     train, test = table[table["split"] == "train"], table[table["split"] == "test"]
     forms = {form(text) for text in train["text"]}
@@ -71,11 +73,16 @@ def compare(report: Report, name: str, table: pd.DataFrame, form: Callable[[str]
     overlap = audit_leakage(train, test).overlaps["train"]
     counts = overlap.counts()
     if len(known) != listed:
-        report.missing(f"the list of {name}", f"Expected {listed} known leaks, received {len(known)}.")
+        report.missing(
+            f"the list of {name}", f"Expected {listed} known leaks, received {len(known)}."
+        )
     report.figure(
-        f"{name}: known leaks found", len(known & set(overlap.tested["test_row"])), at_least=listed, digits=0,
+        f"{name}: known leaks found",
+        len(known & set(overlap.tested["test_row"])),
+        at_least=listed,
+        digits=0,
         detail=f"in all {counts['exact']} exact, {counts['near']} near of {counts['test_rows']}",
-    )  # fmt: skip
+    )
 
 
 def measure(report: Report, reviews: pd.DataFrame) -> None:
@@ -85,7 +92,9 @@ def measure(report: Report, reviews: pd.DataFrame) -> None:
     before, start = peak_megabytes(), time.perf_counter()
     audit_leakage(train, test)
     seconds, megabytes = time.perf_counter() - start, peak_megabytes() - before
-    report.figure(f"audit of {len(train)} x {len(test)} reviews", seconds, "s", at_most=MOST_SECONDS, digits=1)
+    report.figure(
+        f"audit of {len(train)} x {len(test)} reviews", seconds, "s", at_most=MOST_SECONDS, digits=1
+    )
     report.figure("its memory, more than before", megabytes, "MB", at_most=MOST_MEGABYTES, digits=0)
 
 

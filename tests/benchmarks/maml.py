@@ -1,8 +1,9 @@
-"""One exact MAML meta-gradient of MiniLM: time, memory and time to the first result, against `torch.func`.
+"""One exact MAML meta-gradient of MiniLM: time, memory and time to the first result, against
+`torch.func`.
 
-5-way 5-shot: a support and a query of 25 rows of 32 tokens, all of the encoder's weights adapted, at 1, 5
-and 10 inner steps. Each side and number of steps is a process of its own, so that peak memory is its own;
-the processes take turns.
+5-way 5-shot: a support and a query of 25 rows of 32 tokens, all of the encoder's weights adapted,
+at 1, 5 and 10 inner steps. Each side and number of steps is a process of its own, so that peak
+memory is its own; the processes take turns.
 
     python -m tests.benchmarks.maml
 """
@@ -32,18 +33,25 @@ def main() -> int:
     if arguments.side:
         return serve_own_side(arguments.side)
     report = Report(
-        f"A MAML meta-gradient, MiniLM, {WAY}-way, {ROWS} x {LENGTH} tokens, {arguments.rounds} rounds in turn"
+        f"A MAML meta-gradient, MiniLM, {WAY}-way, {ROWS} x {LENGTH} tokens, {arguments.rounds} "
+        "rounds in turn"
     )
     ours, theirs, first = {}, {}, {}
     for steps in STEPS:
         ours[steps], theirs[steps], first[steps] = measure(report, steps, arguments.rounds)
     for steps in STEPS:
         show(report, steps, ours[steps], theirs[steps])
-    traced = {steps: first[steps] - statistics.median(a["seconds"] for a in ours[steps]) for steps in (1, 10)}
+    traced = {
+        steps: first[steps] - statistics.median(a["seconds"] for a in ours[steps])
+        for steps in (1, 10)
+    }
     report.figure(
-        "time to the first result, 10 steps / 1 step", first[10] / first[1], at_most=START_BOUND,
-        detail=f"{first[10]:.1f} s and {first[1]:.1f} s, of which tracing {traced[10]:.1f} s and {traced[1]:.1f} s",
-    )  # fmt: skip
+        "time to the first result, 10 steps / 1 step",
+        first[10] / first[1],
+        at_most=START_BOUND,
+        detail=f"{first[10]:.1f} s and {first[1]:.1f} s, of which tracing {traced[10]:.1f} s and "
+        f"{traced[1]:.1f} s",
+    )
     return report.finish()
 
 
@@ -53,7 +61,9 @@ def measure(report: Report, steps: int, rounds: int):
 
     with contextlib.ExitStack() as stack:
         own = stack.enter_context(own_side("tests.benchmarks.maml", "--side", str(steps)))
-        peer = stack.enter_context(peer_side("tests.benchmarks.peers.maml_torch", str(fetch("minilm"))))
+        peer = stack.enter_context(
+            peer_side("tests.benchmarks.peers.maml_torch", str(fetch("minilm")))
+        )
         first = own.ask()["seconds"]
         turns = {"ours": lambda _: own.ask()}
         if isinstance(peer, str):
@@ -108,7 +118,11 @@ def serve_own_side(steps: int) -> int:
 
     def batch(seed: int):
         ids = tf.random.stateless_uniform((1, ROWS, LENGTH), (0, seed), 1000, 20000, tf.int32)
-        x = {"input_ids": ids, "attention_mask": tf.ones_like(ids), "token_type_ids": tf.zeros_like(ids)}
+        x = {
+            "input_ids": ids,
+            "attention_mask": tf.ones_like(ids),
+            "token_type_ids": tf.zeros_like(ids),
+        }
         return x, {"label": tf.range(ROWS)[None] % WAY}, {"label": tf.ones((1, ROWS))}
 
     support, query = batch(0), batch(1)
@@ -118,7 +132,10 @@ def serve_own_side(steps: int) -> int:
         losses, gradients, _ = learner.meta_gradients(support, query)
         losses.numpy(), gradients[-1].numpy()
         seconds = time.perf_counter() - start
-        return {"seconds": seconds, "gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6}
+        return {
+            "seconds": seconds,
+            "gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+        }
 
     serve({"name": f"TensorFlow {tf.__version__}, MAML(inner_steps={steps})"}, answer)
     return 0

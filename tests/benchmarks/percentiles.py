@@ -1,7 +1,9 @@
-"""Percentiles or BCa: how often the 95 % interval of a paired difference leaves out the truth, by simulation.
+"""Percentiles or BCa: how often the 95 % interval of a paired difference leaves out the truth, by
+simulation.
 
-One seed; the rows' differences are heavy-tailed, skewed, or those of rare errors. The percentiles are the ones of
-`bootstrap.Sample`; BCa is Efron's on the same draws, with the acceleration from their skewness.
+One seed; the rows' differences are heavy-tailed, skewed, or those of rare errors. The percentiles
+are the ones of `bootstrap.Sample`; BCa is Efron's on the same draws, with the acceleration from
+their skewness.
 
     python -m tests.benchmarks.percentiles [EXPERIMENTS]
 """
@@ -20,7 +22,9 @@ from tf_transfer.statistics.bootstrap import Sample, row_counts
 DRAWS = {
     "heavy tails": lambda rng, rows: rng.standard_t(3, rows),
     "skewed": lambda rng, rows: rng.lognormal(0, 1, rows) - np.exp(0.5),
-    "2 % against 2 % wrong": lambda rng, rows: rng.choice([1.0, -1.0, 0.0], rows, p=[0.02, 0.02, 0.96]),
+    "2 % against 2 % wrong": lambda rng, rows: rng.choice(
+        [1.0, -1.0, 0.0], rows, p=[0.02, 0.02, 0.96]
+    ),
 }
 """Differences of rows, whose true mean is 0."""
 
@@ -37,7 +41,10 @@ def bca(value: float, draws) -> tuple[float, float]:
 
 def main() -> int:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1500
-    report = Report(f"95 % intervals that leave out the truth, {count:,} simulations each, 2,000 resamples, one seed")
+    report = Report(
+        f"95 % intervals that leave out the truth, {count:,} simulations each, 2,000 resamples, "
+        "one seed"
+    )
     for rows in (20, 100, 400):
         counts = row_counts(rows).astype(np.float64)
         for name, draw in DRAWS.items():
@@ -45,7 +52,10 @@ def main() -> int:
             for _ in range(count):
                 d = draw(rng, rows)
                 draws = counts @ d / rows
-                found = Sample(d.mean(keepdims=True), draws[:, None], rows).bounds(0.05), bca(d.mean(), draws)
+                found = (
+                    Sample(d.mean(keepdims=True), draws[:, None], rows).bounds(0.05),
+                    bca(d.mean(), draws),
+                )
                 missed += [low > 0 or high < 0 for low, high in found]
             for method, share in zip(("percentiles", "BCa"), 100 * missed / count):
                 report.figure(f"{rows} rows, {name}: {method}", share, "%", digits=1)

@@ -1,8 +1,9 @@
 """`mixed_bfloat16` against float32: the time of a step, and what it does to quality.
 
-The step: MiniLM, two classes, 32 x 64 tokens, `fit` with the defaults of `compile`, both precisions in turn in one
-process. The quality: tweets' polarity, fine-tuned from the same seeds in both precisions and scored on the same rows;
-the difference in macro F1 has the interval of the toolkit's own paired bootstrap over rows and seeds.
+The step: MiniLM, two classes, 32 x 64 tokens, `fit` with the defaults of `compile`, both precisions
+in turn in one process. The quality: tweets' polarity, fine-tuned from the same seeds in both
+precisions and scored on the same rows; the difference in macro F1 has the interval of the toolkit's
+own paired bootstrap over rows and seeds.
 
     python -m tests.benchmarks.precision
 """
@@ -30,7 +31,9 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--encoder", default="minilm")
     arguments = parser.parse_args()
-    report = Report(f"mixed_bfloat16 against float32, {arguments.encoder}, {BATCH} x {LENGTH} tokens, in turn")
+    report = Report(
+        f"mixed_bfloat16 against float32, {arguments.encoder}, {BATCH} x {LENGTH} tokens, in turn"
+    )
     supported = has_bfloat16()
     report.note(f"the processor {'has' if supported else 'lacks'} bfloat16 instructions")
     compare_steps(report, arguments, BOUND if supported else None)
@@ -68,7 +71,9 @@ def compare_steps(report: Report, arguments, bound: float | None) -> None:
     clock, dataset = Clock(), fixed_batch(tf)
 
     def turn(precision: str):
-        model = make_model(arguments, precision, Task("label", kind="classification", classes=("no", "yes")))
+        model = make_model(
+            arguments, precision, Task("label", kind="classification", classes=("no", "yes"))
+        )
         model.compile()
         model.fit(dataset.repeat(3), verbose=0)
 
@@ -104,7 +109,9 @@ def compare_quality(report: Report, arguments) -> None:
             model.fit(train, epochs=2, batch_size=BATCH, verbose=0)
             found[precision].append(model.predict(test, verbose=0)["polarity"].scores)
     truth, _ = task.encode(test)
-    difference = paired_difference("f1_macro", task.kind, truth, found["mixed_bfloat16"], found["float32"])
+    difference = paired_difference(
+        "f1_macro", task.kind, truth, found["mixed_bfloat16"], found["float32"]
+    )
     report.figure(
         "macro F1, mixed_bfloat16 less float32", difference.value, digits=4,
         detail=f"95 % [{difference.low:.4f}, {difference.high:.4f}], {arguments.seeds} seeds",

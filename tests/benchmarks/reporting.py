@@ -1,4 +1,6 @@
-"""How a benchmark reports: one line a figure with its bound, and exit code 1 when one falls short."""
+"""How a benchmark reports: one line a figure with its bound, and exit code 1 when one falls
+short.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,11 @@ class Report:
 
     def finish(self) -> int:
         """The exit code: 0 when every bound was met, else 1."""
-        load = " ".join(f"{value:.2f}" for value in os.getloadavg()) if hasattr(os, "getloadavg") else "unknown"
+        load = (
+            " ".join(f"{value:.2f}" for value in os.getloadavg())
+            if hasattr(os, "getloadavg")
+            else "unknown"
+        )
         self.note(f"load of the machine over 1, 5 and 15 minutes: {load}")
         short = ", ".join(self._short)
         print(f"Fell short: {short}." if short else "Every bound was met.", flush=True)

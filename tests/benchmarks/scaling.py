@@ -1,11 +1,13 @@
-"""The same losses on one device and on two, and what sharing out costs: logical devices and worker processes.
+"""The same losses on one device and on two, and what sharing out costs: logical devices and worker
+processes.
 
-20 steps each of fine-tuning (one source after another), of multi-task learning (two tasks, whose labels are missing
-in places) and of MAML (an outer step of four episodes) on BERT-tiny, dropout as pretrained, on 1 and 2 logical
-devices of this machine's processor and in 1 and 2 worker processes over loopback. The losses compared are those of
-single steps, not the running means that Keras logs. All settings share the same cores, so two are not expected to be
-faster than one here: the overhead is what the benchmark shows. Adam divides by the size of each gradient, so it
-enlarges the rounding of those that are nearly 0; plain gradient descent, beside it, does not.
+20 steps each of fine-tuning (one source after another), of multi-task learning (two tasks, whose
+labels are missing in places) and of MAML (an outer step of four episodes) on BERT-tiny, dropout as
+pretrained, on 1 and 2 logical devices of this machine's processor and in 1 and 2 worker processes
+over loopback. The losses compared are those of single steps, not the running means that Keras logs.
+All settings share the same cores, so two are not expected to be faster than one here: the overhead
+is what the benchmark shows. Adam divides by the size of each gradient, so it enlarges the rounding
+of those that are nearly 0; plain gradient descent, beside it, does not.
 
     python -m tests.benchmarks.scaling
 """
@@ -24,7 +26,11 @@ from tests.benchmarks.reporting import Report
 
 BOUND, BATCH, EPISODES = 1e-4, 32, 4
 SETTINGS = ("1 device", "2 devices", "1 worker", "2 workers")
-METHODS = {"fine-tuning": (BATCH, "rows/s"), "multi-task": (BATCH, "rows/s"), "MAML": (EPISODES, "episodes/s")}
+METHODS = {
+    "fine-tuning": (BATCH, "rows/s"),
+    "multi-task": (BATCH, "rows/s"),
+    "MAML": (EPISODES, "episodes/s"),
+}
 """What a step of each takes."""
 
 
@@ -37,7 +43,9 @@ def main() -> int:
     if arguments.side:
         print(json.dumps(measure(arguments.side, arguments.encoder, arguments.steps)), flush=True)
         return 0
-    report = Report(f"{arguments.steps} steps of each method, {arguments.encoder}, the settings in turn")
+    report = Report(
+        f"{arguments.steps} steps of each method, {arguments.encoder}, the settings in turn"
+    )
     options = ["--encoder", arguments.encoder, "--steps", str(arguments.steps)]
     found = {side: run(side, options) for side in SETTINGS}
     alone = found["1 device"]
@@ -51,9 +59,13 @@ def main() -> int:
         for method in answer if side != "1 device" else ():
             pairs = list(zip(alone[method]["losses"], answer[method]["losses"], strict=True))
             if len(pairs) != arguments.steps:
-                raise SystemExit(f"{method} must make {arguments.steps} steps; received {len(pairs)}.")
+                raise SystemExit(
+                    f"{method} must make {arguments.steps} steps; received {len(pairs)}."
+                )
             apart, bound = max(abs(a - b) for a, b in pairs), BOUND if method in METHODS else None
-            report.figure(f"{side}, {method}, largest difference in loss", apart, at_most=bound, digits=7)
+            report.figure(
+                f"{side}, {method}, largest difference in loss", apart, at_most=bound, digits=7
+            )
     return report.finish()
 
 
@@ -68,7 +80,9 @@ def run(side: str, options: list[str]) -> dict:
         command = [sys.executable, "-m", module, "--side", side, *options]
         environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
         processes = [
-            subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            subprocess.Popen(
+                command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            )
         ]
     try:
         found = [p.communicate(timeout=1800) for p in processes]
@@ -86,15 +100,23 @@ def connected(side: str):
         import tensorflow as tf
 
         processor = tf.config.list_physical_devices("CPU")[0]
-        tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
+        tf.config.set_logical_device_configuration(
+            processor, [tf.config.LogicalDeviceConfiguration()] * 2
+        )
     from tf_transfer.devices.distribution import connect
 
-    devices = {"kind": "mirrored", "devices": ["CPU:0", "CPU:1"]} if side == "2 devices" else {"kind": "cpu"}
+    devices = (
+        {"kind": "mirrored", "devices": ["CPU:0", "CPU:1"]}
+        if side == "2 devices"
+        else {"kind": "cpu"}
+    )
     return connect(**({"kind": "multi_worker"} if "worker" in side else devices), verbose=False)
 
 
 def measure(side: str, encoder: str, steps: int) -> dict:
-    """The losses of all steps of each method, and the seconds of each but the first two, which trace."""
+    """The losses of all steps of each method, and the seconds of each but the first two, which
+    trace.
+    """
     distribution = connected(side)
     from tests.step_losses import StepLosses
     from tf_transfer.data.tables import load_table
@@ -133,13 +155,23 @@ def measure(side: str, encoder: str, steps: int) -> dict:
     two = model_of(Task("sentiment"), Task("stars", kind="regression"))
     two.dataset(rows, note_labels=True)
     maml = MAML(steps=steps, meta_batch=EPISODES, inner_steps=2)
-    episodes = EpisodeSampler(table.dropna(subset="sentiment"), "sentiment", way=len(classes), shot=4, num_query=4)
+    episodes = EpisodeSampler(
+        table.dropna(subset="sentiment"), "sentiment", way=len(classes), shot=4, num_query=4
+    )
     options = {"batch_size": BATCH, "verbose": 0}
     found = {}
     for name, model, fit in (
-        ("fine-tuning", one, lambda c: FineTune(epochs=1, batch_size=BATCH).fit(one, sources, callbacks=c)),
+        (
+            "fine-tuning",
+            one,
+            lambda c: FineTune(epochs=1, batch_size=BATCH).fit(one, sources, callbacks=c),
+        ),
         ("MAML", one, lambda c: maml.fit(one, episodes, callbacks=c, validate_every=1)),
-        ("multi-task", two, lambda c: MultiTask(epochs=1, batch_size=BATCH).fit(two, sources, callbacks=c)),
+        (
+            "multi-task",
+            two,
+            lambda c: MultiTask(epochs=1, batch_size=BATCH).fit(two, sources, callbacks=c),
+        ),
         ("gradient descent", two, lambda c: two.fit(rows, callbacks=c, **options)),
     ):
         first, note = [v.numpy() for v in model.state], Note()

@@ -75,7 +75,9 @@ class Side:
             self._log.seek(0)
             last = "\n".join(self._log.read().strip().splitlines()[-5:])
             self.close()
-            raise SideError(f"{self.name} ended with exit code {self._process.returncode}.\n{last}\n")
+            raise SideError(
+                f"{self.name} ended with exit code {self._process.returncode}.\n{last}\n"
+            )
         return json.loads(line)
 
 
@@ -91,10 +93,15 @@ def own_side(module: str, *arguments: str) -> Iterator[Side]:
 
 @contextlib.contextmanager
 def peer_side(module: str, *arguments: str) -> Iterator[Side | str]:
-    """The rival's side in the Python that `PEERS` names, or a sentence that says why there is none."""
+    """The rival's side in the Python that `PEERS` names, or a sentence that says why there is
+    none.
+    """
     python = os.environ.get(PEERS)
     if not python:
-        yield f"The environment variable {PEERS} names no Python: see tests/benchmarks/peers/README.md."
+        yield (
+            f"The environment variable {PEERS} names no Python: see "
+            "tests/benchmarks/peers/README.md."
+        )
         return
     try:
         side = Side(python, module, *arguments)

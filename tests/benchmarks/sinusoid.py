@@ -1,8 +1,10 @@
-"""Finn's sinusoid regression: the error on new tasks after 1, 5 and 10 inner steps, and the speed of a meta-step.
+"""Finn's sinusoid regression: the error on new tasks after 1, 5 and 10 inner steps, and the speed
+of a meta-step.
 
-A task is y = A sin(x − φ), A in [.1, 5], φ in [0, π], x in [−5, 5]; a network of two layers of 40; one
-inner step at rate .01 on 10 points; meta-batches of 25, Adam at .001 (Finn et al. 2017, section 5.1). The network is
-trained from several seeds, of its weights and of its tasks; all are tried on the same new tasks.
+A task is y = A sin(x − φ), A in [.1, 5], φ in [0, π], x in [−5, 5]; a network of two layers of 40;
+one inner step at rate .01 on 10 points; meta-batches of 25, Adam at .001 (Finn et al. 2017, section
+5.1). The network is trained from several seeds, of its weights and of its tasks; all are tried on
+the same new tasks.
 
     python -m tests.benchmarks.sinusoid          5,000 meta-steps
     python -m tests.benchmarks.sinusoid --full   70,000, as in the paper
@@ -31,7 +33,8 @@ def main() -> int:
     arguments = parser.parse_args()
     iterations = arguments.iterations or (70_000 if arguments.full else 5_000)
     report = Report(
-        f"Sinusoid regression, {iterations:,} meta-steps of {TASKS} tasks from {arguments.seeds} seeds, "
+        f"Sinusoid regression, {iterations:,} meta-steps of {TASKS} tasks from {arguments.seeds} "
+        "seeds, "
         f"{TEST_TASKS} test tasks"
     )
     errors = [train_and_test(seed, iterations, report) for seed in range(arguments.seeds)]
@@ -40,9 +43,13 @@ def main() -> int:
         of_tasks = by_seed.mean(0)
         half = 1.96 * of_tasks.std(ddof=1) / np.sqrt(len(of_tasks))
         report.figure(
-            f"mean squared error after {steps} inner steps", of_tasks.mean(), at_most=bound, digits=3,
-            detail=f"± {half:.3f} (95 %, other tasks); by seed {', '.join(f'{e:.3f}' for e in by_seed.mean(1))}",
-        )  # fmt: skip
+            f"mean squared error after {steps} inner steps",
+            of_tasks.mean(),
+            at_most=bound,
+            digits=3,
+            detail=f"± {half:.3f} (95 %, other tasks); by seed "
+            f"{', '.join(f'{e:.3f}' for e in by_seed.mean(1))}",
+        )
     compare_speed(report, np.random.default_rng(2))
     return report.finish()
 
@@ -55,11 +62,15 @@ def train_and_test(seed: int, iterations: int, report: Report) -> dict[int, np.n
     train = meta_step(model, keras.optimizers.Adam(1e-3))
     for _ in range(iterations):
         train(*batch(draws, TASKS))
-    seconds, errors = time.perf_counter() - start, errors_on_new_tasks(model, np.random.default_rng(1))
+    seconds, errors = (
+        time.perf_counter() - start,
+        errors_on_new_tasks(model, np.random.default_rng(1)),
+    )
     worst = np.sort(errors[5])[-2:].sum() / errors[5].sum()
     report.note(
         f"seed {seed}: {seconds:.0f} s; after 5 steps a median of {np.median(errors[5]):.3f}, "
-        f"{(errors[5] > errors[1]).sum()} tasks worse than after 1, the two worst {worst:.0%} of the sum"
+        f"{(errors[5] > errors[1]).sum()} tasks worse than after 1, the two worst {worst:.0%} of "
+        "the sum"
     )
     return errors
 
@@ -77,17 +88,23 @@ def batch(draws, tasks: int):
 def network(seed: int = 0):
     """Two hidden layers of 40 units, weights and biases uniform within ±1/√inputs.
 
-    Biases of 0, as Keras has by default and the paper had, put the kinks of all 40 first units at x = 0; on tasks that
-    are not those of the test, one training then ended at twice the error after 5 steps.
+    Biases of 0, as Keras has by default and the paper had, put the kinks of all 40 first units at x
+    = 0; on tasks that are not those of the test, one training then ended at twice the error after 5
+    steps.
     """
     from tf_transfer.devices.backend import keras
 
     keras.utils.set_random_seed(seed)
     model = keras.Sequential()
     for units, inputs, activation in ((40, 1, "relu"), (40, 40, "relu"), (1, 40, None)):
-        spread = keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")  # variance 1 / (3 inputs)
+        # variance 1 / (3 inputs)
+        spread = keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
         biases = keras.initializers.RandomUniform(-(inputs**-0.5), inputs**-0.5)
-        model.add(keras.layers.Dense(units, activation, kernel_initializer=spread, bias_initializer=biases))
+        model.add(
+            keras.layers.Dense(
+                units, activation, kernel_initializer=spread, bias_initializer=biases
+            )
+        )
     model.build((None, 1))
     return model
 
@@ -161,11 +178,15 @@ def errors_on_new_tasks(model, draws) -> dict[int, np.ndarray]:
         x, y, x_query, y_query = task
         weights = [tf.convert_to_tensor(v) for v in variables]
         loop = InnerLoop(loss_on(model, x, y), steps)
-        return loss_on(model, x_query, y_query)(loop.descend(weights, [tf.constant(RATE)] * len(weights)).end)
+        return loss_on(model, x_query, y_query)(
+            loop.descend(weights, [tf.constant(RATE)] * len(weights)).end
+        )
 
     tasks = batch(draws, TEST_TASKS)
     return {
-        steps: tf.function(lambda *t, k=steps: tf.vectorized_map(lambda one: of_task(one, k), t))(*tasks).numpy()
+        steps: tf.function(lambda *t, k=steps: tf.vectorized_map(lambda one: of_task(one, k), t))(
+            *tasks
+        ).numpy()
         for steps in (1, 5, 10)
     }
 
@@ -179,15 +200,21 @@ def compare_speed(report: Report, draws, rounds: int = 7) -> None:
     times = {name: [] for name in ways}
     for number in range(rounds + 1):
         for name, step in steps.items():
-            count, start = (50, time.perf_counter()) if name == "this toolkit" else (2, time.perf_counter())
+            count, start = (
+                (50, time.perf_counter()) if name == "this toolkit" else (2, time.perf_counter())
+            )
             for _ in range(count):
                 step(*batch(draws, TASKS))
             if number:  # the first round traces
                 times[name].append(1e3 * (time.perf_counter() - start) / count)
     for name, found in times.items():
         report.figure(f"a meta-step, {name}", statistics.median(found), "ms", digits=1)
-    ratio = statistics.median(a / b for a, b in zip(times["this toolkit"], times["unrolled, eager"]))
-    report.note(f"{'this toolkit' if ratio < 1 else 'the unrolled eager loop'} is faster: ratio {ratio:.3f}")
+    ratio = statistics.median(
+        a / b for a, b in zip(times["this toolkit"], times["unrolled, eager"])
+    )
+    report.note(
+        f"{'this toolkit' if ratio < 1 else 'the unrolled eager loop'} is faster: ratio {ratio:.3f}"
+    )
 
 
 if __name__ == "__main__":

@@ -28,7 +28,10 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=9)
     runs = parser.parse_args().runs
     report = Report(f"Starting, {runs} runs each, a process a run")
-    commands = {"import tf_transfer": ["-c", "import tf_transfer"], "tf-transfer --help": help_command()}
+    commands = {
+        "import tf_transfer": ["-c", "import tf_transfer"],
+        "tf-transfer --help": help_command(),
+    }
     for name, arguments in commands.items():
         failure, seconds, modules = measure(arguments, runs)
         if failure:
@@ -37,7 +40,13 @@ def main() -> int:
         detail = f"{min(seconds):.2f} to {max(seconds):.2f}"
         report.figure(name, statistics.median(seconds), "s", at_most=BOUND, detail=detail)
         found = f"such as {modules[0]}" if modules else ""
-        report.figure(f"{name}: modules of TensorFlow and the like", len(modules), at_most=0, digits=0, detail=found)
+        report.figure(
+            f"{name}: modules of TensorFlow and the like",
+            len(modules),
+            at_most=0,
+            digits=0,
+            detail=found,
+        )
     bare = measure(["-c", "pass"], runs)[1]
     report.figure("python -c pass", statistics.median(bare), "s")
     return report.finish()
@@ -46,7 +55,11 @@ def main() -> int:
 def help_command() -> list[str]:
     """Python's arguments for `tf-transfer --help`: the installed script, or the module it calls."""
     script = Path(sys.executable).with_name("tf-transfer")
-    return [str(script), "--help"] if script.exists() else ["-m", "tf_transfer.command_line.cli", "--help"]
+    return (
+        [str(script), "--help"]
+        if script.exists()
+        else ["-m", "tf_transfer.command_line.cli", "--help"]
+    )
 
 
 def measure(arguments: list[str], runs: int) -> tuple[str, list[float], list[str]]:
@@ -55,7 +68,9 @@ def measure(arguments: list[str], runs: int) -> tuple[str, list[float], list[str
     if traced.returncode:
         last = (traced.stderr.strip().splitlines() or ["no message"])[-1]
         return f"{' '.join(arguments)} ended with exit code {traced.returncode}: {last}", [], []
-    modules = [line.split("|")[-1].strip() for line in traced.stderr.splitlines() if HEAVY.search(line)]
+    modules = [
+        line.split("|")[-1].strip() for line in traced.stderr.splitlines() if HEAVY.search(line)
+    ]
     seconds = []
     for _ in range(runs):
         start = time.perf_counter()

@@ -1,9 +1,9 @@
 """The time and memory of every interval and pairwise test of a large comparison.
 
-8 strategies x 5 seeds x 10,000 test rows, of a classification with 4 classes and of a regression: 18 + 8 = 26
-metrics, the whole suites, with 2,000 resamples. For each strategy the interval of every metric; for each of the
-28 pairs the paired difference in every metric with its p, the permutation test of every metric that is a mean
-over rows, and McNemar's test of the accuracy of each seed.
+8 strategies x 5 seeds x 10,000 test rows, of a classification with 4 classes and of a regression:
+18 + 8 = 26 metrics, the whole suites, with 2,000 resamples. For each strategy the interval of every
+metric; for each of the 28 pairs the paired difference in every metric with its p, the permutation
+test of every metric that is a mean over rows, and McNemar's test of the accuracy of each seed.
 
     python -m tests.benchmarks.statistics_speed
 """
@@ -47,7 +47,8 @@ def regression(rng):
 def main() -> int:
     report = Report(
         f"Intervals and pairwise tests: {STRATEGIES} strategies x {SEEDS} seeds x {ROWS:,} rows x "
-        f"{sum(len(KINDS[kind].metrics) for kind in ('classification', 'regression'))} metrics, {RESAMPLES:,} resamples"
+        f"{sum(len(KINDS[kind].metrics) for kind in ('classification', 'regression'))} metrics, "
+        f"{RESAMPLES:,} resamples"
     )
     rng = np.random.default_rng(0)
     data = {"classification": classification(rng), "regression": regression(rng)}
@@ -61,7 +62,9 @@ def main() -> int:
         found = [draws.interval(m, seeds) for m in KINDS[kind].metric_names for seeds in of]
         total["intervals"] += len(found)
         pairs = list(combinations(of, 2))
-        differences = [draws.difference(m, a, b) for m in KINDS[kind].metric_names for a, b in pairs]
+        differences = [
+            draws.difference(m, a, b) for m in KINDS[kind].metric_names for a, b in pairs
+        ]
         false_discovery_rate([d.p for d in differences])
         total["differences"] += len(differences)
         lap = took(report, f"{kind}: intervals and differences", lap)
@@ -73,7 +76,9 @@ def main() -> int:
     report.figure("all of it", seconds, "s", at_most=MOST_SECONDS, digits=1,
                   detail=", ".join(f"{n:,} {what}" for what, n in total.items()))  # fmt: skip
     report.figure("processor time", used() - before, "s", digits=1)
-    report.figure("peak memory of the process", peak_megabytes(), "MB", at_most=MOST_MEGABYTES, digits=0)
+    report.figure(
+        "peak memory of the process", peak_megabytes(), "MB", at_most=MOST_MEGABYTES, digits=0
+    )
     return report.finish()
 
 

@@ -12,7 +12,13 @@ from tests.benchmarks.sides import PEERS, Side, SideError, in_turn, peer_side
 
 @pytest.mark.parametrize(
     ("bound", "code"),
-    [({"at_most": 2.0}, 0), ({"at_most": 1.9}, 1), ({"at_least": 2.0}, 0), ({"at_least": 2.1}, 1), ({}, 0)],
+    [
+        ({"at_most": 2.0}, 0),
+        ({"at_most": 1.9}, 1),
+        ({"at_least": 2.0}, 0),
+        ({"at_least": 2.1}, 1),
+        ({}, 0),
+    ],
 )
 def test_exit_code_follows_the_bound(bound, code, capsys):
     report = Report("title")
@@ -44,7 +50,9 @@ def test_missing_comparison_does_not_pass(capsys):
 
 def test_sides_take_turns():
     asked = []
-    turns = {name: lambda number, name=name: asked.append((name, number)) or number for name in "AB"}
+    turns = {
+        name: lambda number, name=name: asked.append((name, number)) or number for name in "AB"
+    }
     assert in_turn(turns, 2) == {"A": [0, 1], "B": [0, 1]}
     assert asked == [("A", 0), ("B", 0), ("A", 1), ("B", 1)]
 

@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.workers [FOLDER] [--kills 20]
 
-The demo's experiment with fewer rows, by one process, by two, by two on a dask cluster (which is left out where
-`dask[distributed]` is not installed), and by two of which one is killed again and again at random. It needs vader and
-bert-tiny in the cache, and a machine that does nothing else.
+The demo's experiment with fewer rows, by one process, by two, by two on a dask cluster (which is
+left out where `dask[distributed]` is not installed), and by two of which one is killed again and
+again at random. It needs vader and bert-tiny in the cache, and a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -44,11 +44,15 @@ def main() -> int:
     report = Report(f"The demo with {ROWS:,} rows of each source, by several processes")
     alone = run(folder / "one", workers=1)
     report.figure("one process", alone / 60, "min")
-    report.figure("two processes, against one", run(folder / "two", workers=2) / alone, at_most=RATIO)
+    report.figure(
+        "two processes, against one", run(folder / "two", workers=2) / alone, at_most=RATIO
+    )
     same("two processes", folder, "two", report)
     if importlib.util.find_spec("distributed"):
         with cluster():
-            report.figure("two processes of dask, against one", run(folder / "dask", workers="auto") / alone)
+            report.figure(
+                "two processes of dask, against one", run(folder / "dask", workers="auto") / alone
+            )
         same("two processes of dask", folder, "dask", report)
     if arguments.kills:
         with killer(arguments.kills) as killed:
@@ -60,7 +64,9 @@ def main() -> int:
 
 def run(folder: Path, workers) -> float:
     """Compares, and returns the seconds."""
-    experiment = read_yaml(Path(tf_transfer.__file__).parent / "command_line" / "demo" / "experiment.yaml")
+    experiment = read_yaml(
+        Path(tf_transfer.__file__).parent / "command_line" / "demo" / "experiment.yaml"
+    )
     for source in experiment["sources"].values():
         source["rows"] = ROWS
     start = time.perf_counter()
@@ -70,20 +76,34 @@ def run(folder: Path, workers) -> float:
 
 def same(name: str, folder: Path, other: str, report: Report) -> None:
     """Checks results, verdicts, and every array of every cell. What a cell cost is no result."""
-    tables = [(folder / run / file).read_bytes() for file in ("results.csv", "verdicts.json") for run in ("one", other)]
+    tables = [
+        (folder / run / file).read_bytes()
+        for file in ("results.csv", "verdicts.json")
+        for run in ("one", other)
+    ]
     ours, theirs = scores(folder / "one"), scores(folder / other)
-    differing = [key for key in ours.keys() | theirs.keys() if not np.array_equal(ours.get(key), theirs.get(key))]
+    differing = [
+        key
+        for key in ours.keys() | theirs.keys()
+        if not np.array_equal(ours.get(key), theirs.get(key))
+    ]
     report.figure(f"{name}: arrays of predictions that differ", len(differing), at_most=0, digits=0,
                   detail=f"of {len(ours)}")  # fmt: skip
     alike = sum(first == second for first, second in zip(tables[::2], tables[1::2]))
-    report.figure(f"{name}: results.csv and verdicts.json that are the same", alike, at_least=2, digits=0)
+    report.figure(
+        f"{name}: results.csv and verdicts.json that are the same", alike, at_least=2, digits=0
+    )
 
 
 def scores(folder: Path) -> dict[str, np.ndarray]:
     found = {}
     for path in (folder / "cells").rglob("*.npz"):
         with np.load(path) as arrays:
-            found |= {f"{path.relative_to(folder)} {name}": arrays[name] for name in arrays.files if "/" in name}
+            found |= {
+                f"{path.relative_to(folder)} {name}": arrays[name]
+                for name in arrays.files
+                if "/" in name
+            }
     return found
 
 

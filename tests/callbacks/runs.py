@@ -48,7 +48,12 @@ def fit(model, *callbacks, **options):
     """A run with a validation and an early stop on the suite; its history."""
     stop = keras.callbacks.EarlyStopping("val_stars_pearson", patience=2, restore_best_weights=True)
     suite = EvaluateSuite(VALIDATION, ["f1_macro", "pearson"])
-    options = {"epochs": EPOCHS, "batch_size": 4, "verbose": 0, "validation_data": VALIDATION} | options
+    options = {
+        "epochs": EPOCHS,
+        "batch_size": 4,
+        "verbose": 0,
+        "validation_data": VALIDATION,
+    } | options
     return model.fit(TABLE, callbacks=[stop, *callbacks, suite], **options).history
 
 

@@ -52,14 +52,21 @@ MORE_KILLS = [("epoch", 3), ("epoch", 12), (1, 9), (4, 7), (4, 12), (5, 4)]
 
 
 @pytest.mark.parametrize(
-    ("save_freq", "step"), [*KILLS, *(pytest.param(*kill, marks=pytest.mark.slow) for kill in MORE_KILLS)]
+    ("save_freq", "step"),
+    [*KILLS, *(pytest.param(*kill, marks=pytest.mark.slow) for kill in MORE_KILLS)],
 )
 def test_a_killed_run_ends_with_the_same_bits(model, whole, tmp_path, save_freq, step):
     killed(model, Resume(tmp_path / "backup", save_freq), step=step)
     start(model)
     kill = Kill(0)
     assert same(model, whole, fit(model, Resume(tmp_path / "backup", save_freq), kill))
-    done = step - 1 if save_freq == 1 else (step - 1) // runs.STEPS * runs.STEPS if save_freq == "epoch" else 0
+    done = (
+        step - 1
+        if save_freq == 1
+        else (step - 1) // runs.STEPS * runs.STEPS
+        if save_freq == "epoch"
+        else 0
+    )
     assert kill.seen["batches"] <= len(whole[1]["loss"]) * runs.STEPS - done
     assert not (tmp_path / "backup").exists()
 
@@ -107,9 +114,15 @@ def test_a_run_that_had_been_stopped_is_not_trained_on(model, tmp_path):
             raise KeyboardInterrupt
 
     def run(*more):
-        stop = keras.callbacks.EarlyStopping("loss", mode="max", patience=0, restore_best_weights=True)
+        stop = keras.callbacks.EarlyStopping(
+            "loss", mode="max", patience=0, restore_best_weights=True
+        )
         return model.fit(
-            runs.TABLE, epochs=9, batch_size=11, callbacks=[stop, Resume(tmp_path), *more], verbose=0
+            runs.TABLE,
+            epochs=9,
+            batch_size=11,
+            callbacks=[stop, Resume(tmp_path), *more],
+            verbose=0,
         ).history
 
     with pytest.raises(KeyboardInterrupt):
@@ -131,8 +144,12 @@ def test_a_run_that_had_been_stopped_is_not_trained_on(model, tmp_path):
 def test_callbacks_that_set_the_rate_and_logs_on_disk_go_on(model, tmp_path, save_freq):
     def run(name, *more):
         start(model)
-        scheduler = keras.callbacks.LearningRateScheduler(lambda epoch, rate: 0.01 if epoch == 0 else rate * 0.8)
-        plateau = keras.callbacks.ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=9, mode="min")
+        scheduler = keras.callbacks.LearningRateScheduler(
+            lambda epoch, rate: 0.01 if epoch == 0 else rate * 0.8
+        )
+        plateau = keras.callbacks.ReduceLROnPlateau(
+            "loss", factor=0.5, patience=1, min_delta=9, mode="min"
+        )
         log = keras.callbacks.CSVLogger(str(tmp_path / name))
         history = fit(model, scheduler, plateau, log, Resume(tmp_path / "backup", save_freq), *more)
         return tiny.snapshot(model), history, list(csv.DictReader((tmp_path / name).open()))
@@ -159,7 +176,10 @@ def test_tf_data_goes_on(model, tmp_path):
     def rows():
         return model.dataset(runs.TABLE, batch_size=4).shuffle(9, seed=1)
 
-    for data, freq, options in [(rows, "epoch", {}), (lambda: rows().repeat(), 2, {"steps_per_epoch": 6})]:
+    for data, freq, options in [
+        (rows, "epoch", {}),
+        (lambda: rows().repeat(), 2, {"steps_per_epoch": 6}),
+    ]:
         expected = run(data, freq, **options)
         with pytest.raises(KeyboardInterrupt):
             run(data, freq, Kill(9), **options)
@@ -168,7 +188,7 @@ def test_tf_data_goes_on(model, tmp_path):
         run(rows, 2)
 
 
-# -- bad input --------------------------------------------------------------------------------------
+# -- bad input -------------------------------------------------------------------------------------
 
 
 def assert_refused(model, folder, message, call) -> None:
@@ -184,7 +204,11 @@ def assert_refused(model, folder, message, call) -> None:
     ("change", "named"),
     [
         ({"epochs": 5}, r"epochs \(4 in the backup, 5 now\)"),
-        ({"batch_size": 5}, r"batch_size \(4 in the backup, 5 now\), steps_per_epoch|batch_size \(4 in the backup, 5"),
+        (
+            {"batch_size": 5},
+            r"batch_size \(4 in the backup, 5 now\), steps_per_epoch|batch_size \(4 in the "
+            r"backup, 5",
+        ),
     ],
 )
 def test_other_settings_are_refused(model, stopped, change, named):
@@ -195,7 +219,10 @@ def test_other_data_is_refused(model, stopped):
     table = runs.TABLE.assign(stars=lambda t: t["stars"] + 1)
     call = lambda: model.fit(table, epochs=4, batch_size=4, callbacks=Resume(stopped), verbose=0)  # noqa: E731
     assert_refused(
-        model, stopped, r"another training; nothing was changed(.|\n)*differ: data: hash\.(.|\n)*backup_dir", call
+        model,
+        stopped,
+        r"another training; nothing was changed(.|\n)*differ: data: hash\.(.|\n)*backup_dir",
+        call,
     )
 
 
@@ -203,7 +230,10 @@ def test_another_model_is_refused(model, stopped):
     other = tiny.make_model(tiny.TASKS[:1], max_length=20)
     call = lambda: fit(other, Resume(stopped))  # noqa: E731
     assert_refused(
-        other, stopped, r"another training(.|\n)*tasks; (.|\n)*max_length \(24 in the backup, 20 now\)", call
+        other,
+        stopped,
+        r"another training(.|\n)*tasks; (.|\n)*max_length \(24 in the backup, 20 now\)",
+        call,
     )
     model.heads["mood"].bias.assign_add([1.0, 0, 0])
     assert_refused(model, stopped, r"differ: first weights\.", lambda: fit(model, Resume(stopped)))

@@ -7,12 +7,19 @@ import pandas as pd
 import pytest
 
 from tests.episodes.test_sampler import WHOLE, make_table
-from tf_transfer.episodes.class_splits import check_class_disjoint, check_new_classes, remember_classes, split_classes
+from tf_transfer.episodes.class_splits import (
+    check_class_disjoint,
+    check_new_classes,
+    remember_classes,
+    split_classes,
+)
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.errors import DataError
 
 
-@pytest.mark.parametrize(("validation", "test", "expected"), [(2, 3, [3, 2, 3]), (0.25, 0.3, [3, 2, 3])])
+@pytest.mark.parametrize(
+    ("validation", "test", "expected"), [(2, 3, [3, 2, 3]), (0.25, 0.3, [3, 2, 3])]
+)
 def test_split_classes_deals_out_whole_classes(validation, test, expected):
     table = make_table()
     table.loc[4, "intent"] = None
@@ -21,7 +28,9 @@ def test_split_classes_deals_out_whole_classes(validation, test, expected):
     assert [len(c) for c in classes] == expected and len(set.union(*classes)) == 8
     assert sum(map(len, splits)) == len(table) - 1
     for split, held in zip(splits, classes):
-        pd.testing.assert_frame_equal(split, table[table["intent"].isin(held)].reset_index(drop=True))
+        pd.testing.assert_frame_equal(
+            split, table[table["intent"].isin(held)].reset_index(drop=True)
+        )
     check_class_disjoint(dict(zip("abc", splits)), "intent")
 
 
@@ -29,7 +38,9 @@ def test_split_classes_is_drawn_by_its_seed():
     table = make_table()
 
     def held_out(seed):
-        return frozenset(split_classes(table, "intent", validation=1, test=2, seed=seed)[2]["intent"])
+        return frozenset(
+            split_classes(table, "intent", validation=1, test=2, seed=seed)[2]["intent"]
+        )
 
     assert held_out(1) == held_out(1)
     assert len({held_out(seed) for seed in range(20)}) > 5
@@ -54,7 +65,8 @@ def test_split_classes_by_groups_keeps_groups_whole():
         (
             {"validation": 4, "test": 0.5},
             "`validation` + `test` must leave classes for training.\n"
-            "Received validation=4, test=0.5, together 8 of 8 classes.\nLower them to at most 7 together.",
+            "Received validation=4, test=0.5, together 8 of 8 classes.\nLower them to at most 7 "
+            "together.",
         ),
         (
             {"by": "domain"},
@@ -106,9 +118,13 @@ def test_overlapping_splits_are_refused():
         "Deal the classes out with split_classes(), or drop these rows from one of them."
     )
     for wrap in (lambda t: t, lambda t: EpisodeSampler(t, "intent", 2, 1, 1)):
-        check_class_disjoint({"train": wrap(train), "validation": validation, "test": wrap(test)}, "intent")
+        check_class_disjoint(
+            {"train": wrap(train), "validation": validation, "test": wrap(test)}, "intent"
+        )
         with pytest.raises(DataError) as error:
-            check_class_disjoint({"train": wrap(train), "validation": validation, "test": wrap(leaking)}, "intent")
+            check_class_disjoint(
+                {"train": wrap(train), "validation": validation, "test": wrap(leaking)}, "intent"
+            )
         assert str(error.value) == expected
 
 
@@ -135,10 +151,18 @@ def test_overlap_is_of_what_a_sampler_draws_and_of_classes_written_otherwise():
 def test_of_samplers_with_domains_the_same_classes_may_be_in_other_domains():
     table = pd.DataFrame({"intent": ["a", "b"] * 12, "domain": ["x"] * 8 + ["y"] * 8 + ["z"] * 8})
     draw = lambda names, **options: EpisodeSampler(  # noqa: E731
-        table[table["domain"].isin(list(names))], "intent", 2, 1, 1, **{"domain": "domain"} | options
+        table[table["domain"].isin(list(names))],
+        "intent",
+        2,
+        1,
+        1,
+        **{"domain": "domain"} | options,
     )
     check_class_disjoint({"train": draw("x"), "validation": draw("y"), "test": draw("z")})
-    expected = r"'train' and 'test' must have no class of a domain in common.\nReceived 2 in both: \('y', 'a'\)"
+    expected = (
+        r"'train' and 'test' must have no class of a domain in common.\nReceived 2 in "
+        r"both: \('y', 'a'\)"
+    )
     with pytest.raises(DataError, match=expected):
         check_class_disjoint({"train": draw("xy"), "test": draw("yz")})
     with pytest.raises(DataError, match=r"no class in common.\nReceived 2 in both: 'a', 'b'"):
@@ -146,14 +170,21 @@ def test_of_samplers_with_domains_the_same_classes_may_be_in_other_domains():
 
 
 def test_meta_test_must_be_of_other_classes_than_training_and_validation():
-    draw = lambda classes: EpisodeSampler(pd.DataFrame({"intent": list(classes) * 2}), "intent", 2, 1, 1)  # noqa: E731
+    def draw(classes):
+        return EpisodeSampler(pd.DataFrame({"intent": list(classes) * 2}), "intent", 2, 1, 1)
+
     model = types.SimpleNamespace()
     check_new_classes(model, draw("ab"))
     remember_classes(model, {"training": draw("ab")})
     remember_classes(model, {"training": draw("cd"), "validation": draw("ef")})
     check_new_classes(model, draw("gh"))
-    for fitted, classes, use in ((model, "ag", "training"), (types.SimpleNamespace(model=model), "gf", "validation")):
-        with pytest.raises(DataError, match=f"'{use}' and 'test' must have no class in common.\nReceived 1 in both"):
+    for fitted, classes, use in (
+        (model, "ag", "training"),
+        (types.SimpleNamespace(model=model), "gf", "validation"),
+    ):
+        with pytest.raises(
+            DataError, match=f"'{use}' and 'test' must have no class in common.\nReceived 1 in both"
+        ):
             check_new_classes(fitted, draw(classes))
 
 
@@ -162,7 +193,9 @@ def test_domains_without_classes_are_disjoint_by_domain(task):
     draws = np.random.default_rng(0)
     table = pd.DataFrame({"text": "x", "stars": draws.normal(size=24), "shop": list("abcd") * 6})
     train, same, other = (
-        EpisodeSampler(table[table["shop"].isin(list(shops))], task, shot=2, num_query=2, domain="shop")
+        EpisodeSampler(
+            table[table["shop"].isin(list(shops))], task, shot=2, num_query=2, domain="shop"
+        )
         for shops in ("ab", "bc", "cd")
     )
     check_class_disjoint({"train": train, "test": other})

@@ -16,11 +16,19 @@ from tf_transfer.kinds.tasks import Task
 def make_table(classes=("a", "b", "c"), rows=8):
     labels = np.random.default_rng(0).permutation(np.repeat(np.arange(len(classes)), rows))
     table = pd.DataFrame({"intent": pd.Series([classes[i] for i in labels])})
-    return table.assign(domain=np.where(np.arange(len(table)) % 2, "x", "y"), score=np.arange(len(table)) / 7)
+    return table.assign(
+        domain=np.where(np.arange(len(table)) % 2, "x", "y"), score=np.arange(len(table)) / 7
+    )
 
 
 def fields(episode):
-    return [episode.support.tolist(), episode.query.tolist(), episode.classes, episode.domain, episode.index]
+    return [
+        episode.support.tolist(),
+        episode.query.tolist(),
+        episode.classes,
+        episode.domain,
+        episode.index,
+    ]
 
 
 def same(episodes, others):
@@ -37,7 +45,9 @@ def refusal(path, table):
 @pytest.mark.parametrize("classes", [("a", "ß", "c|"), (1, 2, 3), (True, False), (0.5, 1.5, 2.0)])
 def test_frozen_episodes_are_replayed_as_they_were(tmp_path, name, classes):
     table = make_table(classes)
-    sampler = EpisodeSampler(table, Task("intent", kind="classification"), (2, 2), np.int64(1), 2, seed=np.int64(3))
+    sampler = EpisodeSampler(
+        table, Task("intent", kind="classification"), (2, 2), np.int64(1), 2, seed=np.int64(3)
+    )
     freeze_episodes(sampler, 12, tmp_path / name, start=5)
     loaded = load_episodes(tmp_path / name, table)
     assert same(loaded, sampler.sample(12, start=5))
@@ -71,15 +81,28 @@ def test_the_arguments_are_on_record(tmp_path):
     freeze_episodes(sampler, 2, tmp_path / "e.json")
     content = json.loads((tmp_path / "e.json").read_text())
     assert content["sampler"] == {
-        "way": 2, "shot": [1, 2], "num_query": 2, "seed": 9, "domain": None, "balanced": False, "drop_small": False,
-    }  # fmt: skip
-    assert content["task"] == {"name": "intent", "label": "intent", "kind": "classification", "classes": list("abc")}
+        "way": 2,
+        "shot": [1, 2],
+        "num_query": 2,
+        "seed": 9,
+        "domain": None,
+        "balanced": False,
+        "drop_small": False,
+    }
+    assert content["task"] == {
+        "name": "intent",
+        "label": "intent",
+        "kind": "classification",
+        "classes": list("abc"),
+    }
 
 
 def test_the_same_table_from_a_file_and_with_other_texts_is_the_same_table(tmp_path):
     table = make_table((1, 2, 3)).assign(text="first")
     table["intent"] = table["intent"].where(table.index != 4)
-    freeze_episodes(EpisodeSampler(table, "intent", 2, 1, 1, domain="domain"), 3, tmp_path / "e.json")
+    freeze_episodes(
+        EpisodeSampler(table, "intent", 2, 1, 1, domain="domain"), 3, tmp_path / "e.json"
+    )
     save_table(table.assign(text="second"), tmp_path / "t.csv")
     again = load_table(tmp_path / "t.csv")
     for other in (again, again.astype({"intent": "Int64"}), table.set_index(table.index + 7)):
@@ -92,13 +115,37 @@ def test_the_same_table_from_a_file_and_with_other_texts_is_the_same_table(tmp_p
         ("intent", lambda t: t.iloc[:-1], "a table of 23 rows; the episodes are from 24"),
         (None, lambda t: t.iloc[:-1], "a table of 23 rows; the episodes are from 24"),
         ("intent", lambda t: t.iloc[::-1], "other values in column 'intent'"),
-        ("intent", lambda t: t.assign(intent=t["intent"].mask(t.index == 3)), "other values in column 'intent'"),
-        ("intent", lambda t: t.assign(intent=t["intent"].mask(t.index == 3, "new")), "other labels in column 'intent'"),
+        (
+            "intent",
+            lambda t: t.assign(intent=t["intent"].mask(t.index == 3)),
+            "other values in column 'intent'",
+        ),
+        (
+            "intent",
+            lambda t: t.assign(intent=t["intent"].mask(t.index == 3, "new")),
+            "other labels in column 'intent'",
+        ),
         ("score", lambda t: t.assign(score=t["score"] + 1e-9), "other values in column 'score'"),
-        ("score", lambda t: t.assign(score=t["score"].replace(0.0, np.nan)), "other values in column 'score'"),
-        (None, lambda t: t.assign(domain=t["domain"].mask(t.index == 5, "y")), "other values in column 'domain'"),
-        ("intent", lambda t: t.assign(domain=t["domain"].str.upper()), "other values in column 'domain'"),
-        (None, lambda t: t.assign(domain=t["domain"].iloc[::-1].to_numpy()), "other values in column 'domain'"),
+        (
+            "score",
+            lambda t: t.assign(score=t["score"].replace(0.0, np.nan)),
+            "other values in column 'score'",
+        ),
+        (
+            None,
+            lambda t: t.assign(domain=t["domain"].mask(t.index == 5, "y")),
+            "other values in column 'domain'",
+        ),
+        (
+            "intent",
+            lambda t: t.assign(domain=t["domain"].str.upper()),
+            "other values in column 'domain'",
+        ),
+        (
+            None,
+            lambda t: t.assign(domain=t["domain"].iloc[::-1].to_numpy()),
+            "other values in column 'domain'",
+        ),
     ],
 )
 def test_another_table_is_refused(tmp_path, task, change, difference):
@@ -111,7 +158,9 @@ def test_another_table_is_refused(tmp_path, task, change, difference):
 
 
 def test_a_table_without_the_column_is_refused(tmp_path):
-    freeze_episodes(EpisodeSampler(make_table(), "intent", 2, 1, 1, domain="domain"), 3, tmp_path / "e.json")
+    freeze_episodes(
+        EpisodeSampler(make_table(), "intent", 2, 1, 1, domain="domain"), 3, tmp_path / "e.json"
+    )
     for column in ("intent", "domain"):
         assert f"e.json' must have a column {column!r}" in refusal(
             tmp_path / "e.json", make_table().drop(columns=column)
@@ -125,7 +174,9 @@ def test_an_edited_file_is_refused(tmp_path):
     content["episodes"][1]["query"][0] += 1
     path.write_text(json.dumps(content))
     expected = f"File {str(path)!r} must be as it was written, with the sha256 {content['sha256']}."
-    assert expected in refusal(path, make_table()) and "damaged or was edited" in refusal(path, make_table())
+    assert expected in refusal(path, make_table()) and "damaged or was edited" in refusal(
+        path, make_table()
+    )
 
 
 @pytest.mark.parametrize("name", ["e.json", "e.json.gz"])
@@ -136,13 +187,21 @@ def test_a_damaged_or_foreign_file_is_refused(tmp_path, name):
     changed = bytearray(whole)
     changed[len(whole) // 2] ^= 0xFF
     pack = gzip.compress if name.endswith(".gz") else bytes
-    for document in (whole[:-40], bytes(changed), b"", pack(b"[1]"), pack(b"{}"), pack(b'{"sha256": ""}')):
+    for document in (
+        whole[:-40],
+        bytes(changed),
+        b"",
+        pack(b"[1]"),
+        pack(b"{}"),
+        pack(b'{"sha256": ""}'),
+    ):
         path.write_bytes(document)
         assert f"File {str(path)!r} must " in refusal(path, make_table())
         assert "Restore the file, or freeze the episodes again." in refusal(path, make_table())
     path.unlink()
     assert (
-        refusal(path, make_table()) == f"Frozen episodes are read from a file.\nReceived {str(path)!r}: there is none."
+        refusal(path, make_table())
+        == f"Frozen episodes are read from a file.\nReceived {str(path)!r}: there is none."
     )
 
 
@@ -154,15 +213,26 @@ def forge(path, change) -> None:
     path.write_text(json.dumps(content | {"sha256": files._digest(content)}))
 
 
-@pytest.mark.parametrize("change", [
-    lambda c: c.pop("task"), lambda c: c.update(task=3), lambda c: c.update(task={"name": "a\0b"}),
-    lambda c: c.pop("sampler"), lambda c: c.update(table=None), lambda c: c.update(episodes=3),
-    lambda c: c["episodes"][0].pop("query"), lambda c: c["episodes"][0].update(query=[10**6]),
-    lambda c: c["episodes"][0].update(query=[-1]), lambda c: c["episodes"][0].update(query=[10**30]),
-    lambda c: c["episodes"][0].update(query=[[1], [2]]), lambda c: c["episodes"][0].update(query=[]),
-    lambda c: c["episodes"][0].update(query=["a"]), lambda c: c["episodes"][0].update(classes=7),
-    lambda c: c["episodes"][0].update(query=c["episodes"][0]["support"]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: c.pop("task"),
+        lambda c: c.update(task=3),
+        lambda c: c.update(task={"name": "a\0b"}),
+        lambda c: c.pop("sampler"),
+        lambda c: c.update(table=None),
+        lambda c: c.update(episodes=3),
+        lambda c: c["episodes"][0].pop("query"),
+        lambda c: c["episodes"][0].update(query=[10**6]),
+        lambda c: c["episodes"][0].update(query=[-1]),
+        lambda c: c["episodes"][0].update(query=[10**30]),
+        lambda c: c["episodes"][0].update(query=[[1], [2]]),
+        lambda c: c["episodes"][0].update(query=[]),
+        lambda c: c["episodes"][0].update(query=["a"]),
+        lambda c: c["episodes"][0].update(classes=7),
+        lambda c: c["episodes"][0].update(query=c["episodes"][0]["support"]),
+    ],
+)
 def test_a_forged_file_is_refused(tmp_path, change):
     path = tmp_path / "e.json"
     freeze_episodes(EpisodeSampler(make_table(), "intent", 2, 1, 1), 3, path)
@@ -183,7 +253,9 @@ def test_another_format_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("tf_transfer.episodes.files.FORMAT", 99)
     freeze_episodes(EpisodeSampler(make_table(), "intent", 2, 1, 1), 3, tmp_path / "e.json")
     monkeypatch.undo()
-    assert "must have format 1.\nReceived format 99 in" in refusal(tmp_path / "e.json", make_table())
+    assert "must have format 1.\nReceived format 99 in" in refusal(
+        tmp_path / "e.json", make_table()
+    )
 
 
 def test_what_cannot_be_frozen_is_refused_and_leaves_the_file(tmp_path):
@@ -193,7 +265,9 @@ def test_what_cannot_be_frozen_is_refused_and_leaves_the_file(tmp_path):
     before = path.read_bytes()
     days = make_table().assign(domain=[pd.Timestamp("2020-01-01"), pd.Timestamp("2020-01-02")] * 12)
     with pytest.raises(DataError, match="must be text, numbers or bools") as error:
-        freeze_episodes(EpisodeSampler(days, "score", shot=1, num_query=1, domain="domain"), 3, path)
+        freeze_episodes(
+            EpisodeSampler(days, "score", shot=1, num_query=1, domain="domain"), 3, path
+        )
     assert "Convert the column, for instance with astype(str)." in str(error.value)
     with pytest.raises(DataError, match="`count` must be"):
         freeze_episodes(sampler, 0, path)

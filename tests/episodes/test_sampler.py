@@ -12,7 +12,9 @@ from tf_transfer.kinds.tasks import Task
 
 
 def make_table(classes=8, rows=12, seed=0):
-    """Rows of every class in a random order, each class within one of the domains 'a' and 'b'; no text."""
+    """Rows of every class in a random order, each class within one of the domains 'a' and 'b'; no
+    text.
+    """
     labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(classes), rows))
     return pd.DataFrame(
         {
@@ -24,7 +26,13 @@ def make_table(classes=8, rows=12, seed=0):
 
 
 def fields(episode):
-    return [episode.support.tolist(), episode.query.tolist(), episode.classes, episode.domain, episode.index]
+    return [
+        episode.support.tolist(),
+        episode.query.tolist(),
+        episode.classes,
+        episode.domain,
+        episode.index,
+    ]
 
 
 def message(*arguments, **options):
@@ -82,12 +90,16 @@ def test_texts_are_never_looked_at():
     without = [fields(e) for e in EpisodeSampler(table, "intent", **options).sample(20)]
     for texts in ("same", [f"text {i}" for i in range(len(table))], None):
         with_texts = table.assign(text=texts)
-        assert [fields(e) for e in EpisodeSampler(with_texts, "intent", **options).sample(20)] == without
+        assert [
+            fields(e) for e in EpisodeSampler(with_texts, "intent", **options).sample(20)
+        ] == without
 
 
 def test_positions_do_not_depend_on_the_index_nor_on_later_changes():
     table = make_table()
-    sampler = EpisodeSampler(table.set_index(np.arange(len(table)) + 50), "intent", way=2, shot=1, num_query=1)
+    sampler = EpisodeSampler(
+        table.set_index(np.arange(len(table)) + 50), "intent", way=2, shot=1, num_query=1
+    )
     assert fields(sampler.episode(0)) == fields(EpisodeSampler(table, "intent", 2, 1, 1).episode(0))
     before = sampler.table["intent"].tolist()
     table["intent"] = "changed"
@@ -105,7 +117,9 @@ def test_variable_way_and_shot_reach_both_ends():
 
 def test_unbalanced_support_with_balanced_query():
     table = make_table()
-    episodes = EpisodeSampler(table, "intent", way=3, shot=(1, 6), num_query=4, balanced=False).sample(200)
+    episodes = EpisodeSampler(
+        table, "intent", way=3, shot=(1, 6), num_query=4, balanced=False
+    ).sample(200)
     shots = np.array([counts(table, e, "support") for e in episodes])
     assert shots.min() == 1 and shots.max() == 6
     assert stats.chisquare(np.bincount(shots.ravel())[1:]).pvalue > 0.01
@@ -151,9 +165,13 @@ def test_labels_are_renumbered_and_back(classes, values):
 def test_labels_of_another_episode_are_refused():
     episode = Episode(np.arange(2), np.arange(2, 4), ("a", "None"), None, 4)
     for value in ("c", None, np.nan):
-        with pytest.raises(DataError, match="episode 4 must be among its classes 'a', 'None'") as error:
+        with pytest.raises(
+            DataError, match="episode 4 must be among its classes 'a', 'None'"
+        ) as error:
             episode.encode(pd.Series(["a", value], dtype=object))
-        assert "in row 1" in str(error.value) and "table[label].iloc[episode.support]" in str(error.value)
+        assert "in row 1" in str(error.value) and "table[label].iloc[episode.support]" in str(
+            error.value
+        )
     for label in (2, -1):
         with pytest.raises(DataError, match=rf"must be in \[0, 2\)\.\nReceived {label}\."):
             episode.decode(np.array([0, label]))
@@ -249,7 +267,8 @@ def small_class():
             ("intent", 2),
             {},
             "`shot` + `num_query` must not exceed the labelled rows of any class.\n"
-            "Received shot=5, num_query=15; class 'refund' has 12 rows (one of 2 that are too small).\n"
+            "Received shot=5, num_query=15; class 'refund' has 12 rows (one of 2 that are too "
+            "small).\n"
             "Lower num_query to 7, or leave such classes out with drop_small=True.",
         ),
         (
@@ -263,8 +282,10 @@ def small_class():
             ("intent", 2, 20, 3),
             {},
             "`shot` + `num_query` must not exceed the labelled rows of any class.\n"
-            "Received shot=20, num_query=3; class 'refund' has 12 rows (one of 2 that are too small).\n"
-            "Lower shot and num_query to 12 together, or leave such classes out with drop_small=True.",
+            "Received shot=20, num_query=3; class 'refund' has 12 rows (one of 2 that are too "
+            "small).\n"
+            "Lower shot and num_query to 12 together, or leave such classes out with "
+            "drop_small=True.",
         ),
         (
             ("intent", 2),
@@ -301,7 +322,8 @@ def test_too_few_rows_or_classes_within_a_domain():
     table = make_table(classes=5, rows=12)
     assert message(table, "intent", 2, 5, 8, domain="domain") == (
         "`shot` + `num_query` must not exceed the labelled rows of any class.\n"
-        "Received shot=5, num_query=8; class 'intent 0' of domain 'b' has 12 rows (one of 5 that are too small).\n"
+        "Received shot=5, num_query=8; class 'intent 0' of domain 'b' has 12 rows (one of 5 that "
+        "are too small).\n"
         "Lower num_query to 7, or leave such classes out with drop_small=True."
     )
     assert message(table, "intent", 3, 1, 1, domain="domain") == (
@@ -319,7 +341,9 @@ def test_too_few_rows_or_classes_within_a_domain():
         "Received shot=20, num_query=10; domain 'a' has 24 rows.\n"
         "Lower num_query to 4, or leave such domains out with drop_small=True."
     )
-    assert "domain 'b' has 36 rows" in message(table, "score", None, 40, 10, domain="domain", drop_small=True)
+    assert "domain 'b' has 36 rows" in message(
+        table, "score", None, 40, 10, domain="domain", drop_small=True
+    )
     table["domain"] = None
     assert message(table, "intent", 2, 1, 1, domain="domain") == (
         "Column 'domain' must name the domain of some rows.\nReceived none in 60 rows."
@@ -336,33 +360,53 @@ RANGE = (
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        *(({"way": way}, RANGE.format("way", 2, way)) for way in (1, None, 2.0, True, (3, 2), (1, 3), (2, 3, 4), "2")),
-        *(({"shot": shot}, RANGE.format("shot", 1, shot)) for shot in (0, (0, 2), (3, 1), [1], None)),
+        *(
+            ({"way": way}, RANGE.format("way", 2, way))
+            for way in (1, None, 2.0, True, (3, 2), (1, 3), (2, 3, 4), "2")
+        ),
+        *(
+            ({"shot": shot}, RANGE.format("shot", 1, shot))
+            for shot in (0, (0, 2), (3, 1), [1], None)
+        ),
         *(({"num_query": n}, WHOLE.format("num_query", 1, n)) for n in (0, -1, (1, 2), 1.5)),
         *(({"seed": n}, WHOLE.format("seed", 0, n)) for n in (-1, None)),
         (
             {"balanced": False},
-            "balanced=False draws a shot for each class, so it needs a classification and a range of shots.\n"
-            "Received shot=1 and a classification.\nGive for instance shot=(1, 10), or leave balanced=True.",
+            "balanced=False draws a shot for each class, so it needs a classification and a range "
+            "of shots.\n"
+            "Received shot=1 and a classification.\nGive for instance shot=(1, 10), or leave "
+            "balanced=True.",
         ),
-        ({"task": "score", "shot": (1, 2), "balanced": False}, "Received shot=(1, 2) and a regression."),
+        (
+            {"task": "score", "shot": (1, 2), "balanced": False},
+            "Received shot=(1, 2) and a regression.",
+        ),
         ({"task": None, "shot": (1, 2), "balanced": False}, "Received shot=(1, 2) and task=None."),
-        ({"task": ["intent"]}, "`task` must be a Task or the column of its labels.\nReceived ['intent']."),
+        (
+            {"task": ["intent"]},
+            "`task` must be a Task or the column of its labels.\nReceived ['intent'].",
+        ),
         ({"task": "intend"}, "Did you mean 'intent'?"),
         ({"task": Task("intend", kind="regression")}, "must have a column 'intend'"),
         ({"domain": "domains"}, "Did you mean 'domain'?"),
-        ({"domain": "lists"}, "Column 'lists' must hold one value in a row.\nReceived lists in some."),
+        (
+            {"domain": "lists"},
+            "Column 'lists' must hold one value in a row.\nReceived lists in some.",
+        ),
         (
             {"task": "lists"},
             "A task must be a classification or regression here.\nReceived 'lists': multilabel.\n"
-            "Give Task('lists', kind='classification') if it is one, or task=None to draw rows of any labels.",
+            "Give Task('lists', kind='classification') if it is one, or task=None to draw rows of "
+            "any labels.",
         ),
     ],
 )
 def test_bad_arguments(options, expected):
     table = make_table()
     table["lists"] = [["x"], ["y"]] * (len(table) // 2)
-    assert expected in message(table, **({"task": "intent", "way": 2, "shot": 1, "num_query": 1} | options))
+    assert expected in message(
+        table, **({"task": "intent", "way": 2, "shot": 1, "num_query": 1} | options)
+    )
 
 
 def test_bad_numbers_of_episodes():

@@ -4,9 +4,30 @@ import numpy as np
 import pandas as pd
 
 WORDS = [
-    "kettle", "lamp", "scarf", "drum", "river", "window", "parcel", "garden", "engine", "ticket", "mirror", "blanket",
-    "compass", "ladder", "pillow", "anchor", "bucket", "carpet", "candle", "helmet", "basket", "hammer", "napkin",
-]  # fmt: skip
+    "kettle",
+    "lamp",
+    "scarf",
+    "drum",
+    "river",
+    "window",
+    "parcel",
+    "garden",
+    "engine",
+    "ticket",
+    "mirror",
+    "blanket",
+    "compass",
+    "ladder",
+    "pillow",
+    "anchor",
+    "bucket",
+    "carpet",
+    "candle",
+    "helmet",
+    "basket",
+    "hammer",
+    "napkin",
+]
 GOOD, BAD = ("lovely", "great", "warm"), ("broken", "awful", "late")
 BRIEF = {"adapt_steps": 1}
 FAST = BRIEF | {"epochs": 1}

@@ -11,10 +11,14 @@ ONE = {"films": make_table(14, seed=1)}
 
 
 def lineup(*strategies, **changes):
-    return load_experiment(make_experiment(strategies=list(strategies), **{"baseline": "auto"} | changes))
+    return load_experiment(
+        make_experiment(strategies=list(strategies), **{"baseline": "auto"} | changes)
+    )
 
 
-@pytest.mark.parametrize("name", [n for n, s in STRATEGIES.items() if s.uses_source and s.uses_encoder])
+@pytest.mark.parametrize(
+    "name", [n for n, s in STRATEGIES.items() if s.uses_source and s.uses_encoder]
+)
 def test_each_strategy_is_compared_with_itself_without_the_source(name):
     strategy = STRATEGIES[name]()
     experiment = lineup(name)
@@ -26,13 +30,20 @@ def test_each_strategy_is_compared_with_itself_without_the_source(name):
 
 @pytest.mark.parametrize("name", ["fine_tune", "multi_task"])
 def test_training_on_the_target_is_the_same_on_both_sides(name):
-    arguments = {"adapt_steps": 7, "adapt_batch_size": 8, "adapt_learning_rate": 0.01, "head_start": False}
+    arguments = {
+        "adapt_steps": 7,
+        "adapt_batch_size": 8,
+        "adapt_learning_rate": 0.01,
+        "head_start": False,
+    }
     strategy = STRATEGIES[name](**arguments)
     assert strategy.without_source() == TargetOnly(**arguments)
 
 
 def test_what_verdicts_need_is_added():
-    experiment = lineup("fine_tune", "linear_probe", {"slow": {"strategy": "fine_tune", "adapt_steps": 300}})
+    experiment = lineup(
+        "fine_tune", "linear_probe", {"slow": {"strategy": "fine_tune", "adapt_steps": 300}}
+    )
     added = {k: s for k, s in experiment.compared.items() if k not in experiment.strategies}
     assert added == {
         "target_only": TargetOnly(),
@@ -40,9 +51,12 @@ def test_what_verdicts_need_is_added():
         "slow without source": TargetOnly(adapt_steps=300),
     }
     assert experiment.controls == {
-        "fine_tune": "target_only", "linear_probe": "linear_probe without source", "slow": "slow without source",
-        "linear_probe without source": "target_only", "slow without source": "target_only",
-    }  # fmt: skip
+        "fine_tune": "target_only",
+        "linear_probe": "linear_probe without source",
+        "slow": "slow without source",
+        "linear_probe without source": "target_only",
+        "slow without source": "target_only",
+    }
 
 
 def test_what_the_experiment_has_already_is_not_added():
@@ -60,9 +74,15 @@ def test_a_baseline_that_is_named_is_what_all_are_compared_with():
 
 
 def test_one_source_makes_joint_and_sequential_training_one():
-    experiment = lineup("fine_tune", "multi_task", {"longer": {"strategy": "multi_task", "epochs": 3}}, sources=ONE)
+    experiment = lineup(
+        "fine_tune", "multi_task", {"longer": {"strategy": "multi_task", "epochs": 3}}, sources=ONE
+    )
     assert experiment.twins == {"multi_task": "fine_tune"}
-    assert list(experiment.trained) == list(experiment.compared) == ["fine_tune", "longer", "target_only"]
+    assert (
+        list(experiment.trained)
+        == list(experiment.compared)
+        == ["fine_tune", "longer", "target_only"]
+    )
     assert lineup("fine_tune", "multi_task").twins == {}
 
 
@@ -80,14 +100,23 @@ def test_without_all_but_one_source_they_are_one_too():
 
 
 def test_a_label_that_leaving_out_makes_must_be_free():
-    with pytest.raises(DataError, match=r"those that leave_one_out makes included(.|\n)*'fine_tune without films'"):
-        lineup("fine_tune", {"fine_tune without films": {"strategy": "target_only"}}, leave_one_out=True)
+    with pytest.raises(
+        DataError, match=r"those that leave_one_out makes included(.|\n)*'fine_tune without films'"
+    ):
+        lineup(
+            "fine_tune",
+            {"fine_tune without films": {"strategy": "target_only"}},
+            leave_one_out=True,
+        )
 
 
 @pytest.mark.parametrize(
     "strategies",
     [
-        [{"fine_tune": {"adapt_steps": 50}}, {"fine_tune without source": {"strategy": "target_only"}}],
+        [
+            {"fine_tune": {"adapt_steps": 50}},
+            {"fine_tune without source": {"strategy": "target_only"}},
+        ],
         [{"target_only": {"strategy": "scratch"}}, "fine_tune"],
     ],
 )

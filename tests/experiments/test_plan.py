@@ -18,7 +18,9 @@ def sentences(*, train=None, films=None, **changes) -> list[str]:
         "targets": {"tweets": {"train": make_table(20, seed=3) if train is None else train,
                                "test": make_table(30, seed=4)}},
     }  # fmt: skip
-    content = {"tasks": ["mood"], "strategies": PROBE, "budgets": [6], "seeds": 2} | tables | changes
+    content = (
+        {"tasks": ["mood"], "strategies": PROBE, "budgets": [6], "seeds": 2} | tables | changes
+    )
     experiment = load_experiment(make_experiment(**content))
     return plan(experiment, Prepared.load(experiment))
 
@@ -33,20 +35,28 @@ def with_moods(moods, seed: int) -> pd.DataFrame:
 
 
 def test_nothing_is_lacking():
-    assert not [s for s in sentences() if any(w in s for w in ("No source", "no source", "one class", "no label"))]
+    assert not [
+        s
+        for s in sentences()
+        if any(w in s for w in ("No source", "no source", "one class", "no label"))
+    ]
 
 
 def test_a_source_without_labels_of_the_task():
     films = make_table(20, seed=1).assign(mood=None)
     tasks = ["mood", {"name": "stars", "kind": "regression"}]
-    sentence = said("No source has labels of mood, a task of target tweets.", films=films, tasks=tasks)
+    sentence = said(
+        "No source has labels of mood, a task of target tweets.", films=films, tasks=tasks
+    )
     assert "linear_probe: the head is solved on the target alone." in sentence
 
 
 def test_classes_that_no_source_has():
     films = with_moods(["glad", "calm"] * 10, seed=1)
     sentence = said("occur in no source", films=films)
-    assert sentence.startswith("1 of the 2 classes of mood on target tweets occur in no source: 'sad'.")
+    assert sentence.startswith(
+        "1 of the 2 classes of mood on target tweets occur in no source: 'sad'."
+    )
     assert "linear_probe: the outputs of these classes are solved on the target alone." in sentence
 
 
@@ -58,7 +68,9 @@ def test_a_budget_below_the_number_of_classes():
 
 def test_labels_of_one_class_alone():
     train = with_moods(["glad"] * 19 + ["sad"], seed=3)
-    assert "'6 labels, seed 0'" in said("mood on target tweets: all labels are of one class with", train=train)
+    assert "'6 labels, seed 0'" in said(
+        "mood on target tweets: all labels are of one class with", train=train
+    )
 
 
 def test_a_budget_that_buys_no_label():

@@ -1,4 +1,6 @@
-"""Several processes do what one does: how many there are, what they refuse, and that the results are the same."""
+"""Several processes do what one does: how many there are, what they refuse, and that the results
+are the same.
+"""
 
 import json
 import os
@@ -28,12 +30,16 @@ UNITS = [Unit("majority", seed) for seed in range(6)]
 @pytest.fixture
 def cores(monkeypatch):
     """A machine of eight cores and 10 GB."""
-    monkeypatch.setattr(joblib.parallel.BACKENDS["loky"], "effective_n_jobs", lambda backend, n_jobs: 8)
+    monkeypatch.setattr(
+        joblib.parallel.BACKENDS["loky"], "effective_n_jobs", lambda backend, n_jobs: 8
+    )
     monkeypatch.setattr(pool, "available_gb", lambda: 10.0)
 
 
 def make_pool(workers, units=6, needed_gb=1.0, **options) -> Pool:
-    return Pool(load_experiment(make_experiment(workers=workers)), UNITS[:units], needed_gb, **options)
+    return Pool(
+        load_experiment(make_experiment(workers=workers)), UNITS[:units], needed_gb, **options
+    )
 
 
 @pytest.mark.parametrize(
@@ -62,7 +68,12 @@ def test_as_many_processes_as_are_asked_for_and_have_work_cores_and_memory(
     [
         ("auto", 3, "3 processes share the work, with 2 threads each."),
         (6, 6, "6 processes share the work, with 1 thread each."),
-        (99, 6, "6 processes share the work, with 1 thread each. 99 were asked for, for 8 cores and 6 units of work."),
+        (
+            99,
+            6,
+            "6 processes share the work, with 1 thread each. 99 were asked for, for 8 cores and 6 "
+            "units of work.",
+        ),
         (2, 1, "One process works. 2 were asked for, for 8 cores and 1 unit of work."),
         ("auto", 1, "One process works."),
     ],
@@ -87,7 +98,9 @@ def test_a_number_that_is_none_is_refused_there_too(cores, n_jobs):
         make_pool({"n_jobs": n_jobs})
 
 
-def test_auto_is_one_process_where_there_is_an_accelerator_and_what_the_caller_has_configured(cores):
+def test_auto_is_one_process_where_there_is_an_accelerator_and_what_the_caller_has_configured(
+    cores,
+):
     assert make_pool("auto", shareable=False).count == 1
     with joblib.parallel_config(n_jobs=3):
         assert make_pool("auto").count == 3
@@ -127,9 +140,14 @@ def test_a_worker_with_another_encoder_is_refused(tmp_path):
 
 def test_a_worker_with_other_packages_or_without_the_folder_is_refused(tmp_path):
     Run(tmp_path / "here").start({}, {}, {"plan": {}})
-    run, digest = Run(tmp_path / "here"), json.loads((tmp_path / "here" / "run.json").read_text())["digest"]
+    run, digest = (
+        Run(tmp_path / "here"),
+        json.loads((tmp_path / "here" / "run.json").read_text())["digest"],
+    )
     pool._check_place(run, digest, versions())
-    with pytest.raises(DistributionError, match=r"(?s)tensorflow: 1\.0 there, .* on a worker.*same versions"):
+    with pytest.raises(
+        DistributionError, match=r"(?s)tensorflow: 1\.0 there, .* on a worker.*same versions"
+    ):
         pool._check_place(run, digest, versions() | {"tensorflow": "1.0"})
     with pytest.raises(DistributionError, match="another run"):
         pool._check_place(run, "0" * 64, versions())
@@ -158,17 +176,33 @@ def strike_after(folder: Path, cells: int) -> None:
     reason="needs two cores, and Linux to find a process",
 )
 def test_two_processes_find_what_one_does_also_when_one_of_them_is_killed(encoder_folder, tmp_path):
-    strategies = ["tfidf", "majority", {"fine_tune": FAST}, {"target_only": {"adapt_steps": 1}}, "linear_probe"]
-    asked = make_experiment(encoder={"name": str(encoder_folder), "max_length": 16}, strategies=strategies)
+    strategies = [
+        "tfidf",
+        "majority",
+        {"fine_tune": FAST},
+        {"target_only": {"adapt_steps": 1}},
+        "linear_probe",
+    ]
+    asked = make_experiment(
+        encoder={"name": str(encoder_folder), "max_length": 16}, strategies=strategies
+    )
     said, told = [], []
     # In a process of its own: the graphs of this one are not rewritten.
     joblib.Parallel(2)([joblib.delayed(run_alone)(asked, tmp_path / "one")])
     strike_after(tmp_path / "two", cells=5)
-    with pytest.warns(PenaltyWarning, match="The penalty of task 'mood'"):  # of a source's head, in another process
-        compare(asked | {"workers": 2}, tmp_path / "two", say=lambda *what: said.append(what), note=told.append)
+    # of a source's head, in another process
+    with pytest.warns(PenaltyWarning, match="The penalty of task 'mood'"):
+        compare(
+            asked | {"workers": 2},
+            tmp_path / "two",
+            say=lambda *what: said.append(what),
+            note=told.append,
+        )
     alone, together = scores(tmp_path / "one"), scores(tmp_path / "two")
     assert list(alone) == list(together) and len(alone) > 40
     assert all(np.array_equal(alone[name], together[name]) for name in alone)
     assert "A process has died: what was being computed is begun anew." in told
-    assert said[-1][1:] == (40, 40) and [done for _, done, _ in said] == sorted(done for _, done, _ in said)
+    assert said[-1][1:] == (40, 40) and [done for _, done, _ in said] == sorted(
+        done for _, done, _ in said
+    )
     assert not list((tmp_path / "two" / "fitted").iterdir())

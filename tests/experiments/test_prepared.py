@@ -44,7 +44,8 @@ def test_tables_tasks_and_truth():
 def test_rows_without_any_label_cannot_be_bought():
     train = make_table(20, seed=3)
     train.loc[:3, "stars"] = np.nan
-    train.loc[2:5, "mood"] = ["", None, None, None]  # rows 2 and 3 have neither; an empty cell is no label
+    # rows 2 and 3 have neither; an empty cell is no label
+    train.loc[2:5, "mood"] = ["", None, None, None]
     kept = prepare(**one_target(train=train)).targets["tweets"].train
     assert list(kept["text"]) == list(train["text"].drop([2, 3]))
 
@@ -57,11 +58,15 @@ def test_rows_of_the_test_without_a_label_are_kept_but_not_present():
 
 
 def test_a_task_without_labels_in_a_test_has_no_truth_there():
-    truth = prepare(**one_target(test=make_table(30, seed=4).drop(columns="mood"))).targets["tweets"].truth
+    truth = (
+        prepare(**one_target(test=make_table(30, seed=4).drop(columns="mood")))
+        .targets["tweets"]
+        .truth
+    )
     assert set(truth) == {"stars"}
 
 
-# -- leakage -----------------------------------------------------------------------------------------
+# -- leakage ---------------------------------------------------------------------------------------
 
 
 def leaking() -> dict:
@@ -103,16 +108,29 @@ def test_known_rows_with_another_label_are_counted():
     train, test = experiment["targets"]["tweets"]["train"], experiment["targets"]["tweets"]["test"]
     train.loc[7, ["stars", "mood"]] = test.loc[0, ["stars", "mood"]]
     films = experiment["sources"]["films"]
-    films.loc[2, ["stars", "mood"]] = [test.loc[0, "stars"], "sad" if test.loc[0, "mood"] == "glad" else "glad"]
+    films.loc[2, ["stars", "mood"]] = [
+        test.loc[0, "stars"],
+        "sad" if test.loc[0, "mood"] == "glad" else "glad",
+    ]
     tables = prepare(**experiment).targets["tweets"].leakage["tables"]
-    assert {name: counts["conflicts"] for name, counts in tables.items()} == {"train": 0, "films": 1, "shop": 0}
+    assert {name: counts["conflicts"] for name, counts in tables.items()} == {
+        "train": 0,
+        "films": 1,
+        "shop": 0,
+    }
 
 
 def test_labels_that_mean_the_same_do_not_conflict():
     experiment = leaking()
-    films, mood = experiment["sources"]["films"], experiment["targets"]["tweets"]["test"].loc[0, "mood"]
+    films, mood = (
+        experiment["sources"]["films"],
+        experiment["targets"]["tweets"]["test"].loc[0, "mood"],
+    )
     films["mood"] = films["mood"].str.upper()
-    films.loc[2, ["stars", "mood"]] = [experiment["targets"]["tweets"]["test"].loc[0, "stars"], mood.upper()]
+    films.loc[2, ["stars", "mood"]] = [
+        experiment["targets"]["tweets"]["test"].loc[0, "stars"],
+        mood.upper(),
+    ]
     tasks = [{"name": "mood", "labels": {"GLAD": "glad", "SAD": "sad"}}]
     data = prepare(**experiment, tasks=tasks)
     assert data.targets["tweets"].leakage["tables"]["films"]["conflicts"] == 0
@@ -128,7 +146,7 @@ def test_messages_name_keys_as_an_experiment_file_writes_them():
     )
 
 
-# -- refused -----------------------------------------------------------------------------------------
+# -- refused ---------------------------------------------------------------------------------------
 
 
 def test_a_class_seen_only_in_test_is_named():
@@ -154,7 +172,9 @@ def test_a_budget_larger_than_the_data_is_refused_with_both_numbers():
 def test_labels_that_are_no_numbers_are_named_with_their_table():
     films = make_table(14, seed=1).astype({"stars": object})
     films.loc[3, "stars"] = "five"
-    assert "Received 'five' in column 'stars', row 3 of source 'films'" in refusal(sources={"films": films})
+    assert "Received 'five' in column 'stars', row 3 of source 'films'" in refusal(
+        sources={"films": films}
+    )
     train = make_table(20, seed=3)
     train.loc[4, "stars"] = np.inf
     assert "row 4 of the training rows of target 'tweets'" in refusal(**one_target(train=train))
@@ -162,8 +182,12 @@ def test_labels_that_are_no_numbers_are_named_with_their_table():
 
 def test_tables_without_labels_are_named():
     bare = make_table(20, seed=3).rename(columns={"stars": "points", "mood": "tone"})
-    assert "Source 'films' must have labels in one of the columns 'stars', 'mood'" in refusal(sources={"films": bare})
-    assert "The training rows of target 'tweets' must have labels" in refusal(**one_target(train=bare))
+    assert "Source 'films' must have labels in one of the columns 'stars', 'mood'" in refusal(
+        sources={"films": bare}
+    )
+    assert "The training rows of target 'tweets' must have labels" in refusal(
+        **one_target(train=bare)
+    )
     assert "The test rows of target 'tweets' must have labels" in refusal(
         **one_target(test=make_table(30, seed=4)[["text"]])
     )
@@ -176,17 +200,26 @@ def test_a_source_of_nothing_but_test_rows_is_refused():
 
 
 def test_one_class_is_no_classification():
-    glad = {name: make_table(20, seed).assign(mood="glad") for name, seed in (("films", 1), ("train", 3), ("test", 4))}
-    message = refusal(sources={"films": glad["films"]}, **one_target(train=glad["train"], test=glad["test"]))
+    glad = {
+        name: make_table(20, seed).assign(mood="glad")
+        for name, seed in (("films", 1), ("train", 3), ("test", 4))
+    }
+    message = refusal(
+        sources={"films": glad["films"]}, **one_target(train=glad["train"], test=glad["test"])
+    )
     assert "Task 'mood' needs at least two classes" in message
 
 
-# -- groups, hashes, support ---------------------------------------------------------------------------
+# -- groups, hashes, support -----------------------------------------------------------------------
 
 
 def test_groups_are_numbered_and_a_row_without_one_is_its_own():
     test = make_table(30, seed=4).assign(author=["ann"] * 10 + ["bob"] * 10 + [None] * 10)
-    groups = prepare(**one_target(train=make_table(20, seed=3), test=test, group="author")).targets["tweets"].groups
+    groups = (
+        prepare(**one_target(train=make_table(20, seed=3), test=test, group="author"))
+        .targets["tweets"]
+        .groups
+    )
     assert len(set(groups[:10])) == len(set(groups[10:20])) == 1
     assert len(set(groups)) == 12
 
@@ -203,9 +236,16 @@ def test_hashes_tell_tables_tasks_and_the_order_of_sources_apart():
         return {name for name in {*base, *other} if base.get(name) != other.get(name)}
 
     assert differing(sources={"films": changed, "shop": shop}) == {"source films"}
-    assert differing(sources={"shop": shop, "films": make_table(14, seed=1)}) == {"order of sources"}
-    assert differing(sources={"films": make_table(14, seed=1)}) == {"source shop", "order of sources"}
-    assert differing(tasks=[{"name": "stars", "kind": "regression", "loss_weight": 2}, "mood"]) == {"tasks"}
+    assert differing(sources={"shop": shop, "films": make_table(14, seed=1)}) == {
+        "order of sources"
+    }
+    assert differing(sources={"films": make_table(14, seed=1)}) == {
+        "source shop",
+        "order of sources",
+    }
+    assert differing(tasks=[{"name": "stars", "kind": "regression", "loss_weight": 2}, "mood"]) == {
+        "tasks"
+    }
     targets = make_experiment()["targets"]
     targets["letters"]["test"] = make_table(24, seed=7)
     assert differing(targets=targets) == {"target letters (test)"}

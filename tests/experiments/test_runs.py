@@ -1,4 +1,6 @@
-"""A run folder: what is written is read back, and what was damaged or belongs elsewhere is told apart."""
+"""A run folder: what is written is read back, and what was damaged or belongs elsewhere is told
+apart.
+"""
 
 import json
 import shutil
@@ -9,11 +11,19 @@ import pytest
 from tf_transfer.errors import CheckpointError, DataError
 from tf_transfer.experiments.runs import Cell, Run, all_cells
 
-COMMON = {"source films": "abc", "target tweets (test)": "def", "tasks": [{"name": "stars"}], "text": "text"}
+COMMON = {
+    "source films": "abc",
+    "target tweets (test)": "def",
+    "tasks": [{"name": "stars"}],
+    "text": "text",
+}
 STRATEGIES = {"tfidf": ["tfidf", {"penalty": 1.0}], "majority": ["majority", {}]}
 CELL = Cell("tweets", "tfidf", 16, 0)
 COST = {"source_seconds": 0.5, "target_seconds": 1.25}
-SCORES = {"stars": np.array([1.5, -2.0, 1 / 3]), "mood": np.array([[0.25, 0.75], [1.0, 0.0], [0.5, 0.5]], np.float32)}
+SCORES = {
+    "stars": np.array([1.5, -2.0, 1 / 3]),
+    "mood": np.array([[0.25, 0.75], [1.0, 0.0], [0.5, 0.5]], np.float32),
+}
 
 
 def start(folder, common=COMMON, strategies=STRATEGIES) -> Run:
@@ -39,8 +49,13 @@ def unusable(run, cell=CELL) -> str:
 def test_cells_run_strategy_by_strategy_and_seed_by_seed():
     cells = all_cells(["t", "u"], ["a", "b"], [4, 8], [0, 1])
     assert len(set(cells)) == 16
-    assert cells[:5] == [Cell("t", "a", 4, 0), Cell("t", "a", 8, 0), Cell("u", "a", 4, 0), Cell("u", "a", 8, 0),
-                         Cell("t", "a", 4, 1)]  # fmt: skip
+    assert cells[:5] == [
+        Cell("t", "a", 4, 0),
+        Cell("t", "a", 8, 0),
+        Cell("u", "a", 4, 0),
+        Cell("u", "a", 8, 0),
+        Cell("t", "a", 4, 1),
+    ]
     assert str(CELL) == "tfidf on tweets, 16 labels, seed 0"
 
 
@@ -69,7 +84,7 @@ def test_a_target_reads_back(run, groups):
     assert leakage == {"tables": {}, "near": 0.8}
 
 
-# -- damage ------------------------------------------------------------------------------------------
+# -- damage ----------------------------------------------------------------------------------------
 
 
 def test_a_missing_cell_is_told(run):
@@ -100,7 +115,9 @@ def test_any_changed_byte_is_told_or_harmless(run):
             continue
         # Dates and padding of the archive may change; numbers and notes may not.
         assert found[1] == expected[1]
-        assert {k: v.tobytes() for k, v in found[0].items()} == {k: v.tobytes() for k, v in expected[0].items()}
+        assert {k: v.tobytes() for k, v in found[0].items()} == {
+            k: v.tobytes() for k, v in expected[0].items()
+        }
     assert told > len(content) / 7 / 3
 
 
@@ -120,7 +137,9 @@ def test_an_archive_of_other_notes_is_told(run):
     assert "its content was changed" in unusable(run)
 
 
-@pytest.mark.parametrize("content", [{}, {"meta": np.zeros(3, np.uint8)}, {"scores/stars": np.array([{}], object)}])
+@pytest.mark.parametrize(
+    "content", [{}, {"meta": np.zeros(3, np.uint8)}, {"scores/stars": np.array([{}], object)}]
+)
 def test_an_archive_of_something_else_is_told(run, content):
     np.savez(run.path(CELL), **content)
     assert "is damaged" in unusable(run)
@@ -138,9 +157,13 @@ def test_a_renamed_cell_is_told(run):
     assert "belongs to another cell: its seed is another" in unusable(run, other)
 
 
-@pytest.mark.parametrize("changes", [
-    {"common": COMMON | {"source films": "xyz"}}, {"strategies": STRATEGIES | {"tfidf": ["tfidf", {"penalty": 2.0}]}},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"common": COMMON | {"source films": "xyz"}},
+        {"strategies": STRATEGIES | {"tfidf": ["tfidf", {"penalty": 2.0}]}},
+    ],
+)
 def test_a_cell_of_another_experiment_is_told(run, tmp_path, changes):
     other = start(tmp_path / "other", **changes)
     other.path(CELL).parent.mkdir(parents=True)
@@ -155,7 +178,7 @@ def test_a_cell_of_the_same_experiment_can_be_brought_along(run, tmp_path):
     assert other.has(CELL)
 
 
-# -- run.json ----------------------------------------------------------------------------------------
+# -- run.json --------------------------------------------------------------------------------------
 
 
 def test_starting_again_keeps_cells_and_adds_strategies(run):
@@ -172,7 +195,9 @@ def test_starting_again_keeps_cells_and_adds_strategies(run):
     (COMMON, STRATEGIES | {"tfidf": ["tfidf", {"penalty": 2.0}]}, "tfidf"),
     (COMMON | {"text": "body"}, {"majority": ["tfidf", {}]}, "text, majority"),
 ])  # fmt: skip
-def test_a_folder_of_another_experiment_is_refused_with_what_differs(run, common, strategies, named):
+def test_a_folder_of_another_experiment_is_refused_with_what_differs(
+    run, common, strategies, named
+):
     before = (run.folder / "run.json").read_bytes()
     with pytest.raises(DataError) as caught:
         start(run.folder, common, strategies)
@@ -185,7 +210,11 @@ def test_values_that_json_changes_are_no_difference(tmp_path):
     start(tmp_path / "run", common)
     before = Run(tmp_path / "run").read()["common"]
     start(tmp_path / "run", common)
-    assert Run(tmp_path / "run").read()["common"] == before == {"tasks": [{"classes": ["a", "b"]}], "sizes": {"1": 2}}
+    assert (
+        Run(tmp_path / "run").read()["common"]
+        == before
+        == {"tasks": [{"classes": ["a", "b"]}], "sizes": {"1": 2}}
+    )
 
 
 @pytest.mark.parametrize(("content", "expected"), [
@@ -198,7 +227,9 @@ def test_values_that_json_changes_are_no_difference(tmp_path):
 ])  # fmt: skip
 def test_a_folder_without_a_sound_run_is_refused(tmp_path, content, expected):
     if content is not None:
-        (tmp_path / "run.json").write_bytes(content if isinstance(content, bytes) else content.encode())
+        (tmp_path / "run.json").write_bytes(
+            content if isinstance(content, bytes) else content.encode()
+        )
     with pytest.raises(CheckpointError) as caught:
         Run(tmp_path).read()
     assert expected in str(caught.value)
@@ -241,8 +272,12 @@ def test_a_strategy_added_after_reading_is_known(run):
 
 def test_what_source_training_left_is_dropped_with_what_killed_processes_left(run):
     fitted = run.folder / "fitted"
-    for path in (run.fitted_path("tfidf", 0), run.fitted_path("tfidf", 1), run.backup_path("tfidf", 0) / "part-1" / "x",
-                 fitted / ".tfidf-seed-0.safetensors.0123abcd.tf_transfer"):  # fmt: skip
+    for path in (
+        run.fitted_path("tfidf", 0),
+        run.fitted_path("tfidf", 1),
+        run.backup_path("tfidf", 0) / "part-1" / "x",
+        fitted / ".tfidf-seed-0.safetensors.0123abcd.tf_transfer",
+    ):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
     run.drop_fitted("tfidf", 0)

@@ -29,23 +29,42 @@ def refusal(folder, text: str) -> str:
     return str(error.value)
 
 
-@pytest.mark.parametrize(("text", "reason"), [
-    ("where: 2024-99-99", "'2024-99-99' is no timestamp: month must be in 1..12"), ("seeds: 0x_", "'0x_' is no int"),
-    ("seeds: " + "9" * 5000, "…' is no int: Exceeds the limit"), ("drop_leaks: !!bool z", "'z' is no bool"),
-    ("name: !!map x", "expected a mapping node, but found scalar"), ("name: !!set x", "expected a mapping node"),
-    ("name: !!int x", "'x' is no int"), ("name: !!float z", "'z' is no float"), ("x: !!timestamp z", "is no timestamp"),
-    ("x: !!binary ÿ", "failed to convert base64"), ("x: !!null {a: b}", "expected a scalar node"),
-    ("name: " + "[" * 3000, "more than 50 levels"), ("name: " + "[" * 3000 + "]" * 3000, "more than 50 levels"),
-    ("name: " + "{a: " * 3000, "more than 50 levels"), ("? " * 3000, "more than 50 levels"),
-    ("".join(" " * i + "a:\n" for i in range(300)), "more than 50 levels"), (BOMB, "with all that aliases stand for"),
-    (MERGES, "with all that aliases stand for"), ("name: &a [*a]", "'a' stands within itself"),
-    ("name: &a {b: *a}", "'a' stands within itself"), ("name: *a", "undefined alias"), ("a: [" + "x," * 30_000 + "]",
-    "more than 20,000 values"), ("#" * 300_000, "it has 300,000 bytes; at most 200,000 are read"),
-    ("? [a]\n: b", "unhashable key"), ("? {a: b}\n: c", "unhashable key"), ("<<: 3", "expected a mapping or list"),
-    ("a: \0", "special characters are not allowed"), ("%YAML 9.9\n---\na: b", "incompatible YAML document"),
-    ("a: b\n---\nc: d", "expected a single document"), ("x: !!python/name:os.system ''", "could not determine"),
-    ("a: !<tag:yaml.org,2002:python/object/apply:os.system> [ls]", "could not determine"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("where: 2024-99-99", "'2024-99-99' is no timestamp: month must be in 1..12"),
+        ("seeds: 0x_", "'0x_' is no int"),
+        ("seeds: " + "9" * 5000, "…' is no int: Exceeds the limit"),
+        ("drop_leaks: !!bool z", "'z' is no bool"),
+        ("name: !!map x", "expected a mapping node, but found scalar"),
+        ("name: !!set x", "expected a mapping node"),
+        ("name: !!int x", "'x' is no int"),
+        ("name: !!float z", "'z' is no float"),
+        ("x: !!timestamp z", "is no timestamp"),
+        ("x: !!binary ÿ", "failed to convert base64"),
+        ("x: !!null {a: b}", "expected a scalar node"),
+        ("name: " + "[" * 3000, "more than 50 levels"),
+        ("name: " + "[" * 3000 + "]" * 3000, "more than 50 levels"),
+        ("name: " + "{a: " * 3000, "more than 50 levels"),
+        ("? " * 3000, "more than 50 levels"),
+        ("".join(" " * i + "a:\n" for i in range(300)), "more than 50 levels"),
+        (BOMB, "with all that aliases stand for"),
+        (MERGES, "with all that aliases stand for"),
+        ("name: &a [*a]", "'a' stands within itself"),
+        ("name: &a {b: *a}", "'a' stands within itself"),
+        ("name: *a", "undefined alias"),
+        ("a: [" + "x," * 30_000 + "]", "more than 20,000 values"),
+        ("#" * 300_000, "it has 300,000 bytes; at most 200,000 are read"),
+        ("? [a]\n: b", "unhashable key"),
+        ("? {a: b}\n: c", "unhashable key"),
+        ("<<: 3", "expected a mapping or list"),
+        ("a: \0", "special characters are not allowed"),
+        ("%YAML 9.9\n---\na: b", "incompatible YAML document"),
+        ("a: b\n---\nc: d", "expected a single document"),
+        ("x: !!python/name:os.system ''", "could not determine"),
+        ("a: !<tag:yaml.org,2002:python/object/apply:os.system> [ls]", "could not determine"),
+    ],
+)
 def test_what_is_no_plain_yaml_is_refused(tmp_path, text, reason):
     message = refusal(tmp_path, text)
     assert reason in message
@@ -65,7 +84,9 @@ def test_a_pipe_is_not_waited_for(tmp_path):
         load_experiment("/dev/zero")
 
 
-@pytest.mark.parametrize("name", ["n" * 300 + ".yaml", "a\0b.yaml", "deep/" * 999 + "a.yaml", "\ud800.yaml"])
+@pytest.mark.parametrize(
+    "name", ["n" * 300 + ".yaml", "a\0b.yaml", "deep/" * 999 + "a.yaml", "\ud800.yaml"]
+)
 def test_a_name_that_the_system_refuses_is_a_missing_file(tmp_path, name):
     with pytest.raises(DataError, match="There is no experiment file"):
         load_experiment(f"{tmp_path}/{name}")
@@ -76,11 +97,35 @@ def test_a_mark_at_the_start_is_no_part_of_the_first_key(tmp_path):
     assert read_yaml(tmp_path / "small.yaml") == {"name": "a"}
 
 
-PIECES = st.sampled_from([
-    *"[]{},:?-#&*!|>'\"%@`\n\t ", "a", "*a ", "&a ", "<<: ", "- ", "? ", "!!int ", "!!set ", "!!omap ", "!!pairs ",
-    "!!binary ", "!!timestamp ", "0x", "1e", "-.inf", ".nan", "12:30:45", "2024-02-30", "~", "---\n", "...\n", "\ud800",
-    "\u2028", "\0",
-])  # fmt: skip
+PIECES = st.sampled_from(
+    [
+        *"[]{},:?-#&*!|>'\"%@`\n\t ",
+        "a",
+        "*a ",
+        "&a ",
+        "<<: ",
+        "- ",
+        "? ",
+        "!!int ",
+        "!!set ",
+        "!!omap ",
+        "!!pairs ",
+        "!!binary ",
+        "!!timestamp ",
+        "0x",
+        "1e",
+        "-.inf",
+        ".nan",
+        "12:30:45",
+        "2024-02-30",
+        "~",
+        "---\n",
+        "...\n",
+        "\ud800",
+        "\u2028",
+        "\0",
+    ]
+)
 
 
 @given(text=st.lists(PIECES, max_size=30).map("".join) | st.text(max_size=60))

@@ -1,8 +1,9 @@
 """Inputs that are meant to break something, made from seeds: each kind in a file of its own.
 
-A kind has ``prepare(folder)``, which makes what its inputs start from once, and ``make(draws, base, folder)``, which
-makes one input in an empty folder and returns the function that takes it in. What that raises must be the toolkit's
-own, and what it writes, into the folder ``out`` of that folder, must be whole or not there.
+A kind has ``prepare(folder)``, which makes what its inputs start from once, and ``make(draws, base,
+folder)``, which makes one input in an empty folder and returns the function that takes it in. What
+that raises must be the toolkit's own, and what it writes, into the folder ``out`` of that folder,
+must be whole or not there.
 """
 
 from __future__ import annotations
@@ -28,9 +29,16 @@ from tf_transfer.errors import TransferError
 from tf_transfer.experiments.memory import forget_peak, peak_gb
 
 KINDS = {
-    "tables": 1500, "experiment_files": 900, "names": 600, "archives": 500, "episodes": 400, "command_line": 300,
-    "runs": 300, "encoders": 250, "checkpoints": 250,
-}  # fmt: skip
+    "tables": 1500,
+    "experiment_files": 900,
+    "names": 600,
+    "archives": 500,
+    "episodes": 400,
+    "command_line": 300,
+    "runs": 300,
+    "encoders": 250,
+    "checkpoints": 250,
+}
 """How many inputs there are of each kind."""
 
 
@@ -98,13 +106,24 @@ def _answer(take: Callable[[], object]) -> tuple[str, str]:
 
 def _place(error: BaseException) -> str:
     """The kind of an error and the line of the package that it came from."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f"{os.sep}tf_transfer{os.sep}" in f.filename]
-    place = f"{Path(frames[-1].filename).name}:{frames[-1].name}" if frames else "outside of the package"
+    frames = [
+        f
+        for f in traceback.extract_tb(error.__traceback__)
+        if f"{os.sep}tf_transfer{os.sep}" in f.filename
+    ]
+    place = (
+        f"{Path(frames[-1].filename).name}:{frames[-1].name}"
+        if frames
+        else "outside of the package"
+    )
     return f"{type(error).__name__} in {place}: {(str(error).splitlines() or [''])[0][:90]}"
 
 
 def _contents(folder: Path) -> dict[str, bytes | None]:
-    return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None for p in folder.rglob("*")}
+    return {
+        str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None
+        for p in folder.rglob("*")
+    }
 
 
 def _half_written(before: dict, after: dict, answer: str) -> str:
@@ -120,17 +139,25 @@ def _half_written(before: dict, after: dict, answer: str) -> str:
 
 def _held_gb() -> float:
     with contextlib.suppress(OSError, ValueError):
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e9
+        return (
+            int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e9
+        )
     return 0.0
 
 
 @contextlib.contextmanager
 def _as_it_was():
-    """What an input changes of the process is put back. TensorFlow runs eagerly: an input is tried once."""
+    """What an input changes of the process is put back. TensorFlow runs eagerly: an input is tried
+    once.
+    """
     eager = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(True)
     try:
-        with mock.patch.dict(os.environ), mock.patch.dict(registry.ENTRIES), mock.patch.object(sys, "argv", sys.argv):
+        with (
+            mock.patch.dict(os.environ),
+            mock.patch.dict(registry.ENTRIES),
+            mock.patch.object(sys, "argv", sys.argv),
+        ):
             yield
     finally:
         tf.config.run_functions_eagerly(eager)
@@ -142,7 +169,11 @@ def _elsewhere(folder: Path):
     before = Path.cwd()
     os.chdir(folder)
     try:
-        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        with (
+            open(os.devnull, "w") as nowhere,
+            contextlib.redirect_stdout(nowhere),
+            contextlib.redirect_stderr(nowhere),
+        ):
             yield
     finally:
         os.chdir(before)

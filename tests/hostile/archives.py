@@ -37,7 +37,10 @@ def make(draws, base, folder):
 
 def register(draws, base: Path, folder: Path) -> Path:
     """An asset of the name ``hostile``, whose cache is in ``out``, and a local copy of it."""
-    files = {n: registry.File(f"package/{n}", hashlib.sha256(c).hexdigest(), len(c)) for n, c in FILES.items()}
+    files = {
+        n: registry.File(f"package/{n}", hashlib.sha256(c).hexdigest(), len(c))
+        for n, c in FILES.items()
+    }
     pip = registry.PipArchive("hostile", "1.0", "0" * 64, 20_000)
     inner = choose(draws, ["", "package/inner.tar.gz"])
     registry.ENTRIES["hostile"] = registry.Entry(
@@ -52,14 +55,21 @@ def _members(draws) -> dict[str, bytes]:
     if draws.random() < 0.5:
         members["package/inner.tar.gz"] = _packed_tar({"deep/vocab.txt": FILES["vocab.txt"]}, draws)
     for _ in range(int(draws.integers(4))):
-        name = choose(draws, [*TEXTS, "../../x", "/etc/passwd", "package/", "package/vocab.txt", "a/" * 500 + "x"])
-        members[name.encode("utf-8", "replace").decode().replace("\0", "") or "x"] = bytes(int(draws.integers(3000)))
+        name = choose(
+            draws,
+            [*TEXTS, "../../x", "/etc/passwd", "package/", "package/vocab.txt", "a/" * 500 + "x"],
+        )
+        members[name.encode("utf-8", "replace").decode().replace("\0", "") or "x"] = bytes(
+            int(draws.integers(3000))
+        )
     return members
 
 
 def _zip(draws, base, folder: Path) -> Path:
     path = folder / "copy.zip"
-    method = choose(draws, [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+    method = choose(
+        draws, [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+    )
     with zipfile.ZipFile(path, "w", method) as archive:
         for name, content in _members(draws).items():
             archive.writestr(name, content)
@@ -76,13 +86,18 @@ def _zip(draws, base, folder: Path) -> Path:
 
 def _packed_tar(members: dict, draws) -> bytes:
     stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w", format=choose(draws, [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT,
-                                                                         tarfile.PAX_FORMAT])) as tar:  # fmt: skip
+    with tarfile.open(
+        fileobj=stream,
+        mode="w",
+        format=choose(draws, [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]),
+    ) as tar:
         for name, content in members.items():
             info = tarfile.TarInfo(name[:90] or "x")
             info.size = len(content)
             info.type = choose(
-                draws, [tarfile.REGTYPE] * 6 + [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE]
+                draws,
+                [tarfile.REGTYPE] * 6
+                + [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE],
             )
             info.linkname = "/etc/passwd"
             tar.addfile(info, io.BytesIO(content))
@@ -92,10 +107,14 @@ def _packed_tar(members: dict, draws) -> bytes:
             512 * int(draws.integers(max(len(content) // 512, 1))),
             int(choose(draws, [100, 124, 136, 156, 257, 345])),
         )
-        content[start + field : start + field + 4] = bytes(int(i) for i in draws.integers(0, 256, 4))
+        content[start + field : start + field + 4] = bytes(
+            int(i) for i in draws.integers(0, 256, 4)
+        )
         header = content[start : start + 512]
         if len(header) == 512:
-            content[start + 148 : start + 156] = b"%06o\0 " % (sum(header[:148]) + sum(header[156:]) + 256)
+            content[start + 148 : start + 156] = b"%06o\0 " % (
+                sum(header[:148]) + sum(header[156:]) + 256
+            )
     pack = choose(draws, [_gzip, bz2.compress, lzma.compress, bytes])
     return pack(bytes(content))
 
@@ -123,7 +142,19 @@ def _bomb(draws, base, folder: Path) -> Path:
 
 def _odd(draws, base, folder: Path) -> Path:
     name = choose(
-        draws, ["/dev/zero", "/dev/null", "/proc/self/mem", "/proc", "", ".", "..", "\0", "x" * 300, "/etc/passwd"]
+        draws,
+        [
+            "/dev/zero",
+            "/dev/null",
+            "/proc/self/mem",
+            "/proc",
+            "",
+            ".",
+            "..",
+            "\0",
+            "x" * 300,
+            "/etc/passwd",
+        ],
     )
     if draws.random() < 0.5:
         path = folder / "copy.zip"

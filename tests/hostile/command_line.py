@@ -13,7 +13,22 @@ from tests.hostile.palette import TEXTS, choose
 from tf_transfer.command_line import cli
 from tf_transfer.errors import DataError
 
-NUMBERS = ["0", "-1", "nan", "inf", "1e999", "²", "٣", "9" * 400, "0x10", "", " 1", "1_0", "1.5", "true"]
+NUMBERS = [
+    "0",
+    "-1",
+    "nan",
+    "inf",
+    "1e999",
+    "²",
+    "٣",
+    "9" * 400,
+    "0x10",
+    "",
+    " 1",
+    "1_0",
+    "1.5",
+    "true",
+]
 PARTS = {
     "tables": tables, "experiment_files": experiment_files, "runs": runs, "archives": archives,
     "checkpoints": checkpoints,
@@ -32,7 +47,12 @@ def prepare(base: Path) -> None:
 def make(draws, base, folder):
     build = choose(draws, [_report, _predict, _evaluate, _fetch, _compare, _fit, _fit, _tune])
     arguments = [str(a) for a in build(draws, base, folder)]
-    for option, values in (("--margin", NUMBERS), ("--seed", NUMBERS), ("--encoding", TEXTS), ("--nothing", NUMBERS)):
+    for option, values in (
+        ("--margin", NUMBERS),
+        ("--seed", NUMBERS),
+        ("--encoding", TEXTS),
+        ("--nothing", NUMBERS),
+    ):
         if draws.random() < 0.05:
             arguments += [option, choose(draws, values)]
     # A process cannot be given such arguments.
@@ -51,7 +71,9 @@ def _run(arguments: list[str]) -> None:
         code = done.code or 0
     said = error.getvalue()
     message = said.count("tf-transfer: ") == 1 or "Usage: " in said or code == 0
-    assert code in (0, 2) and message and "Traceback" not in said, f"exit code {code} with {said[-80:]!r}"
+    assert code in (0, 2) and message and "Traceback" not in said, (
+        f"exit code {code} with {said[-80:]!r}"
+    )
     if code == 2:
         raise DataError(said)
 
@@ -68,17 +90,46 @@ def _report(draws, base, folder):
 def _predict(draws, base, folder):
     if draws.random() < 0.5:
         _made("checkpoints", draws, base, folder)
-        return ["predict", folder / "model", base / "good.csv", "-o", folder / "out" / _output(draws)]
-    return ["predict", base / "model", _table(draws, base, folder), "-o", folder / "out" / _output(draws)]
+        return [
+            "predict",
+            folder / "model",
+            base / "good.csv",
+            "-o",
+            folder / "out" / _output(draws),
+        ]
+    return [
+        "predict",
+        base / "model",
+        _table(draws, base, folder),
+        "-o",
+        folder / "out" / _output(draws),
+    ]
 
 
 def _evaluate(draws, base, folder):
-    return ["evaluate", base / "model", _table(draws, base, folder), "-o", folder / "out" / _output(draws)]
+    return [
+        "evaluate",
+        base / "model",
+        _table(draws, base, folder),
+        "-o",
+        folder / "out" / _output(draws),
+    ]
 
 
 def _output(draws) -> str:
     return choose(
-        draws, ["a.csv", "a.jsonl", "a.parquet", "a.xlsx", "", "deep/a.csv", "a.csv/", "x" * 300 + ".csv", *TEXTS]
+        draws,
+        [
+            "a.csv",
+            "a.jsonl",
+            "a.parquet",
+            "a.xlsx",
+            "",
+            "deep/a.csv",
+            "a.csv/",
+            "x" * 300 + ".csv",
+            *TEXTS,
+        ],
     )
 
 
@@ -100,15 +151,40 @@ def _compare(draws, base, folder):
 def _tune(draws, base, folder):
     _made("experiment_files", draws, base, folder)
     option = choose(draws, ["--oracle", "--objective", "--target", "--trials", "--budget"])
-    return ["tune", folder / "small.yaml", "-o", folder / "out" / "run", option, choose(draws, [*NUMBERS, *TEXTS])]
+    return [
+        "tune",
+        folder / "small.yaml",
+        "-o",
+        folder / "out" / "run",
+        option,
+        choose(draws, [*NUMBERS, *TEXTS]),
+    ]
 
 
 def _fit(draws, base, folder):
     """Every one has something that is refused, or it would train."""
     option = choose(
         draws,
-        ["--freeze", "--learning-rate", "--label", "--text", "--max-length", "--batch-size", "--epochs", "--delimiter"],
+        [
+            "--freeze",
+            "--learning-rate",
+            "--label",
+            "--text",
+            "--max-length",
+            "--batch-size",
+            "--epochs",
+            "--delimiter",
+        ],
     )
     value = choose(draws, [*NUMBERS, *TEXTS, "text"])
-    given = ["fit", base / "good.csv", "-o", folder / "out" / "model", "--encoder", base / "encoder", option, value]
+    given = [
+        "fit",
+        base / "good.csv",
+        "-o",
+        folder / "out" / "model",
+        "--encoder",
+        base / "encoder",
+        option,
+        value,
+    ]
     return [*given, "--label", "no such column"]

@@ -52,7 +52,11 @@ def spoil(draws, folder: Path) -> None:
         path = choose(draws, [*texts, folder / "config.json", folder / "config.json"])
         content = changed_json(draws, json.loads(path.read_text()))
         if path.name == "config.json" and draws.random() < 0.3:
-            content = {**content, "model_type": choose(draws, FAMILIES)} if isinstance(content, dict) else content
+            content = (
+                {**content, "model_type": choose(draws, FAMILIES)}
+                if isinstance(content, dict)
+                else content
+            )
         path.write_text(dumped(content))
     elif how < 0.7 and (folder / "model.safetensors").exists():
         spoil_weights(draws, folder / "model.safetensors")
@@ -79,7 +83,9 @@ def spoil_weights(draws, path: Path) -> None:
     else:
         tensors[name] = np.zeros((0, 3), np.float32)
     safetensors.numpy.save_file(
-        tensors, path, metadata=choose(draws, [{"format": "pt"}, {"format": "tf"}, {}, {"format": "x"}])
+        tensors,
+        path,
+        metadata=choose(draws, [{"format": "pt"}, {"format": "tf"}, {}, {"format": "x"}]),
     )
 
 
@@ -87,6 +93,12 @@ def _use(encoder) -> None:
     encoded = encoder.tokenizer(["still lake", ""], padding=False)
     length = min(max(map(len, encoded["input_ids"])), encoder.max_length)
     ids = [(row + [0] * length)[:length] for row in encoded["input_ids"]]
-    x = {field: tf.constant(ids) if field == "input_ids" else tf.ones_like(ids) for field in encoder.fields}
-    x = {field: tf.zeros_like(value) if field == "token_type_ids" else value for field, value in x.items()}
+    x = {
+        field: tf.constant(ids) if field == "input_ids" else tf.ones_like(ids)
+        for field in encoder.fields
+    }
+    x = {
+        field: tf.zeros_like(value) if field == "token_type_ids" else value
+        for field, value in x.items()
+    }
     assert encoder(x).shape == (2, encoder.width)

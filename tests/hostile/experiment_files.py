@@ -1,4 +1,6 @@
-"""Experiment files: changed values, changed text, and the traps of YAML; what is accepted is prepared, too."""
+"""Experiment files: changed values, changed text, and the traps of YAML; what is accepted is
+prepared, too.
+"""
 
 from __future__ import annotations
 
@@ -12,23 +14,68 @@ from tf_transfer.experiments.experiment import load_experiment
 from tf_transfer.experiments.prepared import Prepared
 
 EXPERIMENT = {
-    "name": "small", "encoder": {"name": "no such encoder", "max_length": 16, "freeze": "none", "dropout": 0.1},
-    "text": "text", "tasks": [{"name": "stars", "kind": "regression", "metric": "mae"}, "mood"],
-    "sources": {"films": "films.csv", "shop": {"path": "shop.csv", "rows": 6, "where": {"mood": "glad"}}},
-    "targets": {"tweets": {"data": "tweets.csv", "test_size": 0.5, "group": "mood", "split_seed": 1},
-                "letters": {"train": "films.csv", "test": "shop.csv"}},
-    "strategies": ["majority", "tfidf", {"fine_tune": {"epochs": 1, "learning_rate": "auto", "batch_size": 8}},
-                   {"mine": {"strategy": "maml", "inner_steps": 2}}],
-    "baseline": "majority", "budgets": [2, 4], "seeds": [0, 1], "leave_one_out": ["tfidf"], "slices": ["mood"],
+    "name": "small",
+    "encoder": {"name": "no such encoder", "max_length": 16, "freeze": "none", "dropout": 0.1},
+    "text": "text",
+    "tasks": [{"name": "stars", "kind": "regression", "metric": "mae"}, "mood"],
+    "sources": {
+        "films": "films.csv",
+        "shop": {"path": "shop.csv", "rows": 6, "where": {"mood": "glad"}},
+    },
+    "targets": {
+        "tweets": {"data": "tweets.csv", "test_size": 0.5, "group": "mood", "split_seed": 1},
+        "letters": {"train": "films.csv", "test": "shop.csv"},
+    },
+    "strategies": [
+        "majority",
+        "tfidf",
+        {"fine_tune": {"epochs": 1, "learning_rate": "auto", "batch_size": 8}},
+        {"mine": {"strategy": "maml", "inner_steps": 2}},
+    ],
+    "baseline": "majority",
+    "budgets": [2, 4],
+    "seeds": [0, 1],
+    "leave_one_out": ["tfidf"],
+    "slices": ["mood"],
     "drop_leaks": False,
-    "tune": {"strategies": {"tfidf": {"penalty": {"min": 0.1, "max": 10, "sampling": "log"}}}, "folds": 2, "trials": 3},
-}  # fmt: skip
+    "tune": {
+        "strategies": {"tfidf": {"penalty": {"min": 0.1, "max": 10, "sampling": "log"}}},
+        "folds": 2,
+        "trials": 3,
+    },
+}
 TRAPS = [
-    "[" * 3000, "{a: " * 3000, "&a [*a]", "!!bool z", "!!map x", "!!binary ÿ", "2024-99-99", "0x_", "9" * 5000,
-    "<<: 3", "!!python/object/apply:os.system [ls]", "? [a]\n: b", "%YAML 3\n---", "---\n---", "!!set {a, b}",
-    "!!omap [a: 1]", "1:60", "- - - - a", "*b", "&b", "|+\n  a", ">\n a", "@a", "`a", "\t a", "\0", "\u2028",
-    ".inf", "!!timestamp z", "!<x> y",
-]  # fmt: skip
+    "[" * 3000,
+    "{a: " * 3000,
+    "&a [*a]",
+    "!!bool z",
+    "!!map x",
+    "!!binary ÿ",
+    "2024-99-99",
+    "0x_",
+    "9" * 5000,
+    "<<: 3",
+    "!!python/object/apply:os.system [ls]",
+    "? [a]\n: b",
+    "%YAML 3\n---",
+    "---\n---",
+    "!!set {a, b}",
+    "!!omap [a: 1]",
+    "1:60",
+    "- - - - a",
+    "*b",
+    "&b",
+    "|+\n  a",
+    ">\n a",
+    "@a",
+    "`a",
+    "\t a",
+    "\0",
+    "\u2028",
+    ".inf",
+    "!!timestamp z",
+    "!<x> y",
+]
 
 
 def prepare(base: Path) -> None:
@@ -43,7 +90,9 @@ def make(draws, base, folder):
         content = changed_json(draws, content)
     text = _as_yaml(content)
     if how < 0.2:
-        text = changed_bytes(draws, text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogateescape")
+        text = changed_bytes(draws, text.encode("utf-8", "surrogatepass")).decode(
+            "utf-8", "surrogateescape"
+        )
     elif how < 0.4:
         lines = text.split("\n")
         place = int(draws.integers(len(lines)))

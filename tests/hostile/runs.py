@@ -1,4 +1,6 @@
-"""Run folders: changed files, forged ones with the right digests, and other things in place of files."""
+"""Run folders: changed files, forged ones with the right digests, and other things in place of
+files.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +23,13 @@ def prepare(base: Path) -> None:
     draws = np.random.default_rng(0)
     y = draws.integers(0, 2, ROWS)
     cells = {
-        s: {16: noisy(draws, y, [0.7, 0.8]), 32: noisy(draws, y, [0.7, 0.8])} for s in ("target_only", "fine_tune")
+        s: {16: noisy(draws, y, [0.7, 0.8]), 32: noisy(draws, y, [0.7, 0.8])}
+        for s in ("target_only", "fine_tune")
     }
     rare = {16: draws.random(ROWS), 32: draws.random(ROWS)}
-    write_run(base / "run", y, cells, table=make_table(ROWS), rare_words=rare, groups=np.arange(ROWS) // 2)
+    write_run(
+        base / "run", y, cells, table=make_table(ROWS), rare_words=rare, groups=np.arange(ROWS) // 2
+    )
 
 
 def make(draws, base, folder):
@@ -73,9 +78,9 @@ def _forge_arrays(draws, path: Path) -> None:
         name = choose(draws, list(arrays))
         arrays[name] = _changed_array(draws, arrays[name])
         if draws.random() < 0.2:
-            arrays[choose(draws, ["y/other", "present/mood", "scores/mood", "rare words/x", "groups"])] = arrays.pop(
-                name
-            )
+            arrays[
+                choose(draws, ["y/other", "present/mood", "scores/mood", "rare words/x", "groups"])
+            ] = arrays.pop(name)
     array_files.write_arrays(path, arrays, note)
 
 
@@ -85,7 +90,9 @@ def _changed_array(draws, array: np.ndarray) -> np.ndarray:
     if how == 0:
         return array[: len(array) // 2]
     if how == 1:
-        return array.astype(choose(draws, ["f2", "f8", "i1", "u8", "U5", "S3", "bool", "c8", "M8[s]"]), copy=True)
+        return array.astype(
+            choose(draws, ["f2", "f8", "i1", "u8", "U5", "S3", "bool", "c8", "M8[s]"]), copy=True
+        )
     if how == 2:
         return array.reshape(-1, 1)
     if how == 3:

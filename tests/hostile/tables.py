@@ -1,4 +1,6 @@
-"""Tables: files in every format with odd cells, headers, encodings and delimiters, and frames of odd objects."""
+"""Tables: files in every format with odd cells, headers, encodings and delimiters, and frames of
+odd objects.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +19,54 @@ from tf_transfer.data.tables import clean_table, load_table, save_table
 from tf_transfer.kinds.tasks import Task
 
 ENCODINGS = [
-    "utf-8", "utf-16", "utf-16-le", "latin-1", "cp1252", "utf-7", "idna", "punycode", "rot13", "base64", "hex",
-    "zip", "\0", "", "none", "mbcs", "unicode_escape", "utf-8-sig", "ascii",
-]  # fmt: skip
+    "utf-8",
+    "utf-16",
+    "utf-16-le",
+    "latin-1",
+    "cp1252",
+    "utf-7",
+    "idna",
+    "punycode",
+    "rot13",
+    "base64",
+    "hex",
+    "zip",
+    "\0",
+    "",
+    "none",
+    "mbcs",
+    "unicode_escape",
+    "utf-8-sig",
+    "ascii",
+]
 NAMES = ["a.csv", "a.tsv", "a.jsonl", "a.parquet", "a.csv.gz", "a.jsonl.gz", "A.CSV", "a.ndjson"]
 DELIMITERS = [None, ",", ";", "\t", "|", " ", ",,", "", "\n", "\r", '"', "\0", "é", "a", "\ud800"]
 OBJECTS = [
-    b"a", b"\xff", np.nan, None, pd.NA, pd.NaT, 1 + 2j, decimal.Decimal("1.1"), datetime.date(2020, 1, 1),
-    pd.Interval(0, 1), pd.Timestamp("2020-01-01"), (1,), {1}, frozenset(), object(), type, np.array([1]), [],
-    {"a": [1]}, pd.Period("2020"), 2**70, np.float16(1), range(3), make_table,
-]  # fmt: skip
+    b"a",
+    b"\xff",
+    np.nan,
+    None,
+    pd.NA,
+    pd.NaT,
+    1 + 2j,
+    decimal.Decimal("1.1"),
+    datetime.date(2020, 1, 1),
+    pd.Interval(0, 1),
+    pd.Timestamp("2020-01-01"),
+    (1,),
+    {1},
+    frozenset(),
+    object(),
+    type,
+    np.array([1]),
+    [],
+    {"a": [1]},
+    pd.Period("2020"),
+    2**70,
+    np.float16(1),
+    range(3),
+    make_table,
+]
 KINDS = ["auto", "classification", "multilabel", "regression"]
 
 
@@ -62,11 +102,16 @@ def _use(draws, table: pd.DataFrame, folder: Path) -> None:
 
 def _frame(draws, folder: Path):
     rows = int(draws.integers(0, 6))
-    odd = [3, None, ("a", 1), 2.5, *(text for text in TEXTS if "\ud800" not in text)]  # no frame has that name
+    # no frame has that name
+    odd = [3, None, ("a", 1), 2.5, *(text for text in TEXTS if "\ud800" not in text)]
     names = ["text", "y", *[choose(draws, odd) for _ in range(draws.integers(3))]]
-    columns = {name: [choose(draws, [*OBJECTS, "a", "b", 1]) for _ in range(rows)] for name in names}
+    columns = {
+        name: [choose(draws, [*OBJECTS, "a", "b", 1]) for _ in range(rows)] for name in names
+    }
     columns["text"] = [choose(draws, ["a b", "c", *TEXTS, *OBJECTS[:3]]) for _ in range(rows)]
-    frame = pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()})
+    frame = pd.DataFrame(
+        {name: pd.Series(values, dtype=object) for name, values in columns.items()}
+    )
     if draws.random() < 0.2:
         frame = pd.concat([frame, frame[["y"]]], axis=1)
     return lambda: _use(draws, load_table(frame, drop_empty=True), folder)
@@ -122,7 +167,9 @@ def _parquet(draws, path: Path, names, rows) -> None:
             [[c] for c in cells],
             [{"a": c} for c in cells],
         ]
-        columns[name.encode("utf-8", "replace").decode()] = odd[how] if name != "text" or how == 1 else cells
+        columns[name.encode("utf-8", "replace").decode()] = (
+            odd[how] if name != "text" or how == 1 else cells
+        )
     pd.DataFrame(columns).to_parquet(path)
     if draws.random() < 0.4:
         path.write_bytes(changed_bytes(draws, path.read_bytes()))

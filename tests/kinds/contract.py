@@ -1,4 +1,6 @@
-"""What every kind must be able to do. The tests of a kind give its labels; all else is the same for all."""
+"""What every kind must be able to do. The tests of a kind give its labels; all else is the same for
+all.
+"""
 
 import numpy as np
 import pandas as pd
@@ -24,7 +26,9 @@ def make_table(label, rows: int, seed: int) -> pd.DataFrame:
     """Texts with as many praising words as their tone says; every seventh row has no label."""
     draws = np.random.default_rng(seed)
     tones = draws.permutation(np.arange(rows) % 3)
-    texts = [" ".join([*draws.choice(WORDS, 5, replace=False), *[GOOD[0]] * tone]) for tone in tones]
+    texts = [
+        " ".join([*draws.choice(WORDS, 5, replace=False), *[GOOD[0]] * tone]) for tone in tones
+    ]
     labels = [label(int(tone)) if number % 7 else None for number, tone in enumerate(tones)]
     return pd.DataFrame({"text": texts, "tone": pd.Series(labels, dtype=object)})
 
@@ -38,7 +42,12 @@ def experiment_of(kind: str, label, encoder, **changes) -> dict:
         "encoder": {"name": str(encoder), "max_length": 16},
         "tasks": [{"name": "tone", "kind": kind}],
         "sources": {"films": make_table(label, 21, seed=1)},
-        "targets": {"tweets": {"train": make_table(label, 40, seed=2), "test": make_table(label, 42, seed=3)}},
+        "targets": {
+            "tweets": {
+                "train": make_table(label, 40, seed=2),
+                "test": make_table(label, 42, seed=3),
+            }
+        },
         "strategies": STRATEGIES,
         "budgets": [20],
         "leave_one_out": [],
@@ -68,7 +77,9 @@ def check_labels(kind: str, label) -> None:
 
 
 def check_metrics(kind: str, label) -> None:
-    """Knowing the labels is best in the primary metric and in that of rows; resamples of one are the metric."""
+    """Knowing the labels is best in the primary metric and in that of rows; resamples of one are
+    the metric.
+    """
     from tf_transfer.evaluation import metrics
 
     task, table = make_task(kind, label), make_table(label, 42, seed=0)
@@ -84,11 +95,15 @@ def check_metrics(kind: str, label) -> None:
     assert of.metric(of.row_metric).row is not None
     once = metrics.resampled_suite(kind, y, [shuffled], np.ones((1, len(y)), int))
     for metric in of.metrics:
-        np.testing.assert_allclose(once[metric.name][0, 0], worse[metric.name], rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(
+            once[metric.name][0, 0], worse[metric.name], rtol=1e-9, atol=1e-12
+        )
 
 
 def check_run(kind: str, label, encoder, folder) -> None:
-    """A comparison ends with a verdict and a report, goes on after a stop, and its files read back."""
+    """A comparison ends with a verdict and a report, goes on after a stop, and its files read
+    back.
+    """
     from tf_transfer.comparison.compare import compare
     from tf_transfer.comparison.comparison import Comparison
 
@@ -120,7 +135,9 @@ def check_search(kind: str, label, encoder, folder) -> None:
     from tf_transfer.tuning.tune import tune
 
     content = experiment_of(kind, label, encoder, strategies=["majority", "linear_probe", "tfidf"])
-    result = tune(content, folder, strategies={"tfidf": None}, trials=2, oracle="random", folds=2, verbose=0)
+    result = tune(
+        content, folder, strategies={"tfidf": None}, trials=2, oracle="random", folds=2, verbose=0
+    )
     assert np.isfinite(result.best_trial.score)
 
 
@@ -131,7 +148,10 @@ def check_model(kind: str, label, model) -> None:
     assert np.isfinite(history.history["loss"]).all()
     prediction = model.predict(table, verbose=0)["tone"]
     of, task = kind_of(model.tasks[0]), model.tasks[0]
-    assert prediction.scores.shape == of.answer_shape(task, 21) and of.answer_fault(prediction.scores) == ""
+    assert (
+        prediction.scores.shape == of.answer_shape(task, 21)
+        and of.answer_fault(prediction.scores) == ""
+    )
     assert len(prediction.labels) == 21
     assert set(of.metric_names) <= set(model.evaluate(table)["test", "tone"])
 

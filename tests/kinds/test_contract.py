@@ -1,4 +1,6 @@
-"""Every kind of task goes the whole way: labels, metrics, a head, a comparison, a report, a search, an estimator."""
+"""Every kind of task goes the whole way: labels, metrics, a head, a comparison, a report, a search,
+an estimator.
+"""
 
 import dataclasses
 
@@ -75,7 +77,11 @@ def test_metrics_of_one_name_mean_the_same():
     for kind in KINDS.values():
         for metric in kind.metrics:
             one = METRICS[metric.name]
-            assert (one.written, one.higher, one.range) == (metric.written, metric.higher, metric.range)
+            assert (one.written, one.higher, one.range) == (
+                metric.written,
+                metric.higher,
+                metric.range,
+            )
 
 
 def test_a_second_kind_of_a_name_is_refused():
@@ -86,7 +92,10 @@ def test_a_second_kind_of_a_name_is_refused():
 def test_a_metric_that_means_something_else_under_a_known_name_is_refused():
     class Other(Classification):
         name = "other"
-        metrics = (dataclasses.replace(Classification.metrics[0], higher=False), *Classification.metrics[1:])
+        metrics = (
+            dataclasses.replace(Classification.metrics[0], higher=False),
+            *Classification.metrics[1:],
+        )
 
     with pytest.raises(DataError, match="mean the same"):
         register(Other())
@@ -126,7 +135,8 @@ def test_a_kind_that_cannot_work_is_refused(changes, message):
 
 
 @pytest.mark.parametrize(
-    "parts", [{}, {"columns": len}, {"finish": len}, {"columns": len, "finish": len, "ordered": len}]
+    "parts",
+    [{}, {"columns": len}, {"finish": len}, {"columns": len, "finish": len, "ordered": len}],
 )
 def test_a_metric_has_columns_or_needs_the_rows_in_order(parts):
     with pytest.raises(ValueError, match="columns and finish, or ordered"):
@@ -161,7 +171,10 @@ def unsolvable(monkeypatch):
     """Classifications as a kind whose heads nothing but training can set."""
     monkeypatch.setattr(Classification, "link", None)
     monkeypatch.setattr(Classification, "linear_model", lambda *_: None)
-    return TransferModel(tiny.make_encoder(), contract.make_task("classification", contract.SAMPLES["classification"]))
+    return TransferModel(
+        tiny.make_encoder(),
+        contract.make_task("classification", contract.SAMPLES["classification"]),
+    )
 
 
 def test_heads_that_cannot_be_solved_are_left_alone_and_refused(unsolvable):

@@ -1,4 +1,6 @@
-"""What the toolkit does not know enters without a change to it: a kind, a metric, a strategy, a data set."""
+"""What the toolkit does not know enters without a change to it: a kind, a metric, a strategy, a
+data set.
+"""
 
 import numpy as np
 import pytest

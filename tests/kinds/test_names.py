@@ -52,4 +52,6 @@ def test_what_is_no_name_of_a_kind_passes(source):
 
 
 def test_the_line_is_the_one_of_the_name():
-    assert named_kinds(ast.parse('kinds = (\n    "regression",\n    other,\n    "multilabel",\n)')) == [2, 4]
+    assert named_kinds(
+        ast.parse('kinds = (\n    "regression",\n    other,\n    "multilabel",\n)')
+    ) == [2, 4]

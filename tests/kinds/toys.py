@@ -30,7 +30,13 @@ class Ordered(Classification):
     primary, row_metric = "class_distance", "class_distance"
     metrics = (
         *Classification.metrics,
-        Metric.of_rows("class_distance", _distance, label="distance in classes", higher=False, range=(0.0, np.inf)),
+        Metric.of_rows(
+            "class_distance",
+            _distance,
+            label="distance in classes",
+            higher=False,
+            range=(0.0, np.inf),
+        ),
     )
 
     def claims(self, column):
@@ -61,8 +67,14 @@ def write_files(folder, table: pd.DataFrame) -> Entry:
     (folder / "rows.jsonl").write_bytes(content)
     files = {"rows.jsonl": File("rows.jsonl", hashlib.sha256(content).hexdigest(), len(content))}
     return Entry(
-        "toy", "dataset", "rows of a test", "none", "https://example.org/toy/toy", files, commit="0" * 40
-    )  # fmt: skip
+        "toy",
+        "dataset",
+        "rows of a test",
+        "none",
+        "https://example.org/toy/toy",
+        files,
+        commit="0" * 40,
+    )
 
 
 def read_toy(folder) -> pd.DataFrame:

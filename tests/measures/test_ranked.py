@@ -1,4 +1,6 @@
-"""Metrics of row weights that need order against SciPy and scikit-learn on repeated rows, with many ties."""
+"""Metrics of row weights that need order against SciPy and scikit-learn on repeated rows, with many
+ties.
+"""
 
 import numpy as np
 import pytest
@@ -55,14 +57,17 @@ def test_areas_are_scikit_learns_on_repeated_rows(ties):
 def test_median_is_numpys_on_repeated_rows(ties):
     values, counts = data(ties)[0], weights()
     np.testing.assert_array_equal(
-        ranked.median(values)(ranked.Weights(counts)), [np.median(np.repeat(values, c)) for c in counts]
+        ranked.median(values)(ranked.Weights(counts)),
+        [np.median(np.repeat(values, c)) for c in counts],
     )
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 10, 101])
 def test_cumulative_sums(rows):
     values = np.random.default_rng(0).integers(0, 5, (rows, 7)).astype(np.float32)
-    np.testing.assert_array_equal(ranked.cumulative(values), np.cumsum(np.vstack([values[:1] * 0, values]), axis=0))
+    np.testing.assert_array_equal(
+        ranked.cumulative(values), np.cumsum(np.vstack([values[:1] * 0, values]), axis=0)
+    )
 
 
 def test_one_row_and_no_target_are_undefined():

@@ -12,9 +12,14 @@ from tf_transfer.errors import DataError
 from tf_transfer.kinds.tasks import Task
 from tf_transfer.strategies import Majority, TfIdf
 
-pytestmark = pytest.mark.filterwarnings("ignore::tf_transfer.evaluation.metrics.UndefinedMetricWarning", "error:Label")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::tf_transfer.evaluation.metrics.UndefinedMetricWarning", "error:Label"
+)
 
-STARS, MOOD = Task("stars", kind="regression"), Task("mood", kind="classification", classes=("angry", "glad", "sad"))
+STARS, MOOD = (
+    Task("stars", kind="regression"),
+    Task("mood", kind="classification", classes=("angry", "glad", "sad")),
+)
 SOURCE, SUPPORT, TEST = make_table(14, seed=1), make_table(8, seed=2), make_table(10, seed=3)
 
 
@@ -34,7 +39,9 @@ def learn(strategy, tasks=(STARS, MOOD), support=SUPPORT, source=SOURCE, text_pa
 
 
 def words(texts, **options):
-    counted = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b|[^\w\s]+", **options)
+    counted = TfidfVectorizer(
+        ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b|[^\w\s]+", **options
+    )
     return counted, counted.fit_transform(texts)
 
 
@@ -46,7 +53,9 @@ def test_tfidf_is_ridge_and_logistic_regression_on_word_counts(strategy, tables)
     counted, x = words(table["text"])
     predicted = learn(strategy).predict(TEST)
     ridge = Ridge(alpha=0.5).fit(x, table["stars"])
-    np.testing.assert_allclose(predicted["stars"].scores, ridge.predict(counted.transform(TEST["text"])), rtol=1e-12)
+    np.testing.assert_allclose(
+        predicted["stars"].scores, ridge.predict(counted.transform(TEST["text"])), rtol=1e-12
+    )
     logistic = LogisticRegression(C=2, max_iter=1000).fit(x, table["mood"])
     expected = np.insert(logistic.predict_proba(counted.transform(TEST["text"])), 0, 0, axis=1)
     np.testing.assert_allclose(predicted["mood"].scores, expected, rtol=1e-9)
@@ -73,23 +82,35 @@ def test_stop_words_are_left_out():
         learn(TfIdf(uses_source=False, stop_words=stop), support=support) for stop in (False, True)
     )
     plain = learn(TfIdf(uses_source=False))
-    np.testing.assert_array_equal(without.predict(TEST)["stars"].scores, plain.predict(TEST)["stars"].scores)
-    assert not np.array_equal(with_stop_words.predict(TEST)["stars"].scores, plain.predict(TEST)["stars"].scores)
+    np.testing.assert_array_equal(
+        without.predict(TEST)["stars"].scores, plain.predict(TEST)["stars"].scores
+    )
+    assert not np.array_equal(
+        with_stop_words.predict(TEST)["stars"].scores, plain.predict(TEST)["stars"].scores
+    )
 
 
 def test_class_weights_count():
-    weighted = Task("mood", kind="classification", classes=("glad", "sad"), class_weight={"sad": 5.0})
+    weighted = Task(
+        "mood", kind="classification", classes=("glad", "sad"), class_weight={"sad": 5.0}
+    )
     counted, x = words(SUPPORT["text"])
-    logistic = LogisticRegression(max_iter=1000, class_weight={"glad": 1, "sad": 5}).fit(x, SUPPORT["mood"])
+    logistic = LogisticRegression(max_iter=1000, class_weight={"glad": 1, "sad": 5}).fit(
+        x, SUPPORT["mood"]
+    )
     found = learn(TfIdf(uses_source=False), [weighted]).predict(TEST)["mood"].scores
-    np.testing.assert_allclose(found, logistic.predict_proba(counted.transform(TEST["text"])), rtol=1e-9)
+    np.testing.assert_allclose(
+        found, logistic.predict_proba(counted.transform(TEST["text"])), rtol=1e-9
+    )
 
 
 def test_majority_gives_shares_and_the_mean_of_the_target():
     predicted = learn(Majority()).predict(TEST)
     shares = [(SUPPORT["mood"] == c).mean() for c in MOOD.classes]
     np.testing.assert_allclose(predicted["mood"].scores, np.tile(shares, (10, 1)), rtol=1e-12)
-    np.testing.assert_allclose(predicted["stars"].scores, np.full(10, SUPPORT["stars"].mean()), rtol=1e-12)
+    np.testing.assert_allclose(
+        predicted["stars"].scores, np.full(10, SUPPORT["stars"].mean()), rtol=1e-12
+    )
 
 
 def test_majority_has_no_use_for_a_source():
@@ -102,7 +123,11 @@ def test_majority_has_no_use_for_a_source():
 class TestBoth:
     def test_one_class_in_the_labels_is_certain(self, strategy):
         glad = SUPPORT.assign(mood="glad")
-        scores = learn(strategy, support=glad, source=SOURCE.assign(mood="glad")).predict(TEST)["mood"].scores
+        scores = (
+            learn(strategy, support=glad, source=SOURCE.assign(mood="glad"))
+            .predict(TEST)["mood"]
+            .scores
+        )
         np.testing.assert_array_equal(scores, np.tile([0.0, 1.0, 0.0], (10, 1)))
 
     @pytest.mark.parametrize("classes", [("a",), ("a", "b"), ("a", "b", "c")])
@@ -114,10 +139,14 @@ class TestBoth:
         scores = learn(strategy, [task], support=table, source=table).predict(TEST)["topics"].scores
         assert scores.shape == (10, len(classes))
         assert (scores[:, 0] > 0).all() and (scores[:, 0] < 1).all()
-        np.testing.assert_array_equal(scores[:, 1:], np.tile([1.0, 0.0][: len(classes) - 1], (10, 1)))
+        np.testing.assert_array_equal(
+            scores[:, 1:], np.tile([1.0, 0.0][: len(classes) - 1], (10, 1))
+        )
 
     def test_rows_without_a_label_do_not_count(self, strategy):
-        gaps = pd.concat([SUPPORT, make_table(5, seed=9).assign(stars=np.nan, mood=None)], ignore_index=True)
+        gaps = pd.concat(
+            [SUPPORT, make_table(5, seed=9).assign(stars=np.nan, mood=None)], ignore_index=True
+        )
         ours, theirs = (learn(strategy, support=s).predict(TEST) for s in (gaps, SUPPORT))
         for name in ("stars", "mood"):
             np.testing.assert_array_equal(ours[name].scores, theirs[name].scores)

@@ -23,7 +23,10 @@ FAST = {
 QUICK = ("target_only", "fine_tune", "linear_probe", "proto_net", "tfidf", "majority")
 """The others are tested among the slow tests."""
 
-SOURCE = {"one": tiny.make_table(12, seed=1), "two": tiny.make_table(9, seed=2).drop(columns="themes")}
+SOURCE = {
+    "one": tiny.make_table(12, seed=1),
+    "two": tiny.make_table(9, seed=2).drop(columns="themes"),
+}
 SUPPORT, TEST = tiny.make_table(10, seed=3), tiny.make_table(15, seed=4)
 
 
@@ -33,7 +36,9 @@ def make(kind):
 
 
 def state_of(model) -> list[np.ndarray]:
-    """All that must not change: the weights, or nothing for a model that has none before it adapts."""
+    """All that must not change: the weights, or nothing for a model that has none before it
+    adapts.
+    """
     model = getattr(model, "model", model)
     if isinstance(model, TransferModel):
         return tiny.snapshot(model)
@@ -43,8 +48,13 @@ def state_of(model) -> list[np.ndarray]:
 
 @pytest.fixture(scope="module")
 def bases():
-    """The models that strategies start from, with an earlier result for ``out``: of all tasks, and of one."""
-    models = {classes: tiny.make_model(tiny.TASKS[:1] if classes else tiny.TASKS, seed=5) for classes in (True, False)}
+    """The models that strategies start from, with an earlier result for ``out``: of all tasks, and
+    of one.
+    """
+    models = {
+        classes: tiny.make_model(tiny.TASKS[:1] if classes else tiny.TASKS, seed=5)
+        for classes in (True, False)
+    }
     for model in models.values():
         model.first, model.spare = tiny.snapshot(model), None
     return models
@@ -60,7 +70,9 @@ def fit(strategy, base):
     return strategy.fit(base, SOURCE if strategy.uses_source else None, seed=6)
 
 
-BRIEFLY = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in STRATEGIES]
+BRIEFLY = [
+    name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in STRATEGIES
+]
 
 
 @pytest.fixture(scope="module", params=BRIEFLY)
@@ -113,7 +125,9 @@ def test_seeds_repeat_and_an_earlier_result_can_be_overwritten(case):
     assert tiny.same(case.before, state_of(fitted))
     out = None
     if isinstance(fitted, TransferModel):
-        out = case.base.spare = case.strategy.adapt(fitted, SUPPORT.head(4), seed=1, out=case.base.spare)
+        out = case.base.spare = case.strategy.adapt(
+            fitted, SUPPORT.head(4), seed=1, out=case.base.spare
+        )
     again = case.strategy.adapt(fitted, SUPPORT, seed=7, out=out)
     assert out is None or again is out
     assert tiny.same(case.predictions, again.predict(TEST, verbose=0))
@@ -146,7 +160,16 @@ class Kill(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-TRAINED = ["fine_tune", "multi_task", "maml", "anil", "meta_sgd", "reptile", "proto_net", "proto_maml"]
+TRAINED = [
+    "fine_tune",
+    "multi_task",
+    "maml",
+    "anil",
+    "meta_sgd",
+    "reptile",
+    "proto_net",
+    "proto_maml",
+]
 
 
 def test_a_killed_fit_goes_on_with_the_same_bits(case, tmp_path):
@@ -158,7 +181,9 @@ def test_a_killed_fit_goes_on_with_the_same_bits(case, tmp_path):
         base.restart(5)
         base.__dict__.pop("_starts_of_runs", None)
         source = SOURCE if strategy.uses_source else None
-        fitted = strategy.fit(base, source, seed=6, callbacks=[*callbacks, Resume(tmp_path / "backup", save_freq=1)])
+        fitted = strategy.fit(
+            base, source, seed=6, callbacks=[*callbacks, Resume(tmp_path / "backup", save_freq=1)]
+        )
         return state_of(fitted) + list(strategy.learned(fitted) or [])
 
     trains = strategy.name in TRAINED
@@ -177,7 +202,11 @@ def test_a_killed_adaptation_goes_on_with_the_same_bits(case, tmp_path):
         pytest.skip("adapts in one go")
     fitted = fit(case.strategy, case.base)
     run = lambda *more: case.strategy.adapt(  # noqa: E731
-        fitted, SUPPORT, seed=7, out=case.base.spare, callbacks=[*more, Resume(tmp_path, save_freq=1)]
+        fitted,
+        SUPPORT,
+        seed=7,
+        out=case.base.spare,
+        callbacks=[*more, Resume(tmp_path, save_freq=1)],
     )
     with pytest.raises(KeyboardInterrupt):
         run(Kill(1))
@@ -207,6 +236,12 @@ def test_a_source_must_have_rows(bases, name, source):
 def test_an_argument_that_would_change_nothing_is_refused(kind):
     fields = {f.name: f for f in dataclasses.fields(kind)}
     for name in kind.unread:
-        value = "adam" if name == "outer_optimizer" else 0.25 if fields[name].type.startswith("float") else 7
+        value = (
+            "adam"
+            if name == "outer_optimizer"
+            else 0.25
+            if fields[name].type.startswith("float")
+            else 7
+        )
         with pytest.raises(DataError, match=f"{kind.name} has no {name}.\nReceived {name}="):
             kind(**{name: value})

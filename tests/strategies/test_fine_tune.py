@@ -8,7 +8,15 @@ import pytest
 from tests import tiny
 from tf_transfer.errors import DataError
 from tf_transfer.kinds.tasks import Task
-from tf_transfer.strategies import FineTune, LinearProbe, MultiTask, Scratch, TargetOnly, fine_tune, target_training
+from tf_transfer.strategies import (
+    FineTune,
+    LinearProbe,
+    MultiTask,
+    Scratch,
+    TargetOnly,
+    fine_tune,
+    target_training,
+)
 
 ONE, TWO, TARGET = (tiny.make_table(n, seed=n) for n in (12, 9, 10))
 MOOD = Task("mood", kind="classification", classes=tiny.MOODS)
@@ -27,7 +35,9 @@ def runs(model, monkeypatch):
     tiny.restore(model, model.first)
     calls = []
     for module in (fine_tune, target_training):
-        monkeypatch.setattr(module, "train", lambda model, table, **options: calls.append((table, options)))
+        monkeypatch.setattr(
+            module, "train", lambda model, table, **options: calls.append((table, options))
+        )
     return calls
 
 
@@ -48,9 +58,18 @@ def test_multi_task_with_one_task_and_one_source_is_fine_tuning(model):
 
 
 def test_sources_come_in_turn_or_mixed(model, runs):
-    FineTune(epochs=5, batch_size=4, learning_rate=1e-3).fit(model, {"one": ONE, "two": TWO}, seed=3)
+    FineTune(epochs=5, batch_size=4, learning_rate=1e-3).fit(
+        model, {"one": ONE, "two": TWO}, seed=3
+    )
     assert [len(table) for table, _ in runs] == [12, 9]
-    expected = {"epochs": 5, "batch_size": 4, "learning_rate": 1e-3, "seed": 3, "verbose": 0, "callbacks": []}
+    expected = {
+        "epochs": 5,
+        "batch_size": 4,
+        "learning_rate": 1e-3,
+        "seed": 3,
+        "verbose": 0,
+        "callbacks": [],
+    }
     assert all(options == expected for _, options in runs)
     runs.clear()
     MultiTask(epochs=5).fit(model, {"one": ONE, "two": TWO})
@@ -59,7 +78,14 @@ def test_sources_come_in_turn_or_mixed(model, runs):
 
 @pytest.mark.parametrize(
     ("rows", "batch_size", "steps", "passes"),
-    [(10, 16, 60, 60), (10, 4, 60, 20), (256, 16, 60, 4), (2560, 16, 60, 4), (5, 2, 4, 2), (10, 512, 3, 3)],
+    [
+        (10, 16, 60, 60),
+        (10, 4, 60, 20),
+        (256, 16, 60, 4),
+        (2560, 16, 60, 4),
+        (5, 2, 4, 2),
+        (10, 512, 3, 3),
+    ],
 )
 def test_steps_on_the_target(model, runs, rows, batch_size, steps, passes):
     support = tiny.make_table(rows)
@@ -81,10 +107,15 @@ def test_the_target_is_trained_on_alike_with_and_without_a_source(model, runs):
 @pytest.mark.slow
 @pytest.mark.parametrize(("rows", "share"), [(16, 1 / 4), (64, 1 / 2), (256, 1), (300, 1)])
 def test_few_rows_of_a_regression_are_trained_on_slowly(runs, rows, share):
-    model, support = tiny.make_model([MOOD, Task("stars", kind="regression")]), tiny.make_table(rows)
+    model, support = (
+        tiny.make_model([MOOD, Task("stars", kind="regression")]),
+        tiny.make_table(rows),
+    )
     for strategy in (FineTune(), TargetOnly()):
         strategy.adapt(model, support)
-    assert [options["learning_rate"] for _, options in runs] == pytest.approx([share * 5e-5 * 768 / 16] * 2)
+    assert [options["learning_rate"] for _, options in runs] == pytest.approx(
+        [share * 5e-5 * 768 / 16] * 2
+    )
 
 
 def test_a_rate_that_is_given_is_taken(model, runs):
@@ -93,7 +124,12 @@ def test_a_rate_that_is_given_is_taken(model, runs):
 
 
 def test_the_twin_without_source_keeps_the_settings_of_the_target():
-    ours = {"adapt_steps": 7, "adapt_batch_size": 3, "adapt_learning_rate": 1e-3, "head_start": False}
+    ours = {
+        "adapt_steps": 7,
+        "adapt_batch_size": 3,
+        "adapt_learning_rate": 1e-3,
+        "head_start": False,
+    }
     for kind in (FineTune, MultiTask):
         assert kind(**ours, epochs=9).without_source() == TargetOnly(**ours)
 
@@ -129,7 +165,9 @@ def test_open_tasks_take_their_classes_from_the_target(runs):
 @pytest.mark.parametrize("strategy", [FineTune(), MultiTask(), LinearProbe()])
 def test_a_source_without_labels_is_refused(model, strategy):
     tiny.restore(model, model.first)
-    with pytest.raises(DataError, match=r"must have labels in at least one of the columns \['mood'\]"):
+    with pytest.raises(
+        DataError, match=r"must have labels in at least one of the columns \['mood'\]"
+    ):
         strategy.fit(model, ONE.assign(mood=None))
     assert tiny.same(tiny.snapshot(model), model.first)
 
@@ -139,4 +177,6 @@ def test_a_source_of_one_text_draws_no_probe(model):
     constant = ONE.assign(text="the same words")
     tiny.restore(model, model.first)
     alone = tiny.snapshot(LinearProbe(uses_source=False).adapt(model, TARGET))
-    assert tiny.same(tiny.snapshot(LinearProbe().adapt(LinearProbe().fit(model, constant), TARGET)), alone)
+    assert tiny.same(
+        tiny.snapshot(LinearProbe().adapt(LinearProbe().fit(model, constant), TARGET)), alone
+    )

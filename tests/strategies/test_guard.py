@@ -1,4 +1,6 @@
-"""The wrong ways to write MAML that are met in public code: an inner loop that assigns is refused, not run."""
+"""The wrong ways to write MAML that are met in public code: an inner loop that assigns is refused,
+not run.
+"""
 
 import dataclasses
 from typing import ClassVar
@@ -17,7 +19,9 @@ from tf_transfer.strategies.gradient import GradientStrategy
 
 @dataclasses.dataclass(frozen=True)
 class WrongMAML(GradientStrategy):
-    """Inner steps on the model's own variables, then the query loss: its gradient is of first order."""
+    """Inner steps on the model's own variables, then the query loss: its gradient is of first
+    order.
+    """
 
     name: ClassVar[str] = "wrong_maml"
 

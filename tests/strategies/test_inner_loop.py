@@ -1,4 +1,6 @@
-"""Meta-gradients against closed forms, the unrolled loop and central differences in double precision."""
+"""Meta-gradients against closed forms, the unrolled loop and central differences in double
+precision.
+"""
 
 import contextlib
 import functools
@@ -26,7 +28,8 @@ def square(x):
 
 @pytest.mark.parametrize(("first_order", "expected"), [(False, 5202.0), (True, -306.0)])
 def test_the_closed_form(first_order, expected):
-    # (wx)² at w = 1, x = 3, α = 1: one step goes to −17, and 2·(−17)·9·(1 − 18) = 5202; first order 2·(−17)·9.
+    # (wx)² at w = 1, x = 3, α = 1: one step goes to −17, and 2·(−17)·9·(1 − 18) = 5202; first order
+    # 2·(−17)·9.
     loop = InnerLoop(square(3.0), 1)
     loss, gradient, _, inner = meta_gradient(
         loop, square(3.0), [tf.constant(1.0)], [tf.constant(1.0)], first_order=first_order
@@ -49,19 +52,28 @@ def test_the_multi_step_loss_by_hand():
     c = 1 - 2 * rate * x * x
     shares = tf.constant([0.25, 0.75])
     loss, gradient, _, _ = meta_gradient(
-        InnerLoop(square(x), 2), square(x), [tf.constant(w)], [tf.constant(rate)], step_weights=shares
+        InnerLoop(square(x), 2),
+        square(x),
+        [tf.constant(w)],
+        [tf.constant(rate)],
+        step_weights=shares,
     )
     assert float(loss) == pytest.approx(x * x * w * w * (0.25 * c**2 + 0.75 * c**4), rel=1e-6)
-    assert float(gradient[0]) == pytest.approx(2 * x * x * w * (0.25 * c**2 + 0.75 * c**4), rel=1e-6)
+    assert float(gradient[0]) == pytest.approx(
+        2 * x * x * w * (0.25 * c**2 + 0.75 * c**4), rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("keep", [False, True])
 def test_step_weights_are_as_many_as_steps(keep):
     with pytest.raises(DataError, match="Received 3 step_weights for 2 steps"):
         meta_gradient(
-            InnerLoop(square(1.0), 2, keep=keep), square(1.0), [tf.constant(1.0)], [tf.constant(0.1)],
+            InnerLoop(square(1.0), 2, keep=keep),
+            square(1.0),
+            [tf.constant(1.0)],
+            [tf.constant(0.1)],
             step_weights=[0.2, 0.3, 0.5],
-        )  # fmt: skip
+        )
 
 
 def test_fomaml_computes_inner_gradients_again_for_the_rates_alone():
@@ -74,9 +86,13 @@ def test_fomaml_computes_inner_gradients_again_for_the_rates_alone():
     for by_rates, expected in ((False, 2), (True, 4)):
         calls.clear()
         _, gradient, by_rate, _ = meta_gradient(
-            InnerLoop(support, 2), square(3.0), [tf.constant(1.0)], [tf.constant(0.1)], first_order=True,
+            InnerLoop(support, 2),
+            square(3.0),
+            [tf.constant(1.0)],
+            [tf.constant(0.1)],
+            first_order=True,
             by_rates=by_rates,
-        )  # fmt: skip
+        )
         assert (len(calls), len(by_rate)) == (expected, int(by_rates))
         gradients.append(float(gradient[0]))
     assert gradients[0] == gradients[1] == pytest.approx(18 * 0.8**2, rel=1e-5)
@@ -85,12 +101,15 @@ def test_fomaml_computes_inner_gradients_again_for_the_rates_alone():
 def test_no_inner_step_is_the_query_gradient():
     weights = [tf.constant([1.0, 2.0])]
     loss, gradient, _, inner = meta_gradient(
-        InnerLoop(lambda w, _: tf.reduce_sum(w[0] ** 4), 0), lambda w, _: tf.reduce_sum(w[0] ** 3), weights, [0.1]
+        InnerLoop(lambda w, _: tf.reduce_sum(w[0] ** 4), 0),
+        lambda w, _: tf.reduce_sum(w[0] ** 3),
+        weights,
+        [0.1],
     )
     assert (float(loss), gradient[0].numpy().tolist(), inner.shape) == (9.0, [3.0, 12.0], (0,))
 
 
-# -- a transformer -----------------------------------------------------------------------------------
+# -- a transformer ---------------------------------------------------------------------------------
 
 
 class Case:
@@ -102,7 +121,8 @@ class Case:
         with double_precision():
             self.model = TransferModel(base.blank_copy(), task, max_length=12)
         draws = np.random.default_rng(0)
-        for variable in self.model.encoder.state:  # larger than the initial ones, so that no derivative is tiny
+        # larger than the initial ones, so that no derivative is tiny
+        for variable in self.model.encoder.state:
             variable.assign(variable + 0.2 * draws.normal(size=variable.shape))
         for head in self.model.heads.values():
             head.kernel.assign(draws.normal(size=head.kernel.shape))
@@ -128,7 +148,10 @@ class Case:
         """The query loss after a number of inner steps."""
         support, query = self.losses()
         return tf.function(
-            lambda weights, steps: query(InnerLoop(support, steps).descend(weights, self.rates).end), autograph=False
+            lambda weights, steps: query(
+                InnerLoop(support, steps).descend(weights, self.rates).end
+            ),
+            autograph=False,
         )
 
 
@@ -161,7 +184,9 @@ def bert():
 
 
 @double_precision()
-def error_to_central_differences(case, steps, *, kind=InnerLoop, guard=assignments_refused, **options) -> float:
+def error_to_central_differences(
+    case, steps, *, kind=InnerLoop, guard=assignments_refused, **options
+) -> float:
     """The largest relative error of a directional derivative, over numbers of inner steps.
 
     Args:
@@ -205,7 +230,7 @@ def test_compiled_meta_gradients_agree_with_central_differences(family):
     assert error_to_central_differences(case_of(family), (1, 2, 3, 4, 5), compiled=True) < 1e-6
 
 
-# -- broken on purpose -------------------------------------------------------------------------------
+# -- broken on purpose -----------------------------------------------------------------------------
 
 
 def assigning(variables):
@@ -242,7 +267,9 @@ def restored(bert):
     tiny.restore(bert.model, before)
 
 
-@pytest.mark.parametrize(("broken", "keep"), [(assigning, False), (optimizing, False), (optimizing, True)])
+@pytest.mark.parametrize(
+    ("broken", "keep"), [(assigning, False), (optimizing, False), (optimizing, True)]
+)
 def test_an_inner_step_on_the_variables_is_refused(restored, broken, keep):
     with pytest.raises(TrainingError, match="assigned to where a meta-gradient is taken"):
         error_to_central_differences(restored, (2,), kind=broken(restored.variables), keep=keep)
@@ -250,7 +277,12 @@ def test_an_inner_step_on_the_variables_is_refused(restored, broken, keep):
 
 def test_an_inner_step_on_the_variables_would_not_agree(restored):
     unguarded = {"guard": lambda _: contextlib.nullcontext(), "keep": True}
-    assert error_to_central_differences(restored, (2,), kind=assigning(restored.variables), **unguarded) > 1e-6
+    assert (
+        error_to_central_differences(
+            restored, (2,), kind=assigning(restored.variables), **unguarded
+        )
+        > 1e-6
+    )
 
 
 @pytest.mark.slow
@@ -266,7 +298,7 @@ def test_moments_with_a_stopped_gradient_would_not_agree(family, keep, monkeypat
     assert error_to_central_differences(case, (2,), keep=keep) > 1e-6
 
 
-# -- the same in other ways --------------------------------------------------------------------------
+# -- the same in other ways ------------------------------------------------------------------------
 
 
 def test_the_recursion_is_the_unrolled_loop(bert):
@@ -310,7 +342,10 @@ def test_rows_in_parts_give_the_same_meta_gradient(bert):
     start, rates = bert.weights(), [tf.constant(0.05, tf.float64)] * len(bert.variables)
     found = []
     for rows in (4, 3):
-        support, query = (BatchLoss(bert.model, bert.variables, *in_parts(b, rows)) for b in (bert.support, bert.query))
+        support, query = (
+            BatchLoss(bert.model, bert.variables, *in_parts(b, rows))
+            for b in (bert.support, bert.query)
+        )
         loop = InnerLoop(support, 2, parts=support.parts)
         found.append(meta_gradient(loop, query, start, rates, query_parts=query.parts))
     for a, b in zip(found[0][1], found[1][1]):
@@ -323,14 +358,18 @@ def graph_of(case, steps: int, keep: bool, multi_step: bool):
     rates = [tf.constant(0.05, tf.float64)] * len(case.variables)
     loop = InnerLoop(support, steps, keep=keep)
     shares = {"step_weights": tf.fill([steps], 1 / steps)} if multi_step else {}
-    traced = tf.function(lambda w: meta_gradient(loop, query, w, rates, **shares)[:2], autograph=False)
+    traced = tf.function(
+        lambda w: meta_gradient(loop, query, w, rates, **shares)[:2], autograph=False
+    )
     return traced.get_concrete_function(case.weights()).graph.as_graph_def()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("multi_step", [False, True])
 def test_graph_size_does_not_grow_with_the_steps(bert, multi_step):
-    one, ten = (len(graph_of(bert, steps, False, multi_step).SerializeToString()) for steps in (1, 10))
+    one, ten = (
+        len(graph_of(bert, steps, False, multi_step).SerializeToString()) for steps in (1, 10)
+    )
     assert ten < 1.01 * one
 
 
@@ -346,6 +385,11 @@ def test_kept_steps_share_their_traced_functions(bert, multi_step):
 def test_the_model_is_left_as_it_was(bert):
     before = tiny.snapshot(bert.model)
     support, query = bert.losses()
-    meta_gradient(InnerLoop(support, 1), query, bert.weights(), [tf.constant(0.05, tf.float64)] * len(bert.variables))
+    meta_gradient(
+        InnerLoop(support, 1),
+        query,
+        bert.weights(),
+        [tf.constant(0.05, tf.float64)] * len(bert.variables),
+    )
     assert tiny.same(before, tiny.snapshot(bert.model))
     assert all(isinstance(v, tf.Variable) for v in bert.model.trained_variables)

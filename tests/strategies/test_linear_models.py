@@ -32,15 +32,19 @@ def test_the_probe_gives_the_function_too():
     assert also_here is logistic
 
 
-# -- solutions --------------------------------------------------------------------------------------
+# -- solutions -------------------------------------------------------------------------------------
 
 
 class Oracle:
-    """scikit-learn's logistic regression with a penalty on the bias: the weight of a feature that never varies."""
+    """scikit-learn's logistic regression with a penalty on the bias: the weight of a feature that
+    never varies.
+    """
 
     def __init__(self, penalty: float, root: float | None = None):
         self.root = np.sqrt(penalty / BIAS_PENALTY) if root is None else root
-        self.model = LogisticRegression(C=1 / penalty, max_iter=10_000, tol=1e-10, fit_intercept=False)
+        self.model = LogisticRegression(
+            C=1 / penalty, max_iter=10_000, tol=1e-10, fit_intercept=False
+        )
 
     def fit(self, x, y, **options):
         self.centre = x.mean(0)
@@ -80,7 +84,9 @@ def test_classification_is_scikit_learns_logistic_regression(one_penalty, weight
 
 
 def test_multilabel_is_one_logistic_regression_a_label(one_penalty):
-    targets = (X @ TRUE[:, :2] + DRAWS.logistic(size=(60, 2)) * 3 > (X @ TRUE[:, :2]).mean(0)).astype(float)
+    targets = (
+        X @ TRUE[:, :2] + DRAWS.logistic(size=(60, 2)) * 3 > (X @ TRUE[:, :2]).mean(0)
+    ).astype(float)
     expected = np.hstack([Oracle(2.0).fit(X, t).logits(X) for t in targets.T])
     assert_logits(logistic(X, targets, ZEROS[:, :2], ONES, exclusive=False), expected)
 
@@ -92,13 +98,15 @@ def test_more_features_than_rows_are_solved_in_the_space_of_the_rows(one_penalty
     np.testing.assert_allclose(solved.kernel, oracle.model.coef_.T[:-1], atol=1e-3)
 
 
-# -- penalties --------------------------------------------------------------------------------------
+# -- penalties -------------------------------------------------------------------------------------
 
 
 def test_the_penalty_of_a_ridge_has_the_greatest_posterior():
     y = X @ TRUE[:, 0] + DRAWS.normal(size=60) * 4
     alphas = np.array(PENALTIES) * SPREAD
-    errors = [np.mean((cross_val_predict(Ridge(a), X, y, cv=LeaveOneOut()) - y) ** 2) for a in alphas]
+    errors = [
+        np.mean((cross_val_predict(Ridge(a), X, y, cv=LeaveOneOut()) - y) ** 2) for a in alphas
+    ]
     best = int(np.argmin(30 * np.log(errors) - np.log(PENALTIES)))
     assert 0 < best < len(PENALTIES) - 1
     oracle = Ridge(alphas[best]).fit(X, y)
@@ -120,11 +128,15 @@ def test_the_skill_of_a_ridge_is_what_it_saves_against_the_mean_of_the_other_row
 
 
 def cross_validated(x, y, penalties):
-    """(penalties, rows, classes): logits of rows that were left out in stratified folds, by scikit-learn."""
+    """(penalties, rows, classes): logits of rows that were left out in stratified folds, by
+    scikit-learn.
+    """
     logits = np.zeros((len(penalties), len(y), y.max() + 1))
     for learn, check in StratifiedKFold(5, shuffle=True, random_state=0).split(x, y):
         for place, penalty in enumerate(penalties):
-            logits[place, check] = Oracle(penalty * spread(x)).fit(x[learn], y[learn]).logits(x[check])
+            logits[place, check] = (
+                Oracle(penalty * spread(x)).fit(x[learn], y[learn]).logits(x[check])
+            )
     return logits
 
 
@@ -151,10 +163,17 @@ def test_penalty_and_temperature_of_a_classification_have_the_greatest_posterior
     logits = cross_validated(x[order], y[order], CLASS_PENALTIES)
     losses = np.array([[total(t * v, y[order]) for t in TEMPERATURES] for v in logits])
     sure = np.array([sureness(t) for t in TEMPERATURES])
-    penalty, temperature = np.unravel_index(np.argmin(losses + sure - np.log(CLASS_PENALTIES)[:, None]), losses.shape)
+    penalty, temperature = np.unravel_index(
+        np.argmin(losses + sure - np.log(CLASS_PENALTIES)[:, None]), losses.shape
+    )
     solved = fit_logistic(x, np.eye(3)[y], ZEROS, ONES, exclusive=True)
-    assert (solved.penalty, solved.temperature) == (CLASS_PENALTIES[penalty], TEMPERATURES[temperature])
-    assert noise == (solved.temperature < 0.2) == (solved.skill < 1) and noise != (solved.temperature > 1)
+    assert (solved.penalty, solved.temperature) == (
+        CLASS_PENALTIES[penalty],
+        TEMPERATURES[temperature],
+    )
+    assert noise == (solved.temperature < 0.2) == (solved.skill < 1) and noise != (
+        solved.temperature > 1
+    )
 
 
 def test_labels_that_no_row_has_make_it_no_surer():
@@ -170,7 +189,9 @@ def test_labels_that_no_row_has_make_it_no_surer():
 
 def test_classes_that_were_met_once_keep_it_from_being_sure():
     """Where rows have classes that no other row has, so will other texts."""
-    common = fit_logistic(NEAR[:20], np.eye(8)[EQUAL[:20]], np.zeros((20, 8)), ONES[:20], exclusive=True)
+    common = fit_logistic(
+        NEAR[:20], np.eye(8)[EQUAL[:20]], np.zeros((20, 8)), ONES[:20], exclusive=True
+    )
     classes = np.concatenate([EQUAL[:20], np.arange(3, 8)])
     rare = fit_logistic(NEAR[:25], np.eye(8)[classes], np.zeros((25, 8)), ONES[:25], exclusive=True)
     assert common.temperature > rare.temperature
@@ -194,7 +215,9 @@ def test_labels_without_a_pattern_are_not_lost_in_rounding_and_cost_no_more_than
         classes = np.arange(8) % 2
         solved = fit_logistic(x, np.eye(2)[classes], np.zeros((8, 2)), np.ones(8), exclusive=True)
         exact = fresh @ solved.kernel + solved.bias
-        rounded = fresh.astype(np.float32) @ solved.kernel.astype(np.float32) + solved.bias.astype(np.float32)
+        rounded = fresh.astype(np.float32) @ solved.kernel.astype(np.float32) + solved.bias.astype(
+            np.float32
+        )
         assert (exact.argmax(1) == rounded.argmax(1)).all()
         losses.append(total(exact, draw.integers(0, 2, 200)) / 200)
     assert np.mean(losses) < np.log(2) + 0.01
@@ -208,9 +231,12 @@ def test_few_rows_are_solved_as_well_as_with_c_1(shot):
         direction = draw.normal(size=96) / np.sqrt(96)
         y, fresh = np.repeat([0, 1], shot), draw.integers(0, 2, 400)
         x, more = (
-            draw.normal(size=(len(t), 96)) / np.sqrt(96) + 0.15 * np.outer(2 * t - 1, direction) for t in (y, fresh)
+            draw.normal(size=(len(t), 96)) / np.sqrt(96) + 0.15 * np.outer(2 * t - 1, direction)
+            for t in (y, fresh)
         )
-        change, shift = logistic(x, np.eye(2)[y], np.zeros((len(y), 2)), np.ones(len(y)), exclusive=True)
+        change, shift = logistic(
+            x, np.eye(2)[y], np.zeros((len(y), 2)), np.ones(len(y)), exclusive=True
+        )
         ours.append(((more @ change + shift).argmax(1) == fresh).mean())
         theirs.append(LogisticRegression(max_iter=1000).fit(x, y).score(more, fresh))
     gap = np.subtract(ours, theirs)
@@ -219,14 +245,17 @@ def test_few_rows_are_solved_as_well_as_with_c_1(shot):
 
 @pytest.mark.slow
 def test_few_rows_of_unequal_classes_do_not_all_get_the_most_frequent_one():
-    """Twelve rows of one class and four of the other, with a pattern that is hard to see in so few: as with C = 1."""
+    """Twelve rows of one class and four of the other, with a pattern that is hard to see in so few:
+    as with C = 1.
+    """
     ours, theirs = [], []
     for seed in range(40):
         draw = np.random.default_rng(seed)
         y, fresh = np.repeat([0, 1], [12, 4]), np.repeat([0, 1], 200)
         direction = draw.normal(size=96) / np.sqrt(96)
         x, more = (
-            draw.normal(size=(len(t), 96)) / np.sqrt(96) + 0.15 * np.outer(2 * t - 1, direction) for t in (y, fresh)
+            draw.normal(size=(len(t), 96)) / np.sqrt(96) + 0.15 * np.outer(2 * t - 1, direction)
+            for t in (y, fresh)
         )
         change, shift = logistic(x, np.eye(2)[y], np.zeros((16, 2)), np.ones(16), exclusive=True)
         ours.append((more @ change + shift).argmax(1).mean())
@@ -238,11 +267,15 @@ def test_few_rows_of_unequal_classes_do_not_all_get_the_most_frequent_one():
 def test_with_a_row_a_class_nothing_is_left_out_to_be_found(classes, validated):
     solved = fit_logistic(X[:4], np.eye(4)[classes], np.zeros((4, 4)), np.ones(4), exclusive=True)
     assert np.isfinite(solved.skill) == validated
-    assert validated or (solved.penalty == PENALTIES[-1] and solved.end == "" and solved.temperature == 1)
+    assert validated or (
+        solved.penalty == PENALTIES[-1] and solved.end == "" and solved.temperature == 1
+    )
 
 
 def test_a_class_of_one_row_is_learned_from_and_not_looked_for():
-    """Rows of such a class would make the strongest penalty look best; they are left out of what is checked."""
+    """Rows of such a class would make the strongest penalty look best; they are left out of what is
+    checked.
+    """
     x, y = X[:31].copy(), np.array([0] * 15 + [1] * 15 + [2])
     x[:15] += 8
     solved = fit_logistic(x, np.eye(3)[y], np.zeros((31, 3)), np.ones(31), exclusive=True)
@@ -264,7 +297,7 @@ def test_ridge_of_one_row_is_its_label():
     assert not solved.kernel.any() and solved.bias == 2.5
 
 
-# -- anchors ----------------------------------------------------------------------------------------
+# -- anchors ---------------------------------------------------------------------------------------
 
 
 def test_an_anchor_is_added_to_and_warmed_as_one(monkeypatch):
@@ -287,7 +320,9 @@ def test_an_anchor_that_is_wrong_is_left():
 
 
 def test_an_anchor_that_is_right_is_kept():
-    """Labels drawn from the anchor's own probabilities: the penalty is the strongest, and nothing need be warmed."""
+    """Labels drawn from the anchor's own probabilities: the penalty is the strongest, and nothing
+    need be warmed.
+    """
     start = X @ TRUE / 2
     classes = (start + np.random.default_rng(3).gumbel(size=start.shape)).argmax(1)
     solved = fit_logistic(X, np.eye(3)[classes], start, ONES, exclusive=True, anchored=True)

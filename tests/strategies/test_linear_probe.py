@@ -22,7 +22,8 @@ def model():
     return model
 
 
-@pytest.mark.parametrize("offset", [0.0, 1e8, 1.6e9])  # 1.6e9: seconds since 1970, which float32 tells to two minutes
+# 1.6e9: seconds since 1970, which float32 tells to two minutes
+@pytest.mark.parametrize("offset", [0.0, 1e8, 1.6e9])
 def test_a_regression_head_is_ridge_on_the_features_in_the_labels_unit(model, offset):
     tiny.restore(model, model.first)
     model.heads["stars"].kernel.assign(np.zeros((16, 1)))
@@ -34,17 +35,24 @@ def test_a_regression_head_is_ridge_on_the_features_in_the_labels_unit(model, of
     x, y = model.encode(table, verbose=0).astype(float), table["stars"][known].to_numpy() - offset
     solved = fit_ridge(x[known], (y - y.mean()) / y.std())
     expected = (x @ solved.kernel[:, 0] + solved.bias) * y.std() + y.mean()
-    np.testing.assert_allclose(model.predict(table, verbose=0)["stars"].scores - offset, expected, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(
+        model.predict(table, verbose=0)["stars"].scores - offset, expected, rtol=1e-3, atol=1e-3
+    )
 
 
 def test_source_heads_are_kept_where_the_target_says_nothing(model):
-    """Heads of tasks without labels stay to the bit; the others are the start plus the solved change."""
+    """Heads of tasks without labels stay to the bit; the others are the start plus the solved
+    change.
+    """
     tiny.restore(model, model.first)
     fitted = LinearProbe().fit(model, tiny.make_table(40, seed=1))
-    adapted = LinearProbe().adapt(fitted, tiny.make_table(8, seed=2).drop(columns=["mood", "themes"]))
+    adapted = LinearProbe().adapt(
+        fitted, tiny.make_table(8, seed=2).drop(columns=["mood", "themes"])
+    )
     for name in ("mood", "themes"):
         assert tiny.same(
-            [v.numpy() for v in fitted.heads[name].weights], [v.numpy() for v in adapted.heads[name].weights]
+            [v.numpy() for v in fitted.heads[name].weights],
+            [v.numpy() for v in adapted.heads[name].weights],
         )
     table = tiny.make_table(8, seed=2)
     x = model.encode(table, verbose=0).astype(float)
@@ -54,7 +62,9 @@ def test_source_heads_are_kept_where_the_target_says_nothing(model):
     standard = (table["stars"].to_numpy() - mean) / deviation
     solved = fit_ridge(x, standard - start)
     expected = (start + x @ solved.kernel[:, 0] + solved.bias) * deviation + mean
-    np.testing.assert_allclose(adapted.predict(table, verbose=0)["stars"].scores, expected, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(
+        adapted.predict(table, verbose=0)["stars"].scores, expected, rtol=1e-3, atol=1e-3
+    )
 
 
 def test_a_source_may_lack_the_column_of_second_texts(model):
@@ -73,7 +83,9 @@ def test_the_encoder_stays_and_features_are_computed_once(model, monkeypatch):
     probe.fit(model, {"source": source, "other": other})
     assert len(calls) == 2
     adapted = probe.adapt(probe.fit(model, source), support)
-    monkeypatch.setattr(adapted._vectoriser, "_compute", lambda *a: pytest.fail("the source was kept"))
+    monkeypatch.setattr(
+        adapted._vectoriser, "_compute", lambda *a: pytest.fail("the source was kept")
+    )
     adapted.predict(source, verbose=0)
     assert len(calls) == 2
     encoder = len(model.encoder.state)
@@ -81,7 +93,10 @@ def test_the_encoder_stays_and_features_are_computed_once(model, monkeypatch):
 
 
 def test_a_loss_weight_of_0_leaves_the_head():
-    tasks = [Task("mood", kind="classification", classes=tiny.MOODS), Task("stars", kind="regression", loss_weight=0)]
+    tasks = [
+        Task("mood", kind="classification", classes=tiny.MOODS),
+        Task("stars", kind="regression", loss_weight=0),
+    ]
     model = tiny.make_model(tasks)
     before = {n: [v.numpy() for v in h.weights] for n, h in model.heads.items()}
     LinearProbe().fit(model, tiny.make_table(10))
@@ -97,12 +112,16 @@ def test_the_random_weights_of_a_fresh_head_leave_no_trace(model, probe):
         tiny.restore(model, model.first)
         model.restart(seed)
         adapted = probe.adapt(model, support)
-        heads.append([v.numpy() for head in adapted.heads.values() for v in head.trainable_variables])
+        heads.append(
+            [v.numpy() for head in adapted.heads.values() for v in head.trainable_variables]
+        )
     assert tiny.same(*heads)
 
 
 def test_a_class_that_the_source_lacks_has_no_anchor():
-    """Its random weights are not in the solution; those of the taught classes are where it starts."""
+    """Its random weights are not in the solution; those of the taught classes are where it
+    starts.
+    """
     task = Task("mood", kind="classification", classes=(*tiny.MOODS, "new"))
     model, support = tiny.make_model([task]), tiny.make_table(24, seed=5)
     model.encoder.trainable = False
@@ -157,7 +176,12 @@ def test_a_source_that_is_always_the_same_changes_nothing(model):
     """Its vectors are all equal: its head has no weights to be drawn to."""
     tiny.restore(model, model.first)
     same = pd.DataFrame(
-        {"text": ["warm rain"] * 9, "mood": ["glad"] * 9, "stars": [3.0] * 9, "themes": [["water"]] * 9}
+        {
+            "text": ["warm rain"] * 9,
+            "mood": ["glad"] * 9,
+            "stars": [3.0] * 9,
+            "themes": [["water"]] * 9,
+        }
     )
     support, test = tiny.make_table(12, seed=5), tiny.make_table(9, seed=6)
     alone = LinearProbe(uses_source=False).adapt(model, support).predict(test, verbose=0)
@@ -167,7 +191,9 @@ def test_a_source_that_is_always_the_same_changes_nothing(model):
     np.testing.assert_allclose(beside["mood"].scores, alone["mood"].scores, atol=1e-3)
 
 
-MOODS = Task("mood", kind="classification", classes=("calm", "glad", "sad", "bored", "cross", "proud"))
+MOODS = Task(
+    "mood", kind="classification", classes=("calm", "glad", "sad", "bored", "cross", "proud")
+)
 
 
 @pytest.fixture(scope="module")
@@ -190,8 +216,12 @@ def moods(names: list[str], seed: int) -> pd.DataFrame:
         (["calm"], 1.0, True),
     ],
 )
-def test_a_source_with_other_classes_is_no_anchor_for_those_that_the_target_lacks(tempered, own, known, kept):
-    """They were answered nearly always: what the target has labels of had nothing but its few rows to say."""
+def test_a_source_with_other_classes_is_no_anchor_for_those_that_the_target_lacks(
+    tempered, own, known, kept
+):
+    """They were answered nearly always: what the target has labels of had nothing but its few rows
+    to say.
+    """
     support = moods(own * 2, seed=5)
     assert support["mood"].isin(["calm", "glad", "proud"]).mean() == known
     head = tempered.heads["mood"]
@@ -213,14 +243,21 @@ def test_labels_of_any_size_are_solved(scale):
     first, table = tiny.snapshot(model), tiny.make_table(24, seed=1)
     expected = LinearProbe().adapt(model, table).predict(table, verbose=0)["stars"].scores
     tiny.restore(model, first)
-    scaled = LinearProbe().adapt(model, table.assign(stars=table["stars"] * scale)).predict(table, verbose=0)
+    scaled = (
+        LinearProbe()
+        .adapt(model, table.assign(stars=table["stars"] * scale))
+        .predict(table, verbose=0)
+    )
     np.testing.assert_allclose(scaled["stars"].scores / scale, expected, rtol=1e-3)
 
 
 def test_vectors_that_are_no_numbers_are_refused(model):
     tiny.restore(model, model.first)
     model.encoder.state[0].assign(np.full(model.encoder.state[0].shape, np.nan))
-    with pytest.raises(TrainingError, match=r"vectors must be finite numbers.\nReceived nan in row 0 \(9 such rows\)"):
+    with pytest.raises(
+        TrainingError,
+        match=r"vectors must be finite numbers.\nReceived nan in row 0 \(9 such rows\)",
+    ):
         LinearProbe(uses_source=False).adapt(model, tiny.make_table(9))
     tiny.restore(model, model.first)
 

@@ -1,4 +1,6 @@
-"""The meta-learning strategies: what each one's gradient is, by an independent way, and their bad input."""
+"""The meta-learning strategies: what each one's gradient is, by an independent way, and their bad
+input.
+"""
 
 import contextlib
 import dataclasses
@@ -57,13 +59,17 @@ def make_intents(rows: int = 80, seed: int = 0) -> pd.DataFrame:
 
 
 def make_sampler(**options):
-    return EpisodeSampler(make_intents(), "intent", **{"way": 3, "shot": 2, "num_query": 2} | options)
+    return EpisodeSampler(
+        make_intents(), "intent", **{"way": 3, "shot": 2, "num_query": 2} | options
+    )
 
 
 def make_model(classes=3, family="bert", layers=1, **options):
     encoder = tiny.make_encoder(family, texts=tuple(WORDS.values()), layers=layers, **options)
     classes = tuple(range(classes)) if classes else ()
-    return TransferModel(encoder, Task("intent", kind="classification", classes=classes), max_length=12, seed=1)
+    return TransferModel(
+        encoder, Task("intent", kind="classification", classes=classes), max_length=12, seed=1
+    )
 
 
 def far_from_zero(**options):
@@ -122,7 +128,9 @@ def test_the_meta_gradient_agrees_with_central_differences(fresh, sampler, strat
 
 
 def test_gradcheck_sees_a_gradient_of_first_order(fresh, sampler):
-    found = gradcheck(MAML(inner_steps=3, inner_lr=0.05, first_order=True), fresh, sampler.episode(0), sampler)
+    found = gradcheck(
+        MAML(inner_steps=3, inner_lr=0.05, first_order=True), fresh, sampler.episode(0), sampler
+    )
     assert found.relative_error > 1e-3
     assert len(found.parts()) > 5
     with pytest.raises(DataError, match="reptile, which has none"):
@@ -141,9 +149,15 @@ def test_gradcheck_of_an_episode_that_does_not_fit(fresh, sampler):
     with pytest.raises(DataError, match=r"Received episode 0.*\n?Give the sampler too"):
         gradcheck(ProtoNet(), fresh, dataclasses.replace(sampler.episode(0), sampler=None))
     with pytest.raises(
-        DataError, match=r"drawn from the sampler's table, of 24 rows.\nReceived episode 0 with rows of a"
+        DataError,
+        match=r"drawn from the sampler's table, of 24 rows.\nReceived episode 0 with rows of a",
     ):
-        gradcheck(ProtoNet(), fresh, sampler.episode(0), EpisodeSampler(make_intents(24), "intent", 3, 1, 1))
+        gradcheck(
+            ProtoNet(),
+            fresh,
+            sampler.episode(0),
+            EpisodeSampler(make_intents(24), "intent", 3, 1, 1),
+        )
 
 
 @pytest.mark.slow
@@ -151,7 +165,9 @@ def test_gradcheck_of_learned_rates(fresh, sampler):
     strategy, rates = MetaSGD(inner_steps=1, inner_lr=0.05), []
     for variable in strategy.extra_variables(fresh):
         rates.append(0.01 * (1 + len(rates)) + tf.zeros_like(variable))
-    of_start, of_learned = (gradcheck(strategy, m, sampler.episode(0)) for m in (fresh, Rated(fresh, rates)))
+    of_start, of_learned = (
+        gradcheck(strategy, m, sampler.episode(0)) for m in (fresh, Rated(fresh, rates))
+    )
     assert of_learned.relative_error < 1e-6
     with pytest.raises(DataError, match=rf"Received 2 rates for {len(rates)} weights"):
         gradcheck(strategy, Rated(fresh, rates[:2]), sampler.episode(0))
@@ -173,22 +189,36 @@ def test_a_meta_batch_is_the_mean_of_its_episodes(fresh, sampler):
     np.testing.assert_allclose(losses, [a[0].numpy()[0] for a in alone], rtol=1e-5)
     assert inner.shape == (3, 2)
     for i, gradient in enumerate(mean):
-        np.testing.assert_allclose(gradient, np.mean([a[1][i] for a in alone], 0), rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(
+            gradient, np.mean([a[1][i] for a in alone], 0), rtol=1e-3, atol=1e-6
+        )
 
 
 @pytest.fixture(scope="module")
 def wide():
     """A learner in double precision whose model has dropout; 9 support and 21 query rows."""
     with double_precision():
-        model, sampler = far_from_zero(dropout=0.3, width=8).copy(), make_sampler(shot=3, num_query=7)
-    episode = (tf.nest.map_structure(lambda t: t[0], b) for b in EpisodeTensors(model, sampler)([sampler.episode(0)]))
+        model, sampler = (
+            far_from_zero(dropout=0.3, width=8).copy(),
+            make_sampler(shot=3, num_query=7),
+        )
+    episode = (
+        tf.nest.map_structure(lambda t: t[0], b)
+        for b in EpisodeTensors(model, sampler)([sampler.episode(0)])
+    )
     return MetaLearner(model, None), *episode
 
 
-@pytest.mark.parametrize("given", [[0, 0, 0], [2], [None, None]], ids=["one class", "one row", "no label"])
+@pytest.mark.parametrize(
+    "given", [[0, 0, 0], [2], [None, None]], ids=["one class", "one row", "no label"]
+)
 def test_a_few_labels_of_known_classes_are_of_the_models_own_task(model, given):
-    """Few labels may be of one class by chance; that is no task of its own, which would need two."""
-    support = pd.DataFrame({"text": ["ant so"] * len(given), "intent": pd.Series(given, dtype=object)})
+    """Few labels may be of one class by chance; that is no task of its own, which would need
+    two.
+    """
+    support = pd.DataFrame(
+        {"text": ["ant so"] * len(given), "intent": pd.Series(given, dtype=object)}
+    )
     assert _task_of_support(model.tasks[0], support) is model.tasks[0]
 
 
@@ -208,11 +238,21 @@ def test_a_strategy_adapts_to_labels_of_one_class(model):
         slow(ProtoMAML(inner_steps=1, inner_lr=0.01)),
         ProtoMAML(inner_steps=1, inner_lr=0.01, first_order=True, distance="cosine"),
     ],
-    ids=["anil", "anil-dropout", "proto_net", "proto_net-cosine", "proto_maml", "proto_maml-cosine"],
+    ids=[
+        "anil",
+        "anil-dropout",
+        "proto_net",
+        "proto_net-cosine",
+        "proto_maml",
+        "proto_maml-cosine",
+    ],
 )
 def test_an_episode_in_parts_has_the_gradient_of_one_pass(wide, strategy):
     with double_precision():
-        whole, parts = (dataclasses.replace(strategy, rows_a_part=rows).episode_gradient(*wide) for rows in (64, 5))
+        whole, parts = (
+            dataclasses.replace(strategy, rows_a_part=rows).episode_gradient(*wide)
+            for rows in (64, 5)
+        )
         loss = dataclasses.replace(strategy, rows_a_part=5).episode_loss(*wide)
     np.testing.assert_allclose([parts[0], loss], whole[0], rtol=1e-10)
     np.testing.assert_allclose(parts[2], whole[2], rtol=1e-10)
@@ -221,7 +261,9 @@ def test_an_episode_in_parts_has_the_gradient_of_one_pass(wide, strategy):
         np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-11)
 
 
-@pytest.mark.parametrize(("rows", "calls", "most"), [(30, 2, 21), (29, 4, 21), (20, 6, 11), (5, 14, 5)])
+@pytest.mark.parametrize(
+    ("rows", "calls", "most"), [(30, 2, 21), (29, 4, 21), (20, 6, 11), (5, 14, 5)]
+)
 def test_the_encoder_computes_so_many_rows_at_once(wide, monkeypatch, rows, calls, most):
     """An episode that fits is computed once; another once more on the way back."""
     learner, support, query = wide
@@ -258,7 +300,11 @@ def test_the_multi_step_loss_is_the_mean_over_numbers_of_inner_steps(wide):
     with double_precision():
         one, two, both = (
             ANIL(inner_lr=0.1, **options).episode_gradient(*wide)[:2]
-            for options in ({"inner_steps": 1}, {"inner_steps": 2}, {"inner_steps": 2, "multi_step": True})
+            for options in (
+                {"inner_steps": 1},
+                {"inner_steps": 2},
+                {"inner_steps": 2, "multi_step": True},
+            )
         )
     assert abs(one[0] - two[0]) > 1e-4
     for found, a, b in zip(tf.nest.flatten(both), tf.nest.flatten(one), tf.nest.flatten(two)):
@@ -267,9 +313,15 @@ def test_the_multi_step_loss_is_the_mean_over_numbers_of_inner_steps(wide):
 
 def test_parts_are_of_equal_size():
     for rows, most, parts, filled in ((24, 5, 5, 25), (65, 64, 2, 66), (6, 6, 1, 6)):
-        batch = {"input_ids": tf.ones((rows, 2), tf.int32)}, {"intent": tf.zeros(rows)}, {"intent": tf.ones(rows)}
+        batch = (
+            {"input_ids": tf.ones((rows, 2), tf.int32)},
+            {"intent": tf.zeros(rows)},
+            {"intent": tf.ones(rows)},
+        )
         (x, y, w), found = in_parts(batch, most)
-        assert found == parts and len(x["input_ids"]) == len(y["intent"]) == len(w["intent"]) == filled
+        assert (
+            found == parts and len(x["input_ids"]) == len(y["intent"]) == len(w["intent"]) == filled
+        )
         assert float(tf.reduce_sum(w["intent"])) == rows
 
 
@@ -278,7 +330,9 @@ def test_outer_steps_are_those_of_keras_traced_once(fresh, sampler, kind):
     strategy = ProtoNet(outer_optimizer=kind, learning_rate=0.1, clip_norm=0.5)
     learner, optimizer = strategy._learner(fresh), strategy._optimizer(fresh)
     twins = [tf.Variable(v) for v in learner.parameters]
-    theirs = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}[kind](0.1, global_clipnorm=0.5)
+    theirs = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}[kind](
+        0.1, global_clipnorm=0.5
+    )
     update, draws = learner.updater(optimizer), np.random.default_rng(0)
     norms = []
     for size in (0.001, 10.0, 0.1):
@@ -289,9 +343,14 @@ def test_outer_steps_are_those_of_keras_traced_once(fresh, sampler, kind):
         optimizer.learning_rate = theirs.learning_rate = 0.03  # as a callback does
     assert norms[0] < strategy.clip_norm < norms[2]
     assert update.experimental_get_tracing_count() == 1
-    assert all(not np.array_equal(v.numpy(), first) for v, first in zip(fresh.state, fresh.first) if v.shape.rank == 2)
+    assert all(
+        not np.array_equal(v.numpy(), first)
+        for v, first in zip(fresh.state, fresh.first)
+        if v.shape.rank == 2
+    )
     for ours, twin in zip(learner.parameters, twins, strict=True):
-        np.testing.assert_allclose(ours.numpy(), twin.numpy(), rtol=1e-4, atol=1e-5)  # 1 - beta_2 has four digits
+        # 1 - beta_2 has four digits
+        np.testing.assert_allclose(ours.numpy(), twin.numpy(), rtol=1e-4, atol=1e-5)
 
 
 def test_reptile_with_one_inner_step_is_gradient_descent(fresh, sampler):
@@ -305,7 +364,10 @@ def test_reptile_with_one_inner_step_is_gradient_descent(fresh, sampler):
         again = fresh.compute_losses(batch[1], fresh(batch[0]), batch[2])[0]
     np.testing.assert_allclose(value, again, rtol=1e-6)
     gradients = tape.gradient(again, fresh.trained_variables)
-    expected = [v.numpy() - 0.1 * tf.convert_to_tensor(g).numpy() for v, g in zip(fresh.trained_variables, gradients)]
+    expected = [
+        v.numpy() - 0.1 * tf.convert_to_tensor(g).numpy()
+        for v, g in zip(fresh.trained_variables, gradients)
+    ]
     strategy.fit(fresh, sampler)
     for variable, value in zip(fresh.trained_variables, expected):
         np.testing.assert_allclose(variable.numpy(), value, rtol=1e-4, atol=1e-6)
@@ -327,11 +389,15 @@ def test_by_cosines_the_logit_is_the_scaled_cosine_of_a_text_as_long_as_the_supp
     draws = np.random.default_rng(0)
     x, y = draws.normal(size=(12, 6)) * draws.uniform(0.1, 10, (12, 1)), np.arange(12) % 3
     weights = np.arange(12) > 2  # a row of weight 0 counts neither for a mean nor for the length
-    kernel, bias = prototype_head(tf.constant(x), tf.constant(y), tf.constant(weights), 3, cosine_scale=7.0)
+    kernel, bias = prototype_head(
+        tf.constant(x), tf.constant(y), tf.constant(weights), 3, cosine_scale=7.0
+    )
     means = np.stack([x[(y == c) & weights].mean(0) for c in range(3)])
     new = draws.normal(size=(50, 6))
     new *= np.linalg.norm(x[weights], axis=1).mean() / np.linalg.norm(new, axis=1, keepdims=True)
-    np.testing.assert_allclose(new @ kernel.numpy() + bias.numpy(), 7 * cosine_similarity(new, means))
+    np.testing.assert_allclose(
+        new @ kernel.numpy() + bias.numpy(), 7 * cosine_similarity(new, means)
+    )
     new *= draws.uniform(0.1, 10, (50, 1))
     logits = new @ kernel.numpy() + bias.numpy()
     assert np.array_equal(logits.argmax(1), cosine_similarity(new, means).argmax(1))
@@ -342,20 +408,26 @@ def test_a_vector_of_zeros_has_gradients_by_cosines(weight):
     x = tf.constant([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     with tf.GradientTape() as tape:
         tape.watch(x)
-        kernel, _ = prototype_head(x, tf.constant([0, 0, 1]), tf.constant([weight, 1.0, 1.0]), 2, cosine_scale=10.0)
+        kernel, _ = prototype_head(
+            x, tf.constant([0, 0, 1]), tf.constant([weight, 1.0, 1.0]), 2, cosine_scale=10.0
+        )
     assert np.isfinite(kernel).all() and np.isfinite(tape.gradient(kernel, x)).all()
 
 
 @pytest.mark.parametrize("cosine_scale", [None, 10.0])
 @pytest.mark.parametrize("norm", [1.0, 1e3, 1e12])
 def test_a_class_without_a_row_has_probability_0(norm, cosine_scale):
-    """Whatever the vectors' norm: of large ones that are far from all means every logit is far below 0."""
+    """Whatever the vectors' norm: of large ones that are far from all means every logit is far
+    below 0.
+    """
     x = tf.constant(norm * np.random.default_rng(0).normal(size=(6, 4)), tf.float32)
     kernel, bias = prototype_head(x, tf.constant([0, 0, 1, 1, 2, 2]), tf.ones(6), 4, cosine_scale)
     with tf.GradientTape() as tape:
         tape.watch(x)
         logits = tf.matmul(-x, kernel) + bias
-        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.constant([0, 0, 1, 1, 2, 2]), logits)
+        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(
+            tf.constant([0, 0, 1, 1, 2, 2]), logits
+        )
     assert not np.any(tf.nn.softmax(logits)[:, 3]) and np.isfinite(loss).all()
     assert np.isfinite(tape.gradient(loss, x)).all()
 
@@ -368,18 +440,26 @@ def test_rows_of_weight_zero_are_in_no_class_mean():
 
 def test_inner_dropout_is_off_unless_asked_for(sampler):
     noisy = make_model(dropout=0.5)
-    batch = tf.nest.map_structure(lambda t: t[0], EpisodeTensors(noisy, sampler)([sampler.episode(0)])[0])
+    batch = tf.nest.map_structure(
+        lambda t: t[0], EpisodeTensors(noisy, sampler)([sampler.episode(0)])[0]
+    )
     weights = [tf.convert_to_tensor(v) for v in noisy.trained_variables]
     plain, dropped = (
-        float(BatchLoss(noisy, noisy.trained_variables, batch, dropout=d)(weights)) for d in (False, True)
+        float(BatchLoss(noisy, noisy.trained_variables, batch, dropout=d)(weights))
+        for d in (False, True)
     )
-    assert plain == pytest.approx(float(noisy.compute_losses(batch[1], noisy(batch[0]), batch[2])[0]), rel=1e-5)
+    assert plain == pytest.approx(
+        float(noisy.compute_losses(batch[1], noisy(batch[0]), batch[2])[0]), rel=1e-5
+    )
     assert abs(dropped - plain) > 1e-4
-    loss = BatchLoss(noisy, noisy.trained_variables, *in_parts(batch, 4), dropout=True)  # the masks of one part
-    assert sum(float(loss(weights, part)) for part in range(loss.parts)) == pytest.approx(dropped, rel=1e-5)
+    # the masks of one part
+    loss = BatchLoss(noisy, noisy.trained_variables, *in_parts(batch, 4), dropout=True)
+    assert sum(float(loss(weights, part)) for part in range(loss.parts)) == pytest.approx(
+        dropped, rel=1e-5
+    )
 
 
-# -- fit and adapt ------------------------------------------------------------------------------------
+# -- fit and adapt ---------------------------------------------------------------------------------
 
 
 LEARNERS = [
@@ -400,7 +480,9 @@ LEARNERS = [
 def test_training_lowers_the_query_loss_of_new_episodes(strategy):
     model = far_from_zero(layers=2)
     new = EpisodeSampler(make_intents(seed=9), "intent", way=3, shot=2, num_query=2, seed=5)
-    before = gradients_of(ProtoNet() if isinstance(strategy, ProtoNet) else strategy, model, new, new.sample(10))[0]
+    before = gradients_of(
+        ProtoNet() if isinstance(strategy, ProtoNet) else strategy, model, new, new.sample(10)
+    )[0]
     fitted = strategy.fit(model, make_sampler(seed=2))
     after = gradients_of(strategy, model, new, new.sample(10))[0]
     assert after.mean() < 0.9 * before.mean()
@@ -409,19 +491,28 @@ def test_training_lowers_the_query_loss_of_new_episodes(strategy):
 
 @pytest.mark.slow
 def test_learned_rates_are_kept_with_the_weights(fresh, tmp_path):
-    """As a run that was stopped does: what was fitted comes back from a file and adapts to the same bits."""
-    strategy, support = MetaSGD(inner_steps=2, inner_lr=0.1), make_intents(24).query("intent in ['c1', 'c4', 'c6']")
+    """As a run that was stopped does: what was fitted comes back from a file and adapts to the same
+    bits.
+    """
+    strategy, support = (
+        MetaSGD(inner_steps=2, inner_lr=0.1),
+        make_intents(24).query("intent in ['c1', 'c4', 'c6']"),
+    )
     fitted = strategy.fit(fresh, make_sampler(seed=2), steps=1)
     save_state(fitted.model, tmp_path / "state", {}, strategy.learned(fitted))
     other = make_model()
     _, learned = load_state(other, tmp_path / "state")
-    found = [tiny.snapshot(strategy.adapt(f, support)) for f in (fitted, strategy.restored(other, learned))]
+    found = [
+        tiny.snapshot(strategy.adapt(f, support))
+        for f in (fitted, strategy.restored(other, learned))
+    ]
     assert tiny.same(*found)
     assert all(np.ptp([float(r), 0.1]) > 0 for r in learned[-2:])  # the rates of the head did learn
 
 
 @pytest.mark.parametrize(
-    "strategy", [slow(MAML(inner_steps=4, inner_lr=0.2)), ProtoNet(), slow(ProtoMAML(inner_steps=1))]
+    "strategy",
+    [slow(MAML(inner_steps=4, inner_lr=0.2)), ProtoNet(), slow(ProtoMAML(inner_steps=1))],
 )
 def test_adapting_to_classes_with_names(fresh, strategy):
     """The support's three classes take the places of the episodes' numbers."""
@@ -444,19 +535,30 @@ def test_adapting_to_classes_with_names(fresh, strategy):
     ids=lambda s: s.name,
 )
 def test_prototypes_learn_from_episodes_of_several_ways(strategy):
-    """In one of few classes the head's other outputs count for nothing: adapted to it, a model has no such."""
+    """In one of few classes the head's other outputs count for nothing: adapted to it, a model has
+    no such.
+    """
     model, sampler = make_model(classes=0), make_sampler(way=(2, 4), seed=2)
     episodes = sampler.sample(3)
     assert len({e.way for e in episodes}) == 3
     strategy.fit(model, sampler)
     assert model.tasks[0].outputs == 4
-    losses = strategy._learner(model).query_losses(*EpisodeTensors(model, sampler)(episodes)).numpy()
+    losses = (
+        strategy._learner(model).query_losses(*EpisodeTensors(model, sampler)(episodes)).numpy()
+    )
     for loss, episode in zip(losses, episodes):
-        support, query = (sampler.table.iloc[rows].reset_index(drop=True) for rows in (episode.support, episode.query))
+        support, query = (
+            sampler.table.iloc[rows].reset_index(drop=True)
+            for rows in (episode.support, episode.query)
+        )
         adapted = strategy.for_episodes().adapt(model, support)
         assert set(adapted.tasks[0].classes) == set(episode.classes)
-        assert adapted.evaluate({"q": query})["q", "intent", "log_loss"] == pytest.approx(loss, rel=1e-3)
-    with pytest.raises(DataError, match="Splits 'training' and 'test' must have no class in common"):
+        assert adapted.evaluate({"q": query})["q", "intent", "log_loss"] == pytest.approx(
+            loss, rel=1e-3
+        )
+    with pytest.raises(
+        DataError, match="Splits 'training' and 'test' must have no class in common"
+    ):
         check_new_classes(model, sampler)
 
 
@@ -480,21 +582,31 @@ def test_prototypes_take_any_number_of_classes(fresh):
     ids=lambda s: f"{s.name}-{getattr(s, 'distance', '')}",
 )
 def test_validation_scores_the_query_after_adapting_to_the_support(fresh, sampler, strategy):
-    """The inner loop alone on an episode's support ends where the inner loops of validation and of training do."""
+    """The inner loop alone on an episode's support ends where the inner loops of validation and of
+    training do.
+    """
     episode, learner = sampler.episode(0), strategy._learner(fresh)
-    support, query = (sampler.table.iloc[rows].reset_index(drop=True) for rows in (episode.support, episode.query))
+    support, query = (
+        sampler.table.iloc[rows].reset_index(drop=True) for rows in (episode.support, episode.query)
+    )
     for table in (support, query):
         table["intent"] = episode.encode(table["intent"])
     adapted = strategy.for_episodes().adapt(fresh, support)
     loss = adapted.evaluate({"q": query})["q", "intent", "log_loss"]
     assert Validation(fresh, sampler, 1).loss(learner, 2) == pytest.approx(loss, rel=1e-4)
     if strategy.name == "maml":
-        assert gradients_of(strategy, fresh, sampler, [episode])[0][0] == pytest.approx(loss, rel=1e-4)
+        assert gradients_of(strategy, fresh, sampler, [episode])[0][0] == pytest.approx(
+            loss, rel=1e-4
+        )
 
 
-def test_validation_takes_no_gradient_and_counts_a_diverged_episode_as_infinitely_bad(fresh, sampler):
+def test_validation_takes_no_gradient_and_counts_a_diverged_episode_as_infinitely_bad(
+    fresh, sampler
+):
     losses = iter([[1.0, 2.0], [3.0], [1.0, np.nan], [3.0], [1.0, np.inf], [3.0]])
-    learner = types.SimpleNamespace(query_losses=lambda support, query: tf.constant(next(losses)), replicas=1)
+    learner = types.SimpleNamespace(
+        query_losses=lambda support, query: tf.constant(next(losses)), replicas=1
+    )
     check = Validation(fresh, sampler, 3)
     assert [check.loss(learner, 2) for _ in range(3)] == [2.0, np.inf, np.inf]
 
@@ -513,7 +625,9 @@ def test_replicas_take_equal_shares_of_the_last_episodes_of_a_validation(fresh, 
 @pytest.mark.slow
 def test_a_support_in_parts_gives_the_same_weights(fresh):
     support = make_intents(24).replace({"intent": {c: i % 3 for i, c in enumerate(WORDS)}})
-    whole, parts = (MAML(inner_steps=2, rows_a_part=r, fine_tune=False).adapt(fresh, support) for r in (64, 5))
+    whole, parts = (
+        MAML(inner_steps=2, rows_a_part=r, fine_tune=False).adapt(fresh, support) for r in (64, 5)
+    )
     for a, b in zip(tiny.snapshot(whole), tiny.snapshot(parts)):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6)
 
@@ -524,13 +638,19 @@ def test_anil_adapts_the_heads_alone_on_vectors_that_are_computed_once(fresh, mo
     options = {"inner_steps": 4, "inner_lr": 0.2, "fine_tune": False}
     expected = MAML(**options, inner_freeze="all").adapt(fresh, support)
     calls, encode = [], TransferModel.encode
-    monkeypatch.setattr(TransferModel, "encode", lambda self, *a, **k: calls.append(self) or encode(self, *a, **k))
-    monkeypatch.setattr(TransferModel, "call", lambda self, x, training=False: pytest.fail("the encoder ran again"))
+    monkeypatch.setattr(
+        TransferModel, "encode", lambda self, *a, **k: calls.append(self) or encode(self, *a, **k)
+    )
+    monkeypatch.setattr(
+        TransferModel, "call", lambda self, x, training=False: pytest.fail("the encoder ran again")
+    )
     found = ANIL(**options).adapt(fresh, support)
     assert len(calls) == 1
     count = len(fresh.encoder.state)
     assert tiny.same(tiny.snapshot(found)[:count], fresh.first[:count])
-    for a, b, start in zip(*(m.heads["intent"].trainable_variables for m in (expected, found, fresh))):
+    for a, b, start in zip(
+        *(m.heads["intent"].trainable_variables for m in (expected, found, fresh))
+    ):
         assert np.abs(a.numpy() - start.numpy()).max() > 0.01
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-3, atol=1e-6)
     with pytest.raises(DataError, match="anil has no inner_freeze"):
@@ -540,8 +660,13 @@ def test_anil_adapts_the_heads_alone_on_vectors_that_are_computed_once(fresh, mo
 
 
 def test_anil_adapts_with_dropout_to_the_same_vectors_in_parts():
-    noisy, support = make_model(dropout=0.3), make_intents(8).assign(intent=np.arange(8) % 3).head(7)
-    whole, parts = (ANIL(inner_dropout=True, rows_a_part=r).batch_of(noisy, support) for r in (64, 3))
+    noisy, support = (
+        make_model(dropout=0.3),
+        make_intents(8).assign(intent=np.arange(8) % 3).head(7),
+    )
+    whole, parts = (
+        ANIL(inner_dropout=True, rows_a_part=r).batch_of(noisy, support) for r in (64, 3)
+    )
     assert not np.allclose(whole[0], noisy.encode(support, verbose=0), atol=1e-3)
     np.testing.assert_allclose(parts[0][:7], whole[0], rtol=1e-5, atol=1e-6)
     assert parts[2]["intent"].numpy().tolist() == [1.0] * 7 + [0.0] * 2
@@ -562,7 +687,9 @@ PLAIN_SGD = {"outer_optimizer": "sgd", "learning_rate": 10.0, "clip_norm": 100.0
 )
 def test_compiled_inner_gradients_train_to_the_weights_of_plain_ones(strategy):
     task = Task("intent", kind="classification", classes=(0, 1, 2))
-    model = TransferModel(tiny.make_encoder(texts=tuple(WORDS.values())), task, max_length=12, seed=1)
+    model = TransferModel(
+        tiny.make_encoder(texts=tuple(WORDS.values())), task, max_length=12, seed=1
+    )
     variables, found, programs = model.trained_variables, [], []
     first, start = tiny.snapshot(model), [v.numpy() for v in variables]
     for compiled in (False, True):
@@ -572,7 +699,9 @@ def test_compiled_inner_gradients_train_to_the_weights_of_plain_ones(strategy):
         found.append([v.numpy() for v in variables])
         (traced,) = strategy._learner(model)._traced.values()
         functions = traced.get_concrete_function().graph.as_graph_def().library.function
-        programs.append([f for f in functions if f.attr["_XlaMustCompile"].b and "lambda" in f.signature.name])
+        programs.append(
+            [f for f in functions if f.attr["_XlaMustCompile"].b and "lambda" in f.signature.name]
+        )
     for plain, compiled in zip(*found):
         np.testing.assert_allclose(compiled, plain, rtol=1e-3, atol=1e-5)
     assert max(np.abs(a - b).max() for a, b in zip(found[0], start)) > 1e-2
@@ -586,13 +715,29 @@ def test_open_classes_become_the_episodes_numbers(sampler):
 
 
 def test_validation_keeps_the_best_weights_and_stops(fresh):
-    train = EpisodeSampler(make_intents()[lambda t: t["intent"] < "c4"], "intent", way=3, shot=2, num_query=2)
-    check = EpisodeSampler(make_intents()[lambda t: t["intent"] >= "c4"], "intent", way=3, shot=2, num_query=2)
-    strategy = MAML(steps=20, inner_steps=1, learning_rate=5.0, outer_optimizer="sgd", clip_norm=100.0, patience=2)
+    train = EpisodeSampler(
+        make_intents()[lambda t: t["intent"] < "c4"], "intent", way=3, shot=2, num_query=2
+    )
+    check = EpisodeSampler(
+        make_intents()[lambda t: t["intent"] >= "c4"], "intent", way=3, shot=2, num_query=2
+    )
+    strategy = MAML(
+        steps=20,
+        inner_steps=1,
+        learning_rate=5.0,
+        outer_optimizer="sgd",
+        clip_norm=100.0,
+        patience=2,
+    )
     losses = []
-    note = keras.callbacks.LambdaCallback(on_epoch_end=lambda _, logs: losses.append(logs["val_loss"]))
-    strategy.fit(fresh, train, validation=check, validate_every=1, validation_episodes=4, callbacks=[note])
-    assert len(losses) == strategy.patience  # of 20: none was better than the first, before any step
+    note = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda _, logs: losses.append(logs["val_loss"])
+    )
+    strategy.fit(
+        fresh, train, validation=check, validate_every=1, validation_episodes=4, callbacks=[note]
+    )
+    # of 20: none was better than the first, before any step
+    assert len(losses) == strategy.patience
     kept = gradients_of(strategy, fresh, check, check.sample(4))[0].mean()
     # A rate of 5 spoils the model; what is kept is no worse than the first step.
     tiny.restore(fresh, fresh.first)
@@ -610,17 +755,25 @@ def test_validation_keeps_the_best_weights_and_stops(fresh):
         (5, [np.inf, np.inf, np.inf], 0),
     ],
 )
-def test_the_kept_weights_are_the_best_of_the_start_each_epoch_and_the_end(fresh, steps, found, kept):
+def test_the_kept_weights_are_the_best_of_the_start_each_epoch_and_the_end(
+    fresh, steps, found, kept
+):
     weight, optimizer = tf.Variable(0.0), keras.optimizers.SGD(0.1)
     learner = types.SimpleNamespace(model=fresh, parameters=[weight], extra=[])
-    loop = OuterLoop(learner, optimizer, steps=steps, epoch_steps=3, callbacks=None, patience=5, validates=True)
+    loop = OuterLoop(
+        learner, optimizer, steps=steps, epoch_steps=3, callbacks=None, patience=5, validates=True
+    )
 
     def step(number):
         weight.assign_add(1.0)
         return {"loss": 1.0}
 
     losses = iter(found)
-    context = pytest.warns(UserWarning, match="weights are those from before") if not kept else contextlib.nullcontext()
+    context = (
+        pytest.warns(UserWarning, match="weights are those from before")
+        if not kept
+        else contextlib.nullcontext()
+    )
     with context:
         loop.run(step, lambda: {"val_loss": next(losses)}, {}, 0)
     assert weight.numpy() == kept and next(losses, None) is None
@@ -639,22 +792,40 @@ def test_workers_agree_before_the_outer_loop_and_a_lost_one_is_explained(fresh, 
     options = {"steps": 2, "epoch_steps": 1, "callbacks": None, "patience": 1, "validates": False}
     for seed in (0, 1):
         with pytest.raises(DistributionError, match="Another of the 2 workers no longer answers"):
-            OuterLoop(learner, keras.optimizers.SGD(0.1), **options).run(step, dict, {"seed": seed, "way": 3}, 0)
+            OuterLoop(learner, keras.optimizers.SGD(0.1), **options).run(
+                step, dict, {"seed": seed, "way": 3}, 0
+            )
     assert said[0]["goes on at"] == "epoch 0, step 0"
     assert [name for name in said[0] if said[0][name] != said[1][name]] == ["seed"]
 
 
 @pytest.mark.slow
 def test_a_killed_outer_loop_remembers_its_validations(fresh, tmp_path):
-    train = EpisodeSampler(make_intents()[lambda t: t["intent"] < "c4"], "intent", way=3, shot=2, num_query=2)
-    check = EpisodeSampler(make_intents()[lambda t: t["intent"] >= "c4"], "intent", way=3, shot=2, num_query=2)
-    strategy = MAML(steps=20, inner_steps=1, learning_rate=5.0, outer_optimizer="sgd", clip_norm=100.0, patience=3)
+    train = EpisodeSampler(
+        make_intents()[lambda t: t["intent"] < "c4"], "intent", way=3, shot=2, num_query=2
+    )
+    check = EpisodeSampler(
+        make_intents()[lambda t: t["intent"] >= "c4"], "intent", way=3, shot=2, num_query=2
+    )
+    strategy = MAML(
+        steps=20,
+        inner_steps=1,
+        learning_rate=5.0,
+        outer_optimizer="sgd",
+        clip_norm=100.0,
+        patience=3,
+    )
 
     def run(*callbacks, steps=6):
         tiny.restore(fresh, fresh.first)
         fresh.__dict__.pop("_starts_of_runs", None)
         history = keras.callbacks.History()
-        options = {"validation": check, "validate_every": 1, "validation_episodes": 4, "steps": steps}
+        options = {
+            "validation": check,
+            "validate_every": 1,
+            "validation_episodes": 4,
+            "steps": steps,
+        }
         strategy.fit(fresh, train, callbacks=[history, *callbacks], **options)
         return tiny.snapshot(fresh), history.history
 
@@ -701,7 +872,9 @@ def test_a_killed_outer_loop_goes_on_with_the_rate_that_a_callback_set(fresh, sa
 
 def test_callbacks_hear_the_steps_of_an_inner_loop(fresh, sampler):
     heard = []
-    hooks = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: heard.append((batch, logs["loss"])))
+    hooks = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: heard.append((batch, logs["loss"]))
+    )
     support = make_intents(24).replace({"intent": {c: i % 3 for i, c in enumerate(WORDS)}})
     MAML(inner_steps=2, inner_lr=1e-3, fine_tune=False).adapt(fresh, support, callbacks=[hooks])
     assert [batch for batch, _ in heard] == [0, 1] and heard[1][1] < heard[0][1]
@@ -714,7 +887,8 @@ def test_what_is_kept_does_not_grow_with_a_large_memory(fresh, monkeypatch):
         most = int(limit / one)
         assert MAML(inner_steps=most).keeps(fresh, 6, 6)
         assert not MAML(inner_steps=most + 1).keeps(fresh, 6, 6)
-        # Every step's query loss holds its rows too; neither of first order nor in XLA's programs is anything kept.
+        # Every step's query loss holds its rows too; neither of first order nor in XLA's programs
+        # is anything kept.
         assert not MAML(inner_steps=most, multi_step=True).keeps(fresh, 6, 6)
         for options in ({"first_order": True}, {"jit_compile": True}, {"rows_a_part": 5}):
             assert not MAML(inner_steps=1, **options).keeps(fresh, 6, 6)
@@ -723,23 +897,31 @@ def test_what_is_kept_does_not_grow_with_a_large_memory(fresh, monkeypatch):
 def test_the_memory_estimate_is_told_and_grows_with_what_is_kept(fresh, monkeypatch, capsys):
     estimate = lambda rows, **options: MAML(inner_steps=5, **options).memory_estimate(fresh, rows)  # noqa: E731
     weights = 4e-9 * sum(v.numpy().size for v in fresh.trained_variables)
-    assert estimate(6, memory_gb=1e-9) == pytest.approx(kept_bytes(fresh, 6, 1) / 1e9 + 11 * weights)
+    assert estimate(6, memory_gb=1e-9) == pytest.approx(
+        kept_bytes(fresh, 6, 1) / 1e9 + 11 * weights
+    )
     assert estimate(6, memory_gb=9) == pytest.approx(kept_bytes(fresh, 6, 5) / 1e9 + 6 * weights)
-    assert estimate(6, memory_gb=9, multi_step=True) == pytest.approx(kept_bytes(fresh, 12, 5) / 1e9 + 6 * weights)
+    assert estimate(6, memory_gb=9, multi_step=True) == pytest.approx(
+        kept_bytes(fresh, 12, 5) / 1e9 + 6 * weights
+    )
     assert estimate(6, memory_gb=9, first_order=True) == estimate(6, memory_gb=1e-9)
     assert estimate(640) == estimate(6400)  # in parts of 64 rows
     monkeypatch.setattr(meta, "machine_bytes", lambda: 1000)
-    with pytest.warns(ResourceWarning, match=r"maml is estimated to take .* GB.*\n?.*Lower rows_a_part"):
+    with pytest.warns(
+        ResourceWarning, match=r"maml is estimated to take .* GB.*\n?.*Lower rows_a_part"
+    ):
         MAML(inner_steps=1).fit(fresh, make_sampler(), steps=1, verbose=2)
     assert "GB beside the model" in capsys.readouterr().out
     for kind in (ProtoNet, ANIL, ProtoMAML, Reptile):
         most, all_rows = (kind(rows_a_part=r).memory_estimate(fresh, 640) for r in (64, 6400))
         assert most == kind().memory_estimate(fresh, 6400) < all_rows
-        with pytest.warns(ResourceWarning, match=r"Lower rows_a_part \(8\) or the model's max_length"):
+        with pytest.warns(
+            ResourceWarning, match=r"Lower rows_a_part \(8\) or the model's max_length"
+        ):
             kind(rows_a_part=8)._say_memory(fresh, types.SimpleNamespace(rows={"support": 6}), 0)
 
 
-# -- bad input ----------------------------------------------------------------------------------------
+# -- bad input -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -756,11 +938,20 @@ def test_the_memory_estimate_is_told_and_grows_with_what_is_kept(fresh, monkeypa
         ({"adapt_steps": 0}, "adapt_steps of maml"),
         ({"meta_batch": 0}, "meta_batch of maml"),
         ({"outer_optimizer": "adamax"}, "outer_optimizer"),
-        ({"inner_freeze": "embedings"}, "inner_freeze of maml must be 'none', 'embeddings'.*\nReceived 'embedings'"),
+        (
+            {"inner_freeze": "embedings"},
+            "inner_freeze of maml must be 'none', 'embeddings'.*\nReceived 'embedings'",
+        ),
         ({"inner_freeze": False}, "inner_freeze of maml must be .*\nReceived False"),
         ({"inner_freeze": 1.5}, "inner_freeze of maml must be .*\nReceived 1.5"),
-        ({"validation_source": ["two"]}, r"validation_source of maml must name a source.*\nReceived \['two'\]"),
-        ({"first_order": "no"}, "first_order of maml must be True or False.\nReceived 'no'.\nThe default is False"),
+        (
+            {"validation_source": ["two"]},
+            r"validation_source of maml must name a source.*\nReceived \['two'\]",
+        ),
+        (
+            {"first_order": "no"},
+            "first_order of maml must be True or False.\nReceived 'no'.\nThe default is False",
+        ),
         ({"multi_step": 1}, "multi_step of maml must be True or False.\nReceived 1"),
     ],
 )
@@ -794,19 +985,26 @@ def test_episodes_that_do_not_fit(fresh):
         MAML().fit(fresh, make_sampler(), validation=make_sampler(way=4))
     with pytest.raises(DataError, match=r"head of 3 outputs.*\n?.*way=\d for validation"):
         ProtoNet().fit(fresh, make_sampler(way=(2, 3)), validation=make_sampler(way=(2, 5)))
-    with pytest.raises(DataError, match=r"learns one classification, from episodes of classes(.|\n)*of rows"):
+    with pytest.raises(
+        DataError, match=r"learns one classification, from episodes of classes(.|\n)*of rows"
+    ):
         ProtoNet().fit(fresh, make_sampler(), validation=EpisodeSampler(make_intents()))
     with pytest.raises(DataError, match="'training' and 'validation' must have no class in common"):
         MAML().fit(fresh, make_sampler(), validation=make_sampler())
     with pytest.raises(DataError, match="proto_net learns one classification"):
         ProtoNet().fit(tiny.make_model(), {"one": tiny.make_table()})
-    with pytest.raises(DataError, match=r"validation must be an EpisodeSampler.\nReceived DataFrame"):
+    with pytest.raises(
+        DataError, match=r"validation must be an EpisodeSampler.\nReceived DataFrame"
+    ):
         MAML().fit(fresh, make_sampler(), validation=make_intents())
     with pytest.raises(DataError, match=r"validation_episodes must be a whole number"):
         MAML().fit(fresh, make_sampler(), validation_episodes=0)
-    numbers = EpisodeSampler(tiny.make_table(), Task("stars", kind="regression"), shot=2, num_query=2)
+    numbers = EpisodeSampler(
+        tiny.make_table(), Task("stars", kind="regression"), shot=2, num_query=2
+    )
     with pytest.raises(
-        DataError, match=r"labels in column 'stars'.\nReceived the tasks 'intent', and episodes for tra"
+        DataError,
+        match=r"labels in column 'stars'.\nReceived the tasks 'intent', and episodes for tra",
     ):
         MAML().fit(fresh, numbers)
 
@@ -814,15 +1012,20 @@ def test_episodes_that_do_not_fit(fresh):
 def test_models_that_a_strategy_cannot_adapt(fresh):
     rated = Rated(fresh, [])
     with pytest.raises(
-        DataError, match=r"maml adapts a TransferModel.\nReceived Rated.\nGive what this strategy's fit"
+        DataError,
+        match=r"maml adapts a TransferModel.\nReceived Rated.\nGive what this strategy's fit",
     ):
         MAML().adapt(rated, make_intents(8))
-    with pytest.raises(DataError, match=r"meta_sgd adapts at the rates.*\nReceived TransferModel, without any"):
+    with pytest.raises(
+        DataError, match=r"meta_sgd adapts at the rates.*\nReceived TransferModel, without any"
+    ):
         MetaSGD().adapt(fresh, make_intents(8))
 
 
 def make_sources(**rows: int):
-    return {name: tiny.make_table(count, seed=seed) for seed, (name, count) in enumerate(rows.items())}
+    return {
+        name: tiny.make_table(count, seed=seed) for seed, (name, count) in enumerate(rows.items())
+    }
 
 
 def test_a_source_is_held_out_to_validate_on(monkeypatch):
@@ -837,14 +1040,19 @@ def test_a_source_is_held_out_to_validate_on(monkeypatch):
         monkeypatch.setattr(meta, name, note)
     note_logs = keras.callbacks.LambdaCallback(on_epoch_end=lambda _, found: logs.append(found))
     strategy = ProtoNet(steps=1, meta_batch=1, shot=1, num_query=1, validation_source="two")
-    strategy.fit(model, make_sources(one=30, two=30, three=30), callbacks=[note_logs], validation_episodes=2)
+    strategy.fit(
+        model, make_sources(one=30, two=30, three=30), callbacks=[note_logs], validation_episodes=2
+    )
     assert seen == {"EpisodeTensors": ("one", "three"), "Validation": ("two",)}
     assert np.isfinite(logs[0]["val_loss"])
 
 
 def test_a_source_to_validate_on_must_be_one_of_several(fresh):
     strategy = ProtoNet(validation_source="tow")
-    with pytest.raises(DataError, match=r"Received validation_source='tow' and the tables 'one', 'two'. Did you mean"):
+    with pytest.raises(
+        DataError,
+        match=r"Received validation_source='tow' and the tables 'one', 'two'. Did you mean",
+    ):
         strategy.fit(fresh, make_sources(one=30, two=30))
     with pytest.raises(DataError, match="and the tables 'tow'"):
         strategy.fit(fresh, make_sources(tow=30))
@@ -857,18 +1065,29 @@ def test_classes_of_a_source_to_validate_on_count_and_what_it_lacks_is_said():
     tables = make_sources(one=30, two=30, three=30)
     two_moods = {n: t[t["mood"] != "sad"] for n, t in tables.items()}
     open_model = tiny.make_model([Task("mood", kind="classification")])
-    strategy = MAML(steps=1, meta_batch=1, inner_steps=1, shot=1, num_query=1, validation_source="two")
+    strategy = MAML(
+        steps=1, meta_batch=1, inner_steps=1, shot=1, num_query=1, validation_source="two"
+    )
     strategy.fit(open_model, two_moods | {"two": tables["two"]}, validation_episodes=1)
     assert len(open_model.tasks[0].classes) == 3
     proto_net = ProtoNet(steps=1, shot=1, num_query=1, validation_source="two")
-    with pytest.raises(DataError, match=r"validation_source='two' of proto_net gives no episodes.*each of 3 classes"):
+    with pytest.raises(
+        DataError,
+        match=r"validation_source='two' of proto_net gives no episodes.*each of 3 classes",
+    ):
         proto_net.fit(tiny.make_model(tiny.TASKS[:1]), tables | {"two": two_moods["two"]})
 
 
 def test_sources_that_are_too_small_for_an_episode_are_named():
-    for strategy, needed in ((MAML(), r"4 rows that"), (ProtoNet(), "4 rows of each of 3 classes that")):
+    for strategy, needed in (
+        (MAML(), r"4 rows that"),
+        (ProtoNet(), "4 rows of each of 3 classes that"),
+    ):
         source, options = make_sources(small=3, large=60), {"shot": 2, "num_query": 2, "seed": 0}
-        left_out = rf"leaves out 1 of 2 sources, which have fewer than the {needed}.*'small' \(3 rows\). Lower shot"
+        left_out = (
+            rf"leaves out 1 of 2 sources, which have fewer than the {needed}.*'small' \(3 "
+            r"rows\). Lower shot"
+        )
         with pytest.warns(UserWarning, match=left_out):
             found = training_sampler(strategy, tiny.make_model(tiny.TASKS[:1]), source, **options)
         assert found.domains == ("large",)
@@ -877,11 +1096,15 @@ def test_sources_that_are_too_small_for_an_episode_are_named():
 def test_classes_of_source_tables_come_again_in_a_validation_of_another_domain():
     model, strategy = tiny.make_model(tiny.TASKS[:1]), ProtoNet()
     source = {name: tiny.make_table(30, seed=seed) for seed, name in enumerate(["one", "two"])}
-    sampler, other = training_sampler(strategy, model, source, shot=1, num_query=1, seed=0), tiny.make_table(30, seed=3)
+    sampler, other = (
+        training_sampler(strategy, model, source, shot=1, num_query=1, seed=0),
+        tiny.make_table(30, seed=3),
+    )
     strategy._validation(model, EpisodeSampler(other, "mood", 3, 1, 1), sampler, 1)
     for name, context in (
-        ("three", contextlib.nullcontext()), ("two", pytest.raises(DataError, match="no class of a domain in common"))
-    ):  # fmt: skip
+        ("three", contextlib.nullcontext()),
+        ("two", pytest.raises(DataError, match="no class of a domain in common")),
+    ):
         named = EpisodeSampler(other.assign(product=name), "mood", 3, 1, 1, domain="product")
         with context:
             strategy._validation(model, named, sampler, 1)
@@ -890,13 +1113,24 @@ def test_classes_of_source_tables_come_again_in_a_validation_of_another_domain()
 @pytest.mark.parametrize(
     ("strategy", "message"),
     [
-        (MAML(meta_batch=2, inner_steps=4, inner_lr=1e25), r"in episode \d of outer step 1: inner step [234] of 4"),
-        (ANIL(meta_batch=1, inner_steps=1, inner_lr=1e20), r"norm(.|\n)*outer step 1, from the episodes 0\."),
-        (Reptile(meta_batch=2, inner_steps=1, inner_lr=1e38), r"norm(.|\n)*outer step 1, from the episodes 0, 1\."),
+        (
+            MAML(meta_batch=2, inner_steps=4, inner_lr=1e25),
+            r"in episode \d of outer step 1: inner step [234] of 4",
+        ),
+        (
+            ANIL(meta_batch=1, inner_steps=1, inner_lr=1e20),
+            r"norm(.|\n)*outer step 1, from the episodes 0\.",
+        ),
+        (
+            Reptile(meta_batch=2, inner_steps=1, inner_lr=1e38),
+            r"norm(.|\n)*outer step 1, from the episodes 0, 1\.",
+        ),
     ],
     ids=["loss", "gradient", "last inner step"],
 )
-def test_what_is_not_finite_names_episode_and_step_and_changes_nothing(fresh, sampler, strategy, message):
+def test_what_is_not_finite_names_episode_and_step_and_changes_nothing(
+    fresh, sampler, strategy, message
+):
     before = [v.numpy() for v in fresh.trained_variables]
     remembered = dict(fresh.__dict__.pop("_classes_of_episodes", {}))
     with pytest.raises(TrainingError, match=message):
@@ -909,7 +1143,10 @@ def test_what_is_not_finite_names_episode_and_step_and_changes_nothing(fresh, sa
 @pytest.mark.slow
 def test_freezing_and_new_heads_are_heard_of_by_equal_strategies(sampler):
     """Between two calls on one model."""
-    model, strategy = make_model(), Reptile(meta_batch=1, inner_steps=1, inner_lr=1.0, learning_rate=1.0)
+    model, strategy = (
+        make_model(),
+        Reptile(meta_batch=1, inner_steps=1, inner_lr=1.0, learning_rate=1.0),
+    )
     support = make_intents(24).replace({"intent": {c: i % 3 for i, c in enumerate(WORDS)}})
     strategy.fit(model, sampler, steps=1)
     adapted = strategy.adapt(model, support)
@@ -934,16 +1171,24 @@ def test_a_target_loss_that_is_not_finite_is_named(fresh):
 
 
 def test_on_a_target_the_inner_loop_is_followed_by_the_training_of_target_only(fresh, monkeypatch):
-    """From where the inner loop ends, with its rows, steps and rate; an episode has the inner loop alone."""
-    support, calls = make_intents(24).replace({"intent": {c: i % 3 for i, c in enumerate(WORDS)}}), []
+    """From where the inner loop ends, with its rows, steps and rate; an episode has the inner loop
+    alone.
+    """
+    support, calls = (
+        make_intents(24).replace({"intent": {c: i % 3 for i, c in enumerate(WORDS)}}),
+        [],
+    )
     monkeypatch.setattr(
-        target_training, "train", lambda model, table, **options: calls.append((tiny.snapshot(model), options))
+        target_training,
+        "train",
+        lambda model, table, **options: calls.append((tiny.snapshot(model), options)),
     )
     strategy = MAML(inner_steps=2, inner_lr=0.05)
     found = strategy.adapt(fresh, support, seed=3)
     ((start, options),) = calls
     assert tiny.same(start, tiny.snapshot(found))
-    assert not tiny.same(start, tiny.snapshot(LinearProbe().adapt(fresh, support)))  # where the inner loop began
+    # where the inner loop began
+    assert not tiny.same(start, tiny.snapshot(LinearProbe().adapt(fresh, support)))
     calls.clear()
     TargetOnly().adapt(fresh, support, seed=3)
     assert calls[0][1] | {"callbacks": None} == options | {"callbacks": None}

@@ -53,7 +53,9 @@ def search(folder: Path, oracle="bayesian", seed=0, trials=6, **options) -> Curv
 def found(folder: Path) -> list[tuple]:
     """Values, score and status of every trial, as keras-tuner keeps them."""
     states = [json.loads(p.read_text()) for p in sorted(folder.glob("trial_*/trial.json"))]
-    return [(s["trial_id"], s["hyperparameters"]["values"], s["score"], s["status"]) for s in states]
+    return [
+        (s["trial_id"], s["hyperparameters"]["values"], s["score"], s["status"]) for s in states
+    ]
 
 
 def killed_at(write: int, monkeypatch, folder: Path, oracle: str) -> bool:
@@ -80,7 +82,10 @@ def killed_at(write: int, monkeypatch, folder: Path, oracle: str) -> bool:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """Each oracle's uninterrupted search."""
-    folders = {oracle: tmp_path_factory.mktemp(oracle) / "search" for oracle in ("random", "bayesian", "hyperband")}
+    folders = {
+        oracle: tmp_path_factory.mktemp(oracle) / "search"
+        for oracle in ("random", "bayesian", "hyperband")
+    }
     for oracle, folder in folders.items():
         search(folder, oracle)
     return {oracle: found(folder) for oracle, folder in folders.items()}
@@ -96,7 +101,8 @@ def test_the_same_seed_gives_the_same_trials_and_another_others(whole, tmp_path,
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("error:The use case of calling")  # of a trial that was run again with its old score
+# of a trial that was run again with its old score
+@pytest.mark.filterwarnings("error:The use case of calling")
 def test_a_kill_before_any_write_changes_nothing(whole, monkeypatch, tmp_path):
     """Each write of the whole search in turn is the one that did not happen."""
     write = 0
@@ -120,7 +126,9 @@ def test_what_the_model_proposes_is_a_function_of_seed_and_number(tmp_path):
     hp = keras_tuner.HyperParameters()
     for name in "abc":
         hp.Float(name, 0.0, 1.0)
-    oracle = oracles.make_oracle(TuneSpec(oracle_options={"beta": 0.1, "num_initial_points": 4}), "score", 1, hp)
+    oracle = oracles.make_oracle(
+        TuneSpec(oracle_options={"beta": 0.1, "num_initial_points": 4}), "score", 1, hp
+    )
     oracle._set_project_dir(str(tmp_path), "s")
     for number in range(4):
         trial = oracle.create_trial("tuner0")
@@ -146,7 +154,10 @@ def test_the_bayesian_oracle_leaves_the_random_draws_in_time(tmp_path):
     assert (oracle.num_initial_points, oracle.max_trials) == (3, 9)
     assert oracles.make_oracle(TuneSpec(trials=90), "score", 1, hp).num_initial_points == 9
     asked = TuneSpec(oracle_options={"num_initial_points": 5, "beta": 1.0})
-    assert (oracles.make_oracle(asked, "score", 1, hp).num_initial_points, asked.options["beta"]) == (5, 1.0)
+    assert (
+        oracles.make_oracle(asked, "score", 1, hp).num_initial_points,
+        asked.options["beta"],
+    ) == (5, 1.0)
 
 
 def test_a_loss_is_minimised():
@@ -160,7 +171,9 @@ def test_hyperband_counts_the_trials_of_its_brackets(tmp_path, options, count):
     hp.Float("one/rate", 1e-4, 1e-1)
     hp.Fixed("strategy", "one")
     curve = Curve()
-    tuner.TransferTuner(oracles.make_oracle(spec, "score", 1, hp), curve, tmp_path / "s", lambda: None).search()
+    tuner.TransferTuner(
+        oracles.make_oracle(spec, "score", 1, hp), curve, tmp_path / "s", lambda: None
+    ).search()
     assert oracles.trials_of(spec) == len(curve.ran) == count
     epochs = [t[1]["tuner/epochs"] for t in found(tmp_path / "s")]
     assert max(epochs) == spec.options["max_epochs"] and min(epochs) == 1

@@ -18,15 +18,27 @@ def start(encoder_folder, tmp_path):
     """Starts a process of the shared search; the folder is ``tmp_path / "shared"``."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        place = {"KERASTUNER_ORACLE_IP": "127.0.0.1", "KERASTUNER_ORACLE_PORT": str(probe.getsockname()[1])}
+        place = {
+            "KERASTUNER_ORACLE_IP": "127.0.0.1",
+            "KERASTUNER_ORACLE_PORT": str(probe.getsockname()[1]),
+        }
     started = []
 
     def call(name: str, *rows: int) -> subprocess.Popen:
-        command = [sys.executable, "-m", "tests.tuning.worker", str(encoder_folder), str(tmp_path / "shared")]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.tuning.worker",
+            str(encoder_folder),
+            str(tmp_path / "shared"),
+        ]
         process = subprocess.Popen(
-            [*command, *map(str, rows)], env=os.environ | place | {"KERASTUNER_TUNER_ID": name}, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
+            [*command, *map(str, rows)],
+            env=os.environ | place | {"KERASTUNER_TUNER_ID": name},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         started.append(process)
         return process
 
@@ -38,11 +50,18 @@ def start(encoder_folder, tmp_path):
 
 @pytest.mark.slow
 def test_two_workers_find_what_one_process_finds(start, encoder_folder, tmp_path):
-    """Random trials without early stopping do not depend on who runs them, nor on the order in which they end."""
+    """Random trials without early stopping do not depend on who runs them, nor on the order in
+    which they end.
+    """
     processes = {name: start(name) for name in ("chief", "first", "second")}
     said = {name: process.communicate(timeout=300) for name, process in processes.items()}
-    assert {name: process.returncode for name, process in processes.items()} == dict.fromkeys(processes, 0), said
-    ran = {name: set(re.findall(r"^trial (\d+): ", out, flags=re.MULTILINE)) for name, (out, _) in said.items()}
+    assert {name: process.returncode for name, process in processes.items()} == dict.fromkeys(
+        processes, 0
+    ), said
+    ran = {
+        name: set(re.findall(r"^trial (\d+): ", out, flags=re.MULTILINE))
+        for name, (out, _) in said.items()
+    }
     assert not ran["chief"] and ran["first"] and ran["second"]
     assert not ran["first"] & ran["second"] and len(ran["first"] | ran["second"]) == 8
     alone = tune(experiment(str(encoder_folder)), tmp_path / "alone")

@@ -14,13 +14,25 @@ def astray():
 
     def make(sign: int):
         scores = [0.5 - sign * miss for miss in (0.02, 0.0, 0.01, 40.0, 0.03)]
-        table = pd.DataFrame({
-            "trial": range(5), "status": "completed", "strategy": "fine_tune", "score": scores, "low": scores,
-            "high": scores, "expected": scores, "epochs": [1, 2, 1, 3, 3],
-        })  # fmt: skip
+        table = pd.DataFrame(
+            {
+                "trial": range(5),
+                "status": "completed",
+                "strategy": "fine_tune",
+                "score": scores,
+                "low": scores,
+                "high": scores,
+                "expected": scores,
+                "epochs": [1, 2, 1, 3, 3],
+            }
+        )
         best = types.SimpleNamespace(trial=1)
         return types.SimpleNamespace(
-            trials=table, sign=sign, objective="stars/mae", best_trial=best, arguments=lambda label: ["epochs"]
+            trials=table,
+            sign=sign,
+            objective="stars/mae",
+            best_trial=best,
+            arguments=lambda label: ["epochs"],
         )
 
     return make

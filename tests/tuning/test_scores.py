@@ -31,7 +31,8 @@ def test_one_measurement_has_no_interval():
 def test_the_rule_by_hand():
     """d = −.1, −.2, −.3: mean −.2, s = .1; t(2) at .975 is 4.302653.
 
-    Of 8: 4.302653 · .1/√3 · √(1 − 3/8) = .196383 < .2, so the trial ends. Of 12: √(1 − 3/12) makes .215133 > .2.
+    Of 8: 4.302653 · .1/√3 · √(1 − 3/8) = .196383 < .2, so the trial ends. Of 12: √(1 − 3/12) makes
+    .215133 > .2.
     """
     best = np.full(12, 0.9)
     values = [0.8, 0.7, 0.6]
@@ -40,7 +41,9 @@ def test_the_rule_by_hand():
 
 
 def test_the_rule_pairs_the_measurements():
-    """Easy and hard folds: the trial is .01 worse on each, although its mean so far is above the best's."""
+    """Easy and hard folds: the trial is .01 worse on each, although its mean so far is above the
+    best's.
+    """
     best = [0.9, 0.8, 0.7, 0.1, 0.1, 0.1]
     values = [0.891, 0.789, 0.69]
     assert np.mean(values) > np.mean(best)
@@ -61,7 +64,9 @@ def test_no_trial_ends_after_two_measurements_or_after_the_last(done):
 
 
 def test_a_trial_that_would_reach_the_best_is_ended_in_a_fortieth_of_the_looks():
-    """Differences whose mean over all 8 is exactly 0: the upper end is below 0 in 2.5 % of the draws."""
+    """Differences whose mean over all 8 is exactly 0: the upper end is below 0 in 2.5 % of the
+    draws.
+    """
     draws = np.random.default_rng(0)
     differences = draws.normal(size=(20_000, 8))
     differences -= differences.mean(1, keepdims=True)

@@ -1,4 +1,6 @@
-"""Search spaces: declared beside every strategy, changed in the experiment, understood by keras-tuner."""
+"""Search spaces: declared beside every strategy, changed in the experiment, understood by
+keras-tuner.
+"""
 
 import dataclasses
 import types
@@ -52,16 +54,29 @@ def test_every_strategy_declares_a_space_that_it_can_take(name):
 
 
 def test_strategies_are_a_choice_with_arguments_of_their_own():
-    space = space_of({"fine_tune": {"epochs": [1, 2], "learning_rate": RATE}, "multi_task": {"epochs": 4}})
+    space = space_of(
+        {"fine_tune": {"epochs": [1, 2], "learning_rate": RATE}, "multi_task": {"epochs": 4}}
+    )
     names = [h.name for h in declared(space).space]
-    assert names[0] == "strategy" and "fine_tune/learning_rate" in names and "multi_task/epochs" not in names
+    assert (
+        names[0] == "strategy"
+        and "fine_tune/learning_rate" in names
+        and "multi_task/epochs" not in names
+    )
     candidates = drawn(space)
     assert {c.label for c in candidates} == {"fine_tune", "multi_task"}
     for candidate in candidates:
         if candidate.label == "fine_tune":
-            # The experiment's own argument where none is searched, the searched ones within their spaces.
-            assert isinstance(candidate.strategy, FineTune) and candidate.strategy.adapt_batch_size == 4
-            assert candidate.strategy.epochs in (1, 2) and 1e-4 <= candidate.strategy.learning_rate <= 1e-2
+            # The experiment's own argument where none is searched, the searched ones within their
+            # spaces.
+            assert (
+                isinstance(candidate.strategy, FineTune)
+                and candidate.strategy.adapt_batch_size == 4
+            )
+            assert (
+                candidate.strategy.epochs in (1, 2)
+                and 1e-4 <= candidate.strategy.learning_rate <= 1e-2
+            )
         else:
             assert isinstance(candidate.strategy, MultiTask) and candidate.strategy.epochs == 4
 
@@ -71,7 +86,9 @@ def test_without_strategies_all_of_the_experiment_that_have_a_space_are_searched
 
 
 def test_a_label_may_name_its_strategy():
-    space = space_of({"short": {"strategy": "fine_tune", "epochs": [1]}, "long": {"strategy": "multi_task"}})
+    space = space_of(
+        {"short": {"strategy": "fine_tune", "epochs": [1]}, "long": {"strategy": "multi_task"}}
+    )
     assert {type(s) for s in space.strategies.values()} == {FineTune, MultiTask}
 
 
@@ -103,23 +120,40 @@ def test_what_auto_stands_for():
 
 def test_numbers_have_four_digits_and_choices_keep_their_types():
     space = space_of(
-        {"fine_tune": {"learning_rate": RATE, "head_start": [True, False], "epochs": {"min": 1, "max": 9}},
-         "maml": {"inner_freeze": ["none", 1, "all"], "adapt_steps": [None, 5]}},
+        {
+            "fine_tune": {
+                "learning_rate": RATE,
+                "head_start": [True, False],
+                "epochs": {"min": 1, "max": 9},
+            },
+            "maml": {"inner_freeze": ["none", 1, "all"], "adapt_steps": [None, 5]},
+        },
         {"max_length": [8, 12], "freeze": ["none", "embeddings"]},
-    )  # fmt: skip
+    )
     candidates = drawn(space)
     tuned = [c.strategy for c in candidates if c.label == "fine_tune"]
     assert all(len(f"{s.learning_rate:.12g}".replace("0", "").replace(".", "")) <= 8 for s in tuned)
     assert all(s.learning_rate == float(f"{s.learning_rate:.4g}") for s in tuned)
-    assert {type(s.epochs) for s in tuned} == {int} and {s.head_start for s in tuned} == {True, False}
+    assert {type(s.epochs) for s in tuned} == {int} and {s.head_start for s in tuned} == {
+        True,
+        False,
+    }
     learned = [c.strategy for c in candidates if c.label == "maml"]
-    assert {s.inner_freeze for s in learned} == {"none", 1, "all"} and {s.adapt_steps for s in learned} == {None, 5}
-    assert {tuple(c.settings.values()) for c in candidates} == {(n, f) for n in (8, 12) for f in ("none", "embeddings")}
+    assert {s.inner_freeze for s in learned} == {"none", 1, "all"} and {
+        s.adapt_steps for s in learned
+    } == {None, 5}
+    assert {tuple(c.settings.values()) for c in candidates} == {
+        (n, f) for n in (8, 12) for f in ("none", "embeddings")
+    }
 
 
 def test_hyperbands_epochs_are_epochs_or_a_share_of_the_steps():
-    space = space_of({"fine_tune": None, "target_only": {"adapt_steps": 50}, "tfidf": None}, oracle="hyperband")
-    assert not {"fine_tune/epochs", "target_only/adapt_steps"} & {h.name for h in declared(space).space}
+    space = space_of(
+        {"fine_tune": None, "target_only": {"adapt_steps": 50}, "tfidf": None}, oracle="hyperband"
+    )
+    assert not {"fine_tune/epochs", "target_only/adapt_steps"} & {
+        h.name for h in declared(space).space
+    }
     values = {h.name: h.default for h in declared(space).space}
 
     def at(label, epochs):
@@ -131,35 +165,73 @@ def test_hyperbands_epochs_are_epochs_or_a_share_of_the_steps():
     assert isinstance(at("target_only", 1), TargetOnly)
 
 
-@pytest.mark.parametrize(("tune", "message"), [
-    ({"strategies": {"fine_tune": {"learning_rat": RATE}}}, "'learning_rat' to search; .*'learning_rate'"),
-    ({"strategies": {"fin_tune": None}}, "no strategy 'fin_tune'; .*Did you mean 'fine_tune'"),
-    ({"strategies": {"fine_tune": {"epochs": [1, 0]}}}, "fine_tune.epochs holds 0, .*above 0"),
-    ({"strategies": {"fine_tune": {"epochs": [1.5]}}}, "fine_tune.epochs holds 1.5, .*integer"),
-    ({"strategies": {"fine_tune": {"learning_rate": {"min": -1, "max": 1}}}}, "learning_rate holds -1"),
-    ({"strategies": {"maml": {"outer_optimizer": ["adam", "sdg"]}}}, "outer_optimizer holds 'sdg'"),
-    ({"settings": {"max_lenght": [8]}}, "'max_lenght'. Did you mean 'max_length'"),
-    ({"settings": {"max_length": [8, 2]}}, "max_length holds 2"),
-    ({"settings": {"dropout": {"min": 0.1, "max": 1.5}}}, "dropout holds 1.5, .*less than 1"),
-    ({"settings": {"precision": ["float32", "bfloat16"]}}, "precision holds 'bfloat16', .*'mixed_bfloat16'"),
-    ({"settings": {"loss_weight.starz": [1]}}, "'loss_weight.starz'. Did you mean 'loss_weight.stars'"),
-    ({"settings": {"loss_weight.stars": [1, -1]}}, "loss_weight.stars holds -1, .*at least 0"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("tune", "message"),
+    [
+        (
+            {"strategies": {"fine_tune": {"learning_rat": RATE}}},
+            "'learning_rat' to search; .*'learning_rate'",
+        ),
+        ({"strategies": {"fin_tune": None}}, "no strategy 'fin_tune'; .*Did you mean 'fine_tune'"),
+        ({"strategies": {"fine_tune": {"epochs": [1, 0]}}}, "fine_tune.epochs holds 0, .*above 0"),
+        ({"strategies": {"fine_tune": {"epochs": [1.5]}}}, "fine_tune.epochs holds 1.5, .*integer"),
+        (
+            {"strategies": {"fine_tune": {"learning_rate": {"min": -1, "max": 1}}}},
+            "learning_rate holds -1",
+        ),
+        (
+            {"strategies": {"maml": {"outer_optimizer": ["adam", "sdg"]}}},
+            "outer_optimizer holds 'sdg'",
+        ),
+        ({"settings": {"max_lenght": [8]}}, "'max_lenght'. Did you mean 'max_length'"),
+        ({"settings": {"max_length": [8, 2]}}, "max_length holds 2"),
+        ({"settings": {"dropout": {"min": 0.1, "max": 1.5}}}, "dropout holds 1.5, .*less than 1"),
+        (
+            {"settings": {"precision": ["float32", "bfloat16"]}},
+            "precision holds 'bfloat16', .*'mixed_bfloat16'",
+        ),
+        (
+            {"settings": {"loss_weight.starz": [1]}},
+            "'loss_weight.starz'. Did you mean 'loss_weight.stars'",
+        ),
+        ({"settings": {"loss_weight.stars": [1, -1]}}, "loss_weight.stars holds -1, .*at least 0"),
+    ],
+)
 def test_what_cannot_be_searched_is_named_with_the_nearest(tune, message):
     with pytest.raises(DataError, match=f"(?s){message}"):
         space_of(**tune)
 
 
-@pytest.mark.parametrize(("tune", "message"), [
-    ({"oracle": "bayesain"}, "tune.oracle: .*Did you mean 'bayesian'"),
-    ({"trails": 3}, "unknown key 'trails'. Did you mean 'trials'"),
-    ({"oracle": "hyperband", "oracle_options": {"max_epoch": 3}}, "no option 'max_epoch'.*'max_epochs'"),
-    ({"strategies": {"fine_tune": {"epochs": []}}}, "tune.strategies.fine_tune.epochs"),
-    ({"strategies": {"fine_tune": {"epochs": {"min": 3, "max": 1}}}}, "min must be below max"),
-    ({"strategies": {"fine_tune": {"learning_rate": {"min": 0, "max": 1, "sampling": "log"}}}}, "a min above 0"),
-    ({"strategies": {"fine_tune": {"learning_rate": {"min": 1, "max": 2, "samplin": "log"}}}}, "mean 'sampling'"),
-    ({"validation": "fold"}, "Did you mean 'folds'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("tune", "message"),
+    [
+        ({"oracle": "bayesain"}, "tune.oracle: .*Did you mean 'bayesian'"),
+        ({"trails": 3}, "unknown key 'trails'. Did you mean 'trials'"),
+        (
+            {"oracle": "hyperband", "oracle_options": {"max_epoch": 3}},
+            "no option 'max_epoch'.*'max_epochs'",
+        ),
+        ({"strategies": {"fine_tune": {"epochs": []}}}, "tune.strategies.fine_tune.epochs"),
+        ({"strategies": {"fine_tune": {"epochs": {"min": 3, "max": 1}}}}, "min must be below max"),
+        (
+            {
+                "strategies": {
+                    "fine_tune": {"learning_rate": {"min": 0, "max": 1, "sampling": "log"}}
+                }
+            },
+            "a min above 0",
+        ),
+        (
+            {
+                "strategies": {
+                    "fine_tune": {"learning_rate": {"min": 1, "max": 2, "samplin": "log"}}
+                }
+            },
+            "mean 'sampling'",
+        ),
+        ({"validation": "fold"}, "Did you mean 'folds'"),
+    ],
+)
 def test_what_the_file_cannot_hold_is_named(tune, message):
     with pytest.raises(DataError, match=f"(?s){message}"):
         space_of(**tune)
@@ -169,7 +241,9 @@ def test_a_search_without_anything_to_search_says_so():
     experiment = load_experiment(make_experiment(strategies=["majority"]))
     with pytest.raises(DataError, match="arguments to vary"):
         SearchSpace.of(experiment)
-    alone = load_experiment(make_experiment(sources={}, strategies=["majority"], tune={"strategies": ["fine_tune"]}))
+    alone = load_experiment(
+        make_experiment(sources={}, strategies=["majority"], tune={"strategies": ["fine_tune"]})
+    )
     with pytest.raises(DataError, match="without sources"):
         SearchSpace.of(alone)
 
@@ -184,7 +258,11 @@ def test_a_rate_written_as_yaml_reads_it_is_a_number():
 def test_a_source_to_validate_on_must_be_there_in_every_training():
     maml = {"maml": {"validation_source": "shop", "inner_steps": [1, 2]}}
     assert space_of(maml).strategies["maml"].validation_source == "shop"
-    with pytest.raises(DataError, match=r"tune.strategies.maml must be one of several sources; .*'shpo'.*Did you"):
+    with pytest.raises(
+        DataError, match=r"tune.strategies.maml must be one of several sources; .*'shpo'.*Did you"
+    ):
         space_of({"maml": {"validation_source": ["films", "shpo"]}})
-    with pytest.raises(DataError, match=r"Received validation_source='shop' and tune.validation: sources"):
+    with pytest.raises(
+        DataError, match=r"Received validation_source='shop' and tune.validation: sources"
+    ):
         space_of(maml, validation="sources")

@@ -10,9 +10,15 @@ from tf_transfer.experiments.tune_spec import TuneSpec
 from tf_transfer.kinds.tasks import Task
 from tf_transfer.tuning.validation import measurements
 
-STARS, MOOD = Task("stars", kind="regression"), Task("mood", kind="classification", classes=("glad", "sad"))
+STARS, MOOD = (
+    Task("stars", kind="regression"),
+    Task("mood", kind="classification", classes=("glad", "sad")),
+)
 SUPPORT = make_table(24, seed=1).assign(row=range(24))
-SOURCES = {"films": make_table(30, seed=2).assign(row=range(30)), "shop": make_table(40, seed=3).assign(row=range(40))}
+SOURCES = {
+    "films": make_table(30, seed=2).assign(row=range(30)),
+    "shop": make_table(40, seed=3).assign(row=range(40)),
+}
 
 
 def plan(task=STARS, support=SUPPORT, group=None, budget=None, **spec):
@@ -29,7 +35,9 @@ def test_each_repeat_holds_out_every_row_once():
         assert sorted(np.concatenate([m.validation["row"] for m in here])) == list(range(24))
         for m in here:
             assert sorted([*m.support["row"], *m.validation["row"]]) == list(range(24))
-    first, second = ([sorted(m.validation["row"]) for m in planned if m.stage == f"repeat {r}"] for r in (0, 1))
+    first, second = (
+        [sorted(m.validation["row"]) for m in planned if m.stage == f"repeat {r}"] for r in (0, 1)
+    )
     assert first != second
 
 
@@ -63,7 +71,9 @@ def test_groups_stay_together(validation):
 def test_a_part_held_out_stays_while_the_seeds_change():
     planned, overlap = plan(validation="holdout", holdout=0.25, repeats=3)
     assert overlap == 0.0
-    assert len({tuple(m.validation["row"]) for m in planned}) == 1 and len(planned[0].validation) == 6
+    assert (
+        len({tuple(m.validation["row"]) for m in planned}) == 1 and len(planned[0].validation) == 6
+    )
     assert len({m.seed for m in planned}) == len({m.stage for m in planned}) == 3
 
 
@@ -94,6 +104,8 @@ def test_too_few_groups_are_counted():
 
 
 def test_a_class_of_one_row_does_not_stand_in_the_way():
-    support = pd.DataFrame({"text": SUPPORT["text"], "mood": ["glad"] * 23 + ["sad"], "row": range(24)})
+    support = pd.DataFrame(
+        {"text": SUPPORT["text"], "mood": ["glad"] * 23 + ["sad"], "row": range(24)}
+    )
     assert len(plan(MOOD, support)[0]) == 8
     assert len(plan(MOOD, support, validation="holdout")[0]) == 2

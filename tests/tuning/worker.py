@@ -1,4 +1,6 @@
-"""One process of a shared search, for `test_parallel`: ``python -m tests.tuning.worker ENCODER FOLDER [ROWS]``."""
+"""One process of a shared search, for `test_parallel`: ``python -m tests.tuning.worker ENCODER
+FOLDER [ROWS]``.
+"""
 
 import sys
 
@@ -20,6 +22,10 @@ def experiment(encoder: str, rows: int = 24) -> dict:
 if __name__ == "__main__":
     tiny.keep_graphs()  # as in the process of the tests, or the last bits differ
     try:
-        tune(experiment(sys.argv[1], *map(int, sys.argv[3:])), sys.argv[2], say=lambda what, *_: print(what))
+        tune(
+            experiment(sys.argv[1], *map(int, sys.argv[3:])),
+            sys.argv[2],
+            say=lambda what, *_: print(what),
+        )
     except TransferError as error:
         sys.exit(f"refused: {error}")

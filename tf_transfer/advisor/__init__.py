@@ -1,1 +1,3 @@
-"""What to try first: facts of the data and a measured cost in, ranked strategies with reasons out."""
+"""What to try first: facts of the data and a measured cost in, ranked strategies with reasons
+out.
+"""

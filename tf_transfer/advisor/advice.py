@@ -25,13 +25,15 @@ PLACE = ["target", "task", "budget"]
 
 @dataclasses.dataclass(frozen=True)
 class Advice:
-    """The strategies of an experiment, ranked for every target, task and label budget before any is trained.
+    """The strategies of an experiment, ranked for every target, task and label budget before any is
+    trained.
 
     Args:
-        rows: a row a place and strategy, best first: target, task, budget, rank, strategy, source_seconds,
-            target_seconds, once_seconds (see `cost.Cost`), rule, reason.
+        rows: a row a place and strategy, best first: target, task, budget, rank, strategy,
+            source_seconds, target_seconds, once_seconds (see `cost.Cost`), rule, reason.
         facts: what the ranks follow from, a `Facts` a place.
-        identity: what a run must have in common with the experiment to be held against this advice, by name.
+        identity: what a run must have in common with the experiment to be held against this advice,
+            by name.
         run_seconds: training of the whole experiment, once-only parts included.
     """
 
@@ -42,7 +44,9 @@ class Advice:
 
     def first(self, target: str, task: str, budget: int) -> str:
         """The strategy to try first."""
-        found = self.rows.query("target == @target and task == @task and budget == @budget and rank == 1")
+        found = self.rows.query(
+            "target == @target and task == @task and budget == @budget and rank == 1"
+        )
         if not len(found):
             raise DataError(
                 f"There is advice for the targets, tasks and budgets of the experiment.\n"
@@ -62,8 +66,16 @@ class Advice:
         Raises:
             CheckpointError: the file cannot be written.
         """
-        facts = [{k: None if pd.isna(v) else v for k, v in dataclasses.asdict(f).items()} for f in self.facts]
-        content = {"format": FORMAT, "identity": self.identity, "run_seconds": self.run_seconds, "facts": facts}
+        facts = [
+            {k: None if pd.isna(v) else v for k, v in dataclasses.asdict(f).items()}
+            for f in self.facts
+        ]
+        content = {
+            "format": FORMAT,
+            "identity": self.identity,
+            "run_seconds": self.run_seconds,
+            "facts": facts,
+        }
         write_text(path, json.dumps(content | {"rows": self.rows.to_dict("records")}, indent=1))
 
     def fared(self, comparison: Results) -> pd.DataFrame:
@@ -73,12 +85,12 @@ class Advice:
             comparison: the `Comparison` of the run.
 
         Returns:
-            ``advised`` and its mean primary metric ``value``; ``best``, the strategy of the best mean, and
-            ``best_value``; ``behind``, how much worse the advised one is, with its 95 % interval ``low`` to
-            ``high``; ``as_good``, whether the advised one is the best or the interval includes 0;
-            ``predicted_seconds`` and ``actual_seconds`` of one source and target training of the advised one
-            (the median over seeds, so that tracing in the first does not count), and their ``ratio``. A place
-            whose cells are not usable has no row.
+            ``advised`` and its mean primary metric ``value``; ``best``, the strategy of the best
+            mean, and ``best_value``; ``behind``, how much worse the advised one is, with its 95 %
+            interval ``low`` to ``high``; ``as_good``, whether the advised one is the best or the
+            interval includes 0; ``predicted_seconds`` and ``actual_seconds`` of one source and
+            target training of the advised one (the median over seeds, so that tracing in the first
+            does not count), and their ``ratio``. A place whose cells are not usable has no row.
 
         Raises:
             DataError: the run is of other data or tasks, another encoder, or other strategies.
@@ -93,14 +105,17 @@ class Advice:
         Raises:
             DataError: other strategies, or other arguments of them.
         """
-        asked = {f"strategy {k}": [s.name, dataclasses.asdict(s)] for k, s in experiment.compared.items()}
+        asked = {
+            f"strategy {k}": [s.name, dataclasses.asdict(s)] for k, s in experiment.compared.items()
+        }
         asked = json.loads(json.dumps(asked))
         known = {k: v for k, v in self.identity.items() if k.startswith("strategy ")}
         differing = [k for k in {**known, **asked} if known.get(k) != asked.get(k)]
         if differing:
             raise DataError(
                 "The advice that is kept with a run must be about the experiment asked for.\n"
-                f"Received another one; these differ: {', '.join(differing)}.\nGive the experiment that was run."
+                f"Received another one; these differ: {', '.join(differing)}.\nGive the experiment "
+                "that was run."
             )
 
     def _check(self, comparison: Results) -> None:
@@ -109,7 +124,8 @@ class Advice:
         differing = [k for k, v in self.identity.items() if ran.get(k) != v]
         if differing:
             raise DataError(
-                f"{comparison.run.folder} must be a run of the experiment that the advice is about.\n"
+                f"{comparison.run.folder} must be a run of the experiment that the advice is "
+                "about.\n"
                 f"Received another one; these differ: {', '.join(differing)}.\n"
                 "Give the folder of its run, or ask for advice on the experiment that was run."
             )
@@ -135,27 +151,47 @@ class Advice:
         predicted = row["source_seconds"] + row["target_seconds"]
         actual = _actual_seconds(comparison, advised, fact)
         return place | {
-            "metric": metric, "advised": advised, "value": means[advised], "best": best, "best_value": means[best],
-            "behind": behind.value, "low": behind.low, "high": behind.high,
-            "as_good": advised == best or bool(behind.low <= 0), "predicted_seconds": predicted,
-            "actual_seconds": actual, "ratio": predicted / actual if actual else np.nan,
-        }  # fmt: skip
+            "metric": metric,
+            "advised": advised,
+            "value": means[advised],
+            "best": best,
+            "best_value": means[best],
+            "behind": behind.value,
+            "low": behind.low,
+            "high": behind.high,
+            "as_good": advised == best or bool(behind.low <= 0),
+            "predicted_seconds": predicted,
+            "actual_seconds": actual,
+            "ratio": predicted / actual if actual else np.nan,
+        }
 
     def __str__(self) -> str:
         return "\n\n".join(self._describe(fact) for fact in self.facts) + f"\n\n{self._closing()}"
 
     def _describe(self, fact: Facts) -> str:
-        lines = [f"{fact.target}, {fact.task}, {fact.budget} labels", textwrap.indent(_facts(fact), "  ")]
+        lines = [
+            f"{fact.target}, {fact.task}, {fact.budget} labels",
+            textwrap.indent(_facts(fact), "  "),
+        ]
         for row in _at(self.rows, fact).itertuples():
-            head = f"  {row.rank}. {row.strategy:<20} {_duration(row.source_seconds + row.target_seconds):>8}  "
-            lines.append(textwrap.fill(row.reason, 118, initial_indent=head, subsequent_indent=" " * len(head)))
+            head = (
+                f"  {row.rank}. {row.strategy:<20} "
+                f"{_duration(row.source_seconds + row.target_seconds):>8}  "
+            )
+            lines.append(
+                textwrap.fill(
+                    row.reason, 118, initial_indent=head, subsequent_indent=" " * len(head)
+                )
+            )
         return "\n".join(lines)
 
     def _closing(self) -> str:
         once = self.rows.groupby("strategy")["once_seconds"].max().max()
         return (
-            "Times are of one source and target training, from steps timed when this was asked for.\n"
-            f"The first of a run takes up to {_duration(once)} more for tracing. Training of the whole experiment "
+            "Times are of one source and target training, from steps timed when this was asked "
+            "for.\n"
+            f"The first of a run takes up to {_duration(once)} more for tracing. Training of the "
+            "whole experiment "
             f"takes about {_duration(self.run_seconds)}."
         )
 
@@ -175,8 +211,12 @@ def load_advice(path: str | Path) -> Advice:
         content = read_json(path)
         if content["format"] != FORMAT:
             raise ValueError(f"its format is {content['format']!r}, not {FORMAT!r}")
-        facts = tuple(Facts(**{k: np.nan if v is None else v for k, v in f.items()}) for f in content["facts"])
-        return Advice(pd.DataFrame(content["rows"]), facts, content["identity"], content["run_seconds"])
+        facts = tuple(
+            Facts(**{k: np.nan if v is None else v for k, v in f.items()}) for f in content["facts"]
+        )
+        return Advice(
+            pd.DataFrame(content["rows"]), facts, content["identity"], content["run_seconds"]
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"{path} cannot be read as advice: {error}.\nDelete it, or ask for advice anew."
@@ -189,14 +229,19 @@ def summarise(fared: pd.DataFrame) -> str:
         return "The run has no usable cells of the advised strategies."
     good, within = int(fared["as_good"].sum()), int(fared["ratio"].between(0.5, 2).sum())
     return (
-        f"The advised strategy was the best, or within its interval of it, in {good} of {len(fared)} places; the time "
+        f"The advised strategy was the best, or within its interval of it, in {good} of "
+        f"{len(fared)} places; the time "
         f"was within a factor of 2 of the predicted one in {within}."
     )
 
 
 def _at(table: pd.DataFrame, fact: Facts) -> pd.DataFrame:
     """The rows of a fact's place."""
-    return table[(table["target"] == fact.target) & (table["task"] == fact.task) & (table["budget"] == fact.budget)]
+    return table[
+        (table["target"] == fact.target)
+        & (table["task"] == fact.task)
+        & (table["budget"] == fact.budget)
+    ]
 
 
 def _actual_seconds(comparison: Results, strategy: str, fact: Facts) -> float:
@@ -218,12 +263,16 @@ def _facts(fact: Facts) -> str:
         else f"{fact.overlap:.0%} of the labels"
     )
     known = (
-        f"{fact.source_rows:,} source rows ({fact.rows_a_label:.0f} a label) with {same}; domain distance "
-        f"{fact.distance:.2f} of 2; evidence for the labels: source {fact.source_evidence:.3f}, target "
+        f"{fact.source_rows:,} source rows ({fact.rows_a_label:.0f} a label) with {same}; domain "
+        "distance "
+        f"{fact.distance:.2f} of 2; evidence for the labels: source {fact.source_evidence:.3f}, "
+        "target "
         f"{fact.target_evidence:.3f} nats a label"
     )
     if not np.isnan(fact.words):
-        known += f"; on the source's own rows: words {fact.words:.3f}, frozen features {fact.probe:.3f}"
+        known += (
+            f"; on the source's own rows: words {fact.words:.3f}, frozen features {fact.probe:.3f}"
+        )
     if fact.cut >= 0.005:
         known += f"; {fact.cut:.0%} of the target's tokens are beyond max_length"
     return textwrap.fill(known, 116)

@@ -32,7 +32,8 @@ class Cost:
     Args:
         source: one source training, which all targets and budgets of a seed share.
         target: one target training.
-        once: what only the first training of a run pays: tracing and compiling the step, and frozen features.
+        once: what only the first training of a run pays: tracing and compiling the step, and frozen
+            features.
     """
 
     source: float
@@ -47,7 +48,9 @@ class Cost:
 
 @dataclasses.dataclass(frozen=True)
 class StepTime:
-    """``steps`` steps of training take ``start + steps * step`` seconds, the first time ``once`` more."""
+    """``steps`` steps of training take ``start + steps * step`` seconds, the first time ``once``
+    more.
+    """
 
     start: float
     step: float
@@ -60,9 +63,9 @@ class StepTime:
 class CostMeter:
     """Predicts training times from timed steps of the real training loop.
 
-    Gradient steps are timed on the real rows, in the batches of the real training, so that lengths count. A
-    strategy that solves or counts is run as it is, on the sampled rows of the sources, and its time taken to
-    grow in proportion.
+    Gradient steps are timed on the real rows, in the batches of the real training, so that lengths
+    count. A strategy that solves or counts is run as it is, on the sampled rows of the sources, and
+    its time taken to grow in proportion.
 
     Args:
         model: `TransferModel` with the pretrained encoder; it stays as it is but for its heads.
@@ -92,13 +95,15 @@ class CostMeter:
         seconds = self._adapt_seconds(strategy, fitted, target, support)
         return Cost(source, seconds, once)
 
-    # -- gradient steps -----------------------------------------------------------------------------
+    # -- gradient steps ----------------------------------------------------------------------------
 
     def _gradient_cost(self, strategy: TargetTraining, target: str, support: pd.DataFrame) -> Cost:
         source, once = self._source_cost(strategy) if strategy.uses_source else (0.0, 0.0)
         batch_size = min(strategy.adapt_batch_size, len(support))
         known = self._time_step(target, support, batch_size)
-        seconds = known.seconds(strategy.adapt_passes(len(support)) * math.ceil(len(support) / batch_size))
+        seconds = known.seconds(
+            strategy.adapt_passes(len(support)) * math.ceil(len(support) / batch_size)
+        )
         if strategy.head_start:
             probe = LinearProbe(uses_source=False)
             seconds += self._adapt_seconds(probe, self.model, target, support)
@@ -118,23 +123,34 @@ class CostMeter:
             few = self._time_steps(table, batch_size, 4)
             # More steps until they take long enough to tell their time from the start's.
             many = min(MOST_STEPS, 4 + max(4, math.ceil(4 * ENOUGH / few)))
-            long, few = self._time_steps(table, batch_size, many), min(few, self._time_steps(table, batch_size, 4))
+            long, few = (
+                self._time_steps(table, batch_size, many),
+                min(few, self._time_steps(table, batch_size, 4)),
+            )
             step = max((long - few) / (many - 4), 0.1 * long / many)
             start = max(few - 4 * step, 0.0)
             self._steps[key] = StepTime(start, step, max(first - start - warmed * step, 0.0))
         return self._steps[key]
 
     def _warm_up(self, table: pd.DataFrame, batch_size: int) -> tuple[float, int]:
-        """One step of every length that batches have: each is compiled at its first. Seconds and steps."""
+        """One step of every length that batches have: each is compiled at its first. Seconds and
+        steps.
+        """
         dataset = self._dataset(table, batch_size, 1)
         lengths = [int(tf.shape(x["input_ids"])[1]) for x, _, _ in dataset.take(LOOKED_AT)]
         firsts = tf.constant([lengths.index(length) for length in sorted(set(lengths))], tf.int64)
-        chosen = dataset.enumerate().filter(lambda i, _: tf.reduce_any(i == firsts)).map(lambda _, batch: batch)
+        chosen = (
+            dataset.enumerate()
+            .filter(lambda i, _: tf.reduce_any(i == firsts))
+            .map(lambda _, batch: batch)
+        )
         _, seconds = timed(lambda: self._run_steps(chosen, len(firsts)))
         return seconds, len(firsts)
 
     def _time_steps(self, table: pd.DataFrame, batch_size: int, steps: int) -> float:
-        """Seconds of ``steps`` steps with all that comes before them, as `strategies.base.train` makes them."""
+        """Seconds of ``steps`` steps with all that comes before them, as `strategies.base.train`
+        makes them.
+        """
         _, seconds = timed(lambda: self._run_steps(self._dataset(table, batch_size, steps), steps))
         return seconds
 
@@ -147,17 +163,23 @@ class CostMeter:
         self._copy.start_run("auto", 0)
         self._copy.fit(dataset, epochs=1, steps_per_epoch=steps, verbose=0)
 
-    # -- strategies that solve, count, or learn from episodes ---------------------------------------
+    # -- strategies that solve, count, or learn from episodes --------------------------------------
 
     def _fit(self, strategy: Strategy) -> tuple[object, float, float]:
-        """What ``fit`` gives, the seconds that it will take on all source rows, and those of the first time."""
+        """What ``fit`` gives, the seconds that it will take on all source rows, and those of the
+        first time.
+        """
         if strategy not in self._fits:
             if strategy.timed_by == "episodes":
                 self._fits[strategy] = self._fit_episodes(strategy)
             else:
                 _, first = timed(lambda: strategy.fit(self.model, self.sampled))
                 fitted, again = timed(lambda: strategy.fit(self.model, self.sampled))
-                self._fits[strategy] = fitted, again * self._whole, max(first - again, 0.0) * self._whole
+                self._fits[strategy] = (
+                    fitted,
+                    again * self._whole,
+                    max(first - again, 0.0) * self._whole,
+                )
         return self._fits[strategy]
 
     def _fit_episodes(self, strategy: MetaStrategy) -> tuple[object, float, float]:
@@ -168,14 +190,17 @@ class CostMeter:
         step = max((three - one) / 2, 0.1 * three)
         return fitted, max(one - step, 0.0) + strategy.steps * step, max(first - one, 0.0)
 
-    def _adapt_seconds(self, strategy: Strategy, fitted, target: str, support: pd.DataFrame) -> float:
+    def _adapt_seconds(
+        self, strategy: Strategy, fitted, target: str, support: pd.DataFrame
+    ) -> float:
         key = strategy, target, len(support)
         if key not in self._adaptations:
             kind = type(strategy), type(fitted)
             if kind not in self._outs:  # the first adaptation builds a model and traces it
                 self._outs[kind] = strategy.adapt(fitted, support.iloc[::-1].reset_index(drop=True))
             _, seconds = timed(lambda: strategy.adapt(fitted, support, out=self._outs[kind]))
-            counts = strategy.uses_source and not strategy.uses_encoder  # the source's rows again with every target
+            # the source's rows again with every target
+            counts = strategy.uses_source and not strategy.uses_encoder
             self._adaptations[key] = seconds * (self._whole if counts else 1)
         return self._adaptations[key]
 

@@ -29,14 +29,17 @@ class Facts:
         kind: of the task.
         classes: number of them; 0 for a regression.
         source_rows: labelled source rows, of any task.
-        overlap: share of the budget's labels that the source has too, for the same task: of a regression 1
-            or 0, of a classification the share of labels whose class a source row has.
-        distance: `domain_distance` between all source texts and the target's training texts, 0 to 2.
-        target_evidence: how much better the frozen features predict the budget's labels than their mean does,
-            as a difference of `logme`, in nats a label.
-        source_evidence: the same of the outputs of heads that are trained on the source's frozen features.
-        words, probe: Pearson's r or macro F1 of tf-idf and of a linear probe, trained on two thirds of the
-            sources' rows and scored on the others; NaN when the sources have no label for the task.
+        overlap: share of the budget's labels that the source has too, for the same task: of a
+            regression 1 or 0, of a classification the share of labels whose class a source row has.
+        distance: `domain_distance` between all source texts and the target's training texts, 0 to
+            2.
+        target_evidence: how much better the frozen features predict the budget's labels than their
+            mean does, as a difference of `logme`, in nats a label.
+        source_evidence: the same of the outputs of heads that are trained on the source's frozen
+            features.
+        words, probe: Pearson's r or macro F1 of tf-idf and of a linear probe, trained on two thirds
+            of the sources' rows and scored on the others; NaN when the sources have no label for
+            the task.
         cut: share of the target's tokens that lie beyond the encoder's ``max_length``.
     """
 
@@ -64,7 +67,9 @@ def sample_sources(sources: dict[str, pd.DataFrame], seed: int = 0) -> dict[str,
     """At most `SAMPLED` rows of all sources, each in proportion to its size."""
     share = min(1.0, SAMPLED / sum(map(len, sources.values())))
     return {
-        name: table.sample(max(round(len(table) * share), 1), random_state=seed).reset_index(drop=True)
+        name: table.sample(max(round(len(table) * share), 1), random_state=seed).reset_index(
+            drop=True
+        )
         for name, table in sources.items()
     }
 
@@ -75,7 +80,8 @@ def gather_facts(
     """The facts of every target, task and budget.
 
     Args:
-        model: `TransferModel` with the pretrained encoder; its heads are trained on the sources here.
+        model: `TransferModel` with the pretrained encoder; its heads are trained on the sources
+            here.
         sources: the source tables, see `sample_sources`.
         source_rows: rows of the whole sources.
         targets: ``{name: training table}``; only the texts of at most `SAMPLED` rows are read.
@@ -83,10 +89,15 @@ def gather_facts(
     """
     source = join_tables(list(sources.values()))
     tried = TfIdf(uses_source=False), LinearProbe(uses_source=False)
-    trials = {t.name: [try_out(strategy, model, source, t) for strategy in tried] for t in model.tasks}
+    trials = {
+        t.name: [try_out(strategy, model, source, t) for strategy in tried] for t in model.tasks
+    }
     LinearProbe().fit(model, source)
     source_x = model.encode(source, verbose=0)
-    texts = {n: t.sample(min(len(t), SAMPLED), random_state=0).reset_index(drop=True) for n, t in targets.items()}
+    texts = {
+        n: t.sample(min(len(t), SAMPLED), random_state=0).reset_index(drop=True)
+        for n, t in targets.items()
+    }
     distances = {n: domain_distance(source_x, model.encode(t, verbose=0)) for n, t in texts.items()}
     cuts = {n: cut_share(model, t) for n, t in texts.items()}
     found = []
@@ -96,17 +107,28 @@ def gather_facts(
         for task in model.tasks:
             y, present = task.encode(support)
             if present.any():
-                found.append(Facts(
-                    name, task.name, budget, task.kind, len(task.classes), source_rows,
-                    label_overlap(task, source, y[present]), distances[name],
-                    evidence(task, vectors[present], y[present]), evidence(task, outputs[present], y[present]),
-                    *trials[task.name], cuts[name],
-                ))  # fmt: skip
+                found.append(
+                    Facts(
+                        name,
+                        task.name,
+                        budget,
+                        task.kind,
+                        len(task.classes),
+                        source_rows,
+                        label_overlap(task, source, y[present]),
+                        distances[name],
+                        evidence(task, vectors[present], y[present]),
+                        evidence(task, outputs[present], y[present]),
+                        *trials[task.name],
+                        cuts[name],
+                    )
+                )
     return found
 
 
 def try_out(strategy: Strategy, model, table: pd.DataFrame, task: Task) -> float:
-    """Trained on two thirds of a table's labelled rows, the score on the others; NaN with fewer than 12 rows.
+    """Trained on two thirds of a table's labelled rows, the score on the others; NaN with fewer
+    than 12 rows.
 
     The score is one that is best at 1 for every task: Pearson's r or macro F1.
     """
@@ -114,7 +136,10 @@ def try_out(strategy: Strategy, model, table: pd.DataFrame, task: Task) -> float
     if len(rows) < 12:
         return np.nan
     rows = np.random.default_rng(0).permutation(rows)
-    held, learned = (table.iloc[np.sort(part)].reset_index(drop=True) for part in np.split(rows, [len(rows) // 3]))
+    held, learned = (
+        table.iloc[np.sort(part)].reset_index(drop=True)
+        for part in np.split(rows, [len(rows) // 3])
+    )
     adapted = strategy.adapt(strategy.fit(model), learned)
     y, _ = task.encode(held)
     with warnings.catch_warnings():
@@ -128,7 +153,11 @@ def cut_share(model, table: pd.DataFrame) -> float:
     options = model.options
     kept = model.tokenise(table).lengths.sum()
     whole = batches.tokenise(
-        model.encoder, table, text=options["text"], text_pair=options["text_pair"], max_length=model.encoder.max_length
+        model.encoder,
+        table,
+        text=options["text"],
+        text_pair=options["text_pair"],
+        max_length=model.encoder.max_length,
     )
     return float(1 - kept / whole.lengths.sum())
 
@@ -144,7 +173,9 @@ def _outputs(model, source: pd.DataFrame, vectors: np.ndarray) -> np.ndarray:
     """(rows, outputs) of all heads that the source has labels for."""
     outputs = model.apply_heads(vectors)
     trained = [t.name for t in model.tasks if t.loss_weight and t.encode(source)[1].any()]
-    return np.hstack([np.asarray(outputs[name], np.float64).reshape(len(vectors), -1) for name in trained])
+    return np.hstack(
+        [np.asarray(outputs[name], np.float64).reshape(len(vectors), -1) for name in trained]
+    )
 
 
 def evidence(task: Task, x: np.ndarray, y: np.ndarray) -> float:

@@ -18,10 +18,11 @@ FOLDS = 5
 
 
 def domain_distance(source: np.ndarray, target: np.ndarray, seed: int = 0) -> float:
-    """The proxy A-distance 2 (1 - 2ε) between two domains, 0 (alike) to 2 (a linear classifier tells them apart).
+    """The proxy A-distance 2 (1 - 2ε) between two domains, 0 (alike) to 2 (a linear classifier
+    tells them apart).
 
-    ε is the balanced cross-validated error of a logistic regression that tells source rows from target rows;
-    a classifier worse than chance counts as chance.
+    ε is the balanced cross-validated error of a logistic regression that tells source rows from
+    target rows; a classifier worse than chance counts as chance.
 
     Args:
         source, target: (rows, width) frozen features, at least 5 rows each; labels play no part.
@@ -31,8 +32,8 @@ def domain_distance(source: np.ndarray, target: np.ndarray, seed: int = 0) -> fl
         DataError: fewer than 5 rows.
 
     Reference:
-        Ben-David et al. 2007, "Analysis of Representations for Domain Adaptation", section 4; the proxy
-        as in Blitzer et al. 2007, "Biographies, Bollywood, Boom-boxes and Blenders".
+        Ben-David et al. 2007, "Analysis of Representations for Domain Adaptation", section 4; the
+        proxy as in Blitzer et al. 2007, "Biographies, Bollywood, Boom-boxes and Blenders".
     """
     if min(len(source), len(target)) < FOLDS:
         raise DataError(
@@ -41,7 +42,9 @@ def domain_distance(source: np.ndarray, target: np.ndarray, seed: int = 0) -> fl
         )
     x = np.vstack([source, target]).astype(np.float64)
     is_target = np.repeat([0, 1], [len(source), len(target)])
-    classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, class_weight="balanced", max_iter=1000))
+    classifier = make_pipeline(
+        StandardScaler(), LogisticRegression(C=0.01, class_weight="balanced", max_iter=1000)
+    )
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     found = cross_val_predict(classifier, x, is_target, cv=folds)
     error = np.mean([(found[is_target == side] != side).mean() for side in (0, 1)])
@@ -51,20 +54,21 @@ def domain_distance(source: np.ndarray, target: np.ndarray, seed: int = 0) -> fl
 def logme(features: np.ndarray, labels: np.ndarray) -> float:
     """The greatest log evidence of labels under a linear model of features, in nats a label.
 
-    p(y | X) = ∫ N(y | b + Xw, β⁻¹) N(w | 0, α⁻¹) dw at the best α and β, with the intercept b integrated out
+    p(y | X) = ∫ N(y | b + Xw, β⁻¹) N(w | 0, α⁻¹) dw at the best α and β, with the intercept b
+    integrated out
     too: so rows - 1 numbers are judged. Several columns of labels are averaged.
 
     Args:
         features: (rows, width).
-        labels: (rows,) or (rows, outputs) numbers; classes as one column of 0 and 1 each. Columns that are
-            constant are left out.
+        labels: (rows,) or (rows, outputs) numbers; classes as one column of 0 and 1 each. Columns
+            that are constant are left out.
 
     Returns:
         The mean over columns; NaN when every column is constant.
 
     Reference:
-        You et al. 2021, "LogME: Practical Assessment of Pre-trained Models for Transfer Learning". There α
-        and β come from a fixed point; here β has a closed form, and α/β is searched for.
+        You et al. 2021, "LogME: Practical Assessment of Pre-trained Models for Transfer Learning".
+        There α and β come from a fixed point; here β has a closed form, and α/β is searched for.
     """
     x = np.asarray(features, np.float64)
     y = np.asarray(labels, np.float64).reshape(len(x), -1)
@@ -74,19 +78,25 @@ def logme(features: np.ndarray, labels: np.ndarray) -> float:
     squares = np.square(singular)
     kept = squares > 1e-10 * squares.max(initial=1e-30)
     found = [
-        _evidence(squares[kept], np.square(left.T @ column)[kept], float(column @ column), len(x)) for column in y.T
+        _evidence(squares[kept], np.square(left.T @ column)[kept], float(column @ column), len(x))
+        for column in y.T
     ]
     return float(np.mean(found)) / len(x) if found else np.nan
 
 
 def _evidence(squares: np.ndarray, power: np.ndarray, total: float, rows: int) -> float:
-    """The greatest log evidence of one column, from squared singular values and squared coordinates in them."""
+    """The greatest log evidence of one column, from squared singular values and squared coordinates
+    in them.
+    """
     degrees = rows - 1
 
     def at(log_ratio: float) -> float:
         shrunk = 1 / (1 + squares * np.exp(-log_ratio))
         misfit = max(total - float(power.sum()), 0.0) + float((power * shrunk).sum())
-        return (degrees * (np.log(degrees / misfit) - 1 - np.log(2 * np.pi)) + float(np.log(shrunk).sum())) / 2
+        return (
+            degrees * (np.log(degrees / misfit) - 1 - np.log(2 * np.pi))
+            + float(np.log(shrunk).sum())
+        ) / 2
 
     if not len(squares):
         return at(0.0)

@@ -1,1 +1,3 @@
-"""What the predictions of a `Comparison` say beyond its verdicts: one question a module, tables as answers."""
+"""What the predictions of a `Comparison` say beyond its verdicts: one question a module, tables as
+answers.
+"""

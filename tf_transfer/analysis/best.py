@@ -18,13 +18,13 @@ def best(comparison: Results) -> pd.DataFrame:
         comparison: a `Comparison`.
 
     Returns:
-        A row for each target, task and budget. ``value`` is the mean over seeds; ``alike`` lists the strategies whose
-        difference to the best is not clear: p at least .05, divided by the number of strategies that it was looked for
-        among.
+        A row for each target, task and budget. ``value`` is the mean over seeds; ``alike`` lists
+        the strategies whose difference to the best is not clear: p at least .05, divided by the
+        number of strategies that it was looked for among.
 
     Reference:
-        Hsu 1996, "Multiple Comparisons: Theory and Methods", chapter 4 (comparisons with the best), with Bonferroni's
-        bound.
+        Hsu 1996, "Multiple Comparisons: Theory and Methods", chapter 4 (comparisons with the best),
+        with Bonferroni's bound.
     """
     rows = []
     for place, metric, means in comparison.means():
@@ -33,7 +33,11 @@ def best(comparison: Results) -> pd.DataFrame:
             continue
         first = means.idxmax() if METRICS[metric].higher else means.idxmin()
         others = [strategy for strategy in means.index if strategy != first]
-        alike = [other for other in others if not _clear(comparison, first, other, place, ALPHA / len(others))]
+        alike = [
+            other
+            for other in others
+            if not _clear(comparison, first, other, place, ALPHA / len(others))
+        ]
         rows.append([*place, metric, first, means[first], alike])
     return pd.DataFrame(rows, columns=COLUMNS)
 

@@ -22,35 +22,46 @@ DECILES = 10
 
 
 def reliability(
-    comparison: Results, *, target: str | None = None, task: str | None = None, strategy: str | None = None,
-    budget: int | None = None, bins: int = CALIBRATION_BINS, confidence: float = 0.95,
-) -> pd.DataFrame:  # fmt: skip
+    comparison: Results,
+    *,
+    target: str | None = None,
+    task: str | None = None,
+    strategy: str | None = None,
+    budget: int | None = None,
+    bins: int = CALIBRATION_BINS,
+    confidence: float = 0.95,
+) -> pd.DataFrame:
     """Predictions in bins, with what was observed there.
 
     Args:
         comparison: a `Comparison`.
         target, task, strategy, budget: keep only these; None keeps all.
-        bins: int, of equal width over probabilities; 15 are those of ``expected_calibration_error``.
+        bins: int, of equal width over probabilities; 15 are those of
+            ``expected_calibration_error``.
         confidence: in (0, 1).
 
     Returns:
-        A row for each bin that has rows; seeds are pooled, and ``rows`` is their mean number. Classification:
-        ``predicted`` is the mean probability of the likeliest class, ``observed`` the share in which it is right.
-        Multilabel: the same of every label of every row, its probability and whether it is there. ``low`` to
-        ``high`` is Wilson's interval for ``rows`` rows, since seeds say little more of the same rows. Regression:
-        tenths of the predictions of each seed, the mean prediction and the mean label, with Student's interval.
-        The labels of a row, and the rows of a group where there are groups, are drawn together: they count as the
-        number of rows that would give the variance between rows (groups). Ends are NaN where these are a single one,
-        but for Wilson's.
+        A row for each bin that has rows; seeds are pooled, and ``rows`` is their mean number.
+        Classification: ``predicted`` is the mean probability of the likeliest class, ``observed``
+        the share in which it is right.
+        Multilabel: the same of every label of every row, its probability and whether it is there.
+        ``low`` to ``high`` is Wilson's interval for ``rows`` rows, since seeds say little more of
+        the same rows. Regression: tenths of the predictions of each seed, the mean prediction and
+        the mean label, with Student's interval. The labels of a row, and the rows of a group where
+        there are groups, are drawn together: they count as the number of rows that would give the
+        variance between rows (groups). Ends are NaN where these are a single one, but for Wilson's.
 
     Reference:
-        Guo et al. 2017, "On Calibration of Modern Neural Networks"; Kish 1965, "Survey Sampling", of the design effect.
+        Guo et al. 2017, "On Calibration of Modern Neural Networks"; Kish 1965, "Survey Sampling",
+        of the design effect.
     """
     rows = []
     for place in _places(comparison, target, task, strategy, budget):
         place_target, place_task, place_strategy, place_budget = place
         y, groups = comparison.truth(place_target, place_task)
-        scores = list(comparison.scores(place_strategy, place_target, place_task, place_budget).values())
+        scores = list(
+            comparison.scores(place_strategy, place_target, place_task, place_budget).values()
+        )
         if scores:
             kind = kind_named(comparison.kind(place_task))
             units = None if groups is None else group_codes(len(y), groups)[0]
@@ -71,7 +82,9 @@ def _places(comparison: Results, target, task, strategy, budget) -> Iterator[tup
                     yield t, k, s, b
 
 
-def _of_probabilities(sure: list, count: int, several: bool, units, bins: int, confidence: float) -> list[list]:
+def _of_probabilities(
+    sure: list, count: int, several: bool, units, bins: int, confidence: float
+) -> list[list]:
     """Bins of the confidences of each seed.
 
     Args:
@@ -96,7 +109,9 @@ def _of_probabilities(sure: list, count: int, several: bool, units, bins: int, c
             quantile = _quantile(freedom, confidence)
         low, high = wilson(share, size, quantile)
         span = edges[place], edges[place + 1]
-        found.append([int(place), *span, rows, predicted[inside].astype(np.float64).mean(), share, low, high])
+        found.append(
+            [int(place), *span, rows, predicted[inside].astype(np.float64).mean(), share, low, high]
+        )
     return found
 
 
@@ -110,16 +125,21 @@ def _of_numbers(y, scores: list, units, confidence: float) -> list[list]:
         predicted = np.concatenate([s[rows] for s, rows in zip(scores, chosen)]).astype(np.float64)
         chosen = np.concatenate(chosen)
         observed, rows = y[chosen], len(chosen) / len(scores)
-        size, freedom = (rows - 1, rows - 1) if units is None else _worth(observed, units[chosen], rows)
+        size, freedom = (
+            (rows - 1, rows - 1) if units is None else _worth(observed, units[chosen], rows)
+        )
         margin = _quantile(freedom, confidence) * observed.std() / np.sqrt(max(size, 1))
         mean = observed.mean()
         span = predicted.min(), predicted.max()
-        found.append([int(tenth), *span, rows, predicted.mean(), mean, mean - margin, mean + margin])
+        found.append(
+            [int(tenth), *span, rows, predicted.mean(), mean, mean - margin, mean + margin]
+        )
     return found
 
 
 def _worth(values, units, rows: float) -> tuple[float, float]:
-    """How many independent rows give the variance of a mean whose units are drawn whole, and degrees of freedom.
+    """How many independent rows give the variance of a mean whose units are drawn whole, and
+    degrees of freedom.
 
     Args:
         values, units: (n,), with the number of the unit of each, of ``rows`` rows in several seeds.

@@ -17,7 +17,8 @@ COLUMNS = ["row", "text", "label", "baseline", "prediction", "before", "after", 
 def changed_rows(
     comparison: Results, target: str, task: str, strategy: str, budget: int, most: int = 20
 ) -> pd.DataFrame:
-    """The rows on which a strategy differs most from what it is compared with, for better and for worse.
+    """The rows on which a strategy differs most from what it is compared with, for better and for
+    worse.
 
     Args:
         comparison: a `Comparison`.
@@ -25,13 +26,15 @@ def changed_rows(
         most: int >= 1, rows in each direction.
 
     Returns:
-        Up to ``most`` mended and ``most`` broken rows, the largest change first. ``row`` counts the target's test rows
-        from 0; ``text`` is None in runs that kept no texts. ``label``, ``baseline`` and ``prediction`` are decoded, the
-        predictions from the scores averaged over seeds. ``before`` and ``after`` are the error of ``baseline``, what
-        it is compared with, and of the strategy: the share of seeds that are wrong (classification), the share of wrong
-        labels over seeds (multilabel), or the mean absolute error over seeds (regression). ``change`` is before -
-        after: above 0 where the row was mended, below where it was broken; other rows are left out. Ties go by the
-        probability that the label was given.
+        Up to ``most`` mended and ``most`` broken rows, the largest change first. ``row`` counts the
+        target's test rows from 0; ``text`` is None in runs that kept no texts. ``label``,
+        ``baseline`` and ``prediction`` are decoded, the predictions from the scores averaged over
+        seeds. ``before`` and ``after`` are the error of ``baseline``, what it is compared with, and
+        of the strategy: the share of seeds that are wrong (classification), the share of wrong
+        labels over seeds (multilabel), or the mean absolute error over seeds (regression).
+        ``change`` is before -
+        after: above 0 where the row was mended, below where it was broken; other rows are left out.
+        Ties go by the probability that the label was given.
 
     Raises:
         DataError: an unknown name, or no seed for which both cells can be used.
@@ -47,10 +50,14 @@ def changed_rows(
             f"Received none on {target} with {budget} labels; `unusable` says why."
         )
     kind = kind_named(comparison.kind(task))
-    before, after = (np.stack([kind.row_error(y, s[seed]) for seed in seeds]).mean(0) for s in (theirs, ours))
+    before, after = (
+        np.stack([kind.row_error(y, s[seed]) for seed in seeds]).mean(0) for s in (theirs, ours)
+    )
     means = [np.mean([s[seed] for seed in seeds], axis=0, dtype=np.float64) for s in (theirs, ours)]
     fine = np.round(before - after, 12)
-    order = np.lexsort([-np.abs(kind.evidence(y, means[0]) - kind.evidence(y, means[1])), -np.abs(fine)])
+    order = np.lexsort(
+        [-np.abs(kind.evidence(y, means[0]) - kind.evidence(y, means[1])), -np.abs(fine)]
+    )
     better, worse = fine[order] > 0, fine[order] < 0
     chosen = order[(better & (np.cumsum(better) <= most)) | (worse & (np.cumsum(worse) <= most))]
     return _table(comparison, target, task, chosen, y, means, before, after)

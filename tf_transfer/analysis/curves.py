@@ -1,4 +1,6 @@
-"""Learning curves over label budgets, the area between them, and where source data starts to hurt."""
+"""Learning curves over label budgets, the area between them, and where source data starts to
+hurt.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,8 @@ def curves(comparison: Results, *, resamples: int = 2000, confidence: float = 0.
         resamples, confidence: see `statistics.intervals.bootstrap_interval`.
 
     Returns:
-        ``value`` is the mean over seeds, ``low`` to ``high`` its interval over rows and seeds; NaN where the metric
-        is undefined.
+        ``value`` is the mean over seeds, ``low`` to ``high`` its interval over rows and seeds; NaN
+        where the metric is undefined.
     """
     rows = []
     for target in comparison.targets:
@@ -37,14 +39,22 @@ def curves(comparison: Results, *, resamples: int = 2000, confidence: float = 0.
                     scores = list(comparison.scores(strategy, target, task, budget).values())
                     if scores:
                         found = bootstrap_interval(
-                            metric, kind, y, scores, groups=groups, resamples=resamples, confidence=confidence
+                            metric,
+                            kind,
+                            y,
+                            scores,
+                            groups=groups,
+                            resamples=resamples,
+                            confidence=confidence,
                         )
                         place = [target, task, metric, strategy, budget]
                         rows.append([*place, found.value, found.low, found.high, found.note])
     return pd.DataFrame(rows, columns=CURVES)
 
 
-def curve_gains(comparison: Results, *, resamples: int = 2000, confidence: float = 0.95) -> pd.DataFrame:
+def curve_gains(
+    comparison: Results, *, resamples: int = 2000, confidence: float = 0.95
+) -> pd.DataFrame:
     """What source data gains over all budgets, and from how many labels on it hurts.
 
     Args:
@@ -53,19 +63,28 @@ def curve_gains(comparison: Results, *, resamples: int = 2000, confidence: float
         confidence: in (0, 1).
 
     Returns:
-        A row for each target, task and source strategy. ``area`` is the mean difference to the strategy without its
-        source over the logarithm of the labels, positive when better, with its interval ``low`` to ``high`` and
-        ``verdict``; of one budget, the difference there. ``hurt_from`` is the first measured budget whose difference
-        is below 0 throughout its interval and after which no mean difference is at or above 0; NaN for none.
-        ``crossing`` is the number of labels at which the mean difference falls below 0 for good; NaN where it does
-        not, or is below from the first budget on. Its interval has ``crossing_low`` 0 and ``crossing_high`` infinite
-        where the measured budgets do not bound it. Where no seed has a defined metric of both at every budget, all
-        is NaN and ``note`` says so.
+        A row for each target, task and source strategy. ``area`` is the mean difference to the
+        strategy without its source over the logarithm of the labels, positive when better, with its
+        interval ``low`` to ``high`` and ``verdict``; of one budget, the difference there.
+        ``hurt_from`` is the first measured budget whose difference is below 0 throughout its
+        interval and after which no mean difference is at or above 0; NaN for none. ``crossing`` is
+        the number of labels at which the mean difference falls below 0 for good; NaN where it does
+        not, or is below from the first budget on. Its interval has ``crossing_low`` 0 and
+        ``crossing_high`` infinite where the measured budgets do not bound it. Where no seed has a
+        defined metric of both at every budget, all is NaN and ``note`` says so.
     """
     rows = []
     for found in each_curves(comparison, resamples):
         for strategy in comparison.source_strategies:
-            rows.append([found.target, found.task, found.metric, strategy, *_gain(found, strategy, confidence)])
+            rows.append(
+                [
+                    found.target,
+                    found.task,
+                    found.metric,
+                    strategy,
+                    *_gain(found, strategy, confidence),
+                ]
+            )
     return pd.DataFrame(rows, columns=GAINS)
 
 
@@ -85,7 +104,9 @@ def _gain(found: Curves, strategy: str, confidence: float) -> list:
 
 
 def _area_weights(budgets: list[int]) -> np.ndarray:
-    """(budgets,) of the trapezoidal rule over the logarithm, divided by its length; they sum to 1."""
+    """(budgets,) of the trapezoidal rule over the logarithm, divided by its length; they sum to
+    1.
+    """
     x = np.log2(budgets)
     if len(x) == 1:
         return np.ones(1)

@@ -9,17 +9,32 @@ from scipy.optimize import isotonic_regression
 from tf_transfer.analysis.sampling import Curves, dense, each_curves, falls_to_zero
 from tf_transfer.experiments.results import Results
 
-COLUMNS = ["target", "task", "metric", "strategy", "budget", "labels", "low", "high", "censored", "confidence", "note"]
+COLUMNS = [
+    "target",
+    "task",
+    "metric",
+    "strategy",
+    "budget",
+    "labels",
+    "low",
+    "high",
+    "censored",
+    "confidence",
+    "note",
+]
 
 
-def label_worth(comparison: Results, *, resamples: int = 2000, confidence: float = 0.95) -> pd.DataFrame:
-    """The number of labels with which each source strategy is as good without its source as with its budget.
+def label_worth(
+    comparison: Results, *, resamples: int = 2000, confidence: float = 0.95
+) -> pd.DataFrame:
+    """The number of labels with which each source strategy is as good without its source as with
+    its budget.
 
-    Between measured budgets the curve without source, its mean over seeds made monotone by isotonic regression, is
-    read linearly in the logarithm of the labels; beyond them it is not read at all. The interval holds the numbers
-    of labels at which the difference between strategy and baseline could be 0: rows are drawn jointly for both
-    and for all budgets, seeds are paired. So a strategy that helped at a budget is worth more than that budget
-    throughout its interval.
+    Between measured budgets the curve without source, its mean over seeds made monotone by isotonic
+    regression, is read linearly in the logarithm of the labels; beyond them it is not read at all.
+    The interval holds the numbers of labels at which the difference between strategy and baseline
+    could be 0: rows are drawn jointly for both and for all budgets, seeds are paired. So a strategy
+    that helped at a budget is worth more than that budget throughout its interval.
 
     Args:
         comparison: a `Comparison`.
@@ -27,10 +42,10 @@ def label_worth(comparison: Results, *, resamples: int = 2000, confidence: float
         confidence: in (0, 1).
 
     Returns:
-        A row for each target, task, source strategy and budget. ``labels`` is NaN where ``censored`` says "more than
-        256" or "fewer than 16", the ends of the measured budgets; else ``censored`` is empty. An end of the interval
-        that is not measured is 0 or infinity. All are NaN where nothing can be compared; ``note`` says why, or which
-        seeds are missing.
+        A row for each target, task, source strategy and budget. ``labels`` is NaN where
+        ``censored`` says "more than 256" or "fewer than 16", the ends of the measured budgets; else
+        ``censored`` is empty. An end of the interval that is not measured is 0 or infinity. All are
+        NaN where nothing can be compared; ``note`` says why, or which seeds are missing.
 
     Reference:
         The interval inverts a test, as Fieller 1954, "Some Problems in Interval Estimation".
@@ -56,9 +71,17 @@ def _worth(curves: Curves, strategy: str, budget: int, confidence: float) -> lis
     ahead = sample.combined(np.concatenate([np.ones((1, len(points))), -weights]))
     bounds = ahead.bounds(confidence)
     if np.isnan(bounds).any():
-        return [np.nan, np.nan, np.nan, "", confidence, sample.note or "too few test rows for an interval"]
+        return [
+            np.nan,
+            np.nan,
+            np.nan,
+            "",
+            confidence,
+            sample.note or "too few test rows for an interval",
+        ]
     low, high = falls_to_zero(points, *bounds)
-    # Where the curve is not monotone, the isotonic one may be read beside the points that the test accepts.
+    # Where the curve is not monotone, the isotonic one may be read beside the points that the test
+    # accepts.
     if censored:
         low, high = (low, np.inf) if censored.startswith("more") else (0.0, high)
     else:
@@ -67,7 +90,9 @@ def _worth(curves: Curves, strategy: str, budget: int, confidence: float) -> lis
 
 
 def _read(budgets: list[int], means: np.ndarray, level: float) -> tuple[float, str]:
-    """The fewest labels with which the monotone curve through ``means`` reaches ``level``; or what is known of them."""
+    """The fewest labels with which the monotone curve through ``means`` reaches ``level``; or what
+    is known of them.
+    """
     heights = isotonic_regression(means).x
     if level < heights[0]:
         return np.nan, f"fewer than {budgets[0]}"
@@ -77,4 +102,6 @@ def _read(budgets: list[int], means: np.ndarray, level: float) -> tuple[float, s
     if above == 0:
         return float(budgets[0]), ""
     x = np.log2(budgets)
-    return float(2 ** np.interp(level, heights[above - 1 : above + 1], x[above - 1 : above + 1])), ""
+    return float(
+        2 ** np.interp(level, heights[above - 1 : above + 1], x[above - 1 : above + 1])
+    ), ""

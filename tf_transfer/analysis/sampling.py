@@ -1,8 +1,9 @@
-"""Learning curves as samples: every cell's metric on all rows and on rows drawn anew, so that what is made of
-several cells (an area, a crossing, a number of labels) has one coherent interval.
+"""Learning curves as samples: every cell's metric on all rows and on rows drawn anew, so that what
+is made of several cells (an area, a crossing, a number of labels) has one coherent interval.
 
-The rows (or groups) of a draw are the same for every strategy, budget and seed. Seeds come in as in `statistics`:
-not by drawing three of three again, which varies too little, but by Student's t with the variance between seeds.
+The rows (or groups) of a draw are the same for every strategy, budget and seed. Seeds come in as in
+`statistics`: not by drawing three of three again, which varies too little, but by Student's t with
+the variance between seeds.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from tf_transfer.statistics import bootstrap
 from tf_transfer.statistics.bootstrap import row_counts
 
 STEPS = 64
-"""Points between two measured budgets at which curves are compared: 2 % more labels each where a budget is
-four times the one before."""
+"""Points between two measured budgets at which curves are compared: 2 % more labels each where a
+budget is four times the one before.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,9 +53,11 @@ class Sample:
         return self.values.mean(0)
 
     def bounds(self, confidence: float) -> tuple[np.ndarray, np.ndarray]:
-        """Ends of the interval of each mean, (statistics,) each, over rows and seeds; NaN for too few rows.
+        """Ends of the interval of each mean, (statistics,) each, over rows and seeds; NaN for too
+        few rows.
 
-        They are those of `statistics.intervals.paired_difference` where the statistic is a difference of two cells.
+        They are those of `statistics.intervals.paired_difference` where the statistic is a
+        difference of two cells.
         """
         low, high = zip(*(each.bounds(1 - confidence) for each in self._each))
         return np.array(low), np.array(high)
@@ -69,7 +73,8 @@ class Sample:
 
 
 class Curves:
-    """The learning curves of one task on one target; higher is better, so losses have their sign turned.
+    """The learning curves of one task on one target; higher is better, so losses have their sign
+    turned.
 
     Args:
         comparison: a `Comparison`.
@@ -79,7 +84,16 @@ class Curves:
         rows: numbers of the labelled test rows that count; None: all.
     """
 
-    def __init__(self, comparison: Results, target: str, task: str, resamples: int = 2000, *, metric=None, rows=None):
+    def __init__(
+        self,
+        comparison: Results,
+        target: str,
+        task: str,
+        resamples: int = 2000,
+        *,
+        metric=None,
+        rows=None,
+    ):
         self.comparison, self.target, self.task = comparison, target, task
         self.metric, self.kind = metric or comparison.metrics[task], comparison.kind(task)
         y, groups = comparison.truth(target, task)
@@ -92,22 +106,35 @@ class Curves:
         self._known: dict = {}
 
     def cells(self, strategy: str, budget: int) -> dict[int, np.ndarray]:
-        """``{seed: (1 + resamples,)}``, all rows first, of the seeds for which the metric is defined."""
+        """``{seed: (1 + resamples,)}``, all rows first, of the seeds for which the metric is
+        defined.
+        """
         key = strategy, budget
         if key not in self._known:
             sign = METRICS[self.metric].sign
             scores = self.comparison.scores(strategy, self.target, self.task, budget)
             chosen = [s[self.rows] for s in scores.values()]
-            found = sign * resampled_suite(self.kind, self.y, chosen, self._counts, [self.metric])[self.metric]
-            self._known[key] = {seed: each for seed, each in zip(scores, found.T) if np.isfinite(each[0])}
+            found = (
+                sign
+                * resampled_suite(self.kind, self.y, chosen, self._counts, [self.metric])[
+                    self.metric
+                ]
+            )
+            self._known[key] = {
+                seed: each for seed, each in zip(scores, found.T) if np.isfinite(each[0])
+            }
         return self._known[key]
 
     def budgets(self, *strategies: str) -> list[int]:
         """The budgets at which all of ``strategies`` have a defined cell, in order."""
-        return [b for b in sorted(self.comparison.budgets) if all(self.cells(s, b) for s in strategies)]
+        return [
+            b for b in sorted(self.comparison.budgets) if all(self.cells(s, b) for s in strategies)
+        ]
 
     def sample(self, places: list[tuple[str, int]]) -> Sample | None:
-        """A statistic for each (strategy, budget), of the seeds that all of them have; None without one."""
+        """A statistic for each (strategy, budget), of the seeds that all of them have; None without
+        one.
+        """
         cells = [self.cells(*place) for place in places]
         seeds = [seed for seed in self.comparison.seeds if all(seed in cell for cell in cells)]
         if not seeds or not places:
@@ -123,7 +150,8 @@ class Curves:
         parts = [
             "one seed: variation between seeds is not covered" if len(seeds) == 1 else "",
             f"without seed {', '.join(missing)}, which some cell lacks" if missing else "",
-            f"{self.metric} is undefined in {(~defined).sum()} resamples, which are left out" * (not defined.all()),
+            f"{self.metric} is undefined in {(~defined).sum()} resamples, which are left out"
+            * (not defined.all()),
             self._few,
         ]
         return "; ".join(filter(None, parts))
@@ -160,11 +188,13 @@ def falls_to_zero(labels, low, high) -> tuple[float, float]:
         labels, low, high: (points,) each.
 
     Returns:
-        From the first point that is not above 0 (0.0 where that is the first of all, since the curve may have been
-        there before; the last of all where there is none), and to the last that is not below 0 (infinity, or the
-        first of all, likewise).
+        From the first point that is not above 0 (0.0 where that is the first of all, since the
+        curve may have been there before; the last of all where there is none), and to the last that
+        is not below 0 (infinity, or the first of all, likewise).
     """
     reached, left = np.flatnonzero(low <= 0), np.flatnonzero(high >= 0)
     first = labels[-1] if not len(reached) else 0.0 if reached[0] == 0 else labels[reached[0]]
-    last = labels[0] if not len(left) else np.inf if left[-1] == len(labels) - 1 else labels[left[-1]]
+    last = (
+        labels[0] if not len(left) else np.inf if left[-1] == len(labels) - 1 else labels[left[-1]]
+    )
     return float(min(first, last)), float(max(first, last))

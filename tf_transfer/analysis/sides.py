@@ -13,20 +13,24 @@ _MEASURED = {
     "target_seconds": ("seconds on the target", np.mean, 2.0),
     "source_seconds": ("seconds on the source", np.mean, 2.0),
 }
-"""What was measured: its name, what many cells come to, and how many times as much is another amount."""
+"""What was measured: its name, what many cells come to, and how many times as much is another
+amount.
+"""
 
 
 def sides(comparison: Results) -> pd.DataFrame:
-    """Steps, rates, what starts how, weights trained and seconds of each strategy and of what it is compared with.
+    """Steps, rates, what starts how, weights trained and seconds of each strategy and of what it is
+    compared with.
 
     Args:
         comparison: a `Comparison`.
 
     Returns:
-        A row for each strategy and thing that either side did. ``with_source`` and ``without`` hold a value where it
-        is the same in every cell, else the least and the greatest as ``"100 to 112"``; times are means, weights the
-        most of any cell. ``differs`` is whether the two are not the same; of times, whether one is more than twice
-        the other; of weights, whether it is more than 1 % more: single ones end as they began.
+        A row for each strategy and thing that either side did. ``with_source`` and ``without`` hold
+        a value where it is the same in every cell, else the least and the greatest as ``"100 to
+        112"``; times are means, weights the most of any cell. ``differs`` is whether the two are
+        not the same; of times, whether one is more than twice the other; of weights, whether it is
+        more than 1 % more: single ones end as they began.
     """
     known = {strategy: _what(comparison, strategy) for strategy in comparison.strategies}
     rows = []

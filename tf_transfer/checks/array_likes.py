@@ -1,4 +1,6 @@
-"""Lists of Python values from whatever is like a list: how texts, labels and weights are read, everywhere alike."""
+"""Lists of Python values from whatever is like a list: how texts, labels and weights are read,
+everywhere alike.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,9 @@ def as_list(values, what: str = "x") -> list:
     """The values, one a row, as plain Python: numbers, text, dates, lists of them.
 
     Args:
-        values: a list, tuple or range; an array or column of NumPy, pandas, pyarrow, SciPy (sparse), TensorFlow or
-            Hugging Face `datasets`; a view of a dict; an iterator, which is used up.
+        values: a list, tuple or range; an array or column of NumPy, pandas, pyarrow, SciPy
+            (sparse), TensorFlow or Hugging Face `datasets`; a view of a dict; an iterator, which is
+            used up.
         what: what to call them in an error.
 
     Raises:
@@ -33,13 +36,16 @@ def as_list(values, what: str = "x") -> list:
     if hasattr(values, "to_pylist"):  # pyarrow
         return values.to_pylist()
     if isinstance(values, np.ndarray) and values.dtype.kind in "mM" and values.ndim == 1:
-        values = pd.Series(values)  # NumPy's own list of dates is one of integers where they are exact to nanoseconds
+        # NumPy's own list of dates is one of integers where they are exact to nanoseconds
+        values = pd.Series(values)
     rows = values.tolist() if hasattr(values, "tolist") else list(values)
     return [plain_value(row) for row in rows]
 
 
 def plain_value(value):
-    """A value as plain Python; a tuple or an array becomes a list. Bytes stay bytes, but TensorFlow's are text."""
+    """A value as plain Python; a tuple or an array becomes a list. Bytes stay bytes, but
+    TensorFlow's are text.
+    """
     if isinstance(value, np.datetime64 | np.timedelta64):
         return pd.Timestamp(value) if isinstance(value, np.datetime64) else pd.Timedelta(value)
     if isinstance(value, np.generic):
@@ -61,22 +67,30 @@ def as_texts(cells: Sequence, what: str = "x") -> list[str]:
         what: what to call them in an error.
 
     Raises:
-        DataError: a cell holds anything else. It is not turned into text: nobody means "['good', 'film']".
+        DataError: a cell holds anything else. It is not turned into text: nobody means "['good',
+            'film']".
     """
-    texts = [_text_of_bytes(cell) if isinstance(cell, bytes | bytearray) else cell for cell in cells]
+    texts = [
+        _text_of_bytes(cell) if isinstance(cell, bytes | bytearray) else cell for cell in cells
+    ]
     for row, text in enumerate(texts):
         if not isinstance(text, str):
             missing = text is None or (pd.api.types.is_scalar(text) and pd.isna(text))
-            remedy = "Make it text first, for instance with ' '.join(words) of a list, or str(number)."
+            remedy = (
+                "Make it text first, for instance with ' '.join(words) of a list, or str(number)."
+            )
             raise DataError(
-                f"{what} must hold a text in each row.\nReceived {type(text).__name__} {shown(text)} in row {row}.\n"
+                f"{what} must hold a text in each row.\nReceived {type(text).__name__} "
+                f"{shown(text)} in row {row}.\n"
                 + ("Leave out rows without a text." if missing else remedy)
             )
     return texts
 
 
 def is_batched(x) -> bool:
-    """Whether ``x`` is a Keras `Sequence` or the like: batches by number, in a new order each epoch."""
+    """Whether ``x`` is a Keras `Sequence` or the like: batches by number, in a new order each
+    epoch.
+    """
     return hasattr(x, "__getitem__") and hasattr(x, "__len__") and hasattr(x, "on_epoch_end")
 
 
@@ -112,10 +126,13 @@ def _check_like_a_list(values, what: str) -> None:
         )
     if isinstance(values, set | frozenset):
         raise DataError(
-            f"{what} must be in order, row by row.\nReceived a {type(values).__name__}, which has none.\n"
+            f"{what} must be in order, row by row.\nReceived a {type(values).__name__}, which has "
+            "none.\n"
             "Give a list, for instance sorted(values)."
         )
-    several = any(hasattr(values, name) for name in ("__iter__", "__getitem__", "toarray")) or _is_tensor(values)
+    several = any(
+        hasattr(values, name) for name in ("__iter__", "__getitem__", "toarray")
+    ) or _is_tensor(values)
     if isinstance(values, Mapping | type) or not several:
         raise DataError(
             f"{what} must be a list, an array, a Series or the like, with a value for each row.\n"

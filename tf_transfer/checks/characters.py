@@ -23,7 +23,8 @@ def mend_halves(text: str) -> str:
 
 
 def normalise(text: str, form: Form) -> str:
-    """The Unicode normal form; of a long text no more than `MOST_MARKS` combining marks in a row stay.
+    """The Unicode normal form; of a long text no more than `MOST_MARKS` combining marks in a row
+    stay.
 
     Sorting a run of marks takes its length squared, so that one long run would take for ever.
     """

@@ -1,4 +1,6 @@
-"""What tasks, sources, targets and strategies may be called: names stand in files, columns and reports."""
+"""What tasks, sources, targets and strategies may be called: names stand in files, columns and
+reports.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,13 @@ UNFIT = '/\\:*?"<>|'
 """Characters that a file name cannot have on every system."""
 _LONGEST = 100
 _LONGEST_COLUMN = 250
-_RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{digit}" for port in ("com", "lpt") for digit in "0123456789¹²³")}
+_RESERVED = {
+    "con",
+    "prn",
+    "aux",
+    "nul",
+    *(f"{port}{digit}" for port in ("com", "lpt") for digit in "0123456789¹²³"),
+}
 """Names of devices on Windows, with any ending."""
 _TURNS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 """Marks that turn the direction of what follows, a report's own words included."""
@@ -30,7 +38,11 @@ def check_name(what: str, name: object, in_files: bool = True) -> None:
     problem = _problem(name, in_files)
     if problem:
         shown = repr(name) if len(repr(name)) <= 120 else f"{repr(name)[:80]}…"
-        remedy = "Give a shorter or plainer name." if in_files else "Give it another name, and the column as its label."
+        remedy = (
+            "Give a shorter or plainer name."
+            if in_files
+            else "Give it another name, and the column as its label."
+        )
         raise DataError(f"The name of a {what} {problem}.\nReceived {shown}.\n{remedy}")
 
 
@@ -38,8 +50,8 @@ def check_names(what: str, names: Iterable[object], in_files: bool = True) -> No
     """Whether names can be used, and can be told apart.
 
     Raises:
-        DataError: see `check_name`; or two differ by nothing but case or the form of their letters, which is
-            no difference to some file systems and to no reader.
+        DataError: see `check_name`; or two differ by nothing but case or the form of their letters,
+            which is no difference to some file systems and to no reader.
     """
     names = list(names)
     for name in names:
@@ -57,7 +69,8 @@ def check_differ(what: str, names: Iterable[str]) -> None:
     for name in names:
         key = _plain(name)
         if key in known:
-            shown = ascii if _composed(name) == _composed(known[key]) else repr  # else the two would look alike
+            # else the two would look alike
+            shown = ascii if _composed(name) == _composed(known[key]) else repr
             raise DataError(
                 f"Every {what} must have a name that differs from the others by more than case.\n"
                 f"Received {shown(known[key])} and {shown(name)}.\nRename one of them."

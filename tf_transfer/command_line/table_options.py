@@ -1,4 +1,6 @@
-"""Tables on the command line: the options that say how they are read, and where one may be written."""
+"""Tables on the command line: the options that say how they are read, and where one may be
+written.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +14,20 @@ from tf_transfer.errors import DataError, check_columns
 
 AsText = Annotated[
     list[str] | None,
-    typer.Option(help="Column that is text although it looks like numbers, such as codes; repeatable."),
+    typer.Option(
+        help="Column that is text although it looks like numbers, such as codes; repeatable."
+    ),
 ]
-Delimiter = Annotated[str | None, typer.Option(help="Between the cells of a text file, such as ';' or '\\t'.")]
+Delimiter = Annotated[
+    str | None, typer.Option(help="Between the cells of a text file, such as ';' or '\\t'.")
+]
 Encoding = Annotated[str, typer.Option(help="Of a text file, such as 'cp1252'.")]
-Quote = Annotated[str, typer.Option(help="Around cells of a text file; '' where quotes are plain text.")]
-Decimal = Annotated[str | None, typer.Option(help="Mark of decimal numbers where it is not the point, such as ','.")]
+Quote = Annotated[
+    str, typer.Option(help="Around cells of a text file; '' where quotes are plain text.")
+]
+Decimal = Annotated[
+    str | None, typer.Option(help="Mark of decimal numbers where it is not the point, such as ','.")
+]
 DropEmpty = Annotated[bool, typer.Option("--drop-empty", help="Leave out rows without text.")]
 
 
@@ -29,16 +39,29 @@ class TableReader:
         as_text, delimiter, encoding, quote, decimal, drop_empty: of the command; see `load_table`.
     """
 
-    def __init__(self, columns: dict, as_text, delimiter, encoding, quote, decimal, drop_empty: bool):
+    def __init__(
+        self, columns: dict, as_text, delimiter, encoding, quote, decimal, drop_empty: bool
+    ):
         self.columns = columns
         self.drop_empty = drop_empty
-        self.options = {"as_text": as_text or (), "encoding": encoding, "quote": quote or None, "decimal": decimal}
+        self.options = {
+            "as_text": as_text or (),
+            "encoding": encoding,
+            "quote": quote or None,
+            "decimal": decimal,
+        }
         self.options["delimiter"] = "\t" if delimiter == "\\t" else delimiter
 
     @property
     def given(self) -> dict:
         """The options that differ from their defaults, as an experiment file names them."""
-        defaults = {"as_text": (), "encoding": "utf-8", "quote": '"', "decimal": None, "delimiter": None}
+        defaults = {
+            "as_text": (),
+            "encoding": "utf-8",
+            "quote": '"',
+            "decimal": None,
+            "delimiter": None,
+        }
         return {name: value for name, value in self.options.items() if value != defaults[name]}
 
     def cleaned(self, path: Path):
@@ -52,13 +75,17 @@ class TableReader:
         table = load_table(path, **self.columns, **self.options, drop_empty=self.drop_empty)
         check_columns(table, kept, f"file {str(path)!r}")
         number = "row before cleaning"
-        cleaned = clean_table(table.assign(**{number: range(len(table))}), **self.columns, drop_empty=self.drop_empty)
+        cleaned = clean_table(
+            table.assign(**{number: range(len(table))}), **self.columns, drop_empty=self.drop_empty
+        )
         rows = cleaned.pop(number)
         return cleaned, table.loc[rows, kept]
 
 
 def beside(kept, predictions):
-    """One table of both; a column of ``kept`` that is called as a prediction is gets another name."""
+    """One table of both; a column of ``kept`` that is called as a prediction is gets another
+    name.
+    """
     import pandas as pd
 
     names = {column: f"{column} (table)" for column in kept if column in predictions}
@@ -78,7 +105,16 @@ def check_table_output(output: Path, table: Path | None = None) -> None:
 
     extension(output)
     if not os.path.isdir(output.parent):
-        raise DataError(f"{output} could not be written: there is no folder {output.parent}.\nMake it first.")
-    if table is not None and os.path.exists(output) and os.path.exists(table) and output.samefile(table):
-        raise DataError(f"{output} is the table that is read.\nName another file, so that it is not lost.")
+        raise DataError(
+            f"{output} could not be written: there is no folder {output.parent}.\nMake it first."
+        )
+    if (
+        table is not None
+        and os.path.exists(output)
+        and os.path.exists(table)
+        and output.samefile(table)
+    ):
+        raise DataError(
+            f"{output} is the table that is read.\nName another file, so that it is not lost."
+        )
     storage.check_output(output)

@@ -1,4 +1,6 @@
-"""What the command line shows: notes and warnings, and a comparison while it runs and when it is done."""
+"""What the command line shows: notes and warnings, and a comparison while it runs and when it is
+done.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ def note(message: str) -> None:
 
 @contextlib.contextmanager
 def plain_warnings():
-    """Warnings about labels and penalties as the user reads messages: each once, without a line of the program."""
+    """Warnings about labels and penalties as the user reads messages: each once, without a line of
+    the program.
+    """
     with warnings.catch_warnings():
         others, shown = warnings.showwarning, set()
 
@@ -39,7 +43,9 @@ def plain_warnings():
 
 
 def print_provisional(comparison: Results, seeds: int) -> None:
-    """The verdict of a run that goes on, in one sentence; nothing where no strategy learns from source data."""
+    """The verdict of a run that goes on, in one sentence; nothing where no strategy learns from
+    source data.
+    """
     from tf_transfer.report.verdict import headline
 
     if comparison.source_strategies:
@@ -47,7 +53,9 @@ def print_provisional(comparison: Results, seeds: int) -> None:
 
 
 def print_comparison(comparison: Results) -> None:
-    """Means over seeds, verdicts with what would settle the undecided, and what could not be used."""
+    """Means over seeds, verdicts with what would settle the undecided, and what could not be
+    used.
+    """
     from rich.console import Console
     from rich.table import Table
 
@@ -62,18 +70,32 @@ def print_comparison(comparison: Results) -> None:
         for strategy in (s for s in comparison.strategies if s in rows):
             shown.add_row(strategy, *("–" if v != v else f"{v:.3f}" for v in rows[strategy]))
         console.print(shown)
-    console.print("\nDifference that the source makes, with 95 % interval (of others, to what they are compared with):")
+    console.print(
+        "\nDifference that the source makes, with 95 % interval (of others, to what they are "
+        "compared with):"
+    )
     for row in comparison.verdicts().itertuples():
-        found = f"{row.value:+.3f} [{row.low:+.3f}, {row.high:+.3f}]" if row.value == row.value else "undefined"
+        found = (
+            f"{row.value:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
+            if row.value == row.value
+            else "undefined"
+        )
         place = f"{row.target}, {row.task}, {row.budget} labels"
         word = f"{SYMBOLS[row.verdict]} {verdict_word(row.verdict, row.transfer)}"
-        name = row.strategy if row.against == comparison.baseline else f"{row.strategy} (to {row.against})"
+        name = (
+            row.strategy
+            if row.against == comparison.baseline
+            else f"{row.strategy} (to {row.against})"
+        )
         console.print(f"  {place:32} {name:14} {found:28} {word}")
         if needed := to_settle(row):
             console.print(f"      {needed}", style="dim")
     console.print("\nBest in each place, and what cannot be told from it:")
     for row in comparison.best().itertuples():
         alike = f"; alike: {', '.join(row.alike)}" if row.alike else ""
-        console.print(f"  {f'{row.target}, {row.task}, {row.budget} labels':32} {row.strategy} {row.value:.3f}{alike}")
+        console.print(
+            f"  {f'{row.target}, {row.task}, {row.budget} labels':32} {row.strategy} "
+            f"{row.value:.3f}{alike}"
+        )
     for problem in comparison.unusable:
         console.print(f"Not used: {problem}", style="yellow")

@@ -1,4 +1,6 @@
-"""What `analysis` and the advisor say of a comparison; each is imported when it is first asked for."""
+"""What `analysis` and the advisor say of a comparison; each is imported when it is first asked
+for.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ class ComparisonAnalyses:
         return curves(self)
 
     def curve_gains(self, **options) -> pd.DataFrame:
-        """Area between the curves, and where source data starts to hurt: see `analysis.curves.curve_gains`."""
+        """Area between the curves, and where source data starts to hurt: see
+        `analysis.curves.curve_gains`.
+        """
         from tf_transfer.analysis.curves import curve_gains
 
         return curve_gains(self, **options)
@@ -32,7 +36,9 @@ class ComparisonAnalyses:
 
         return slices(self, **options)
 
-    def changed_rows(self, target: str, task: str, strategy: str, budget: int, most: int = 20) -> pd.DataFrame:
+    def changed_rows(
+        self, target: str, task: str, strategy: str, budget: int, most: int = 20
+    ) -> pd.DataFrame:
         """The rows that transfer broke and mended: see `analysis.changed_rows.changed_rows`."""
         from tf_transfer.analysis.changed_rows import changed_rows
 
@@ -45,7 +51,9 @@ class ComparisonAnalyses:
         return source_gains(self)
 
     def best(self) -> pd.DataFrame:
-        """The best strategy of each place, and those that cannot be told from it: see `analysis.best.best`."""
+        """The best strategy of each place, and those that cannot be told from it: see
+        `analysis.best.best`.
+        """
         from tf_transfer.analysis.best import best
 
         return best(self)
@@ -57,13 +65,17 @@ class ComparisonAnalyses:
         return sides(self)
 
     def encoder_effect(self) -> pd.DataFrame:
-        """What training on the sources did to the encoder: see `analysis.encoder_effect.encoder_effect`."""
+        """What training on the sources did to the encoder: see
+        `analysis.encoder_effect.encoder_effect`.
+        """
         from tf_transfer.analysis.encoder_effect import encoder_effect
 
         return encoder_effect(self)
 
     def foreign_answers(self) -> pd.DataFrame:
-        """Answers with classes that the target does not have: see `analysis.foreign_answers.foreign_answers`."""
+        """Answers with classes that the target does not have: see
+        `analysis.foreign_answers.foreign_answers`.
+        """
         from tf_transfer.analysis.foreign_answers import foreign_answers
 
         return foreign_answers(self)
@@ -76,7 +88,8 @@ class ComparisonAnalyses:
 
     @property
     def advice(self):
-        """The `Advice` that was kept in the run's folder before training (``compare --advise``), or None.
+        """The `Advice` that was kept in the run's folder before training (``compare --advise``), or
+        None.
 
         Raises:
             CheckpointError: it cannot be read.

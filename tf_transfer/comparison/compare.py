@@ -21,36 +21,41 @@ from tf_transfer.progress import DONE, Say, progress
 
 
 def compare(
-    experiment: Experiment | Mapping | str | Path, output: str | Path | None = None, *,
-    verbose: int | str = "auto", say: Say | None = None, note: Callable[[str], None] | None = None,
+    experiment: Experiment | Mapping | str | Path,
+    output: str | Path | None = None,
+    *,
+    verbose: int | str = "auto",
+    say: Say | None = None,
+    note: Callable[[str], None] | None = None,
     provisional: Callable[[Comparison, int], None] | None = None,
-) -> Comparison:  # fmt: skip
+) -> Comparison:
     """Runs every strategy on every target with every label budget and seed.
 
     All strategies see the same sampled labels and the same test rows; the labels of a smaller
     budget are among those of a larger one. A strategy is trained on the sources once for a seed.
-    The test split of a target is predicted, and used for nothing else. All strategies have their first seed
-    before one has its second.
+    The test split of a target is predicted, and used for nothing else. All strategies have their
+    first seed before one has its second.
 
-    ``workers`` of the experiment says how many processes share the work; see `experiments.pool`. The results are
-    those of one process that has as many threads, and those of any other number up to `MOST_THREADS`.
+    ``workers`` of the experiment says how many processes share the work; see `experiments.pool`.
+    The results are those of one process that has as many threads, and those of any other number up
+    to `MOST_THREADS`.
 
     Args:
         experiment: see `load_experiment`.
         output: folder that keeps every cell as soon as it is done; a run that was stopped goes on
             from there. None keeps the cells in a temporary folder.
         verbose: 1 or ``"auto"`` shows progress on standard error, as in Keras; 0 shows nothing.
-        say: called instead with what goes on, and the numbers of cells done and in all; where several processes work,
-            from a thread.
-        note: called before training with each sentence of the plan: what each task learns, what will be trained,
-            what differences can show, and what each strategy does where the data lack something; see
-            `experiments.plan`.
-        provisional: called with the comparison so far and its number of seeds, each time that all strategies have a
-            further one, from the second to the last but one.
+        say: called instead with what goes on, and the numbers of cells done and in all; where
+            several processes work, from a thread.
+        note: called before training with each sentence of the plan: what each task learns, what
+            will be trained, what differences can show, and what each strategy does where the data
+            lack something; see `experiments.plan`.
+        provisional: called with the comparison so far and its number of seeds, each time that all
+            strategies have a further one, from the second to the last but one.
 
     Raises:
-        DataError: the experiment, its data, the folder's content, or the number of workers is not usable; all of
-            it is checked before anything is trained.
+        DataError: the experiment, its data, the folder's content, or the number of workers is not
+            usable; all of it is checked before anything is trained.
     """
     experiment = load_experiment(experiment)
     with contextlib.nullcontext(say) if say or not verbose else progress() as say:
@@ -68,7 +73,9 @@ def _compare(experiment: Experiment, output, say: Say, note, provisional) -> Com
 
     runner = Runner(experiment, data.tasks)
     run.start(
-        data.common | {"encoder": runner.encoder_hash, "tf_transfer": __version__} | options(experiment),
+        data.common
+        | {"encoder": runner.encoder_hash, "tf_transfer": __version__}
+        | options(experiment),
         identities(experiment),
         provenance(experiment, data, runner.encoder_hash) | {"before training": sentences},
     )

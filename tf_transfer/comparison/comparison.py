@@ -33,29 +33,37 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
 
     Args:
         run: a `Run`, or the folder of one.
-        margin: the largest difference that does not matter, for `verdicts` and the report; see there.
+        margin: the largest difference that does not matter, for `verdicts` and the report; see
+            there.
         seeds: of the run's seeds those to look at; None: all.
 
     Attributes:
         baseline: what strategies without source data are compared with.
         controls: ``{strategy: strategy}``: what each is compared with; see `against`.
-        source_strategies: those that differ from what they are compared with in nothing but the source.
-        twins: ``{label: strategy}`` of strategies of the experiment that are the same training as another: they were
-            trained once and count once. Methods that take a strategy take these labels too.
-        variants: ``{label: (strategy, source)}`` of the strategies that were also run without a source; only
-            `source_gains` and `difference` speak of them.
+        source_strategies: those that differ from what they are compared with in nothing but the
+            source.
+        twins: ``{label: strategy}`` of strategies of the experiment that are the same training as
+            another: they were trained once and count once. Methods that take a strategy take these
+            labels too.
+        variants: ``{label: (strategy, source)}`` of the strategies that were also run without a
+            source; only `source_gains` and `difference` speak of them.
         slice_columns: of each target's test table, by whose values the report cuts the test rows.
-        unusable: a sentence for each file of the run that could not be used, and why; missing cells share one.
+        unusable: a sentence for each file of the run that could not be used, and why; missing cells
+            share one.
         lost_cells: how many cells these files leave the run without.
     """
 
-    def __init__(self, run: Run | str | Path, margin: float | None = None, seeds: Iterable[int] | None = None):
+    def __init__(
+        self, run: Run | str | Path, margin: float | None = None, seeds: Iterable[int] | None = None
+    ):
         check_margin(margin)
         self.margin = margin
         self.run = run if isinstance(run, Run) else Run(run)
         content = self.run.read()
         common = content["common"]
-        self.text_columns = [c for c in (common.get("text", "text"), common.get("text_pair")) if c is not None]
+        self.text_columns = [
+            c for c in (common.get("text", "text"), common.get("text_pair")) if c is not None
+        ]
         self.provenance: dict = self.run.provenance()
         self._read_plan(self.provenance["plan"])
         if seeds is not None:
@@ -71,8 +79,12 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         self._draws = RunDraws(
             {cell: scores for cell, (scores, _) in self._cells.items()},
             {name: (truth, groups) for name, (truth, groups, _) in self._targets.items()},
-            self.tasks, trained, self.budgets, self.seeds, self.metrics,
-        )  # fmt: skip
+            self.tasks,
+            trained,
+            self.budgets,
+            self.seeds,
+            self.metrics,
+        )
         self._verdicts: dict[tuple, pd.DataFrame] = {}
 
     def _read_plan(self, plan: dict) -> None:
@@ -93,7 +105,11 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
     @property
     def _ordinary(self) -> dict[Cell, tuple[dict, dict]]:
         """The cells without the variants of `leave_one_out`."""
-        return {cell: content for cell, content in self._cells.items() if cell.strategy not in self.variants}
+        return {
+            cell: content
+            for cell, content in self._cells.items()
+            if cell.strategy not in self.variants
+        }
 
     @property
     def leakage(self) -> dict[str, dict]:
@@ -102,14 +118,17 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
 
     @cached_property
     def results(self) -> pd.DataFrame:
-        """Every scalar metric of every cell: target, task, strategy, budget, seed, metric, value."""
+        """Every scalar metric of every cell: target, task, strategy, budget, seed, metric,
+        value.
+        """
         records = []
         for cell, (scores, _) in self._ordinary.items():
             truth = self._targets[cell.target][0]
             for task in self.tasks:
                 if task.name in truth and task.name in scores:
                     y, present = truth[task.name]
-                    with warnings.catch_warnings():  # a table of hundreds of cells shows NaN; that is enough
+                    # a table of hundreds of cells shows NaN; that is enough
+                    with warnings.catch_warnings():
                         warnings.simplefilter("ignore", metrics.UndefinedMetricWarning)
                         found = metrics.suite(task, y[present], scores[task.name][present])
                     for metric in kind_of(task).metric_names:
@@ -119,7 +138,9 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         return pd.DataFrame(records, columns=columns)
 
     def summary(self) -> pd.DataFrame:
-        """The primary metrics, mean over seeds (NaN when undefined in one): strategies in columns."""
+        """The primary metrics, mean over seeds (NaN when undefined in one): strategies in
+        columns.
+        """
         rows = self.results[self.results["metric"] == self.results["task"].map(self.metrics)]
         keys = ["target", "task", "metric", "budget"]
         means = (
@@ -132,23 +153,25 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
     def verdicts(self, margin: float | None = None, correction: str | None = "fdr") -> pd.DataFrame:
         """Whether its source helped each strategy: a row a target, task, budget and strategy.
 
-        Each strategy is compared with the one that it is ``against``: itself without the source, or the baseline where
-        it has none. ``value`` is the difference in the primary metric, positive when better, with its 95 % interval
-        ``low`` to ``high`` over rows and seeds; see `statistics.intervals.paired_difference`. ``transfer`` is False
-        where the two differ in more than the source, and the words say better and worse. ``behind`` is whether the
-        baseline is clearly better than the strategy: then what its source brought does not make up for what else it
-        lacks.
+        Each strategy is compared with the one that it is ``against``: itself without the source, or
+        the baseline where it has none. ``value`` is the difference in the primary metric, positive
+        when better, with its 95 % interval ``low`` to ``high`` over rows and seeds; see
+        `statistics.intervals.paired_difference`. ``transfer`` is False where the two differ in more
+        than the source, and the words say better and worse. ``behind`` is whether the baseline is
+        clearly better than the strategy: then what its source brought does not make up for what
+        else it lacks.
 
-        A run asks whether transfer helped once for every transferring strategy, target, task and budget. So
-        the words of these are by ``q``, the share of false verdicts among those at least as clear: *helped*
-        and *hurt* need an interval that excludes 0 and a q below .05. The other strategies are there to compare
-        with, not to be found better: their words go by the interval, and their q is their p.
+        A run asks whether transfer helped once for every transferring strategy, target, task and
+        budget. So the words of these are by ``q``, the share of false verdicts among those at least
+        as clear: *helped* and *hurt* need an interval that excludes 0 and a q below .05. The other
+        strategies are there to compare with, not to be found better: their words go by the
+        interval, and their q is their p.
 
         Args:
-            margin: the largest difference that does not matter, in the unit of every primary metric, or None for
-                the comparison's own (without one there is no such verdict);
-                then ``"equivalent"`` is a verdict too, by two one-sided tests: the 90 % interval lies within
-                ±margin. It comes before the other words and is not corrected.
+            margin: the largest difference that does not matter, in the unit of every primary
+                metric, or None for the comparison's own (without one there is no such verdict);
+                then ``"equivalent"`` is a verdict too, by two one-sided tests: the 90 % interval
+                lies within ±margin. It comes before the other words and is not corrected.
             correction: ``"fdr"``, or None for words that go by the intervals alone.
 
         Raises:
@@ -158,7 +181,9 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
             check_choice("correction, where it is not None,", correction, ["fdr"])
         margin = self.margin if margin is None else margin
         if (margin, correction) not in self._verdicts:
-            self._verdicts[margin, correction] = verdict_table(self._differences(margin), correction)
+            self._verdicts[margin, correction] = verdict_table(
+                self._differences(margin), correction
+            )
         return self._verdicts[margin, correction].copy()
 
     def _differences(self, margin: float | None) -> list[tuple[dict, Difference]]:
@@ -168,8 +193,14 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
             for strategy, other in self.controls.items():
                 difference = drawn.difference(self.metrics[task.name], strategy, other, margin)
                 if difference is not None:
-                    pair = {"strategy": strategy, "against": other, "transfer": strategy in self.source_strategies}
-                    pair["behind"] = other != self.baseline and self._behind(drawn, task.name, strategy)
+                    pair = {
+                        "strategy": strategy,
+                        "against": other,
+                        "transfer": strategy in self.source_strategies,
+                    }
+                    pair["behind"] = other != self.baseline and self._behind(
+                        drawn, task.name, strategy
+                    )
                     found.append((place | pair, difference))
         return found
 
@@ -182,11 +213,12 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         """Every strategy's metrics with their 95 % intervals over rows and seeds.
 
         Args:
-            metrics: names; None for the whole suite of every task. A task without a metric is left out.
+            metrics: names; None for the whole suite of every task. A task without a metric is left
+                out.
 
         Returns:
-            A row a target, task, budget, strategy and metric: ``value``, the mean over seeds, ``low``, ``high``
-            and ``note``.
+            A row a target, task, budget, strategy and metric: ``value``, the mean over seeds,
+            ``low``, ``high`` and ``note``.
 
         Raises:
             DataError: a metric that none of the tasks has.
@@ -197,18 +229,32 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         records = []
         for place, task, drawn in self._draws.everywhere():
             for strategy in (s for s in drawn.strategies if s not in self.variants):
-                for metric in (m for m in kind_of(task).metric_names if metrics is None or m in metrics):
+                for metric in (
+                    m for m in kind_of(task).metric_names if metrics is None or m in metrics
+                ):
                     found = drawn.interval(metric, strategy)
-                    ends = {"value": found.value, "low": found.low, "high": found.high, "note": found.note}
+                    ends = {
+                        "value": found.value,
+                        "low": found.low,
+                        "high": found.high,
+                        "note": found.note,
+                    }
                     records.append(place | {"strategy": strategy, "metric": metric} | ends)
         columns = ["target", "task", "budget", "strategy", "metric", "value", "low", "high", "note"]
         return pd.DataFrame(records, columns=columns)
 
     def difference(
-        self, strategy: str, other: str, target: str, task: str, budget: int, metric: str | None = None,
+        self,
+        strategy: str,
+        other: str,
+        target: str,
+        task: str,
+        budget: int,
+        metric: str | None = None,
         margin: float | None = None,
-    ) -> Difference | None:  # fmt: skip
-        """How much better one strategy is than another on the same rows; None without a common seed.
+    ) -> Difference | None:
+        """How much better one strategy is than another on the same rows; None without a common
+        seed.
 
         Args:
             metric: None for the primary metric of the task.
@@ -217,10 +263,17 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         strategy, other = (self.twins.get(label, label) for label in (strategy, other))
         primary = metric in (None, self.metrics[task])
         drawn = self._draws.at(target, task, budget, primary)
-        return drawn.difference(metric or self.metrics[task], strategy, other, margin) if drawn else None
+        return (
+            drawn.difference(metric or self.metrics[task], strategy, other, margin)
+            if drawn
+            else None
+        )
 
-    def row_tests(self, strategy: str, other: str, target: str, task: str, budget: int) -> pd.DataFrame:
-        """McNemar's and permutation tests of two strategies on the test rows: see `paired_tests.row_tests`.
+    def row_tests(
+        self, strategy: str, other: str, target: str, task: str, budget: int
+    ) -> pd.DataFrame:
+        """McNemar's and permutation tests of two strategies on the test rows: see
+        `paired_tests.row_tests`.
 
         Raises:
             DataError: the two have no seed in common, or the run no such strategy or place.
@@ -228,7 +281,9 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         y, groups = self.truth(target, task)
         ours, theirs = (self.scores(s, target, task, budget) for s in (strategy, other))
         common = [seed for seed in ours if seed in theirs]
-        return row_tests(self.kind(task), y, [ours[s] for s in common], [theirs[s] for s in common], groups)
+        return row_tests(
+            self.kind(task), y, [ours[s] for s in common], [theirs[s] for s in common], groups
+        )
 
     def confusion(self, target: str, task: str, strategy: str, budget: int) -> pd.DataFrame:
         """Numbers of rows, summed over seeds: true classes in rows, predicted classes in columns.
@@ -236,27 +291,42 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         Raises:
             DataError: the task is no classification, or no seed of the cell can be used.
         """
-        classes = next((t.classes for t in self.tasks if t.name == task and kind_of(t).one_class), None)
+        classes = next(
+            (t.classes for t in self.tasks if t.name == task and kind_of(t).one_class), None
+        )
         if classes is None:
-            raise DataError(f"Only a classification has a confusion matrix.\nReceived task {task!r}.")
+            raise DataError(
+                f"Only a classification has a confusion matrix.\nReceived task {task!r}."
+            )
         y, present = self._targets[target][0].get(task, ([], []))
         strategy = self.twins.get(strategy, strategy)
-        cells = [self._cells.get(Cell(target, strategy, budget, seed), ({},))[0] for seed in self.seeds]
+        cells = [
+            self._cells.get(Cell(target, strategy, budget, seed), ({},))[0] for seed in self.seeds
+        ]
         found = [scores[task][present].argmax(1) for scores in cells if task in scores and len(y)]
         if not found:
-            raise DataError(f"No predictions of {strategy} for {task} on {target} with {budget} labels can be used.")
-        counts = sum(confusion_matrix(y[present], predicted, labels=range(len(classes))) for predicted in found)
-        return pd.DataFrame(counts, pd.Index(classes, name="true"), pd.Index(classes, name="predicted"))
+            raise DataError(
+                f"No predictions of {strategy} for {task} on {target} with {budget} labels can be "
+                "used."
+            )
+        counts = sum(
+            confusion_matrix(y[present], predicted, labels=range(len(classes)))
+            for predicted in found
+        )
+        return pd.DataFrame(
+            counts, pd.Index(classes, name="true"), pd.Index(classes, name="predicted")
+        )
 
     @property
     def costs(self) -> pd.DataFrame:
-        """Of source training and of one target training: strategy, stage, seconds, parameters, peak_gb.
+        """Of source training and of one target training: strategy, stage, seconds, parameters,
+        peak_gb.
 
-        ``seconds`` and ``parameters`` (weights that the target's training changed) are means over cells;
-        ``peak_gb`` is the most memory that the process held in source training and in one of the cells, in 10⁹ bytes,
-        what earlier ones left allocated included; where the system cannot forget a peak, by the end of a cell. The
-        last two are NaN for source training and for cells of an older version, ``parameters`` where there is no
-        encoder.
+        ``seconds`` and ``parameters`` (weights that the target's training changed) are means over
+        cells; ``peak_gb`` is the most memory that the process held in source training and in one of
+        the cells, in 10⁹ bytes, what earlier ones left allocated included; where the system cannot
+        forget a peak, by the end of a cell. The last two are NaN for source training and for cells
+        of an older version, ``parameters`` where there is no encoder.
         """
         records = []
         for cell, (_, meta) in self._ordinary.items():
@@ -271,7 +341,8 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
     def save(self, folder: str | Path | None = None) -> Path:
         """Writes results.csv, verdicts.json, report.html and report.md, beside the cells.
 
-        In verdicts.json what no number of rows or seeds in reach would settle has ``"inf"`` of them.
+        In verdicts.json what no number of rows or seeds in reach would settle has ``"inf"`` of
+        them.
 
         Args:
             folder: where to; a folder other than the run's gets a copy of the run. None: the run's.
@@ -285,8 +356,12 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         save_table(self.results, folder / "results.csv")
         verdicts = self.verdicts()
         needed = verdicts[["minimum_effect", "rows_needed", "seeds_needed"]].astype(object)
-        verdicts[needed.columns] = needed.mask(np.isinf(needed.astype(float)), "inf")  # JSON has no infinity
-        write_text(folder / "verdicts.json", verdicts.to_json(orient="records", indent=1, double_precision=15))
+        # JSON has no infinity
+        verdicts[needed.columns] = needed.mask(np.isinf(needed.astype(float)), "inf")
+        write_text(
+            folder / "verdicts.json",
+            verdicts.to_json(orient="records", indent=1, double_precision=15),
+        )
         render(self, folder)
         return folder
 
@@ -294,7 +369,7 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         """What a strategy is compared with: itself without the source, or the baseline."""
         return self.controls.get(self.twins.get(strategy, strategy), self.baseline)
 
-    # -- the rows behind the tables ------------------------------------------------------------------
+    # -- the rows behind the tables ----------------------------------------------------------------
 
     def kind(self, task: str) -> str:
         """The kind of a task.
@@ -316,7 +391,8 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         return [t.name for t in self.tasks if t.name in self._targets[target][0]]
 
     def truth(self, target: str, task: str) -> tuple[np.ndarray, np.ndarray | None]:
-        """Labels of the test rows that have one, (rows, …) as `Task.encode` gives them, and their groups.
+        """Labels of the test rows that have one, (rows, …) as `Task.encode` gives them, and their
+        groups.
 
         Raises:
             DataError: the run has no such target, or the target no labels of the task.
@@ -334,10 +410,16 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         check_choice("budget", budget, self.budgets)
         _, present = self._targets[target][0][task]
         cells = {seed: self._cells.get(Cell(target, strategy, budget, seed)) for seed in self.seeds}
-        return {seed: cell[0][task][present] for seed, cell in cells.items() if cell and task in cell[0]}
+        return {
+            seed: cell[0][task][present] for seed, cell in cells.items() if cell and task in cell[0]
+        }
 
-    def frozen_scores(self, strategy: str, target: str, task: str, budget: int) -> dict[int, np.ndarray]:
-        """``{seed: scores}`` of heads on the features of before the target's training, of the cells that kept them."""
+    def frozen_scores(
+        self, strategy: str, target: str, task: str, budget: int
+    ) -> dict[int, np.ndarray]:
+        """``{seed: scores}`` of heads on the features of before the target's training, of the cells
+        that kept them.
+        """
         _, present = self._targets[target][0][task]
         scores = {}
         for seed in self.seeds:
@@ -348,18 +430,27 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         return scores
 
     def notes(self, strategy: str) -> list[dict]:
-        """What was noted beside the scores of each usable cell of a strategy: what it did, and what it cost."""
+        """What was noted beside the scores of each usable cell of a strategy: what it did, and what
+        it cost.
+        """
         return [meta for cell, (_, meta) in self._cells.items() if cell.strategy == strategy]
 
     def means(self) -> Iterator[tuple[tuple, str, pd.Series]]:
-        """``(target, task, budget)``, the primary metric and the strategies' means over seeds, place by place."""
+        """``(target, task, budget)``, the primary metric and the strategies' means over seeds,
+        place by place.
+        """
         table = self.summary()
         for row in table.to_dict("records"):
             place = row["target"], row["task"], row["budget"]
-            yield place, row["metric"], pd.Series({s: row[s] for s in self.strategies if s in row}, dtype=float)
+            yield (
+                place,
+                row["metric"],
+                pd.Series({s: row[s] for s in self.strategies if s in row}, dtype=float),
+            )
 
     def test_rows(self, target: str, task: str) -> tuple[pd.DataFrame, dict[int, np.ndarray]]:
-        """The rows of `truth`, indexed by their numbers in the test, and ``{budget: share of rare words}``.
+        """The rows of `truth`, indexed by their numbers in the test, and ``{budget: share of rare
+        words}``.
 
         Runs of earlier versions kept neither: a table without columns, and {}.
 
@@ -372,7 +463,11 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         return table[present], {budget: shares[present] for budget, shares in rare.items()}
 
     def __str__(self) -> str:
-        return self.summary().to_string(index=False, float_format=lambda v: f"{v:.3f}", na_rep="undefined")
+        return self.summary().to_string(
+            index=False, float_format=lambda v: f"{v:.3f}", na_rep="undefined"
+        )
 
     def _repr_html_(self) -> str:
-        return self.summary().to_html(index=False, escape=True, border=0, float_format=lambda v: f"{v:.3f}")
+        return self.summary().to_html(
+            index=False, escape=True, border=0, float_format=lambda v: f"{v:.3f}"
+        )

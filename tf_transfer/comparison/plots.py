@@ -1,4 +1,6 @@
-"""The plots of a comparison for notebooks: Matplotlib figures, imported when the first is asked for."""
+"""The plots of a comparison for notebooks: Matplotlib figures, imported when the first is asked
+for.
+"""
 
 from __future__ import annotations
 

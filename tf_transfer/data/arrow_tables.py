@@ -17,7 +17,8 @@ def read_parquet(path: Path, encoding: str = "utf-8") -> pd.DataFrame:
     """The table of a Parquet file.
 
     Args:
-        encoding: of texts that the file holds as bytes; a column that is not written so stays bytes.
+        encoding: of texts that the file holds as bytes; a column that is not written so stays
+            bytes.
 
     Raises:
         DataError: it cannot be read, or would fill far more memory than its size on the disk.
@@ -41,7 +42,9 @@ def read_parquet(path: Path, encoding: str = "utf-8") -> pd.DataFrame:
 
 
 def to_pandas(table, encoding: str = "utf-8") -> pd.DataFrame:
-    """A `pyarrow.Table` as a DataFrame: integers with gaps as Int64, bytes that are text as text."""
+    """A `pyarrow.Table` as a DataFrame: integers with gaps as Int64, bytes that are text as
+    text.
+    """
     import pyarrow
 
     frame = table.to_pandas(integer_object_nulls=True)

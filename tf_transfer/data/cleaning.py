@@ -15,17 +15,19 @@ URL_PLACEHOLDER = "http"
 
 # Not `time`: it is a placeholder like `<user>` in many corpora of tweets.
 _BLOCKS = """
-    address article aside audio blockquote body br button canvas caption center dd details dialog div dl dt
-    embed fieldset figcaption figure footer form frame frameset h1 h2 h3 h4 h5 h6 head header hr html iframe
-    img input legend li link main meta nav noscript object ol optgroup option p pre section select source
-    summary svg table tbody td template textarea tfoot th thead title tr track ul video
+    address article aside audio blockquote body br button canvas caption center dd details
+    dialog div dl dt embed fieldset figcaption figure footer form frame frameset h1 h2 h3 h4 h5
+    h6 head header hr html iframe img input legend li link main meta nav noscript object ol
+    optgroup option p pre section select source summary svg table tbody td template textarea
+    tfoot th thead title tr track ul video
 """
 _INLINES = """
-    a abbr acronym b bdi bdo big cite code del dfn em font i ins kbd label mark q s samp small span strike
-    strong sub sup tt u var wbr
+    a abbr acronym b bdi bdo big cite code del dfn em font i ins kbd label mark q s samp small
+    span strike strong sub sup tt u var wbr
 """
 _TAG_SPACES = dict.fromkeys(_BLOCKS.split(), " ") | dict.fromkeys(_INLINES.split(), "")
-# What is not seen, up to its end. No `<` within: a tag without `>` would be read to the end of the text.
+# What is not seen, up to its end. No `<` within: a tag without `>` would be read to the end of the
+# text.
 _OPENING = re.compile(r"<!--|<(script|style)\b[^<>]*>", re.IGNORECASE)
 _CLOSING = {
     "": re.compile("-->"),

@@ -20,7 +20,9 @@ from tf_transfer.kinds.label_columns import LISTS, SEPARATOR
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _QUOTED = "\ufdd0"
-"""Marks the cells that stand in quotes while a file is split; Unicode keeps this character free for that."""
+"""Marks the cells that stand in quotes while a file is split; Unicode keeps this character free for
+that.
+"""
 _EXCEL = re.compile(r'"?sep=(.)"?\r?\n', re.IGNORECASE)
 """Excel's own first line, which names the delimiter."""
 
@@ -64,7 +66,14 @@ def dump(table: pd.DataFrame, delimiter: str) -> str:
     csv.writer(text, delimiter=delimiter, lineterminator="\n").writerow(table.columns)
     columns = {n: _write_lists(table.iloc[:, n]) for n in range(table.shape[1])}
     cells = pd.DataFrame(columns, index=table.index)
-    cells.to_csv(text, sep=delimiter, index=False, header=False, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+    cells.to_csv(
+        text,
+        sep=delimiter,
+        index=False,
+        header=False,
+        quoting=csv.QUOTE_NONNUMERIC,
+        lineterminator="\n",
+    )
     return mend_halves(text.getvalue())
 
 
@@ -83,10 +92,16 @@ def guess_delimiter(content: str) -> str | None:
 def _check_characters(delimiter: str | None, quote: str | None, decimal: str | None) -> None:
     given = {"delimiter": delimiter, "quote": quote, "decimal": decimal}
     for name, value in given.items():
-        if value is not None and (not isinstance(value, str) or len(value) != 1 or value in f"\r\n\0{_QUOTED}"):
-            raise DataError(f"{name} must be one character, and no line break.\nReceived {shown(value)}.")
+        if value is not None and (
+            not isinstance(value, str) or len(value) != 1 or value in f"\r\n\0{_QUOTED}"
+        ):
+            raise DataError(
+                f"{name} must be one character, and no line break.\nReceived {shown(value)}."
+            )
     if delimiter is not None and delimiter in (quote, decimal):
-        raise DataError(f"delimiter must differ from quote and decimal.\nReceived {delimiter!r} for both.")
+        raise DataError(
+            f"delimiter must differ from quote and decimal.\nReceived {delimiter!r} for both."
+        )
 
 
 def _check_delimiter(content: str, path: Path, given: str | None, default: str) -> None:
@@ -111,10 +126,15 @@ def _split(content: str, path: Path, delimiter: str, quote: str | None, first_li
     start = first_line
     header, rows = [], []
     try:
-        reader = csv.reader(lines, delimiter=delimiter, quotechar=quote, quoting=quoting, strict=True)
+        reader = csv.reader(
+            lines, delimiter=delimiter, quotechar=quote, quoting=quoting, strict=True
+        )
         for row in reader:
             if row and not header:
-                header = [_QUOTED + _bare(name).strip() if name[:1] == _QUOTED else name.strip() for name in row]
+                header = [
+                    _QUOTED + _bare(name).strip() if name[:1] == _QUOTED else name.strip()
+                    for name in row
+                ]
             elif row:
                 _check_width(row, header, path, start)
                 rows.append(row)
@@ -123,7 +143,8 @@ def _split(content: str, path: Path, delimiter: str, quote: str | None, first_li
         no_quotes = setting("quote", None, command_line="--quote ''")
         raise DataError(
             f"Line {start} of {str(path)!r} is malformed: {error}.\n"
-            f"A quote inside a quoted cell is written twice; where quotes are plain text, set {no_quotes}."
+            "A quote inside a quoted cell is written twice; where quotes are plain text, set "
+            f"{no_quotes}."
         ) from error
     finally:
         csv.field_size_limit(limit)
@@ -146,7 +167,9 @@ def _bare(cell: str) -> str:
 
 
 def _quotes_tell_types(header: Sequence[str], columns: Sequence[Sequence[str]]) -> bool:
-    """Whether quotes mean text: not where everything stands in quotes, as in some programs' exports."""
+    """Whether quotes mean text: not where everything stands in quotes, as in some programs'
+    exports.
+    """
     return any(cell and cell[0] != _QUOTED for cells in (header, *columns) for cell in cells)
 
 
@@ -156,7 +179,8 @@ def _check_width(row: list[str], header: list[str], path: Path, line: int) -> No
         raise DataError(
             f"Every row of {str(path)!r} must have the header's {len(header)} cells {names}.\n"
             f"Received {len(row)} in line {line}, which starts {_bare(row[0])[:40]!r}.\n"
-            "Quote the cells that hold a delimiter; leave a missing cell empty but keep its delimiter."
+            "Quote the cells that hold a delimiter; leave a missing cell empty but keep its "
+            "delimiter."
         )
 
 
@@ -166,7 +190,8 @@ def _check_header(header: list[str], rows: list[list[str]], path: Path) -> None:
             places = [i + 1 for i, other in enumerate(header) if other == name]
             raise DataError(
                 f"Column {shown(name)} of file {str(path)!r} must be unique.\n"
-                f"Received {count} columns of that name, at {places[:20]}.\nRename or drop all but one."
+                f"Received {count} columns of that name, at {places[:20]}.\nRename or drop all but "
+                "one."
             )
     # pandas and R write their index as a first column without a name.
     is_index = header[:1] == [""] and any(

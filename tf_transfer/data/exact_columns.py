@@ -1,4 +1,6 @@
-"""Columns of a table that say what their cells said: a number only where nothing of the cell is lost."""
+"""Columns of a table that say what their cells said: a number only where nothing of the cell is
+lost.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,9 @@ def from_values(values: Sequence) -> np.ndarray | pd.Series:
             return _floats(values) if exact else pd.Series(values, dtype=object)
         if not -(2**63) <= min(whole) <= max(whole) < 2**63:
             return pd.Series(values, dtype=object)
-        return pd.Series(values, dtype="Int64") if type(None) in kinds else np.array(values, np.int64)
+        return (
+            pd.Series(values, dtype="Int64") if type(None) in kinds else np.array(values, np.int64)
+        )
     if kinds <= {float, type(None)} and float in kinds:
         return _floats(values)
     if kinds <= {str, type(None)} and str in kinds:
@@ -108,4 +112,6 @@ def _decimal_numbers(cells: Sequence[str], mark: str) -> list[float | None] | No
     number = re.compile(rf"[+-]?[0-9]+(?:{re.escape(mark)}[0-9]+)?(?:[eE][+-]?[0-9]+)?")
     if not any(mark in cell for cell in cells):
         return None
-    return _numbers(cells, lambda word: float(word.replace(mark, ".")) if number.fullmatch(word) else None)
+    return _numbers(
+        cells, lambda word: float(word.replace(mark, ".")) if number.fullmatch(word) else None
+    )

@@ -77,7 +77,12 @@ def read(
         raise DataError(f"File {str(path)!r} is empty.\nExpected a header and rows.")
     if suffix in JSON_LINES:
         return json_lines.parse(content, path)
-    options = {"delimiter": delimiter, "default": DELIMITERS[suffix], "quote": quote, "decimal": decimal}
+    options = {
+        "delimiter": delimiter,
+        "default": DELIMITERS[suffix],
+        "quote": quote,
+        "decimal": decimal,
+    }
     return delimited.parse(content, path, strings=strings, **options)
 
 
@@ -96,7 +101,8 @@ def likely_delimiter(path: Path, encoding: str = "utf-8") -> str | None:
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
-    """Write ``table`` under a temporary name, then rename: ``path`` holds all of it or is untouched.
+    """Write ``table`` under a temporary name, then rename: ``path`` holds all of it or is
+    untouched.
 
     `read` gives every text and number back; a date or truth value comes back as text from CSV and
     TSV, which hold nothing else. Cells that are lists are written there as ``a|b``, an empty list
@@ -115,7 +121,8 @@ def write(table: pd.DataFrame, path: Path) -> None:
                 temporary.write_bytes(_pack(_to_text(table, suffix), path))
         except (ValueError, TypeError, OverflowError, NotImplementedError) as error:
             raise DataError(
-                f"File {str(path)!r} could not be written: {error}.\nNothing was changed; mend this and try again."
+                f"File {str(path)!r} could not be written: {error}.\nNothing was changed; mend "
+                "this and try again."
             ) from error
 
 
@@ -137,9 +144,14 @@ def _check_exists(path: Path) -> None:
         raise DataError(f"A table must be a file.\nReceived the folder {str(path)!r}.")
     folder = path.parent
     if not folder.is_dir():
-        raise DataError(f"File {str(path)!r} does not exist, nor does its folder {str(folder.absolute())!r}.")
+        raise DataError(
+            f"File {str(path)!r} does not exist, nor does its folder {str(folder.absolute())!r}."
+        )
     siblings = [p.name for p in folder.iterdir() if p.is_file()]
-    raise DataError(f"File {path.name!r} does not exist in {str(folder.absolute())!r}.{nearest(path.name, siblings)}")
+    raise DataError(
+        f"File {path.name!r} does not exist in "
+        f"{str(folder.absolute())!r}.{nearest(path.name, siblings)}"
+    )
 
 
 def _check_encoding(encoding: str) -> str:
@@ -153,7 +165,8 @@ def _check_encoding(encoding: str) -> str:
         return name
     except (LookupError, ValueError, TypeError) as error:
         raise DataError(
-            f"Python knows no encoding {shown(encoding)}.\nSet {setting('encoding', 'utf-8')}, or 'cp1252'."
+            f"Python knows no encoding {shown(encoding)}.\nSet {setting('encoding', 'utf-8')}, or "
+            "'cp1252'."
         ) from error
 
 

@@ -1,4 +1,6 @@
-"""Tables from Hugging Face `datasets`, which need not be installed: its objects are known by what they can do."""
+"""Tables from Hugging Face `datasets`, which need not be installed: its objects are known by what
+they can do.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +35,10 @@ def from_dataset(dataset) -> pd.DataFrame:
     """
     if is_dataset_dict(dataset):
         raise DataError(
-            f"A table is one split.\nReceived a DatasetDict of the splits {listed(list(dataset))}.\n"
-            f"Choose one, for instance dataset[{next(iter(dataset))!r}]; evaluate takes all of them."
+            "A table is one split.\nReceived a DatasetDict of the splits "
+            f"{listed(list(dataset))}.\n"
+            f"Choose one, for instance dataset[{next(iter(dataset))!r}]; evaluate takes all of "
+            "them."
         )
     if not is_dataset(dataset):
         raise DataError(f"Expected a datasets.Dataset.\nReceived a {type(dataset).__name__}.")
@@ -47,7 +51,9 @@ def from_dataset(dataset) -> pd.DataFrame:
         if hasattr(feature, "int2str"):
             names = [_name(feature, v) for v in table[column]]
         elif hasattr(inner, "int2str"):
-            names = [None if row is None else [_name(inner, v) for v in row] for row in table[column]]
+            names = [
+                None if row is None else [_name(inner, v) for v in row] for row in table[column]
+            ]
         else:
             continue
         table[column] = pd.Series(names, table.index, dtype=object)

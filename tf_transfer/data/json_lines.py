@@ -28,7 +28,9 @@ def parse(content: str, path: Path) -> pd.DataFrame:
     records = list(_records(content, path))
     columns = dict.fromkeys(key for record in records for key in record)
     check_unpacked(path, len(records) * len(columns) * _POINTER)
-    return pd.DataFrame({name: from_values([record.get(name) for record in records]) for name in columns})
+    return pd.DataFrame(
+        {name: from_values([record.get(name) for record in records]) for name in columns}
+    )
 
 
 def dump(table: pd.DataFrame) -> str:
@@ -49,9 +51,13 @@ def _records(content: str, path: Path) -> Iterator[dict]:
             if not isinstance(record, dict):
                 raise ValueError(f"expected an object {{...}}, received {line.strip()[:40]!r}")
         except RecursionError:
-            raise DataError(f"Line {number} of {str(path)!r} is nested too deeply to be read.") from None
+            raise DataError(
+                f"Line {number} of {str(path)!r} is nested too deeply to be read."
+            ) from None
         except ValueError as error:
-            raise DataError(f"Line {number} of {str(path)!r} is not a JSON object: {error}.") from error
+            raise DataError(
+                f"Line {number} of {str(path)!r} is not a JSON object: {error}."
+            ) from error
         yield record if "\\u" not in line else _mended(record)
 
 
@@ -63,7 +69,9 @@ def _unique_keys(pairs: list[tuple]) -> dict:
 
 
 def _mended(value):
-    """The value with U+FFFD for halves of a surrogate pair; only an escape can write them in a file."""
+    """The value with U+FFFD for halves of a surrogate pair; only an escape can write them in a
+    file.
+    """
     if isinstance(value, str):
         return mend_halves(value)
     if isinstance(value, dict):

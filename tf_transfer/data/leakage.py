@@ -48,7 +48,8 @@ def audit_leakage(
             source is called "train".
 
     Example:
-        >>> train, test = pd.DataFrame({"text": ["It's fine!", "Too small"]}), pd.DataFrame({"text": ["it 's fine"]})
+        >>> train = pd.DataFrame({"text": ["It's fine!", "Too small"]})
+        >>> test = pd.DataFrame({"text": ["it 's fine"]})
         >>> report = audit_leakage(train, test)
         >>> report.found, report.drop(train)["text"].tolist()
         (True, ['Too small'])
@@ -99,7 +100,9 @@ def _compare(table, test, columns: list[str], labels: list[str], near: float | N
     tested = _match(raw[n:], codes[n:], raw[:n], codes[:n], pairs)
     leaked = _match(raw[:n], codes[:n], raw[n:], codes[n:], pairs[:, [1, 0, 2]])
     shared = [label for label in labels if label in table and label in test]
-    tested["conflict"] = np.any([_conflicts(table[c], test[c], codes) for c in shared], axis=0) if shared else False
+    tested["conflict"] = (
+        np.any([_conflicts(table[c], test[c], codes) for c in shared], axis=0) if shared else False
+    )
     tested = tested[tested["kind"] != ""].rename_axis("test_row").reset_index()
     tested["test_text"] = [" | ".join(rows[n + row]) for row in tested["test_row"]]
     tested["text"] = [" | ".join(rows[row]) for row in tested["row"]]
@@ -126,7 +129,9 @@ def _near_pairs(forms, tested: np.ndarray, trained: np.ndarray, near: float | No
 
 
 def _match(raw, codes, other_raw, other_codes, pairs: np.ndarray) -> pd.DataFrame:
-    """For each row its strongest ``kind`` ("" for none), best ``row``, ``similarity``, ``matches``."""
+    """For each row its strongest ``kind`` ("" for none), best ``row``, ``similarity``,
+    ``matches``.
+    """
     size = len(codes) + len(other_codes)
     first_raw, first = _first_rows(other_raw, size), _first_rows(other_codes, size)
     copies = np.bincount(other_codes, minlength=size)

@@ -1,4 +1,6 @@
-"""What a leakage audit has found: counts, examples, and tables without the rows that are in the test."""
+"""What a leakage audit has found: counts, examples, and tables without the rows that are in the
+test.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +77,8 @@ class LeakageReport:
     def to_frame(self) -> pd.DataFrame:
         """A row for each table: ``test_rows``; of them ``identical``, ``exact`` (identical ones
         included), ``near``, ``known`` (exact and near), ``share`` (known, in [0, 1]) and
-        ``conflicts`` (an exact match has another label); ``rows`` of the table, ``rows_to_drop``."""
+        ``conflicts`` (an exact match has another label); ``rows`` of the table, ``rows_to_drop``.
+        """
         return pd.DataFrame.from_dict(
             {name: overlap.counts() for name, overlap in self.overlaps.items()}, orient="index"
         )
@@ -98,10 +101,17 @@ class LeakageReport:
             }
             for name, overlap in self.overlaps.items()
         }
-        return {"near": self.near, "tables": tables, "examples": self.examples(examples).to_dict("records")}
+        return {
+            "near": self.near,
+            "tables": tables,
+            "examples": self.examples(examples).to_dict("records"),
+        }
 
-    def drop(self, table: pd.DataFrame, name: str = "train", kinds: Collection[str] = KINDS) -> pd.DataFrame:
-        """``table`` without its rows that are in the test; ``to_frame()`` says how many (rows_to_drop).
+    def drop(
+        self, table: pd.DataFrame, name: str = "train", kinds: Collection[str] = KINDS
+    ) -> pd.DataFrame:
+        """``table`` without its rows that are in the test; ``to_frame()`` says how many
+        (rows_to_drop).
 
         The test table is never cut: scores stay comparable with other work.
 
@@ -139,7 +149,8 @@ class LeakageReport:
 
 def _sentence(name: str, counts: dict) -> str:
     known = (
-        f"{name}: {counts['known']} of {counts['test_rows']} test rows are known ({counts['share']:.1%}): "
+        f"{name}: {counts['known']} of {counts['test_rows']} test rows are known "
+        f"({counts['share']:.1%}): "
         f"{counts['exact']} exact ({counts['identical']} identical), {counts['near']} near"
     )
     if counts["conflicts"]:

@@ -20,7 +20,9 @@ TEXTS_AT_ONCE = 1024
 CHARACTERS_AT_ONCE = 8_000_000
 CELLS_AT_ONCE = 4_000_000
 PREFIX_SHARED = 8
-"""Shingles that the prefixes of two similar sets must share; more means fewer, costlier candidates."""
+"""Shingles that the prefixes of two similar sets must share; more means fewer, costlier
+candidates.
+"""
 
 
 def find_similar(
@@ -65,11 +67,15 @@ def _shingles(texts: Sequence[str]) -> sp.csr_matrix:
         dtype=np.float32,
     )
     starts = range(0, len(texts), TEXTS_AT_ONCE)
-    return sp.vstack([vectorizer.transform(texts[s : s + TEXTS_AT_ONCE]) for s in starts], format="csr")
+    return sp.vstack(
+        [vectorizer.transform(texts[s : s + TEXTS_AT_ONCE]) for s in starts], format="csr"
+    )
 
 
 def _rarest_first(sets: sp.csr_matrix, left: int) -> tuple[sp.csr_matrix, sp.csr_matrix]:
-    """The first ``left`` sets and the others, columns renamed so that a row starts with its rarest."""
+    """The first ``left`` sets and the others, columns renamed so that a row starts with its
+    rarest.
+    """
     counts = np.bincount(sets.indices, minlength=sets.shape[1])
     rank = np.empty(len(counts), sets.indices.dtype)
     rank[np.argsort(counts, kind="stable")] = np.arange(len(counts))
@@ -84,7 +90,9 @@ def _least_shared(sizes: np.ndarray, threshold: float) -> np.ndarray:
 
 
 def _prefixes(sets: sp.csr_matrix, threshold: float) -> sp.csr_matrix:
-    """The rarest shingles of each row: similar sets share `PREFIX_SHARED` of these, or all they need."""
+    """The rarest shingles of each row: similar sets share `PREFIX_SHARED` of these, or all they
+    need.
+    """
     sizes = np.diff(sets.indptr)
     lengths = np.minimum(sizes - _least_shared(sizes, threshold) + PREFIX_SHARED, sizes)
     place = np.arange(sets.nnz, dtype=np.int32) - np.repeat(sets.indptr[:-1], sizes)

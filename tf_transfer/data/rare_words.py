@@ -11,7 +11,9 @@ RARE = 1
 """A word that occurs in as many training texts, or in fewer, is rare."""
 
 
-def rare_word_shares(tests: Sequence[str], known: Iterable[str], supports: Iterable[Sequence[str]]) -> np.ndarray:
+def rare_word_shares(
+    tests: Sequence[str], known: Iterable[str], supports: Iterable[Sequence[str]]
+) -> np.ndarray:
     """The share of each test text's words that occur in at most `RARE` training texts.
 
     Args:

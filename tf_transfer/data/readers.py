@@ -1,7 +1,7 @@
 """The files of each known data set to one tidy table, with the traps of its format handled.
 
-Every table has a column ``text``; see `READERS` for the others. Texts are as in the source
-(HTML entities, spacing): cleaning is `tf_transfer.data.tables`' part. Rows without any text are left out.
+Every table has a column ``text``; see `READERS` for the others. Texts are as in the source (HTML
+entities, spacing): cleaning is `tf_transfer.data.tables`' part. Rows without any text are left out.
 """
 
 from __future__ import annotations
@@ -144,7 +144,9 @@ def read_trec(folder: Path) -> pd.DataFrame:
 
 
 def read_mpqa(folder: Path) -> pd.DataFrame:
-    """``text, polarity``; there are no splits. Three lines hold a label and no phrase: they are left out."""
+    """``text, polarity``; there are no splits. Three lines hold a label and no phrase: they are
+    left out.
+    """
     rows = [line.split(" ", 1) for line in decode_lines(folder / "mpqa.all")]
     phrases = [(text, POLARITY[label]) for label, text in rows if text.strip()]
     return pd.DataFrame(phrases, columns=["text", "polarity"])
@@ -179,7 +181,9 @@ def read_sick_nl(folder: Path) -> pd.DataFrame:
         {
             "entailment": source["entailment_label"].str.lower(),
             "relatedness": source["relatedness_score"].astype(float),
-            "split": source["SemEval_set"].map({"TRAIN": "train", "TRIAL": "validation", "TEST": "test"}),
+            "split": source["SemEval_set"].map(
+                {"TRAIN": "train", "TRIAL": "validation", "TEST": "test"}
+            ),
             "group": source["pair_ID"].astype(str),
         }
     )
@@ -234,6 +238,8 @@ def _read_tsv(path: Path, names: list[str] | None = None) -> pd.DataFrame:
 
 def _equals(table: pd.DataFrame, column: str, wanted: str, name: str) -> pd.Series:
     if column not in table.columns:
-        raise DataError(f"Data set {name!r} has no {column}s.\nReceived {column}={wanted!r}.\nLeave it out.")
+        raise DataError(
+            f"Data set {name!r} has no {column}s.\nReceived {column}={wanted!r}.\nLeave it out."
+        )
     check_choice(f"{column} of {name!r}", wanted, list(table[column].unique()))
     return table[column] == wanted

@@ -39,7 +39,8 @@ def split_table(
         train, test: rows in the table's order, each with a new index from 0.
 
     Raises:
-        DataError: a side would be empty, a value of ``stratify`` occurs once, or there is one group.
+        DataError: a side would be empty, a value of ``stratify`` occurs once, or there is one
+            group.
 
     Example:
         >>> rows = pd.DataFrame({"text": list("abcdef"), "author": [1, 1, 2, 2, 3, 3]})
@@ -52,7 +53,8 @@ def split_table(
     for name, column in (("stratify", stratify), ("group", group)):
         if not isinstance(column, str | None) and hasattr(column, "__len__"):
             raise DataError(
-                f"{name} must be the name of a column.\nReceived a {type(column).__name__} of {len(column)} values.\n"
+                f"{name} must be the name of a column.\nReceived a {type(column).__name__} of "
+                f"{len(column)} values.\n"
                 f"Give its name, for instance {name}={getattr(column, 'name', None) or 'label'!r}."
             )
     check_columns(table, [column for column in (stratify, group) if column is not None])
@@ -75,7 +77,8 @@ def _count_tested(rows: int, test_size: float | int) -> int:
     tested = test_size if whole else np.ceil(rows * float(test_size) - 1e-9)
     if not 0 < tested < rows:
         raise DataError(
-            f"test_size must leave rows on both sides: a share in (0, 1), or 1 to {max(rows - 1, 1)} rows.\n"
+            "test_size must leave rows on both sides: a share in (0, 1), or 1 to "
+            f"{max(rows - 1, 1)} rows.\n"
             f"Received test_size={test_size!r} for a table of {rows} rows."
         )
     return int(tested)
@@ -107,7 +110,9 @@ def _check_strata(column: pd.Series, strata: np.ndarray, tested: int) -> None:
         )
 
 
-def _draw_groups(column: pd.Series, strata: np.ndarray | None, tested: int, seed: int) -> np.ndarray:
+def _draw_groups(
+    column: pd.Series, strata: np.ndarray | None, tested: int, seed: int
+) -> np.ndarray:
     groups = _codes(column)
     alone = column.isna().to_numpy(bool)
     groups[alone] = len(column) + np.arange(alone.sum())
@@ -129,7 +134,9 @@ def _draw_groups(column: pd.Series, strata: np.ndarray | None, tested: int, seed
     return np.flatnonzero(np.isin(groups, taken or [sizes.argmin()]))
 
 
-def _draw_stratified_groups(groups: np.ndarray, strata: np.ndarray, tested: int, seed: int) -> np.ndarray:
+def _draw_stratified_groups(
+    groups: np.ndarray, strata: np.ndarray, tested: int, seed: int
+) -> np.ndarray:
     from sklearn.model_selection import StratifiedGroupKFold
 
     most = int(min(MOST_FOLDS, groups.max() + 1, max(np.bincount(strata).max(), 2)))

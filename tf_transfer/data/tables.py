@@ -76,7 +76,8 @@ def load_table(
         where = f"file {str(path)!r}"
     else:
         raise DataError(
-            f"A table is a file's path, a DataFrame or a datasets.Dataset.\nReceived a {type(source).__name__}."
+            "A table is a file's path, a DataFrame or a datasets.Dataset.\nReceived a "
+            f"{type(source).__name__}."
         )
     check_columns(table, [*columns, *as_text], where)
     table = table.assign(**{column: _as_text(table[column]) for column in as_text})
@@ -154,12 +155,16 @@ def clean_table(
     return _check_texts(table, columns, "the table after cleaning", drop_empty)
 
 
-def _check_texts(table: pd.DataFrame, columns: Sequence[str], where: str, drop_empty: bool) -> pd.DataFrame:
+def _check_texts(
+    table: pd.DataFrame, columns: Sequence[str], where: str, drop_empty: bool
+) -> pd.DataFrame:
     """The rows with text, halves of emoji mended."""
     check_texts(table, columns, where)
     for column in columns:
         missing = table[column].isna().to_numpy(bool)
-        empty = missing | np.array([isinstance(cell, str) and not cell.strip() for cell in table[column]], bool)
+        empty = missing | np.array(
+            [isinstance(cell, str) and not cell.strip() for cell in table[column]], bool
+        )
         if empty.any() and not drop_empty:
             rows = np.flatnonzero(empty)
             raise DataError(

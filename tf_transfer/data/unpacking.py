@@ -11,7 +11,9 @@ from tf_transfer.errors import DataError
 MOST_UNPACKED = 2**29
 """Bytes that any packed table may fill in memory."""
 MOST_GROWTH = 100
-"""How many times its size on the disk a larger table may fill. Tables of text grow 3 to 20 times."""
+"""How many times its size on the disk a larger table may fill. Tables of text grow 3 to 20
+times.
+"""
 _BLOCK = 2**20
 
 
@@ -19,7 +21,8 @@ def read_bytes(path: Path) -> bytes:
     """The content of a file, unpacked where its name ends in ``.gz``.
 
     Raises:
-        DataError: it cannot be read, or unpacks to more than `MOST_UNPACKED` and `MOST_GROWTH` allow.
+        DataError: it cannot be read, or unpacks to more than `MOST_UNPACKED` and `MOST_GROWTH`
+            allow.
     """
     try:
         if path.suffix.lower() != ".gz":

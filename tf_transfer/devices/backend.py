@@ -1,4 +1,6 @@
-"""TensorFlow, Keras and transformers, imported at their first use, after the version check, without start-up notes."""
+"""TensorFlow, Keras and transformers, imported at their first use, after the version check, without
+start-up notes.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,8 @@ def _load() -> dict:
         import tf_keras
         import transformers
 
-        # The devices' notes come at their first use. With several workers, that must be `connect`'s.
+        # The devices' notes come at their first use. With several workers, that must be
+        # `connect`'s.
         if not os.environ.get("TF_CONFIG"):
             tensorflow.config.list_logical_devices()
     return {"tf": tensorflow, "keras": tf_keras, "transformers": transformers}

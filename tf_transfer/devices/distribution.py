@@ -1,8 +1,9 @@
 """Which `tf.distribute` strategy runs the steps, and how rows are shared out among its replicas.
 
-The engine is TensorFlow's own: `connect` only chooses, and says what it found. A model that is made under
-``connect(...).scope()`` fits, evaluates, predicts and meta-learns with the code of a single device, and to
-rounding with its losses: the loss of a batch is a sum over all replicas divided by their labels together.
+The engine is TensorFlow's own: `connect` only chooses, and says what it found. A model that is made
+under ``connect(...).scope()`` fits, evaluates, predicts and meta-learns with the code of a single
+device, and to rounding with its losses: the loss of a batch is a sum over all replicas divided by
+their labels together.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ KINDS = ("auto", "cpu", "mirrored", "multi_worker", "tpu")
 _PART = ContextVar("part", default=(0, 1))
 """Which part of a batch is computed, and of how many."""
 
-CLUSTER = '{"cluster": {"worker": ["host0:12345", "host1:12345"]}, "task": {"type": "worker", "index": 0}}'
+CLUSTER = (
+    '{"cluster": {"worker": ["host0:12345", "host1:12345"]}, "task": {"type": "worker", '
+    '"index": 0}}'
+)
 """What ``TF_CONFIG`` looks like."""
 
 
@@ -31,9 +35,10 @@ def connect(
     """The `tf.distribute` strategy to make a model under: ``with connect().scope(): model = ...``.
 
     Args:
-        kind: ``"auto"``: a TPU that starts, else all GPUs, else the processor; ``"cpu"``; ``"mirrored"``: copies of the
-            model on the devices of this machine; ``"multi_worker"``: on several machines, which ``TF_CONFIG``
-            lists (it must come before anything else of TensorFlow); ``"tpu"``: all cores of a TPU.
+        kind: ``"auto"``: a TPU that starts, else all GPUs, else the processor; ``"cpu"``;
+            ``"mirrored"``: copies of the model on the devices of this machine; ``"multi_worker"``:
+            on several machines, which ``TF_CONFIG`` lists (it must come before anything else of
+            TensorFlow); ``"tpu"``: all cores of a TPU.
         devices: of ``"mirrored"``, each once, such as ``["GPU:0", "GPU:1"]``; None for all GPUs.
         verbose: print what was found and what runs the steps.
 
@@ -42,11 +47,16 @@ def connect(
     """
     check_choice("kind", kind, KINDS)
     if devices is not None and kind != "mirrored":
-        raise DistributionError(f"devices are for kind='mirrored'.\nReceived devices={devices!r} with {kind!r}.")
+        raise DistributionError(
+            f"devices are for kind='mirrored'.\nReceived devices={devices!r} with {kind!r}."
+        )
     makers = {
-        "auto": lambda: _best(verbose), "cpu": _processor, "mirrored": lambda: _mirrored(devices),
-        "multi_worker": _multi_worker, "tpu": _tpu,
-    }  # fmt: skip
+        "auto": lambda: _best(verbose),
+        "cpu": _processor,
+        "mirrored": lambda: _mirrored(devices),
+        "multi_worker": _multi_worker,
+        "tpu": _tpu,
+    }
     distribution = makers[kind]()
     if verbose:
         print(describe(distribution))
@@ -58,7 +68,9 @@ def describe(distribution: tf.distribute.Strategy) -> str:
     replicas, name = distribution.num_replicas_in_sync, type(distribution).__name__.lstrip("_")
     found = listed(_device_names())
     workers = f" on {workers_of(distribution)} workers" if workers_of(distribution) > 1 else ""
-    return f"Found {found}. {name} runs the steps: {replicas} replica{'s' * (replicas > 1)}{workers}."
+    return (
+        f"Found {found}. {name} runs the steps: {replicas} replica{'s' * (replicas > 1)}{workers}."
+    )
 
 
 def is_tpu(distribution: tf.distribute.Strategy) -> bool:
@@ -68,14 +80,18 @@ def is_tpu(distribution: tf.distribute.Strategy) -> bool:
 
 def workers_of(distribution: tf.distribute.Strategy) -> int:
     """The number of machines, or processes, that train together."""
-    return distribution.extended._num_workers if distribution.extended._in_multi_worker_mode() else 1
+    return (
+        distribution.extended._num_workers if distribution.extended._in_multi_worker_mode() else 1
+    )
 
 
-# -- sharing rows out ---------------------------------------------------------------------------------
+# -- sharing rows out ------------------------------------------------------------------------------
 
 
 def global_sum(value: tf.Tensor) -> tf.Tensor:
-    """``value`` summed over the replicas that share a batch, on each of them; without replicas, ``value``."""
+    """``value`` summed over the replicas that share a batch, on each of them; without replicas,
+    ``value``.
+    """
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return value
@@ -106,9 +122,11 @@ def run_shares(distribution: tf.distribute.Strategy, function: Callable, batch):
 
 
 def part_of(batch, number, parts: int):
-    """The rows of part ``number`` (an int or a tensor) of ``parts`` equal ones, of tensors in any nest.
+    """The rows of part ``number`` (an int or a tensor) of ``parts`` equal ones, of tensors in any
+    nest.
 
-    A slice from a place that only the running program knows would have no static shape, which XLA asks for.
+    A slice from a place that only the running program knows would have no static shape, which XLA
+    asks for.
     """
 
     def part(t):
@@ -120,7 +138,9 @@ def part_of(batch, number, parts: int):
 
 @contextlib.contextmanager
 def rows_of_part(number, parts: int) -> Iterator[None]:
-    """Within it, what is computed are the rows of part ``number`` (an int or a tensor) of ``parts`` equal ones."""
+    """Within it, what is computed are the rows of part ``number`` (an int or a tensor) of ``parts``
+    equal ones.
+    """
     token = _PART.set((number, parts))
     try:
         yield
@@ -129,20 +149,24 @@ def rows_of_part(number, parts: int) -> Iterator[None]:
 
 
 def share_number():
-    """Which share of a batch is computed, of those of all replicas and parts; 0 where it is a whole one."""
+    """Which share of a batch is computed, of those of all replicas and parts; 0 where it is a whole
+    one.
+    """
     context, (number, parts) = tf.distribute.get_replica_context(), _PART.get()
     shared = context is not None and context.num_replicas_in_sync > 1
     return (context.replica_id_in_sync_group if shared else 0) * parts + number
 
 
 def in_order(distribution: tf.distribute.Strategy, values) -> tf.Tensor:
-    """The rows (rows, …) of all replicas, those of other workers included, in the order of the batch."""
+    """The rows (rows, …) of all replicas, those of other workers included, in the order of the
+    batch.
+    """
     if workers_of(distribution) > 1:
         return distribution.gather(values, axis=0)
     return tf.concat(distribution.experimental_local_results(values), 0)
 
 
-# -- what connect chooses -----------------------------------------------------------------------------
+# -- what connect chooses --------------------------------------------------------------------------
 
 
 def _best(verbose: bool) -> tf.distribute.Strategy:
@@ -153,7 +177,11 @@ def _best(verbose: bool) -> tf.distribute.Strategy:
             if verbose:
                 what_and_why = str(error).splitlines()[:2]  # the remedy is this call
                 print(*what_and_why, "Going on without a TPU.", sep="\n")
-    return _mirrored(None) if len(tf.config.list_logical_devices("GPU")) > 1 else tf.distribute.get_strategy()
+    return (
+        _mirrored(None)
+        if len(tf.config.list_logical_devices("GPU")) > 1
+        else tf.distribute.get_strategy()
+    )
 
 
 def _processor() -> tf.distribute.Strategy:
@@ -168,7 +196,8 @@ def _mirrored(devices: Sequence[str] | None) -> tf.distribute.Strategy:
         if not devices:
             raise DistributionError(
                 f"'mirrored' needs a GPU.\nReceived a machine with {listed(names)}.\n"
-                "Go on with connect('cpu') or connect('auto'), or name devices, for instance logical processors: "
+                "Go on with connect('cpu') or connect('auto'), or name devices, for instance "
+                "logical processors: "
                 "devices=['CPU:0', 'CPU:1']."
             )
     chosen = [] if isinstance(devices, str) else [_short_name(d) for d in devices]
@@ -181,11 +210,14 @@ def _mirrored(devices: Sequence[str] | None) -> tf.distribute.Strategy:
     if missing:
         raise DistributionError(
             f"devices must be ones of this machine: {listed(names)}.\nReceived {listed(missing)}.\n"
-            "Name some of those, or make logical ones first with tf.config.set_logical_device_configuration."
+            "Name some of those, or make logical ones first with "
+            "tf.config.set_logical_device_configuration."
         )
     # Without NCCL between processors, sums go by way of one device.
     alone = all(d.startswith("CPU:") for d in chosen)
-    return tf.distribute.MirroredStrategy(chosen, tf.distribute.ReductionToOneDevice() if alone else None)
+    return tf.distribute.MirroredStrategy(
+        chosen, tf.distribute.ReductionToOneDevice() if alone else None
+    )
 
 
 def _device_names() -> list[str]:
@@ -222,7 +254,8 @@ def _check_cluster(config: str | None) -> None:
         good = False
     if not good:
         raise DistributionError(
-            "'multi_worker' reads the cluster from the environment variable TF_CONFIG: the addresses of all workers, "
+            "'multi_worker' reads the cluster from the environment variable TF_CONFIG: the "
+            "addresses of all workers, "
             f"and which of them this one is.\nReceived {'none' if config is None else config!r}.\n"
             f"Set on each machine something like TF_CONFIG='{CLUSTER}'."
         )
@@ -241,8 +274,13 @@ def _quiet_start() -> Iterator[None]:
 
 
 def _tpu_address() -> str | None:
-    """Where `TPUClusterResolver` finds the TPU: its name, ``"local"`` on a machine that has one, or None."""
-    if any(os.path.exists(p) for p in ("/dev/accel0", "/dev/vfio/0")) or "TPU_ACCELERATOR_TYPE" in os.environ:
+    """Where `TPUClusterResolver` finds the TPU: its name, ``"local"`` on a machine that has one, or
+    None.
+    """
+    if (
+        any(os.path.exists(p) for p in ("/dev/accel0", "/dev/vfio/0"))
+        or "TPU_ACCELERATOR_TYPE" in os.environ
+    ):
         return "local"
     return os.environ.get("COLAB_TPU_ADDR") or os.environ.get("TPU_NAME") or None
 
@@ -259,7 +297,10 @@ def _tpu() -> tf.distribute.Strategy:
     except (ValueError, RuntimeError, OSError, tf.errors.OpError) as error:
         reason = first_line(error)
         raise DistributionError(
-            f"'tpu' needs a TPU, at {address or 'an address in TPU_NAME'}, and TensorFlow's build for it "
-            f"(pip install tensorflow-tpu).\nReceived a machine with {listed(_device_names())}: {reason}\n"
-            "On Colab choose Runtime > Change runtime type > TPU. To go on without one: connect('auto')."
+            f"'tpu' needs a TPU, at {address or 'an address in TPU_NAME'}, and TensorFlow's build "
+            "for it "
+            f"(pip install tensorflow-tpu).\nReceived a machine with {listed(_device_names())}: "
+            f"{reason}\n"
+            "On Colab choose Runtime > Change runtime type > TPU. To go on without one: "
+            "connect('auto')."
         ) from error

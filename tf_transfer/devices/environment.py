@@ -42,13 +42,17 @@ def check_versions() -> None:
     if installed["tensorflow"] != installed["tf-keras"]:
         wanted = _text(installed["tensorflow"])
         raise VersionError(
-            _message("tf-keras", f"{_text(installed['tf-keras'])} is installed", f"tf-keras=={wanted}.*")
+            _message(
+                "tf-keras", f"{_text(installed['tf-keras'])} is installed", f"tf-keras=={wanted}.*"
+            )
         )
 
 
 @functools.cache
 def compiles_for_processors() -> bool:
-    """Whether TensorFlow's XLA compiles for processors: the build for TPUs compiles for those alone."""
+    """Whether TensorFlow's XLA compiles for processors: the build for TPUs compiles for those
+    alone.
+    """
     try:
         metadata.version("tensorflow")
     except metadata.PackageNotFoundError:
@@ -63,7 +67,8 @@ def _tensorflow_variant() -> str | None:
             version = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-        os.environ.setdefault("FORCE_TF_AVAILABLE", "1")  # transformers does not know all of these names
+        # transformers does not know all of these names
+        os.environ.setdefault("FORCE_TF_AVAILABLE", "1")
         return version
     return None
 

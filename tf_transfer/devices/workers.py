@@ -21,22 +21,27 @@ FACTS, CHARACTERS, HASH = 40, 96, 16
 
 
 def check_training(model, settings: Callable[[], Mapping]) -> None:
-    """Compares ``settings``, the model's weights and the versions among all workers, where there are several.
+    """Compares ``settings``, the model's weights and the versions among all workers, where there
+    are several.
 
     Args:
         model: a `TransferModel`.
-        settings: gives what the workers must share beside those, by name; dicts in it are compared entry by entry.
+        settings: gives what the workers must share beside those, by name; dicts in it are compared
+            entry by entry.
 
     Raises:
         DistributionError: as `check_agreement`.
     """
     if workers_of(model.distribute_strategy) > 1:
         weights = hash_of_weights(model.state) if model.heads else "open"
-        check_agreement(model.distribute_strategy, {"weights": weights, **_flat(settings()), **versions()})
+        check_agreement(
+            model.distribute_strategy, {"weights": weights, **_flat(settings()), **versions()}
+        )
 
 
 def check_agreement(distribution: tf.distribute.Strategy, facts: Mapping[str, str]) -> None:
-    """Compares ``facts`` among all workers; all of them must call it, and all of them hear of a difference.
+    """Compares ``facts`` among all workers; all of them must call it, and all of them hear of a
+    difference.
 
     Args:
         facts: up to `FACTS` texts by name, such as versions and hashes.
@@ -53,9 +58,13 @@ def check_agreement(distribution: tf.distribute.Strategy, facts: Mapping[str, st
     names = dict.fromkeys(name for facts in said for name in facts)
     differing = [n for n in names if len({facts.get(n) for facts in said}) > 1]
     if differing:
-        lines = [f"{n}: " + ", ".join(f"worker {i} {f.get(n, 'none')}" for i, f in enumerate(said)) for n in differing]
+        lines = [
+            f"{n}: " + ", ".join(f"worker {i} {f.get(n, 'none')}" for i, f in enumerate(said))
+            for n in differing
+        ]
         raise DistributionError(
-            "All workers must have the same data, settings, weights and versions.\nReceived different ones:\n"
+            "All workers must have the same data, settings, weights and versions.\nReceived "
+            "different ones:\n"
             + "\n".join(lines)
             + "\nGive every worker the same program, files and environment. Nothing was trained."
         )
@@ -94,15 +103,23 @@ def lost_workers_explained(distribution: tf.distribute.Strategy) -> Iterator[Non
         yield
     except Exception as error:
         lost = (
-            tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.UnknownError,
-            tf.errors.DeadlineExceededError, tf.errors.FailedPreconditionError, tf.errors.InternalError,
-        )  # fmt: skip
+            tf.errors.UnavailableError,
+            tf.errors.AbortedError,
+            tf.errors.CancelledError,
+            tf.errors.UnknownError,
+            tf.errors.DeadlineExceededError,
+            tf.errors.FailedPreconditionError,
+            tf.errors.InternalError,
+        )
         if workers_of(distribution) == 1 or not isinstance(error, lost):
             raise
         raise DistributionError(
-            f"Another of the {workers_of(distribution)} workers no longer answers, so this one has stopped "
-            f"({type(error).__name__}).\nLook at that worker's output, then start all workers again: with "
-            "tt.Resume(folder) among fit's callbacks, and a folder that they share, training goes on where the last "
+            f"Another of the {workers_of(distribution)} workers no longer answers, so this one has "
+            "stopped "
+            f"({type(error).__name__}).\nLook at that worker's output, then start all workers "
+            "again: with "
+            "tt.Resume(folder) among fit's callbacks, and a folder that they share, training goes "
+            "on where the last "
             "backup was made."
         ) from None
 
@@ -112,7 +129,9 @@ def _flat(settings: Mapping) -> dict[str, str]:
     found = {}
     for name, value in settings.items():
         inner = _flat(value) if isinstance(value, Mapping) else None
-        found |= {name: str(value)} if inner is None else {f"{name}: {n}": v for n, v in inner.items()}
+        found |= (
+            {name: str(value)} if inner is None else {f"{name}: {n}": v for n, v in inner.items()}
+        )
     return found
 
 

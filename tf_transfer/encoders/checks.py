@@ -1,4 +1,6 @@
-"""Whether what lies in an encoder's folder can be what it says, before memory is given to it and after it is loaded."""
+"""Whether what lies in an encoder's folder can be what it says, before memory is given to it and
+after it is loaded.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from tf_transfer.errors import DataError, listed
 from tf_transfer.files.untrusted import check_folder, read_json
 
 CONFIG, POOLING = "config.json", "pooling.json"
-_COUNT = re.compile(r"(num|n)_.*(layer|block|group|network|repeat|head|bucket)s?|.*_(layers|groups|repeats)|num_labels")
+_COUNT = re.compile(
+    r"(num|n)_.*(layer|block|group|network|repeat|head|bucket)s?|.*_(layers|groups|repeats)|num_labels"
+)
 """Names in a configuration of what is made one by one."""
 _MOST_PARTS = 1000
 _SPARE = 2**20
@@ -49,7 +53,8 @@ def weight_bytes(folder: str | Path) -> int:
 
 @contextlib.contextmanager
 def at_most(size: int | None) -> Iterator[None]:
-    """Within it no more weights are made than a file of ``size`` bytes can fill; None for any number.
+    """Within it no more weights are made than a file of ``size`` bytes can fill; None for any
+    number.
 
     Raises:
         DataError: more are to be made. No memory has been given to those that are too many.
@@ -64,8 +69,10 @@ def at_most(size: int | None) -> Iterator[None]:
         made += math.prod(shape or ())
         if made > size + _SPARE:  # at least a byte a weight
             raise DataError(
-                f"The configuration must fit the weights.\nReceived {made:,} weights or more by the configuration, and "
-                f"{size:,} bytes of them.\nCheck that config.json and model.safetensors belong together."
+                f"The configuration must fit the weights.\nReceived {made:,} weights or more by "
+                "the configuration, and "
+                f"{size:,} bytes of them.\nCheck that config.json and model.safetensors belong "
+                "together."
             )
         return next_creator(**options)
 
@@ -83,15 +90,24 @@ def check_tokenizer(tokenizer, vocabulary: int | None) -> None:
         ValueError: it does not.
     """
     if not getattr(tokenizer, "is_fast", False):
-        raise ValueError("it has no fast tokenizer. Add its tokenizer.json, for instance by converting it")
+        raise ValueError(
+            "it has no fast tokenizer. Add its tokenizer.json, for instance by converting it"
+        )
     longest, fields = tokenizer.model_max_length, tokenizer.model_input_names
     if not isinstance(longest, numbers.Real) or not longest >= 4:
-        raise ValueError(f"its tokenizer's model_max_length must be a number of at least 4; received {longest!r}")
+        raise ValueError(
+            f"its tokenizer's model_max_length must be a number of at least 4; received {longest!r}"
+        )
     if not isinstance(fields, list) or not {"input_ids", "attention_mask"} <= set(fields):
-        raise ValueError(f"its tokenizer must make input_ids and attention_mask; received {fields!r}")
+        raise ValueError(
+            f"its tokenizer must make input_ids and attention_mask; received {fields!r}"
+        )
     largest = max(tokenizer.get_vocab().values(), default=0)
     if vocabulary is not None and largest >= vocabulary:
-        raise ValueError(f"its tokenizer has the token id {largest}; the encoder knows {vocabulary} tokens, from 0")
+        raise ValueError(
+            f"its tokenizer has the token id {largest}; the encoder knows {vocabulary} tokens, "
+            "from 0"
+        )
     tokenizer(["a"], ["b"])
 
 
@@ -111,7 +127,8 @@ def check_finite(name: object, variables: Sequence[tf.Variable]) -> None:
 
 
 def noted_pooling(folder: str | Path) -> dict:
-    """What `save_pretrained` or `save_config` wrote beside the weights: ``pooling``, and sometimes ``precision``.
+    """What `save_pretrained` or `save_config` wrote beside the weights: ``pooling``, and sometimes
+    ``precision``.
 
     Raises:
         OSError: the note is missing.

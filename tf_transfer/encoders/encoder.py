@@ -21,10 +21,24 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 _ENCODER_OF = {"t5": "TFT5EncoderModel", "mt5": "TFMT5EncoderModel"}
 """Encoder halves of encoder-decoder families; `TFAutoModel` would load both halves."""
 
-_TRACED_AS_WRITTEN = frozenset({
-    "albert", "bert", "camembert", "distilbert", "electra", "gpt2", "mpnet", "mt5", "roberta", "t5", "xlm-roberta",
-})  # fmt: skip
-"""Families in whose code no tensor decides a branch. AutoGraph would rewrite it for longer than the tracing takes."""
+_TRACED_AS_WRITTEN = frozenset(
+    {
+        "albert",
+        "bert",
+        "camembert",
+        "distilbert",
+        "electra",
+        "gpt2",
+        "mpnet",
+        "mt5",
+        "roberta",
+        "t5",
+        "xlm-roberta",
+    }
+)
+"""Families in whose code no tensor decides a branch. AutoGraph would rewrite it for longer than the
+tracing takes.
+"""
 
 
 class Encoder(keras.layers.Layer):
@@ -37,7 +51,8 @@ class Encoder(keras.layers.Layer):
             token that is not padding, or ``"auto"``: last for decoder-only families, else mean.
 
     Attributes:
-        taken: whether a `TransferModel` was made of it, which trains it; a second one needs an encoder of its own.
+        taken: whether a `TransferModel` was made of it, which trains it; a second one needs an
+            encoder of its own.
     """
 
     def __init__(self, transformer, tokenizer, pooling: str = "auto", name: str = "encoder"):
@@ -50,14 +65,18 @@ class Encoder(keras.layers.Layer):
         self.pooling = ("last" if decoder_only else "mean") if pooling == "auto" else pooling
         if decoder_only and self.pooling == "cls":
             raise DataError(
-                "pooling='cls' reads the first token, which sees no other token in a decoder-only model.\n"
+                "pooling='cls' reads the first token, which sees no other token in a decoder-only "
+                "model.\n"
                 f"Received a {transformer.config.model_type} model.\nUse pooling='last' or 'mean'."
             )
         # [seed, step]: dropout masks are a function of it alone, so that a run can be repeated.
         self.dropout_state = tf.Variable(
-            [0, 0], trainable=False, dtype=tf.int32, name="dropout_state",
+            [0, 0],
+            trainable=False,
+            dtype=tf.int32,
+            name="dropout_state",
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
-        )  # fmt: skip
+        )
         gelu = transformers.activations_tf.get_tf_activation("gelu")
         kernels.install(transformer, self.dropout_state, gelu)
         set_pooler_aside(transformer)
@@ -77,7 +96,9 @@ class Encoder(keras.layers.Layer):
     @property
     def max_length(self) -> int:
         """The most tokens that a text may have."""
-        positions = getattr(self.config, "max_position_embeddings", None) or getattr(self.config, "n_positions", None)
+        positions = getattr(self.config, "max_position_embeddings", None) or getattr(
+            self.config, "n_positions", None
+        )
         if positions and self.config.model_type in ("roberta", "xlm-roberta", "mpnet"):
             positions -= 2  # positions start behind the padding index
         return int(min(positions or 10**6, self.tokenizer.model_max_length, 10**6))
@@ -95,7 +116,9 @@ class Encoder(keras.layers.Layer):
     @property
     def fields(self) -> list[str]:
         """The inputs of `call`, as the tokenizer makes them."""
-        wanted = [f for f in self.tokenizer.model_input_names if f != "token_type_ids" or self._has_types]
+        wanted = [
+            f for f in self.tokenizer.model_input_names if f != "token_type_ids" or self._has_types
+        ]
         return [f for f in ("input_ids", "attention_mask", "token_type_ids") if f in wanted]
 
     @property
@@ -103,7 +126,9 @@ class Encoder(keras.layers.Layer):
         return bool(getattr(self.config, "type_vocab_size", 0))
 
     def hidden(self, x: dict, training: bool = False) -> tf.Tensor:
-        """(batch, length, width) float: a vector a token, from ids (batch, length) int32, or from a `trunk`."""
+        """(batch, length, width) float: a vector a token, from ids (batch, length) int32, or from a
+        `trunk`.
+        """
         run = self._hidden
         if self.transformer.config.model_type in _TRACED_AS_WRITTEN:
             run = tf.autograph.experimental.do_not_convert(run)
@@ -114,7 +139,9 @@ class Encoder(keras.layers.Layer):
         if training:  # what stays as it is runs as in prediction
             x = with_trunk(self, x)
         with from_trunk(self, x):
-            return self.transformer({f: x[f] for f in self.fields}, training=training).last_hidden_state
+            return self.transformer(
+                {f: x[f] for f in self.fields}, training=training
+            ).last_hidden_state
 
     def call(self, x: dict, training: bool = False) -> tf.Tensor:
         """(batch, width) float: a vector a text, from ids (batch, length) int32."""
@@ -145,7 +172,9 @@ class Encoder(keras.layers.Layer):
         self.dropout_state.assign_add(tf.constant([0, 1]))
 
     def copy(self) -> Encoder:
-        """The same encoder with weights of its own, as they are now, frozen alike; free for another model."""
+        """The same encoder with weights of its own, as they are now, frozen alike; free for another
+        model.
+        """
         twin = self.blank_copy()
         for variable, value in zip(twin.state, self.state, strict=True):
             variable.assign(value)
@@ -159,7 +188,9 @@ class Encoder(keras.layers.Layer):
         return twin
 
     def save_pretrained(self, save_directory: str | Path) -> None:
-        """Writes it for Hugging Face's `TFAutoModel` and `AutoModel`; see `pretrained.save_pretrained`."""
+        """Writes it for Hugging Face's `TFAutoModel` and `AutoModel`; see
+        `pretrained.save_pretrained`.
+        """
         pretrained.save_pretrained(self, save_directory)
 
     def __reduce__(self):
@@ -170,7 +201,7 @@ class Encoder(keras.layers.Layer):
 
 def _revive(
     kind, config, tokenizer, pooling: str, precision: str, frozen: str | int, weights: list
-) -> Encoder:  # fmt: skip
+) -> Encoder:
     """The encoder that was pickled."""
     with computing_in(precision):
         encoder = Encoder(build(kind, config), tokenizer, pooling)
@@ -181,9 +212,13 @@ def _revive(
 
 
 def load_encoder(
-    name: str | Path, *, revision: str | None = None, pooling: str = "auto", from_scratch: bool = False,
+    name: str | Path,
+    *,
+    revision: str | None = None,
+    pooling: str = "auto",
+    from_scratch: bool = False,
     precision: str | None = None,
-) -> Encoder:  # fmt: skip
+) -> Encoder:
     """A pretrained encoder with its tokenizer.
 
     Weights are read from safetensors (PyTorch's or TensorFlow's) or HDF5, never from pickles, and
@@ -195,9 +230,9 @@ def load_encoder(
         revision: commit, tag or branch; needed for a hub id, so that a result can be repeated.
         pooling: see `Encoder`; ``"auto"`` is also what a folder of `save_pretrained` notes.
         from_scratch: random weights instead of the pretrained ones.
-        precision: ``"mixed_bfloat16"`` computes in 16 bits where that is safe: weights, layer normalisation,
-            pooling, heads, losses and the update stay in 32 bits. None: the policy that
-            `keras.mixed_precision.set_global_policy` has set.
+        precision: ``"mixed_bfloat16"`` computes in 16 bits where that is safe: weights, layer
+            normalisation, pooling, heads, losses and the update stay in 32 bits. None: the policy
+            that `keras.mixed_precision.set_global_policy` has set.
 
     Raises:
         DataError: no such model, an unsupported family, no safetensors, or no fast tokenizer.
@@ -220,7 +255,8 @@ def load_encoder(
     except Exception as error:  # tokenizers raises bare Exceptions
         raise DataError(
             f"Could not load an encoder from {str(name)!r}: {first_line(error)}\n"
-            "Expected config.json, weights as model.safetensors, and a fast tokenizer (tokenizer.json)."
+            "Expected config.json, weights as model.safetensors, and a fast tokenizer "
+            "(tokenizer.json)."
         ) from error
 
 
@@ -231,7 +267,9 @@ def _load(name: str | Path, folder: str, where: dict, pooling: str, from_scratch
     encoder_checks.check_tokenizer(tokenizer, getattr(config, "vocab_size", None))
     if from_scratch:
         return Encoder(build(kind, config), tokenizer, pooling)
-    transformer, report = kind.from_pretrained(folder, config=config, output_loading_info=True, **where)
+    transformer, report = kind.from_pretrained(
+        folder, config=config, output_loading_info=True, **where
+    )
     _check_complete(name, report)
     encoder_checks.check_finite(name, transformer.weights)
     return Encoder(transformer, tokenizer, pooling)
@@ -239,7 +277,9 @@ def _load(name: str | Path, folder: str, where: dict, pooling: str, from_scratch
 
 @contextlib.contextmanager
 def computing_in(precision: str | None):
-    """Within it, layers are made under a mixed-precision policy; None, or double precision, stays as it is."""
+    """Within it, layers are made under a mixed-precision policy; None, or double precision, stays
+    as it is.
+    """
     before = keras.mixed_precision.global_policy()
     try:
         if precision is not None and before.name != "float64":
@@ -259,7 +299,9 @@ def encoder_from_config(folder: str | Path) -> Encoder:
     encoder_checks.check_files(folder)
     with _quiet():
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False, use_fast=True)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            folder, trust_remote_code=False, use_fast=True
+        )
         encoder_checks.check_tokenizer(tokenizer, getattr(config, "vocab_size", None))
         note = encoder_checks.noted_pooling(folder)
         check_choice("precision", note.get("precision", "float32"), (*PRECISIONS, "float64"))
@@ -286,13 +328,15 @@ def _locate(name: str, revision: str | None) -> tuple[str, dict]:
         return str(fetch(name)), where
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise DataError(
-            f"An encoder must be an asset ({listed(assets)}), a local folder, or a hub id 'owner/model'.\n"
+            f"An encoder must be an asset ({listed(assets)}), a local folder, or a hub id "
+            "'owner/model'.\n"
             f"Received {name!r}, which is none of them.{nearest(name, assets)}"
         )
     if revision is None:
         raise DataError(
             f"A hub id needs a revision, so that the same weights are loaded tomorrow.\n"
-            f"Received {name!r} without one.\nGive revision='<commit>' (or 'main' to follow the newest)."
+            f"Received {name!r} without one.\nGive revision='<commit>' (or 'main' to follow the "
+            "newest)."
         )
     return name, where | {"revision": revision}
 
@@ -309,7 +353,8 @@ def model_class(config):
     if type(config) not in known or config.is_encoder_decoder:
         raise DataError(
             f"The family {config.model_type!r} has no TensorFlow encoder here.\n"
-            "Encoder families (BERT, RoBERTa, MPNet, ...), decoder families (GPT-2, ...) and T5's encoder work."
+            "Encoder families (BERT, RoBERTa, MPNet, ...), decoder families (GPT-2, ...) and T5's "
+            "encoder work."
         )
     return known[type(config)]
 

@@ -10,22 +10,30 @@ from tf_transfer.devices.backend import keras, tf
 from tf_transfer.errors import DataError, is_whole
 
 _EMBEDDINGS = (
-    "embeddings", "wte", "wpe", "embed_tokens", "embed_positions", "shared",
-    "embeddings_project", "embedding_hidden_mapping_in",
-)  # fmt: skip
+    "embeddings",
+    "wte",
+    "wpe",
+    "embed_tokens",
+    "embed_positions",
+    "shared",
+    "embeddings_project",
+    "embedding_hidden_mapping_in",
+)
 """What the families call the layers between token ids and the first block."""
 
 
 def freeze(encoder, depth: str | int | Sequence[int] = "none") -> None:
-    """Sets which weights training leaves alone, from the input upwards, by the layers' own ``trainable``.
+    """Sets which weights training leaves alone, from the input upwards, by the layers' own
+    ``trainable``.
 
-    What is frozen runs without dropout; see `trunk`. Keras' ``layer.trainable = False`` on any layer does the same
-    for that layer: whoever trains the encoder reads the layers' flags, at any time.
+    What is frozen runs without dropout; see `trunk`. Keras' ``layer.trainable = False`` on any
+    layer does the same for that layer: whoever trains the encoder reads the layers' flags, at any
+    time.
 
     Args:
         encoder: an `Encoder`, or a `TransferModel` for its encoder.
-        depth: ``"none"``, ``"embeddings"``, a number of blocks (the embeddings with them), or ``"all"``; or what
-            ``encoder.frozen`` said of an encoder of the same form.
+        depth: ``"none"``, ``"embeddings"``, a number of blocks (the embeddings with them), or
+            ``"all"``; or what ``encoder.frozen`` said of an encoder of the same form.
 
     Raises:
         DataError: another depth, more blocks than the encoder has, or a family whose blocks share
@@ -35,7 +43,7 @@ def freeze(encoder, depth: str | int | Sequence[int] = "none") -> None:
         >>> from tf_transfer.encoders.tiny import tiny_encoder
         >>> encoder = tiny_encoder(layers=2)
         >>> freeze(encoder, 1)  # the embeddings and the lower block
-        >>> sum("layer_._1" in v.name for v in encoder.trainable_variables) == len(encoder.trainable_variables)
+        >>> all("layer_._1" in v.name for v in encoder.trainable_variables)
         True
         >>> encoder.frozen
         1
@@ -67,7 +75,9 @@ def frozen_part(encoder) -> str | int | tuple[int, ...]:
     def is_frozen(part) -> bool:
         return part.held if isinstance(part, _BareWeight) else id(part) not in free
 
-    counted = {place for place, part in enumerate(parts) if part is not encoder and id(part) not in unused}
+    counted = {
+        place for place, part in enumerate(parts) if part is not encoder and id(part) not in unused
+    }
     frozen = {place for place in counted if is_frozen(parts[place])}
     for depth in ("none", frozen_blocks(encoder) or "embeddings", "all"):
         if frozen == _places_of_depth(encoder, depth, parts) & counted:
@@ -76,12 +86,15 @@ def frozen_part(encoder) -> str | int | tuple[int, ...]:
 
 
 def frozen_blocks(encoder) -> int:
-    """How many blocks are frozen, counted from the input; 0 where the embeddings below them are trained."""
+    """How many blocks are frozen, counted from the input; 0 where the embeddings below them are
+    trained.
+    """
     free = {id(layer) for layer in _free_layers(encoder)}
     if any(id(layer) in free for layer in _embedding_layers(encoder.transformer)):
         return 0
     frozen = [
-        not any(id(layer) in free for layer in block._flatten_layers()) for block in blocks_of(encoder.transformer)
+        not any(id(layer) in free for layer in block._flatten_layers())
+        for block in blocks_of(encoder.transformer)
     ]
     return frozen.index(False) if False in frozen else len(frozen)
 
@@ -90,9 +103,12 @@ def check_depth(depth, name: str = "freeze") -> None:
     """Raises:
     DataError: ``depth`` is none of those that `freeze` takes.
     """
-    if not (isinstance(depth, str) and depth in ("none", "embeddings", "all")) and not (is_whole(depth) and depth >= 0):
+    if not (isinstance(depth, str) and depth in ("none", "embeddings", "all")) and not (
+        is_whole(depth) and depth >= 0
+    ):
         raise DataError(
-            f"{name} must be 'none', 'embeddings', a number of blocks, or 'all'.\nReceived {depth!r}.\n"
+            f"{name} must be 'none', 'embeddings', a number of blocks, or 'all'.\nReceived "
+            f"{depth!r}.\n"
             "Give for instance 'none', which trains the whole encoder."
         )
 
@@ -117,12 +133,16 @@ class _BareWeight:
 
 
 def _parts(encoder) -> list:
-    """All layers of an encoder, itself first, and behind them its bare weights; the order is that of the family."""
+    """All layers of an encoder, itself first, and behind them its bare weights; the order is that
+    of the family.
+    """
     return [*encoder._flatten_layers(), *_relative_positions(encoder.transformer)]
 
 
 def _free_layers(layer) -> list:
-    """The layers whose weights Keras would train: those that are trainable, and so are all around them."""
+    """The layers whose weights Keras would train: those that are trainable, and so are all around
+    them.
+    """
     if not layer.trainable:
         return []
     children = layer._flatten_layers(recursive=False, include_self=False)
@@ -143,13 +163,18 @@ def _places_of_depth(encoder, depth, parts: list) -> set[int]:
             *_normalised_positions(transformer),
         ]
     frozen = {id(layer) for top in chosen for layer in top._flatten_layers()}
-    return {place for place, part in enumerate(parts) if id(part) in frozen or isinstance(part, _BareWeight)}
+    return {
+        place
+        for place, part in enumerate(parts)
+        if id(part) in frozen or isinstance(part, _BareWeight)
+    }
 
 
 def _check_places(places, count: int) -> None:
     if not all(is_whole(place) and 0 <= place < count for place in places):
         raise DataError(
-            f"freeze takes the places of an encoder's layers, 0 to {count - 1}, as encoder.frozen says them.\n"
+            f"freeze takes the places of an encoder's layers, 0 to {count - 1}, as encoder.frozen "
+            "says them.\n"
             f"Received {places!r}.\nGive 'none', 'embeddings', a number of blocks, or 'all'."
         )
 
@@ -160,7 +185,11 @@ def _number_of_blocks(encoder, depth) -> int:
         return 0
     most = len(blocks_of(encoder.transformer))
     if depth > most:
-        shared = " (its layers share the weights of one block)" if encoder.config.model_type == "albert" else ""
+        shared = (
+            " (its layers share the weights of one block)"
+            if encoder.config.model_type == "albert"
+            else ""
+        )
         raise DataError(
             f"freeze={depth} asks for more blocks than the encoder has.\n"
             f"Received a {encoder.config.model_type} of {most} blocks{shared}.\n"
@@ -188,7 +217,9 @@ def pooler_of(transformer):
 
 
 def set_pooler_aside(transformer) -> None:
-    """Takes a pooler's weights out of training for good: its output is not used, so they never have a gradient."""
+    """Takes a pooler's weights out of training for good: its output is not used, so they never have
+    a gradient.
+    """
     for layer in _pooler_layers(transformer):
         for variable in list(layer._trainable_weights):
             _BareWeight(layer, variable).hold(True)
@@ -201,7 +232,11 @@ def _pooler_layers(transformer) -> list:
 
 def blocks_of(transformer) -> list:
     """The list of equal layers that is deepest in variables: the transformer's blocks."""
-    found = [list(v) for layer in [_body(transformer), *_layers(_body(transformer))] for v in _layer_lists(layer)]
+    found = [
+        list(v)
+        for layer in [_body(transformer), *_layers(_body(transformer))]
+        for v in _layer_lists(layer)
+    ]
     return max(found, key=_size, default=[])
 
 
@@ -234,9 +269,13 @@ def _embedding_layers(transformer) -> list:
 
 
 def _relative_positions(transformer) -> list[_BareWeight]:
-    """DeBERTa and MPNet keep embeddings of relative positions as a bare weight beside the blocks."""
+    """DeBERTa and MPNet keep embeddings of relative positions as a bare weight beside the
+    blocks.
+    """
     layer = getattr(_body(transformer), "encoder", None)
-    variables = [getattr(layer, name, None) for name in ("rel_embeddings", "relative_attention_bias")]
+    variables = [
+        getattr(layer, name, None) for name in ("rel_embeddings", "relative_attention_bias")
+    ]
     return [_BareWeight(layer, v) for v in variables if isinstance(v, tf.Variable)]
 
 

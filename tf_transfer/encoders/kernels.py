@@ -1,4 +1,5 @@
-"""Replacements inside a loaded transformer: repeatable dropout, exact second derivatives, fewer passes.
+"""Replacements inside a loaded transformer: repeatable dropout, exact second derivatives, fewer
+passes.
 
 They are set on the layers of one model; neither the library nor other models are changed. Each is
 compiled by itself: compiling the whole step would gain little more and take half a minute for every
@@ -20,9 +21,11 @@ _PORTABLE = ContextVar("portable", default=False)
 
 
 def compiled(function):
-    """``function`` as one compiled kernel; it works in any graph, eagerly, and under differentiation."""
-    # One for shapes that are known, one for others: a call of known shapes would be answered by a trace of
-    # unknown ones where it finds one, and XLA could then not compile the step around it.
+    """``function`` as one compiled kernel; it works in any graph, eagerly, and under
+    differentiation.
+    """
+    # One for shapes that are known, one for others: a call of known shapes would be answered by a
+    # trace of unknown ones where it finds one, and XLA could then not compile the step around it.
     known, unknown = (tf.function(function, jit_compile=True, autograph=False) for _ in range(2))
 
     @functools.wraps(function)
@@ -87,7 +90,8 @@ class StatelessMasks:
     """Stands in for a Keras layer's random generator: masks from (seed, step, layer), nothing else.
 
     Args:
-        around: the layers that the dropout is in; where one is frozen (not ``trainable``), nothing is dropped.
+        around: the layers that the dropout is in; where one is frozen (not ``trainable``), nothing
+            is dropped.
     """
 
     def __init__(self, state: tf.Variable, index: int, around: tuple = ()):
@@ -102,7 +106,9 @@ class StatelessMasks:
         seed = dropout_seed(self._state, self._index)
         if noise_shape is not None:
             seed += [0, 104729 * share_number()]
-            return tf.nn.experimental.stateless_dropout(inputs, rate, seed=seed, noise_shape=noise_shape)
+            return tf.nn.experimental.stateless_dropout(
+                inputs, rate, seed=seed, noise_shape=noise_shape
+            )
         return dropout(inputs, rate, seed)
 
 
@@ -113,11 +119,13 @@ def dropout_seed(state: tf.Variable, index: int) -> tf.Tensor:
 
 @tf.autograph.experimental.do_not_convert
 def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
-    """``x`` with a share ``rate`` of its entries set to 0 and the others scaled up, as `tf.nn.dropout`.
+    """``x`` with a share ``rate`` of its entries set to 0 and the others scaled up, as
+    `tf.nn.dropout`.
 
-    The mask is a hash of (seed, place), in one pass, and is drawn anew on the way back instead of kept.
-    Places are those in the whole batch: replicas that share it out draw the masks of a single device, and on
-    one device a batch that is computed in parts has those of the whole (see `devices.distribution.rows_of_part`).
+    The mask is a hash of (seed, place), in one pass, and is drawn anew on the way back instead of
+    kept. Places are those in the whole batch: replicas that share it out draw the masks of a single
+    device, and on one device a batch that is computed in parts has those of the whole (see
+    `devices.distribution.rows_of_part`).
 
     Args:
         rate: a Python number in [0, 1).
@@ -144,7 +152,9 @@ def _masked(x, seed, share, rate):
 
 
 def _scrambled(v: tf.Tensor) -> tf.Tensor:
-    """A bijection of uint32 that looks random: C. Wellons' ``lowbias32`` (hash prospector, 2018)."""
+    """A bijection of uint32 that looks random: C. Wellons' ``lowbias32`` (hash prospector,
+    2018).
+    """
     xor, shifted = tf.bitwise.bitwise_xor, tf.bitwise.right_shift
     v = xor(v, shifted(v, 16)) * tf.constant(0x7FEB352D, tf.uint32)
     v = xor(v, shifted(v, 15)) * tf.constant(0x846CA68B, tf.uint32)
@@ -156,7 +166,9 @@ def _normalisation(layer):
 
     def call(inputs):
         wide = tf.cast(inputs, tf.float32) if inputs.dtype.size < 4 else inputs
-        gamma, beta = (tf.cast(tf.convert_to_tensor(w), wide.dtype) for w in (layer.gamma, layer.beta))
+        gamma, beta = (
+            tf.cast(tf.convert_to_tensor(w), wide.dtype) for w in (layer.gamma, layer.beta)
+        )
         return tf.cast(layer_norm(wide, gamma, beta, layer.epsilon), inputs.dtype)
 
     return call
@@ -177,7 +189,9 @@ def layer_norm(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float) 
 
     @tf.custom_gradient
     def normalised(x, gamma, beta):
-        return _layer_norm(x, gamma, beta, epsilon), lambda upstream: _layer_norm_gradient(x, gamma, epsilon, upstream)
+        return _layer_norm(x, gamma, beta, epsilon), lambda upstream: _layer_norm_gradient(
+            x, gamma, epsilon, upstream
+        )
 
     return normalised(x, gamma, beta)
 

@@ -1,4 +1,6 @@
-"""An encoder's weights in the form that Hugging Face's libraries read, TensorFlow's and PyTorch's alike."""
+"""An encoder's weights in the form that Hugging Face's libraries read, TensorFlow's and PyTorch's
+alike.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +24,15 @@ WEIGHTS = "model.safetensors"
 def save_pretrained(encoder, folder: str | Path) -> None:
     """Writes config.json, model.safetensors and the tokenizer.
 
-    `TFAutoModel.from_pretrained(folder)`, PyTorch's `AutoModel.from_pretrained(folder)` and `load_encoder(folder)`
-    then give the same vectors. The weights have PyTorch's names and shapes, which the TensorFlow classes read as
-    well; their own format can be read by PyTorch only where TensorFlow is installed too. Of T5 it is the
-    encoder: load it with `T5EncoderModel` or `AutoModelForTextEncoding`, for `AutoModel` adds a random decoder.
+    `TFAutoModel.from_pretrained(folder)`, PyTorch's `AutoModel.from_pretrained(folder)` and
+    `load_encoder(folder)` then give the same vectors. The weights have PyTorch's names and shapes,
+    which the TensorFlow classes read as well; their own format can be read by PyTorch only where
+    TensorFlow is installed too. Of T5 it is the
+    encoder: load it with `T5EncoderModel` or `AutoModelForTextEncoding`, for `AutoModel` adds a
+        random decoder.
 
-    A pooler, which this toolkit neither uses nor trains, is written as it is in memory: random in a copy, as
-    `adapt` returns, and in a model that was loaded.
+    A pooler, which this toolkit neither uses nor trains, is written as it is in memory: random in a
+    copy, as `adapt` returns, and in a model that was loaded.
 
     Args:
         encoder: an `Encoder`.
@@ -62,9 +66,13 @@ def pytorch_weights(transformer) -> dict[str, np.ndarray]:
     """
     family = transformer.config.model_type
     # The module holds names and needs no torch; as an attribute the library would refuse it.
-    if family not in importlib.import_module("transformers.models.auto.modeling_auto").MODEL_MAPPING_NAMES:
+    if (
+        family
+        not in importlib.import_module("transformers.models.auto.modeling_auto").MODEL_MAPPING_NAMES
+    ):
         raise DataError(
-            f"Weights for both libraries need a family that both have.\nReceived {family!r}, which PyTorch lacks.\n"
+            f"Weights for both libraries need a family that both have.\nReceived {family!r}, which "
+            "PyTorch lacks.\n"
             "Use TransferModel.save, which keeps any model."
         )
     _check_same_form(transformer.config)
@@ -73,14 +81,18 @@ def pytorch_weights(transformer) -> dict[str, np.ndarray]:
     tensors: dict[str, np.ndarray] = {}
     for variable in transformer.weights:
         shape = variable.shape.as_list()
-        name, transpose = names.convert_tf_weight_name_to_pt_weight_name(variable.name, prefix, shape)
+        name, transpose = names.convert_tf_weight_name_to_pt_weight_name(
+            variable.name, prefix, shape
+        )
         value = names.apply_transpose(transpose, variable.numpy(), pt_to_tf=False)
         if name.endswith(".bias") and value.ndim == 2:  # GPT-2's layers keep a row
             value = value[0]
         if name in tensors:
             raise DataError(
-                f"PyTorch's names must tell the weights apart.\nReceived {name!r} twice from a {family!r} model "
-                f"of {len(transformer.weights)} weights ({listed([w.name for w in transformer.weights], most=2)}).\n"
+                f"PyTorch's names must tell the weights apart.\nReceived {name!r} twice from a "
+                f"{family!r} model "
+                f"of {len(transformer.weights)} weights "
+                f"({listed([w.name for w in transformer.weights], most=2)}).\n"
                 "Use TransferModel.save, which keeps any model."
             )
         tensors[name] = np.ascontiguousarray(value, np.float32)
@@ -95,11 +107,19 @@ def _check_same_form(config) -> None:
     """
     differs = None
     if config.model_type in _PAD_1 and config.pad_token_id != 1:
-        differs = "counts positions from the padding id 1 in TensorFlow", f"pad_token_id={config.pad_token_id}"
+        differs = (
+            "counts positions from the padding id 1 in TensorFlow",
+            f"pad_token_id={config.pad_token_id}",
+        )
     if config.model_type == "deberta-v2" and config.relative_attention and not config.share_att_key:
-        differs = "names the projections of positions differently in TensorFlow", "share_att_key=False"
+        differs = (
+            "names the projections of positions differently in TensorFlow",
+            "share_att_key=False",
+        )
     if differs:
         raise DataError(
-            f"Both libraries must compute the same from one file; {config.model_type!r} {differs[0]}.\n"
-            f"Received a configuration with {differs[1]}.\nUse TransferModel.save, which keeps any model."
+            f"Both libraries must compute the same from one file; {config.model_type!r} "
+            f"{differs[0]}.\n"
+            f"Received a configuration with {differs[1]}.\nUse TransferModel.save, which keeps any "
+            "model."
         )

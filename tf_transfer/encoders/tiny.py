@@ -9,19 +9,38 @@ from tf_transfer.encoders.encoder import Encoder, build, model_class
 from tf_transfer.errors import check_choice
 
 TINY_FAMILIES = (
-    "bert", "distilbert", "roberta", "electra", "albert", "mpnet", "xlm-roberta", "deberta", "deberta-v2",
-    "gpt2", "t5",
-)  # fmt: skip
+    "bert",
+    "distilbert",
+    "roberta",
+    "electra",
+    "albert",
+    "mpnet",
+    "xlm-roberta",
+    "deberta",
+    "deberta-v2",
+    "gpt2",
+    "t5",
+)
 
 
-_RELATIVE_POSITIONS = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False}
+_RELATIVE_POSITIONS = {
+    "relative_attention": True,
+    "pos_att_type": ["p2c", "c2p"],
+    "position_biased_input": False,
+}
 """What every pretrained DeBERTa has, though its configuration's defaults are otherwise."""
 
 
 def tiny_encoder(
-    family: str = "bert", *, texts: Sequence[str] = (), width: int = 32, layers: int = 2, seed: int = 0,
-    pooling: str = "auto", dropout: float | None = None,
-) -> Encoder:  # fmt: skip
+    family: str = "bert",
+    *,
+    texts: Sequence[str] = (),
+    width: int = 32,
+    layers: int = 2,
+    seed: int = 0,
+    pooling: str = "auto",
+    dropout: float | None = None,
+) -> Encoder:
     """A small random encoder of any family, for tests and dry runs; nothing is downloaded.
 
     Args:
@@ -89,7 +108,11 @@ def _tiny_tokenizer(texts: Sequence[str], family: str):
         )
     types = family in ("bert", "electra", "albert", "deberta", "deberta-v2")
     return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]",
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
         model_max_length=128,
         model_input_names=["input_ids", "attention_mask"] + ["token_type_ids"] * types,
-    )  # fmt: skip
+    )

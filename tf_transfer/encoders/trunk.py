@@ -1,8 +1,9 @@
-"""The trunk: the lower blocks of an encoder that training leaves alone, run once where they would run at every step.
+"""The trunk: the lower blocks of an encoder that training leaves alone, run once where they would
+run at every step.
 
-They run as in prediction, without dropout, so what they make of a text is the same at every step. A batch may carry it
-along, in a field of ``x``. In a graph the encoder still traces its lower blocks then, and the program that runs is
-without them: nothing that it needs depends on them any more.
+They run as in prediction, without dropout, so what they make of a text is the same at every step. A
+batch may carry it along, in a field of ``x``. In a graph the encoder still traces its lower blocks
+then, and the program that runs is without them: nothing that it needs depends on them any more.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ FIELD = "trunk_"
 
 
 def trunk_field(encoder) -> str | None:
-    """The field of ``x`` for what the highest frozen block gives, (batch, length, width) float; None without one."""
+    """The field of ``x`` for what the highest frozen block gives, (batch, length, width) float;
+    None without one.
+    """
     number = frozen_blocks(encoder)
     return f"{FIELD}{number}" if number else None
 
@@ -30,15 +33,19 @@ def without_trunk(x: dict) -> dict:
 def with_trunk(encoder, x: dict) -> dict:
     """``x`` with what the frozen blocks make of it; as it is where they are no trunk.
 
-    They are none where training changes something below or beside them, where a block runs several times, and where
-    the variables are those of several devices and none of these computes.
+    They are none where training changes something below or beside them, where a block runs several
+    times, and where the variables are those of several devices and none of these computes.
 
     Args:
         encoder: an `Encoder`, frozen to a number of blocks or as a whole.
         x: ids (batch, length) int32 by field.
     """
     field = trunk_field(encoder)
-    if field is None or field in x or (tf.distribute.has_strategy() and tf.distribute.in_cross_replica_context()):
+    if (
+        field is None
+        or field in x
+        or (tf.distribute.has_strategy() and tf.distribute.in_cross_replica_context())
+    ):
         return x
     found, changed = [], _what_changes(encoder)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -68,15 +75,21 @@ def _highest(encoder):
 
 
 def _what_changes(encoder) -> list:
-    """What training changes in an encoder: its variables, or the tensors in their places (see `functional`)."""
-    held = [v for layer in encoder._flatten_layers() for v in vars(layer).values() if tf.is_tensor(v)]
+    """What training changes in an encoder: its variables, or the tensors in their places (see
+    `functional`).
+    """
+    held = [
+        v for layer in encoder._flatten_layers() for v in vars(layer).values() if tf.is_tensor(v)
+    ]
     tensors = [v for v in held if not isinstance(v, tf.Variable) and v.dtype.is_floating]
     return [*encoder.trainable_variables, *tensors]
 
 
 @contextlib.contextmanager
 def _changed_calls(block, change: Callable) -> Iterator[None]:
-    """Within it, a block gives the hidden states that ``change`` makes of its own; what else it gives stays."""
+    """Within it, a block gives the hidden states that ``change`` makes of its own; what else it
+    gives stays.
+    """
     own, before = block.call, vars(block).pop("call", None)
 
     def call(*args, **kwargs):

@@ -1,7 +1,8 @@
-"""What an encoder makes of a whole table, computed once: the texts' vectors, and what its frozen blocks give.
+"""What an encoder makes of a whole table, computed once: the texts' vectors, and what its frozen
+blocks give.
 
-Vectors are kept for one state of the encoder's weights; not those of a few short texts, as of an episode: to look them
-up takes a hash of all weights, which is slower.
+Vectors are kept for one state of the encoder's weights; not those of a few short texts, as of an
+episode: to look them up takes a hash of all weights, which is slower.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ KEPT_FROM = 512
 """Tokens; the vectors of a table with fewer are not kept."""
 
 TOKENS_A_ROW = 64
-"""A batch holds as many tokens as ``batch_size`` rows of this length: short texts come in larger batches."""
+"""A batch holds as many tokens as ``batch_size`` rows of this length: short texts come in larger
+batches.
+"""
 
 MOST_TRUNK_BYTES = 1e9
 """What the frozen blocks make of a table is kept for a training when it takes no more."""
@@ -58,7 +61,8 @@ class Vectoriser:
     def __init__(self, encoder):
         self.encoder, self.cache = encoder, VectorCache()
         self._distribution = tf.distribute.get_strategy()
-        # One graph for all shapes: graphs of static shapes round otherwise, and a reloaded model must not.
+        # One graph for all shapes: graphs of static shapes round otherwise, and a reloaded model
+        # must not.
         fields = {"input_ids", "attention_mask", *encoder.fields}
         shapes = {field: tf.TensorSpec((None, None), tf.int32) for field in fields}
         self._run = tf.function(self._encode, input_signature=[shapes])
@@ -66,7 +70,9 @@ class Vectoriser:
     def _encode(self, x):
         if not distribution.shared_out(self._distribution):
             return self.encoder(x, training=False)
-        shares = distribution.run_shares(self._distribution, lambda x: self.encoder(x, training=False), x)
+        shares = distribution.run_shares(
+            self._distribution, lambda x: self.encoder(x, training=False), x
+        )
         return distribution.in_order(self._distribution, shares)
 
     def __call__(self, tokens: batches.Tokens, batch_size: int = 32, verbose="auto") -> np.ndarray:
@@ -78,7 +84,9 @@ class Vectoriser:
         """
         if len(tokens.ids) < KEPT_FROM:
             return self._compute(tokens, batch_size, verbose)
-        digest = hashlib.sha256(tokens.ids.tobytes() + tokens.starts.tobytes() + tokens.lengths.tobytes())
+        digest = hashlib.sha256(
+            tokens.ids.tobytes() + tokens.starts.tobytes() + tokens.lengths.tobytes()
+        )
         digest.update(b"" if tokens.types is None else tokens.types.tobytes())
         key = (self.encoder.pooling, self.fingerprint(), digest.digest())
         return self.cache.get(key, lambda: self._compute(tokens, batch_size, verbose))
@@ -106,7 +114,8 @@ class Vectoriser:
 
 
 class Trunk:
-    """Runs the frozen blocks of an encoder over whole tables; its graph is traced once for what is frozen.
+    """Runs the frozen blocks of an encoder over whole tables; its graph is traced once for what is
+    frozen.
 
     Args:
         encoder: an `Encoder`, which stays as it is.
@@ -119,8 +128,8 @@ class Trunk:
     def keep(self, tokens: batches.Tokens) -> batches.Tokens:
         """The tokens with what the frozen blocks make of them, to be handed out with the ids.
 
-        As they are where there is no `trunk`, where it would take more than `MOST_TRUNK_BYTES` (and twice that while
-        it is made), and where devices share the batches.
+        As they are where there is no `trunk`, where it would take more than `MOST_TRUNK_BYTES` (and
+        twice that while it is made), and where devices share the batches.
         """
         field, size = trunk_field(self.encoder), 4 * len(tokens.ids) * self.encoder.width
         if field is None or not self._alone or size > MOST_TRUNK_BYTES or not tokens.lengths.all():
@@ -131,7 +140,9 @@ class Trunk:
             if hidden is None or hidden.shape != (len(rows), length, self.encoder.width):
                 return tokens
             real = np.arange(length) < tokens.lengths[rows][:, None]
-            kept[(tokens.starts[rows][:, None] + np.arange(length))[real]] = tf.cast(hidden, tf.float32).numpy()[real]
+            kept[(tokens.starts[rows][:, None] + np.arange(length))[real]] = tf.cast(
+                hidden, tf.float32
+            ).numpy()[real]
         with tf.device("CPU:0"):  # where batches are made
             return dataclasses.replace(tokens, more={field: tf.constant(kept)})
 
@@ -139,5 +150,7 @@ class Trunk:
         key = self.encoder.frozen, *map(id, self.encoder.trainable_variables)
         if key not in self._traced:
             shapes = {field: tf.TensorSpec((None, None), tf.int32) for field in x}
-            self._traced[key] = tf.function(lambda x: with_trunk(self.encoder, x), input_signature=[shapes])
+            self._traced[key] = tf.function(
+                lambda x: with_trunk(self.encoder, x), input_signature=[shapes]
+            )
         return self._traced[key](x)

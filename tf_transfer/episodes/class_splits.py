@@ -1,4 +1,6 @@
-"""Class-disjoint splits: no class of meta-training is in validation or test, and the code that checks it."""
+"""Class-disjoint splits: no class of meta-training is in validation or test, and the code that
+checks it.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,8 @@ def split_classes(
         what = "classes" if by is None else f"groups of column {by!r}"
         raise DataError(
             f"`validation` + `test` must leave {what} for training.\n"
-            f"Received validation={validation!r}, test={test!r}, together {sum(sizes)} of {len(dealt)} {what}.\n"
+            f"Received validation={validation!r}, test={test!r}, together {sum(sizes)} of "
+            f"{len(dealt)} {what}.\n"
             f"Lower them to at most {len(dealt) - 1} together."
         )
     held = dealt[: sizes[0]], dealt[sizes[0] : sum(sizes)]
@@ -64,12 +67,15 @@ def split_classes(
     return tuple(table[rows].reset_index(drop=True) for rows in chosen)
 
 
-def check_class_disjoint(splits: Mapping[str, pd.DataFrame | EpisodeSampler], task: Task | str | None = None) -> None:
-    """Checks that no class is in two splits; of two samplers with domains, that no class of a domain is, or no domain
-    where there are no classes.
+def check_class_disjoint(
+    splits: Mapping[str, pd.DataFrame | EpisodeSampler], task: Task | str | None = None
+) -> None:
+    """Checks that no class is in two splits; of two samplers with domains, that no class of a
+    domain is, or no domain where there are no classes.
 
     Args:
-        splits: by name, samplers (the classes that they draw) or tables (the classes that they hold).
+        splits: by name, samplers (the classes that they draw) or tables (the classes that they
+            hold).
         task: of the tables; samplers bring their own.
 
     Raises:
@@ -81,11 +87,16 @@ def check_class_disjoint(splits: Mapping[str, pd.DataFrame | EpisodeSampler], ta
         Traceback (most recent call last):
         tf_transfer.errors.DataError: Splits 'train' and 'test' must have no class in common.
     """
-    tables = {name: split for name, split in splits.items() if not isinstance(split, EpisodeSampler)}
+    tables = {
+        name: split for name, split in splits.items() if not isinstance(split, EpisodeSampler)
+    }
     pairs = {name: split.pairs for name, split in splits.items() if name not in tables}
     if tables:
         if task is None:
-            raise DataError(f"Tables need a task to tell their classes.\nReceived task=None with {listed(tables)}.")
+            raise DataError(
+                "Tables need a task to tell their classes.\nReceived task=None with "
+                f"{listed(tables)}."
+            )
         task = resolve_task(pd.concat(list(tables.values()), ignore_index=True), task)
     for name, table in tables.items():
         y, present = task.encode(table, f"the table {name!r}")
@@ -107,11 +118,12 @@ def remember_classes(model, samplers: Mapping[str, EpisodeSampler]) -> None:
 
 
 def check_new_classes(fitted, sampler: EpisodeSampler) -> None:
-    """Checks that the episodes of meta-test are of classes that a model was not meta-trained or validated on.
+    """Checks that the episodes of meta-test are of classes that a model was not meta-trained or
+    validated on.
 
     Args:
-        fitted: what a strategy's ``fit`` returned. Where nothing was noted nothing is refused: a model from a
-            file, a copy, a training on tables.
+        fitted: what a strategy's ``fit`` returned. Where nothing was noted nothing is refused: a
+            model from a file, a copy, a training on tables.
 
     Raises:
         DataError: a class, or with domains on both sides a class of a domain, is in both.
@@ -122,7 +134,9 @@ def check_new_classes(fitted, sampler: EpisodeSampler) -> None:
 
 
 def _check_disjoint(a: str, pairs_a, b: str, pairs_b) -> None:
-    """Checks two splits, given by name and by their ``(domain, class)``, the domain None where there is none."""
+    """Checks two splits, given by name and by their ``(domain, class)``, the domain None where
+    there is none.
+    """
     both = [*pairs_a, *pairs_b]
     by_domain = all(domain is not None for domain, _ in both)
     by_class = not by_domain or all(label is not None for _, label in both)
@@ -133,23 +147,29 @@ def _check_disjoint(a: str, pairs_a, b: str, pairs_b) -> None:
         return tuple(str(pair[place]) for place in compared)
 
     in_b = {key(pair) for pair in pairs_b if by_domain or pair[1] is not None}
-    shared = dict.fromkeys(pair if len(compared) == 2 else pair[compared[0]] for pair in pairs_a if key(pair) in in_b)
+    shared = dict.fromkeys(
+        pair if len(compared) == 2 else pair[compared[0]] for pair in pairs_a if key(pair) in in_b
+    )
     if shared:
         unit = ("class of a domain" if by_domain else "class") if by_class else "domain"
         how = "classes out with split_classes()" if by_class else "domains out"
         raise DataError(
             f"Splits {a!r} and {b!r} must have no {unit} in common.\n"
-            f"Received {len(shared)} in both: {listed(shared)}.\nDeal the {how}, or drop these rows from one of them."
+            f"Received {len(shared)} in both: {listed(shared)}.\nDeal the {how}, or drop these "
+            "rows from one of them."
         )
 
 
-def _group_classes(table: pd.DataFrame, task: Task, y: np.ndarray, present: np.ndarray, by: str) -> np.ndarray:
+def _group_classes(
+    table: pd.DataFrame, task: Task, y: np.ndarray, present: np.ndarray, by: str
+) -> np.ndarray:
     numbers, names = read_domains(table, by)
     alone = np.flatnonzero(present & (numbers < 0))
     if len(alone):
         raise DataError(
             f"Every labelled row must have a group in column {by!r}.\n"
-            f"Received {len(alone)} rows without, first row {alone[0]}.\nFill the group in, or drop these rows."
+            f"Received {len(alone)} rows without, first row {alone[0]}.\nFill the group in, or "
+            "drop these rows."
         )
     pairs = np.unique(np.stack([y[present], numbers[present]], 1), axis=0)
     twice = np.flatnonzero(pairs[1:, 0] == pairs[:-1, 0])
@@ -157,7 +177,8 @@ def _group_classes(table: pd.DataFrame, task: Task, y: np.ndarray, present: np.n
         label, first = pairs[twice[0]]
         raise DataError(
             f"Every class must be in one group of column {by!r}.\n"
-            f"Received class {task.classes[label]!r} in {names[first]!r} and {names[pairs[twice[0] + 1, 1]]!r}.\n"
+            f"Received class {task.classes[label]!r} in {names[first]!r} and "
+            f"{names[pairs[twice[0] + 1, 1]]!r}.\n"
             "Mend the groups, or split without by."
         )
     return numbers
@@ -169,6 +190,7 @@ def _read_share(name: str, value, count: int) -> int:
     if isinstance(value, float) and 0 < value < 1:
         return int(np.ceil(count * value - 1e-9))
     raise DataError(
-        f"`{name}` must be a number of at least 1, or a share in (0, 1).\nReceived {name}={value!r}.\n"
+        f"`{name}` must be a number of at least 1, or a share in (0, 1).\nReceived "
+        f"{name}={value!r}.\n"
         f"Give for instance {name}=0.2."
     )

@@ -1,4 +1,6 @@
-"""An episode: rows of a table to learn from and to be tested on, and its labels in the table's terms and its own."""
+"""An episode: rows of a table to learn from and to be tested on, and its labels in the table's
+terms and its own.
+"""
 
 from __future__ import annotations
 
@@ -45,15 +47,19 @@ class Episode:
             DataError: a class that the episode does not have.
         """
         # As in Task: a class is the same as a number and as text, with or without blanks around it.
-        index = {class_text(c): i for i, c in enumerate(self.classes)} | {c: i for i, c in enumerate(self.classes)}
+        index = {class_text(c): i for i, c in enumerate(self.classes)} | {
+            c: i for i, c in enumerate(self.classes)
+        }
         plain = [None if pd.isna(v) else plain_class(v) for v in np.asarray(values, object)]
         labels = [-1 if v is None else index.get(v, index.get(class_text(v), -1)) for v in plain]
         if -1 in labels:
             row = labels.index(-1)
             raise DataError(
-                f"Labels of episode {self.index} must be among its classes {listed(self.classes)}.\n"
+                f"Labels of episode {self.index} must be among its classes "
+                f"{listed(self.classes)}.\n"
                 f"Received {plain[row]!r} in row {row} of the values.\n"
-                "Encode the labels of the episode's own rows, table[label].iloc[episode.support] or .query."
+                "Encode the labels of the episode's own rows, table[label].iloc[episode.support] "
+                "or .query."
             )
         return np.array(labels, np.int32)
 
@@ -67,7 +73,8 @@ class Episode:
         wrong = labels[(labels < 0) | (labels >= self.way)]
         if len(wrong):
             raise DataError(
-                f"Labels of episode {self.index} must be in [0, {self.way}).\nReceived {wrong[0]}.\n"
+                f"Labels of episode {self.index} must be in [0, {self.way}).\nReceived "
+                f"{wrong[0]}.\n"
                 "Decode what `encode` gave, or the positions of a head's outputs."
             )
         classes = np.empty(self.way, object)

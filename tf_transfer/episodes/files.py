@@ -1,4 +1,6 @@
-"""Episodes frozen to a file, so that every strategy, machine and version is tested on the same ones."""
+"""Episodes frozen to a file, so that every strategy, machine and version is tested on the same
+ones.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +26,14 @@ FORMAT = 1
 _MOST_BYTES = 256 * 2**20
 
 
-def freeze_episodes(sampler: EpisodeSampler, count: int, path: str | os.PathLike, start: int = 0) -> None:
-    """Writes episodes ``start`` to ``start + count - 1`` of a sampler as JSON, with hashes of file and labels.
+def freeze_episodes(
+    sampler: EpisodeSampler, count: int, path: str | os.PathLike, start: int = 0
+) -> None:
+    """Writes episodes ``start`` to ``start + count - 1`` of a sampler as JSON, with hashes of file
+    and labels.
 
-    NumPy may draw other rows from the same seed in a later version; a frozen episode stays as it is.
+    NumPy may draw other rows from the same seed in a later version; a frozen episode stays as it
+    is.
 
     Args:
         path: file; compressed when it ends in ``.gz``. An existing file is replaced in one step.
@@ -82,7 +88,9 @@ def _replayed(content: dict, path, table: pd.DataFrame) -> list[Episode]:
     check_columns(table, columns, f"the table of the episodes in {str(path)!r}")
     frozen = content["table"]
     if len(table) != frozen["rows"]:
-        raise _another_table(path, f"a table of {len(table)} rows; the episodes are from {frozen['rows']}")
+        raise _another_table(
+            path, f"a table of {len(table)} rows; the episodes are from {frozen['rows']}"
+        )
     try:
         received = fingerprint(table, task, domain)
     except DataError as error:
@@ -102,17 +110,22 @@ def _another_table(path, difference: str) -> DataError:
 
 def _damaged(path, reason: str) -> DataError:
     return DataError(
-        f"File {str(path)!r} must hold frozen episodes.\nReceived something else, or a part of them: {reason}.\n"
+        f"File {str(path)!r} must hold frozen episodes.\nReceived something else, or a part of "
+        f"them: {reason}.\n"
         "Restore the file, or freeze the episodes again."
     )
 
 
 def _read(path: Path) -> dict:
     if not os.path.isfile(path):
-        raise DataError(f"Frozen episodes are read from a file.\nReceived {str(path)!r}: there is none.")
+        raise DataError(
+            f"Frozen episodes are read from a file.\nReceived {str(path)!r}: there is none."
+        )
     try:
         document = read_bytes(path, _MOST_BYTES)
-        content = parse_json(unpack(document, _MOST_BYTES) if path.name.endswith(".gz") else document)
+        content = parse_json(
+            unpack(document, _MOST_BYTES) if path.name.endswith(".gz") else document
+        )
         digest = content.pop("sha256")
         version = content["format"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -125,7 +138,8 @@ def _read(path: Path) -> dict:
         )
     if version != FORMAT:
         raise DataError(
-            f"Frozen episodes must have format {FORMAT}.\nReceived format {version!r} in {str(path)!r}.\n"
+            f"Frozen episodes must have format {FORMAT}.\nReceived format {version!r} in "
+            f"{str(path)!r}.\n"
             "Freeze the episodes again, or read them with the version that wrote them."
         )
     return content
@@ -134,7 +148,12 @@ def _read(path: Path) -> dict:
 def _describe(task: Task | None) -> dict | None:
     if task is None:
         return None
-    return {"name": task.name, "label": task.label, "kind": task.kind, "classes": list(task.classes)}
+    return {
+        "name": task.name,
+        "label": task.label,
+        "kind": task.kind,
+        "classes": list(task.classes),
+    }
 
 
 def _to_json(episode: Episode) -> dict:
@@ -180,4 +199,6 @@ def _text(content) -> str:
     def plain(value):
         return value.item()  # a NumPy integer among the sampler's arguments
 
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=plain)
+    return json.dumps(
+        content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=plain
+    )

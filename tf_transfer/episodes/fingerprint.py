@@ -17,14 +17,18 @@ from tf_transfer.kinds.tasks import Task
 
 
 def fingerprint(table: pd.DataFrame, task: Task | None, domain: str | None) -> dict:
-    """Number of rows, and sha256 of the labels and of the domains, whatever the types of their columns."""
+    """Number of rows, and sha256 of the labels and of the domains, whatever the types of their
+    columns.
+    """
     labels = domains = None
     if task is not None:
         y, present = task.encode(table)
         labels = hashlib.sha256(y.astype("<f8").tobytes() + present.tobytes()).hexdigest()
     if domain is not None:
         numbers, names = read_domains(table, domain)
-        spelt = json.dumps([str(n) for n in names], separators=(",", ":"), ensure_ascii=False).encode()
+        spelt = json.dumps(
+            [str(n) for n in names], separators=(",", ":"), ensure_ascii=False
+        ).encode()
         domains = hashlib.sha256(numbers.astype("<i8").tobytes() + spelt).hexdigest()
     return {"rows": len(table), "labels": labels, "domains": domains}
 
@@ -43,7 +47,11 @@ def check_rows(sampler: EpisodeSampler, episodes: Sequence[Episode]) -> None:
         if foreign not in drawn_by:
             drawn_by[foreign] = foreign in (None, sampler) or _same_labels(foreign, sampler)
         if not drawn_by[foreign] or unknown or rows.max() >= len(sampler.table):
-            what = f"the unknown classes {listed(sorted(unknown))}" if unknown else "rows of another table"
+            what = (
+                f"the unknown classes {listed(sorted(unknown))}"
+                if unknown
+                else "rows of another table"
+            )
             raise DataError(
                 f"Episodes must be drawn from the sampler's table, of {len(sampler.table)} rows.\n"
                 f"Received episode {episode.index} with {what}.\nGive the sampler that drew it."
@@ -52,4 +60,6 @@ def check_rows(sampler: EpisodeSampler, episodes: Sequence[Episode]) -> None:
 
 def _same_labels(a: EpisodeSampler, b: EpisodeSampler) -> bool:
     classes = [s.task and [*map(class_text, s.task.classes)] for s in (a, b)]
-    return classes[0] == classes[1] and fingerprint(a.table, a.task, None) == fingerprint(b.table, b.task, None)
+    return classes[0] == classes[1] and fingerprint(a.table, a.task, None) == fingerprint(
+        b.table, b.task, None
+    )

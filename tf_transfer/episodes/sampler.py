@@ -53,16 +53,18 @@ class EpisodeSampler:
         task: the task, resolved, or None.
         classes: all classes that episodes are drawn from.
         domains: all domains that episodes are drawn from.
-        pairs: all ``(domain, class)`` that episodes are drawn from; the domain is None without ``domain``, the class
-            where there are none. Empty without either.
-        ways, shots: (lowest, highest) number of classes, and of support rows of one; (1, 1) where there are no classes.
+        pairs: all ``(domain, class)`` that episodes are drawn from; the domain is None without
+            ``domain``, the class where there are none. Empty without either.
+        ways, shots: (lowest, highest) number of classes, and of support rows of one; (1, 1) where
+            there are no classes.
 
     Raises:
         DataError: a class, a domain or the table is too small, a column is missing, or an
             argument is out of its range. The message names the class and the remedy.
 
     Example:
-        >>> table = pd.DataFrame({"text": [f"text {i}" for i in range(12)], "intent": list("abc") * 4})
+        >>> texts = [f"text {i}" for i in range(12)]
+        >>> table = pd.DataFrame({"text": texts, "intent": list("abc") * 4})
         >>> sampler = EpisodeSampler(table, "intent", way=2, shot=1, num_query=2, seed=0)
         >>> episode = sampler.episode(0)
         >>> len(episode.support), len(episode.query), set(episode.support) & set(episode.query)
@@ -86,7 +88,8 @@ class EpisodeSampler:
     ):
         if not isinstance(table, pd.DataFrame):
             raise DataError(
-                f"`table` must be a DataFrame.\nReceived {type(table).__name__}.\nGive one of labelled rows."
+                f"`table` must be a DataFrame.\nReceived {type(table).__name__}.\nGive one of "
+                "labelled rows."
             )
         self.table = table.reset_index(drop=True)
         self.task = None if task is None else resolve_task(table, task, rows=True)
@@ -99,8 +102,10 @@ class EpisodeSampler:
         check_whole("`seed`", seed, 0)
         if not balanced and (not classifies or self.shots[0] == self.shots[1]):
             raise DataError(
-                "balanced=False draws a shot for each class, so it needs a classification and a range of shots.\n"
-                f"Received shot={shot!r} and {f'a {self.task.kind}' if self.task else 'task=None'}.\n"
+                "balanced=False draws a shot for each class, so it needs a classification and a "
+                "range of shots.\n"
+                f"Received shot={shot!r} and "
+                f"{f'a {self.task.kind}' if self.task else 'task=None'}.\n"
                 "Give for instance shot=(1, 10), or leave balanced=True."
             )
         self._pools = _fitting(self, _find_pools(self.table, self.task, domain))
@@ -108,7 +113,9 @@ class EpisodeSampler:
         self.classes = tuple(c for c in self.task.classes if c in drawn) if self.task else ()
         self.domains = () if domain is None else tuple(pool.domain for pool in self._pools)
         named = self.classes or self.domains
-        self.pairs = tuple((pool.domain, c) for pool in self._pools for c in pool.classes) if named else ()
+        self.pairs = (
+            tuple((pool.domain, c) for pool in self._pools for c in pool.classes) if named else ()
+        )
 
     def episode(self, index: int) -> Episode:
         """Episode number ``index`` (from 0) of the sequence.
@@ -128,7 +135,9 @@ class EpisodeSampler:
             support.append(rows[:shot])
             query.append(rows[shot:])
         classes = tuple(pool.classes[number] for number in drawn) if self.classes else ()
-        return Episode(np.concatenate(support), np.concatenate(query), classes, pool.domain, int(index), self)
+        return Episode(
+            np.concatenate(support), np.concatenate(query), classes, pool.domain, int(index), self
+        )
 
     def sample(self, count: int, start: int = 0) -> list[Episode]:
         """Episodes ``start`` to ``start + count - 1``.
@@ -161,7 +170,10 @@ def resolve_task(table: pd.DataFrame, task: Task | str, rows: bool = False) -> T
     if task.kind not in kinds:
         remedy = f"Give Task({task.name!r}, kind={kinds[0]!r}) if it is one"
         remedy += ", or task=None to draw rows of any labels." if rows else "."
-        raise DataError(f"A task must be a {' or '.join(kinds)} here.\nReceived {task.name!r}: {task.kind}.\n{remedy}")
+        raise DataError(
+            f"A task must be a {' or '.join(kinds)} here.\nReceived {task.name!r}: "
+            f"{task.kind}.\n{remedy}"
+        )
     return task
 
 
@@ -173,19 +185,31 @@ def read_domains(table: pd.DataFrame, column: str) -> tuple[np.ndarray, list]:
     """
     check_columns(table, [column])
     values = table[column].to_numpy(object)
-    plain = [None if missing else plain_class(v) for v, missing in zip(values, table[column].isna())]
+    plain = [
+        None if missing else plain_class(v) for v, missing in zip(values, table[column].isna())
+    ]
     try:
-        names = {name: number for number, name in enumerate(dict.fromkeys(v for v in plain if v not in (None, "")))}
+        names = {
+            name: number
+            for number, name in enumerate(dict.fromkeys(v for v in plain if v not in (None, "")))
+        }
     except (TypeError, ValueError) as error:
-        raise DataError(f"Column {column!r} must hold one value in a row.\nReceived lists in some.") from error
+        raise DataError(
+            f"Column {column!r} must hold one value in a row.\nReceived lists in some."
+        ) from error
     return np.array([names.get(v, -1) for v in plain], np.int64), list(names)
 
 
 def _find_pools(table: pd.DataFrame, task: Task | None, domain: str | None) -> list[_Pool]:
     y, present = (None, np.ones(len(table), bool)) if task is None else task.encode(table)
-    numbers, names = (np.zeros(len(table), np.int64), [None]) if domain is None else read_domains(table, domain)
+    numbers, names = (
+        (np.zeros(len(table), np.int64), [None]) if domain is None else read_domains(table, domain)
+    )
     if not names:
-        raise DataError(f"Column {domain!r} must name the domain of some rows.\nReceived none in {len(table)} rows.")
+        raise DataError(
+            f"Column {domain!r} must name the domain of some rows.\nReceived none in {len(table)} "
+            "rows."
+        )
     pools = []
     for number, name in enumerate(names):
         rows = np.flatnonzero(present & (numbers == number))
@@ -194,7 +218,9 @@ def _find_pools(table: pd.DataFrame, task: Task | None, domain: str | None) -> l
             continue
         rows = rows[np.argsort(y[rows], kind="stable")]
         found, starts = np.unique(y[rows], return_index=True)
-        pools.append(_Pool(name, tuple(task.classes[i] for i in found), tuple(np.split(rows, starts[1:]))))
+        pools.append(
+            _Pool(name, tuple(task.classes[i] for i in found), tuple(np.split(rows, starts[1:])))
+        )
     return pools
 
 
@@ -220,7 +246,9 @@ def _fitting(sampler: EpisodeSampler, pools: list[_Pool]) -> list[_Pool]:
 
 def _without_small(pool: _Pool, need: int) -> _Pool:
     large = [i for i, rows in enumerate(pool.rows) if len(rows) >= need]
-    return _Pool(pool.domain, tuple(pool.classes[i] for i in large), tuple(pool.rows[i] for i in large))
+    return _Pool(
+        pool.domain, tuple(pool.classes[i] for i in large), tuple(pool.rows[i] for i in large)
+    )
 
 
 def _place(domain, label=None) -> str:
@@ -242,7 +270,8 @@ def _too_few_rows(sampler: EpisodeSampler, count: int, place: str, others: int) 
         remedy += f", or leave such {plural} out with drop_small=True"
     labelled = "" if sampler.task is None else "labelled "
     return DataError(
-        f"`shot` + `num_query` must not exceed the {labelled}rows of {f'any {unit}' if unit else 'the table'}.\n"
+        f"`shot` + `num_query` must not exceed the {labelled}rows of "
+        f"{f'any {unit}' if unit else 'the table'}.\n"
         f"Received shot={sampler.shot!r}, num_query={sampler.num_query}; {place} has {count} rows"
         f"{f' (one of {others} that are too small)' if others > 1 else ''}.\n{remedy}."
     )
@@ -258,10 +287,11 @@ def _too_few_classes(sampler: EpisodeSampler, pools: list[_Pool], need: int) -> 
     elif sampler.domain:
         remedies.append("leave such domains out with drop_small=True")
     remedy = ", or ".join(remedies)
+    enough = f" of at least {need} rows" if sampler.drop_small else ""
     return DataError(
         f"`way` must not exceed the classes of {'any domain' if sampler.domain else 'the table'}.\n"
         f"Received way={sampler.way!r}; {place} has {count} classes"
-        f"{f' of at least {need} rows' if sampler.drop_small else ''}.\n{remedy[0].upper() + remedy[1:]}."
+        f"{enough}.\n{remedy[0].upper() + remedy[1:]}."
     )
 
 
@@ -269,7 +299,8 @@ def _read_range(name: str, value, least: int) -> tuple[int, int]:
     pair = tuple(value) if isinstance(value, list | tuple) else (value, value)
     if len(pair) != 2 or not all(map(is_whole, pair)) or not least <= pair[0] <= pair[1]:
         raise DataError(
-            f"`{name}` must be a whole number of at least {least}, or two of them (low, high), low <= high.\n"
+            f"`{name}` must be a whole number of at least {least}, or two of them (low, high), low "
+            "<= high.\n"
             f"Received {name}={value!r}.\nGive for instance {name}=5 or {name}=({least}, 10)."
         )
     return int(pair[0]), int(pair[1])

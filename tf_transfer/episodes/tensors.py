@@ -43,7 +43,8 @@ class EpisodeTensors:
             self.labels, _ = sampler.task.encode(sampler.table)
             self._places = {c: i for i, c in enumerate(sampler.task.classes)}
             if teach:
-                model.heads[self.name].teach_all()  # each output stands for a class of an episode, whichever it is
+                # each output stands for a class of an episode, whichever it is
+                model.heads[self.name].teach_all()
         else:
             self.y, self.w = encode_labels(model.tasks, sampler.table, "the episodes' table")
             for name, head in model.heads.items() if teach else ():
@@ -53,8 +54,8 @@ class EpisodeTensors:
         """Support and query of several episodes.
 
         Returns:
-            Two batches ``(x, y, w)``: fields (episodes, rows, length) int32, labels (episodes, rows, …)
-            and weights (episodes, rows) float32 by task.
+            Two batches ``(x, y, w)``: fields (episodes, rows, length) int32, labels (episodes,
+            rows, …) and weights (episodes, rows) float32 by task.
         """
         return self._stack(episodes, "support"), self._stack(episodes, "query")
 
@@ -70,10 +71,23 @@ class EpisodeTensors:
         x = {field: tf.reshape(v, (*rows.shape, length)) for field, v in flat.items()}
         kept = np.maximum(rows, 0)
         if self.by_class:
-            slots = np.stack([self._slots(episode, self.labels[row]) for episode, row in zip(episodes, kept)])
-            return x, {self.name: tf.constant(slots)}, {self.name: tf.constant(real.astype(np.float32))}
+            slots = np.stack(
+                [self._slots(episode, self.labels[row]) for episode, row in zip(episodes, kept)]
+            )
+            return (
+                x,
+                {self.name: tf.constant(slots)},
+                {self.name: tf.constant(real.astype(np.float32))},
+            )
         y = {name: tf.constant(v[kept]) for name, v in self.y.items()}
-        return x, y, {name: tf.constant(np.where(real, v[kept], 0).astype(np.float32)) for name, v in self.w.items()}
+        return (
+            x,
+            y,
+            {
+                name: tf.constant(np.where(real, v[kept], 0).astype(np.float32))
+                for name, v in self.w.items()
+            },
+        )
 
     def _slots(self, episode: Episode, labels: np.ndarray) -> np.ndarray:
         """(rows,) int32: the episode's numbers of the table's classes; 0 for rows that fill up."""
@@ -82,7 +96,9 @@ class EpisodeTensors:
         return slot_of[labels]
 
 
-def table_batch(model, table: pd.DataFrame, tokens: Tokens | None = None) -> tuple[dict, dict, dict]:
+def table_batch(
+    model, table: pd.DataFrame, tokens: Tokens | None = None
+) -> tuple[dict, dict, dict]:
     """A whole table as one batch ``(x, y, w)``, padded to its longest row."""
     y, w = encode_labels(model.tasks, table, "the support table")
     tokens = model.tokenise(table) if tokens is None else tokens
@@ -100,7 +116,8 @@ def only_classification(model):
     if len(model.tasks) != 1 or model.tasks[0].kind not in (AUTO, *kinds_where(episodes="classes")):
         found = [f"{t.name}: {t.kind}" for t in model.tasks]
         raise DataError(
-            f"Episodes of classes need a model with one task, a classification.\nReceived {listed(found)}.\n"
+            "Episodes of classes need a model with one task, a classification.\nReceived "
+            f"{listed(found)}.\n"
             "Give the model that one Task, or draw episodes of rows with EpisodeSampler(task=None)."
         )
     return model.tasks[0]

@@ -27,9 +27,9 @@ class EpisodeComparison:
     """What each strategy scored in each episode.
 
     Args:
-        values: a row for each strategy and episode: ``strategy``, ``episode`` (its index), ``diverged``,
-            ``seconds`` (adapting and predicting), and a column for each metric of the suite. A metric of a
-            diverged episode is NaN.
+        values: a row for each strategy and episode: ``strategy``, ``episode`` (its index),
+            ``diverged``, ``seconds`` (adapting and predicting), and a column for each metric of the
+            suite. A metric of a diverged episode is NaN.
     """
 
     values: pd.DataFrame
@@ -42,8 +42,8 @@ class EpisodeComparison:
     def table(self, metric: str = "accuracy", confidence: float = 0.95) -> pd.DataFrame:
         """Mean with its interval, median, number of episodes and how many diverged, by strategy.
 
-        The interval is Student's t over episodes: it says how far another draw of as many episodes from
-        the same classes could be off, not how far other classes could.
+        The interval is Student's t over episodes: it says how far another draw of as many episodes
+        from the same classes could be off, not how far other classes could.
 
         Args:
             metric: of the suite.
@@ -54,14 +54,23 @@ class EpisodeComparison:
         for name, found in self.values.groupby("strategy", sort=False):
             kept = found[metric].dropna().to_numpy()
             mean, half = _mean_and_half_width(kept, confidence)
-            rows.append({
-                "strategy": name, "mean": mean, "low": mean - half, "high": mean + half,
-                "median": np.median(kept) if len(kept) else np.nan, "episodes": len(found),
-                "diverged": int(found["diverged"].sum()), "seconds": found["seconds"].median(),
-            })  # fmt: skip
+            rows.append(
+                {
+                    "strategy": name,
+                    "mean": mean,
+                    "low": mean - half,
+                    "high": mean + half,
+                    "median": np.median(kept) if len(kept) else np.nan,
+                    "episodes": len(found),
+                    "diverged": int(found["diverged"].sum()),
+                    "seconds": found["seconds"].median(),
+                }
+            )
         return pd.DataFrame(rows).set_index("strategy")
 
-    def differences(self, to: str, metric: str = "accuracy", confidence: float = 0.95) -> pd.DataFrame:
+    def differences(
+        self, to: str, metric: str = "accuracy", confidence: float = 0.95
+    ) -> pd.DataFrame:
         """Each strategy's mean difference to one of them on the same episodes, with its interval.
 
         Args:
@@ -69,8 +78,8 @@ class EpisodeComparison:
             metric: of the suite.
 
         Returns:
-            A row for each other strategy: ``difference``, ``low``, ``high`` and ``episodes``: those in
-            which neither diverged.
+            A row for each other strategy: ``difference``, ``low``, ``high`` and ``episodes``: those
+            in which neither diverged.
         """
         self._check(metric)
         check_choice("strategy", to, self.strategies)
@@ -86,7 +95,11 @@ class EpisodeComparison:
         return pd.DataFrame(rows, columns=columns).set_index("strategy")
 
     def _check(self, metric: str) -> None:
-        known = [c for c in self.values.columns if c not in ("strategy", "episode", "diverged", "seconds")]
+        known = [
+            c
+            for c in self.values.columns
+            if c not in ("strategy", "episode", "diverged", "seconds")
+        ]
         check_choice("metric", metric, known)
 
     def __str__(self) -> str:
@@ -99,24 +112,29 @@ class EpisodeComparison:
 
 
 def evaluate_episodes(
-    candidates: Mapping[str, tuple], sampler: EpisodeSampler, episodes: Sequence[Episode], *, seed: int = 0, verbose=0
+    candidates: Mapping[str, tuple],
+    sampler: EpisodeSampler,
+    episodes: Sequence[Episode],
+    *,
+    seed: int = 0,
+    verbose=0,
 ) -> EpisodeComparison:
     """Adapts every strategy to each episode's support and scores it on the query.
 
-    Labels are the episode's own numbers 0 … way − 1, so a strategy's model needs one classification with
-    these classes; what a strategy knows of a class comes from the support alone.
+    Labels are the episode's own numbers 0 … way − 1, so a strategy's model needs one classification
+    with these classes; what a strategy knows of a class comes from the support alone.
 
     Args:
-        candidates: ``{name: (strategy, what its fit returned)}``; a strategy without source training is
-            given a pretrained model. The models are not changed.
+        candidates: ``{name: (strategy, what its fit returned)}``; a strategy without source
+            training is given a pretrained model. The models are not changed.
         sampler: whose table the episodes' rows are in.
         episodes: the same for every strategy, for instance those of `load_episodes`.
         seed: handed to `adapt`.
         verbose: 1 shows a progress bar.
 
     Raises:
-        DataError: no candidates or episodes, an episode twice or of another table, a model without the task, or
-            episodes of classes that a model was meta-trained on.
+        DataError: no candidates or episodes, an episode twice or of another table, a model without
+            the task, or episodes of classes that a model was meta-trained on.
     """
     _check(candidates, episodes)
     check_rows(sampler, episodes)
@@ -137,17 +155,20 @@ def evaluate_episodes(
 def _check(candidates, episodes) -> None:
     if not hasattr(episodes, "__len__") or not all(isinstance(e, Episode) for e in episodes):
         raise DataError(
-            f"episodes must be a list of Episode.\nReceived {episodes!r:.80}.\nDraw them with sampler.sample(600)."
+            f"episodes must be a list of Episode.\nReceived {episodes!r:.80}.\nDraw them with "
+            "sampler.sample(600)."
         )
     if not candidates or not len(episodes):
         raise DataError(
-            f"evaluate_episodes needs strategies and episodes.\nReceived {len(candidates)} strategies and "
+            f"evaluate_episodes needs strategies and episodes.\nReceived {len(candidates)} "
+            "strategies and "
             f"{len(episodes)} episodes.\nDraw episodes with sampler.sample(600)."
         )
     for name, candidate in candidates.items():
         if not isinstance(candidate, tuple | list) or len(candidate) != 2:
             raise DataError(
-                f"A candidate must be (strategy, what its fit returned).\nReceived {candidate!r:.80} for {name!r}.\n"
+                "A candidate must be (strategy, what its fit returned).\nReceived "
+                f"{candidate!r:.80} for {name!r}.\n"
                 "Give for instance {'proto_net': (strategy, strategy.fit(model, episodes))}."
             )
     counts = collections.Counter(episode.index for episode in episodes)
@@ -155,7 +176,8 @@ def _check(candidates, episodes) -> None:
     if twice:
         raise DataError(
             f"Every episode must have an index of its own, by which strategies are paired.\n"
-            f"Received {listed(twice)} more than once.\nDraw the episodes from one sampler, each once."
+            f"Received {listed(twice)} more than once.\nDraw the episodes from one sampler, each "
+            "once."
         )
 
 
@@ -185,20 +207,26 @@ def _same_task(tasks: Sequence[Task], task: Task) -> Task:
         if found.label == task.label:
             return found
     raise DataError(
-        f"A strategy's model must have the task of the episodes, with its labels in column {task.label!r}.\n"
-        f"Received a model of {listed([f'{t.name}: {t.label}' for t in tasks])}.\nGive the model Task({task.label!r})."
+        "A strategy's model must have the task of the episodes, with its labels in column "
+        f"{task.label!r}.\n"
+        f"Received a model of {listed([f'{t.name}: {t.label}' for t in tasks])}.\nGive the model "
+        f"Task({task.label!r})."
     )
 
 
 def _of_classes(task: Task, scores: np.ndarray) -> np.ndarray:
-    """Scores without the outputs of a larger head, which an episode of fewer classes leaves empty."""
+    """Scores without the outputs of a larger head, which an episode of fewer classes leaves
+    empty.
+    """
     if not kind_of(task).one_class or scores.shape[1] == task.outputs:
         return scores
     scores = scores[:, : task.outputs]
     return scores / scores.sum(1, keepdims=True)
 
 
-def episode_tables(sampler: EpisodeSampler, episode: Episode) -> tuple[Task, pd.DataFrame, pd.DataFrame]:
+def episode_tables(
+    sampler: EpisodeSampler, episode: Episode
+) -> tuple[Task, pd.DataFrame, pd.DataFrame]:
     """The episode's task with its own numbers as classes, its support and its query as tables.
 
     Raises:
@@ -206,9 +234,12 @@ def episode_tables(sampler: EpisodeSampler, episode: Episode) -> tuple[Task, pd.
     """
     if sampler.task is None:
         raise DataError(
-            "Episodes are scored on one task.\nReceived a sampler with task=None.\nGive EpisodeSampler a task."
+            "Episodes are scored on one task.\nReceived a sampler with task=None.\nGive "
+            "EpisodeSampler a task."
         )
-    tables = [sampler.table.iloc[rows].reset_index(drop=True) for rows in (episode.support, episode.query)]
+    tables = [
+        sampler.table.iloc[rows].reset_index(drop=True) for rows in (episode.support, episode.query)
+    ]
     task = sampler.task
     if kind_of(task).episodes == "classes":
         for table in tables:
@@ -222,5 +253,9 @@ def _mean_and_half_width(values: np.ndarray, confidence: float) -> tuple[float, 
         raise DataError(f"confidence must be in (0, 1).\nReceived {confidence!r}.")
     if len(values) < 2:
         return (float(values[0]) if len(values) else np.nan), np.nan
-    half = stats.t.ppf(0.5 + confidence / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    half = (
+        stats.t.ppf(0.5 + confidence / 2, len(values) - 1)
+        * values.std(ddof=1)
+        / np.sqrt(len(values))
+    )
     return float(values.mean()), float(half)

@@ -1,7 +1,7 @@
 """Which numbers: the metric suite of each kind of task, from NumPy arrays, over whole splits.
 
-What is undefined is NaN with an `UndefinedMetricWarning`, never a silent zero; `kinds.class_metrics` says when that is,
-and which classes an average leaves out.
+What is undefined is NaN with an `UndefinedMetricWarning`, never a silent zero;
+`kinds.class_metrics` says when that is, and which classes an average leaves out.
 """
 
 from __future__ import annotations
@@ -29,10 +29,14 @@ _THREADS = 8
 
 
 class UndefinedMetricWarning(UserWarning):
-    """A metric is NaN, or an average leaves classes out; the message names the metric and the reason."""
+    """A metric is NaN, or an average leaves classes out; the message names the metric and the
+    reason.
+    """
 
 
-def classification_suite(y, probabilities, classes=None, where: str = "") -> dict[str, float | np.ndarray]:
+def classification_suite(
+    y, probabilities, classes=None, where: str = ""
+) -> dict[str, float | np.ndarray]:
     """Every classification metric.
 
     Args:
@@ -42,21 +46,22 @@ def classification_suite(y, probabilities, classes=None, where: str = "") -> dic
         where: what the rows are called in warnings and errors, for instance ``"test/sentiment"``.
 
     Returns:
-        The metrics of a classification; ``precision``, ``recall``, ``f1`` and ``support``, (classes,)
-        arrays; ``confusion_matrix``, (classes, classes) int with the true class in rows. AUROC and average
-        precision take class 1 as positive where there are two classes, else the mean over one-vs-rest.
-        The Brier score is the mean squared error of class 1 for two classes, else the squared errors
-        summed over classes (as scikit-learn). Log-loss is in nats.
+        The metrics of a classification; ``precision``, ``recall``, ``f1`` and ``support``,
+        (classes,) arrays; ``confusion_matrix``, (classes, classes) int with the true class in rows.
+        AUROC and average precision take class 1 as positive where there are two classes, else the
+        mean over one-vs-rest. The Brier score is the mean squared error of class 1 for two classes,
+        else the squared errors summed over classes (as scikit-learn). Log-loss is in nats.
 
     Raises:
         DataError: shapes that do not fit, no row, or numbers that are no probabilities.
 
     Reference:
-        Calibration: Guo et al. 2017, "On Calibration of Modern Neural Networks": 15 equal-width bins of
-        the likeliest class's probability.
+        Calibration: Guo et al. 2017, "On Calibration of Modern Neural Networks": 15 equal-width
+        bins of the likeliest class's probability.
 
     Example:
-        >>> suite = classification_suite([0, 1, 1, 1], [[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.7, 0.3]])
+        >>> scores = [[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.7, 0.3]]
+        >>> suite = classification_suite([0, 1, 1, 1], scores)
         >>> suite["accuracy"], round(float(suite["f1_macro"]), 3)
         (0.75, 0.733)
         >>> suite["confusion_matrix"].tolist()
@@ -65,7 +70,9 @@ def classification_suite(y, probabilities, classes=None, where: str = "") -> dic
     return _suite(Classification.name, y, probabilities, classes, where)
 
 
-def multilabel_suite(y, probabilities, classes=None, where: str = "") -> dict[str, float | np.ndarray]:
+def multilabel_suite(
+    y, probabilities, classes=None, where: str = ""
+) -> dict[str, float | np.ndarray]:
     """Every multi-label metric, a label being predicted from a probability of 0.5.
 
     Args:
@@ -74,9 +81,9 @@ def multilabel_suite(y, probabilities, classes=None, where: str = "") -> dict[st
         classes, where: see `classification_suite`.
 
     Returns:
-        The metrics of a multi-label task and ``precision``, ``recall``, ``f1``, ``support``, (classes,) arrays.
-        Log-loss (nats) and Brier are means over labels; F1 over samples leaves out rows with neither
-        a label nor a prediction.
+        The metrics of a multi-label task and ``precision``, ``recall``, ``f1``, ``support``,
+        (classes,) arrays. Log-loss (nats) and Brier are means over labels; F1 over samples leaves
+        out rows with neither a label nor a prediction.
 
     Raises:
         DataError: shapes that do not fit, no row, or numbers that are no probabilities.
@@ -109,7 +116,9 @@ def regression_suite(y, prediction, where: str = "") -> dict[str, float]:
 
 
 def suite(task, y, scores, where: str = "") -> dict[str, float | np.ndarray]:
-    """The suite of a resolved `Task`: labels as `Task.encode` gives them, scores as `Prediction` has them."""
+    """The suite of a resolved `Task`: labels as `Task.encode` gives them, scores as `Prediction`
+    has them.
+    """
     return _suite(task.kind, y, scores, task.classes, where)
 
 
@@ -165,8 +174,12 @@ def _fill(values: dict, formulas: Sequence, counts, step: int) -> None:
         for start in starts:
             block(start)
         return
-    # Blocks side by side, each in one thread: small matrix products gain nothing from threads of their own.
-    with threadpool_limits(1), ThreadPoolExecutor(min(len(starts), os.cpu_count() or 1, _THREADS)) as pool:
+    # Blocks side by side, each in one thread: small matrix products gain nothing from threads of
+    # their own.
+    with (
+        threadpool_limits(1),
+        ThreadPoolExecutor(min(len(starts), os.cpu_count() or 1, _THREADS)) as pool,
+    ):
         list(pool.map(block, starts))
 
 

@@ -33,8 +33,8 @@ class Prediction:
     def labels(self) -> np.ndarray:
         """(rows,): the likeliest class, the tuple of classes of at least 0.5, or the number.
 
-        Classes have the type that went in. Those of a classification that are all integers, floats or bools are an
-        array of that type, others one of objects.
+        Classes have the type that went in. Those of a classification that are all integers, floats
+        or bools are an array of that type, others one of objects.
         """
         return kind_of(self.task).labels_of(self.task, self.scores)
 

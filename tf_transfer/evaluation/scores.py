@@ -22,8 +22,8 @@ Truth = tuple[np.ndarray, np.ndarray]
 class Evaluation(Mapping):
     """Metrics by split, task and name: ``evaluation["test"]["sentiment"]["f1_macro"]``.
 
-    A tuple works as well: ``evaluation["test", "sentiment", "f1_macro"]``. Prints as a table, renders
-    in a notebook.
+    A tuple works as well: ``evaluation["test", "sentiment", "f1_macro"]``. Prints as a table,
+    renders in a notebook.
 
     Args:
         results: ``{split: {task: suite}}``, suites as `evaluation.metrics.suite` returns them.
@@ -32,11 +32,13 @@ class Evaluation(Mapping):
 
     Example:
         >>> mood = Task("mood", kind="classification", classes=("glad", "sad"))
-        >>> said = Predictions(mood=Prediction(mood, np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])))
-        >>> scores = score([mood], {"test": said}, {"test": {"mood": (np.array([0, 1, 1]), np.ones(3, bool))}})
+        >>> probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+        >>> said = Predictions(mood=Prediction(mood, probabilities))
+        >>> labels = np.array([0, 1, 1])
+        >>> scores = score([mood], {"test": said}, {"test": {"mood": (labels, np.ones(3, bool))}})
         >>> round(float(scores["test", "mood", "accuracy"]), 3), scores.rows
         (0.667, {'test': {'mood': 3}})
-        >>> scores.confusion("test", "mood").loc["sad", "glad"].item()  # a sad one was taken for glad
+        >>> scores.confusion("test", "mood").loc["sad", "glad"].item()  # taken for glad
         1
     """
 
@@ -71,7 +73,9 @@ class Evaluation(Mapping):
         return self.table().to_html(border=0, escape=True)
 
     def table(self) -> pd.DataFrame:
-        """The scalar metrics as text: metrics in rows, ``split/task`` in columns; blank: not of this kind."""
+        """The scalar metrics as text: metrics in rows, ``split/task`` in columns; blank: not of
+        this kind.
+        """
         columns = {}
         for split, task, suite in self._suites():
             scalars = kind_of(self.tasks[task]).metric_names
@@ -98,7 +102,9 @@ class Evaluation(Mapping):
         """
         suite = self._suite_with_classes(split, task)
         if "confusion_matrix" not in suite:
-            raise DataError(f"Only a classification has a confusion matrix.\nReceived task {task!r}.")
+            raise DataError(
+                f"Only a classification has a confusion matrix.\nReceived task {task!r}."
+            )
         classes = self.tasks[task].classes
         index, columns = pd.Index(classes, name="true"), pd.Index(classes, name="predicted")
         return pd.DataFrame(suite["confusion_matrix"], index=index, columns=columns)
@@ -123,7 +129,9 @@ class Evaluation(Mapping):
         return pd.DataFrame(columns).astype({"value": np.float64})
 
     def to_dict(self) -> dict:
-        """For JSON: ``{split: {task: {"kind", "classes", "rows", "metrics"}}}``; NaN becomes None."""
+        """For JSON: ``{split: {task: {"kind", "classes", "rows", "metrics"}}}``; NaN becomes
+        None.
+        """
         result: dict = {split: {} for split in self}
         for split, name, suite in self._suites():
             task = self.tasks[name]
@@ -152,13 +160,14 @@ def evaluate(model, splits: Mapping[str, pd.DataFrame] | pd.DataFrame) -> Evalua
     """Score a model on tables.
 
     Args:
-        model: anything with ``tasks``, a list of resolved `Task`, and ``predict(table) -> Predictions``.
-        splits: ``{name: table}``, or one table, which is called ``"test"``. Rows without a label do not
-            count for that task; a task without labels in a split is left out there.
+        model: anything with ``tasks``, a list of resolved `Task`, and ``predict(table) ->
+            Predictions``.
+        splits: ``{name: table}``, or one table, which is called ``"test"``. Rows without a label do
+            not count for that task; a task without labels in a split is left out there.
 
     Raises:
-        DataError: a split without rows or labels, or labels that `Task.encode` refuses. All splits are
-            checked before the first prediction.
+        DataError: a split without rows or labels, or labels that `Task.encode` refuses. All splits
+            are checked before the first prediction.
     """
     splits = _named(splits)
     truths = {name: encode_split(model.tasks, table, name) for name, table in splits.items()}
@@ -185,15 +194,17 @@ def encode_split(tasks: Iterable[Task], table: pd.DataFrame, split: str) -> dict
 
 
 def score(
-    tasks: Iterable[Task], predictions: Mapping[str, Predictions], truths: Mapping[str, Mapping[str, Truth]]
+    tasks: Iterable[Task],
+    predictions: Mapping[str, Predictions],
+    truths: Mapping[str, Mapping[str, Truth]],
 ) -> Evaluation:
     """Score predictions that exist already.
 
     Args:
         tasks: resolved tasks.
         predictions: ``{split: {task: Prediction}}``.
-        truths: ``{split: {task: (y, present)}}``, rows in the order of the predictions; tasks that are
-            missing here are not scored.
+        truths: ``{split: {task: (y, present)}}``, rows in the order of the predictions; tasks that
+            are missing here are not scored.
 
     Raises:
         DataError: a split or task without predictions, or with another number of rows.
@@ -201,13 +212,18 @@ def score(
     tasks = list(tasks)
     for split in truths:
         check_choice("split with labels", split, list(predictions))
-    results = {split: score_split(tasks, predictions[split], truths[split], split) for split in truths}
+    results = {
+        split: score_split(tasks, predictions[split], truths[split], split) for split in truths
+    }
     rows = {s: {t: int(truth[1].sum()) for t, truth in truths[s].items()} for s in truths}
     return Evaluation(results, tasks, rows)
 
 
 def score_split(
-    tasks: Iterable[Task], predictions: Mapping[str, Prediction], truths: Mapping[str, Truth], split: str = ""
+    tasks: Iterable[Task],
+    predictions: Mapping[str, Prediction],
+    truths: Mapping[str, Truth],
+    split: str = "",
 ) -> dict[str, dict]:
     """``{task: suite}`` of one split; arguments as for `score`.
 
@@ -220,7 +236,8 @@ def score_split(
         (y, present), scores = truths[task.name], predictions[task.name].scores
         if len(scores) != len(y):
             raise DataError(
-                f"Predictions of task {task.name!r} for split {split!r} must have a row for each label.\n"
+                f"Predictions of task {task.name!r} for split {split!r} must have a row for each "
+                "label.\n"
                 f"Received {len(scores)} predictions and {len(y)} rows."
             )
         suites[task.name] = metrics.suite(task, y[present], scores[present], f"{split}/{task.name}")
@@ -231,13 +248,16 @@ def _named(splits) -> dict[str, pd.DataFrame]:
     splits = {"test": splits} if isinstance(splits, pd.DataFrame) else splits
     if not isinstance(splits, Mapping) or not splits:
         raise DataError(
-            f"evaluate takes a table, or a mapping of names to tables.\nReceived {type(splits).__name__}"
+            "evaluate takes a table, or a mapping of names to tables.\nReceived "
+            f"{type(splits).__name__}"
             f"{' without entries' if isinstance(splits, Mapping) else ''}."
         )
     for name, table in splits.items():
         if not isinstance(table, pd.DataFrame) or not len(table):
             what = "a table of 0 rows" if isinstance(table, pd.DataFrame) else type(table).__name__
-            raise DataError(f"Split {name!r} must be a table with at least one row.\nReceived {what}.")
+            raise DataError(
+                f"Split {name!r} must be a table with at least one row.\nReceived {what}."
+            )
     return dict(splits)
 
 

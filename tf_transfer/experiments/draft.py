@@ -55,10 +55,12 @@ def draft(
         sources: tables of source data.
         target: the table that is split into training and test rows.
         folder: where the file will be; paths start from there.
-        text: column of texts; None: called ``text``, or the one with the longest texts in each table.
+        text: column of texts; None: called ``text``, or the one with the longest texts in each
+            table.
         labels: what to predict; none: the target's columns that look like labels.
         encoder: its name or folder.
-        options: how all tables are read, see `TableSpec`; a delimiter is guessed where none is given.
+        options: how all tables are read, see `TableSpec`; a delimiter is guessed where none is
+            given.
 
     Raises:
         DataError: a table cannot be read, has no texts, or nothing to predict is found.
@@ -70,11 +72,16 @@ def draft(
     known, last = tables[:-1], tables[-1]
     tasks, left_out = _find_tasks(known, last, column, list(labels))
     content = {
-        "encoder": {"name": encoder, "max_length": _length([table.rows[column] for table in tables])},
+        "encoder": {
+            "name": encoder,
+            "max_length": _length([table.rows[column] for table in tables]),
+        },
         "text": column,
         "tasks": [_task_entry(task) for task in tasks],
         "sources": {table.name: table.entry for table in known},
-        "targets": {last.name: last.entry | {"test_size": TEST_SIZE} | _stratified(last.rows, tasks)},
+        "targets": {
+            last.name: last.entry | {"test_size": TEST_SIZE} | _stratified(last.rows, tasks)
+        },
         "strategies": _strategies(bool(known)),
         "budgets": [1],
         "seeds": 3,
@@ -85,12 +92,16 @@ def draft(
         data = _prepared(content, content["targets"][last.name])
     rows = len(data.targets[last.name].train)
     content["budgets"] = [budget for budget in BUDGETS if budget <= rows] or [rows]
-    told = dict.fromkeys(str(warning.message) for warning in caught if warning.category is LabelWarning)
+    told = dict.fromkeys(
+        str(warning.message) for warning in caught if warning.category is LabelWarning
+    )
     return _written(content, dict(zip([t.name for t in tasks], data.learned)), told, left_out, rows)
 
 
 def _prepared(content: dict, target: dict) -> Prepared:
-    """The tables as `compare` would use them; where a rare class fell into the test alone, of another split."""
+    """The tables as `compare` would use them; where a rare class fell into the test alone, of
+    another split.
+    """
     first = None
     for seed in range(SPLITS_TRIED):
         target |= {"split_seed": seed} if seed else {}
@@ -117,16 +128,24 @@ def _names(paths: Sequence[Path]) -> list[str]:
         name = f"{stem}_rows" if stem.casefold() == "train" else stem
         taken = {n.casefold() for n in names}
         numbered = (f"{name}_{n}" for n in range(2, len(paths) + 2))
-        names.append(name if name.casefold() not in taken else next(n for n in numbered if n.casefold() not in taken))
+        names.append(
+            name
+            if name.casefold() not in taken
+            else next(n for n in numbered if n.casefold() not in taken)
+        )
     return names
 
 
 def _read(path: Path, name: str, folder: Path, options: dict) -> _Table:
     entry = {"path": os.path.relpath(path, folder), **options}
-    if "delimiter" not in options and (likely := formats.likely_delimiter(path, options.get("encoding", "utf-8"))):
+    if "delimiter" not in options and (
+        likely := formats.likely_delimiter(path, options.get("encoding", "utf-8"))
+    ):
         entry["delimiter"] = likely
     as_text = options.get("as_text", [])
-    read = {key: entry[key] for key in ("encoding", "delimiter", "quote", "decimal") if key in entry}
+    read = {
+        key: entry[key] for key in ("encoding", "delimiter", "quote", "decimal") if key in entry
+    }
     rows = formats.read(path, strings=as_text, **read)
     if as_text:
         entry["as_text"] = [column for column in as_text if column in rows]
@@ -134,13 +153,17 @@ def _read(path: Path, name: str, folder: Path, options: dict) -> _Table:
 
 
 def _rename_texts(tables: list[_Table], text: str | None) -> str:
-    """The column of texts, called so in all tables: entries say which have another one, or rows without."""
+    """The column of texts, called so in all tables: entries say which have another one, or rows
+    without.
+    """
     check_columns(tables[-1].rows, [text] if text else [], f"table {tables[-1].name!r}")
     columns = [text if text in table.rows else _longest_texts(table) for table in tables]
     column = columns[-1]
     for table, own in zip(tables, columns):
         if own != column:
-            check_columns(table.rows.rename(columns={own: column}), [column], f"table {table.name!r}")
+            check_columns(
+                table.rows.rename(columns={own: column}), [column], f"table {table.name!r}"
+            )
             table.rows = table.rows.rename(columns={own: column})
             table.entry["rename"] = {own: column}
         if any(not clean_text(cell) for cell in table.rows[column].fillna("").astype(str)):
@@ -159,20 +182,29 @@ def _longest_texts(table: _Table) -> str:
     if not lengths:
         raise DataError(
             f"Table {table.name!r} must have a column of texts.\n"
-            f"Received the columns {listed(list(table.rows), 20)}.\nName it: {setting('text', 'COLUMN')}."
+            f"Received the columns {listed(list(table.rows), 20)}.\nName it: "
+            f"{setting('text', 'COLUMN')}."
         )
     return max(lengths, key=lengths.get)
 
 
-def _find_tasks(sources: list[_Table], target: _Table, text: str, asked: list[Task]) -> tuple[list[Task], list[str]]:
+def _find_tasks(
+    sources: list[_Table], target: _Table, text: str, asked: list[Task]
+) -> tuple[list[Task], list[str]]:
     """What can be predicted, and a line on each column of the target that is not."""
     tasks, left_out = [], []
-    candidates = asked or [Task(re.sub("/", "_", name), name) for name in map(str, target.rows) if name != text]
+    candidates = asked or [
+        Task(re.sub("/", "_", name), name) for name in map(str, target.rows) if name != text
+    ]
     for task in candidates:
         check_columns(target.rows, [task.label], f"table {target.name!r}")
-        columns = [table.rows[task.label] for table in (*sources, target) if task.label in table.rows]
+        columns = [
+            table.rows[task.label] for table in (*sources, target) if task.label in table.rows
+        ]
         joined = pd.concat([column.astype(object) for column in columns], ignore_index=True)
-        reason = "in no source" if sources and len(columns) == 1 else _no_label(target.rows[task.label])
+        reason = (
+            "in no source" if sources and len(columns) == 1 else _no_label(target.rows[task.label])
+        )
         if reason and not asked:
             left_out.append(f"{task.label}: {reason}")
             continue
@@ -193,7 +225,8 @@ def _find_tasks(sources: list[_Table], target: _Table, text: str, asked: list[Ta
         raise DataError(
             f"Table {target.name!r} must have a column to predict that a source has too.\n"
             + "".join(f"Not used is {line}\n" for line in left_out)
-            + f"Name it: {setting('label', 'COLUMN')}, and give columns that mean the same one name."
+            + f"Name it: {setting('label', 'COLUMN')}, and give columns that mean the same one "
+            "name."
         )
     return tasks, left_out
 
@@ -237,11 +270,15 @@ def _strategies(with_sources: bool) -> list:
 # -- the file --------------------------------------------------------------------------------------
 
 
-def _written(content: dict, learned: dict, told: Iterable[str], left_out: list[str], rows: int) -> str:
+def _written(
+    content: dict, learned: dict, told: Iterable[str], left_out: list[str], rows: int
+) -> str:
     names = list(content["targets"])
+    question = "What works best on"
+    if content["sources"]:
+        question = "Does what the sources teach help on"
     lines = [
-        f"# {'Does what the sources teach help on' if content['sources'] else 'What works best on'} the target, and by "
-        "how much?",
+        f"# {question} the target, and by how much?",
         "# Run it with: tf-transfer compare FILE. Keys are explained in docs/guide/your_data.md.",
         f"encoder: {_flow(content['encoder'])}  # minilm is stronger, and takes longer",
         f"text: {_flow(content['text'])}  # the column of texts, in all tables",
@@ -254,13 +291,25 @@ def _written(content: dict, learned: dict, told: Iterable[str], left_out: list[s
     lines += [f"  # {line}" for message in told for line in message.splitlines()]
     lines += [f"  # not used is {line}" for line in left_out]
     if content["sources"]:
-        lines += ["", "# What there is plenty of. rename: {theirs: ours} gives a column the name it has here."]
+        lines += [
+            "",
+            "# What there is plenty of. rename: {theirs: ours} gives a column the name it has "
+            "here.",
+        ]
         lines += ["sources:"]
         lines += [f"  {_flow(name)}: {_flow(entry)}" for name, entry in content["sources"].items()]
-    lines += ["", "# What counts. A column such as group: customer keeps rows that belong together on one side."]
+    lines += [
+        "",
+        "# What counts. A column such as group: customer keeps rows that belong together on one "
+        "side.",
+    ]
     lines += ["targets:"]
     lines += [f"  {_flow(name)}: {_flow(content['targets'][name])}" for name in names]
-    lines += ["", "# Ways of transferring: each is compared with itself without the source.", "strategies:"]
+    lines += [
+        "",
+        "# Ways of transferring: each is compared with itself without the source.",
+        "strategies:",
+    ]
     lines += [f"  - {_flow(strategy)}" for strategy in content["strategies"]]
     lines += [
         "",
@@ -269,11 +318,16 @@ def _written(content: dict, learned: dict, told: Iterable[str], left_out: list[s
         f"seeds: {content['seeds']}  # more seeds, surer verdicts",
     ]
     if len(content["sources"]) > 1:
-        lines += ["# leave_one_out: [linear_probe]  # also without each source: which one carries the gain"]
+        lines += [
+            "# leave_one_out: [linear_probe]  # also without each source: which one carries the "
+            "gain"
+        ]
     return "\n".join(lines) + "\n"
 
 
 def _flow(value) -> str:
     """The value as YAML on one line."""
-    written = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=float("inf"))
+    written = yaml.safe_dump(
+        value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=float("inf")
+    )
     return written.removesuffix("...\n").strip()

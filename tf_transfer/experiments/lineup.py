@@ -1,4 +1,6 @@
-"""What is compared with what: each strategy that learns from source data, with itself without the source."""
+"""What is compared with what: each strategy that learns from source data, with itself without the
+source.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ class Lineup:
     """The strategies of an experiment, and what the verdict on each is against.
 
     Args:
-        strategies: ``{label: strategy}``; those that verdicts need and the experiment does not name come last.
+        strategies: ``{label: strategy}``; those that verdicts need and the experiment does not name
+            come last.
         reference: label of what strategies without source data are compared with.
         controls: ``{label: label}`` of each strategy but the reference: what it is compared with.
     """
@@ -38,7 +41,11 @@ class Lineup:
             DataError: a strategy has the name of one that is to be added.
         """
         if baseline != AUTO:
-            return cls(dict(strategies), baseline, {label: baseline for label in strategies if label != baseline})
+            return cls(
+                dict(strategies),
+                baseline,
+                {label: baseline for label in strategies if label != baseline},
+            )
         everyone = _completed(strategies)
         reference = _target_only(everyone)
         controls = {}
@@ -52,9 +59,16 @@ class Lineup:
 
     @property
     def judged(self) -> list[str]:
-        """The strategies whose two sides differ in nothing but the source: they *helped* or *hurt*."""
-        pairs = [(label, self.strategies[label], self.strategies[other]) for label, other in self.controls.items()]
-        return [label for label, with_source, without in pairs if without_source(with_source) == without]
+        """The strategies whose two sides differ in nothing but the source: they *helped* or
+        *hurt*.
+        """
+        pairs = [
+            (label, self.strategies[label], self.strategies[other])
+            for label, other in self.controls.items()
+        ]
+        return [
+            label for label, with_source, without in pairs if without_source(with_source) == without
+        ]
 
 
 def without_source(strategy):
@@ -79,7 +93,8 @@ def _add(strategies: dict[str, Any], label: str, strategy) -> None:
     if label in strategies:
         raise DataError(
             f"{label!r} is the name of what verdicts need: {strategy!r}.\n"
-            f"Received another strategy of that name: {strategies[label]!r}.\nCall that one by another name."
+            f"Received another strategy of that name: {strategies[label]!r}.\nCall that one by "
+            "another name."
         )
     strategies[label] = strategy
 

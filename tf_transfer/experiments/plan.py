@@ -22,7 +22,12 @@ def plan(experiment: Experiment, data: Prepared) -> list[str]:
         experiment: a checked `Experiment`.
         data: its tables.
     """
-    return [*_trained(experiment), *_shown(experiment, data), *_lacking(experiment, data), *_budgets(experiment, data)]
+    return [
+        *_trained(experiment),
+        *_shown(experiment, data),
+        *_lacking(experiment, data),
+        *_budgets(experiment, data),
+    ]
 
 
 def _trained(experiment: Experiment) -> Iterator[str]:
@@ -40,12 +45,18 @@ def _shown(experiment: Experiment, data: Prepared) -> Iterator[str]:
         for task in (t for t in data.tasks if t.name in target.truth):
             metric = experiment.primary_metric(task)
             present = target.truth[task.name][1]
-            units = int(present.sum()) if target.groups is None else len(np.unique(target.groups[present]))
+            units = (
+                int(present.sum())
+                if target.groups is None
+                else len(np.unique(target.groups[present]))
+            )
             effect = expected_effect(metric, units, seeds)
             if effect is not None:
                 yield (
-                    f"{name}: {units:,} test {'rows' if target.groups is None else 'groups'} and {seeds} "
-                    f"seed{'s' if seeds > 1 else ''} will show differences in {metric} of {task.name} of about "
+                    f"{name}: {units:,} test {'rows' if target.groups is None else 'groups'} and "
+                    f"{seeds} "
+                    f"seed{'s' if seeds > 1 else ''} will show differences in {metric} of "
+                    f"{task.name} of about "
                     f"±{effect:.1g}."
                 )
 
@@ -63,17 +74,23 @@ def _lacking(experiment: Experiment, data: Prepared) -> Iterator[str]:
                 continue
             if taught is None:
                 what = "lacks_labels"
-                yield f"No source has labels of {task.name}, a task of target {name}.{_what_each_does(learning, what)}"
+                yield (
+                    f"No source has labels of {task.name}, a task of target "
+                    f"{name}.{_what_each_does(learning, what)}"
+                )
             elif own is not None and (own & ~taught).any():
                 unknown = [task.classes[i] for i in np.flatnonzero(own & ~taught)]
                 yield (
-                    f"{len(unknown)} of the {int(own.sum())} classes of {task.name} on target {name} occur in no "
+                    f"{len(unknown)} of the {int(own.sum())} classes of {task.name} on target "
+                    f"{name} occur in no "
                     f"source: {listed(unknown)}.{_what_each_does(learning, 'lacks_classes')}"
                 )
 
 
 def _taught(task: Task, data: Prepared) -> np.ndarray | None:
-    """(classes,) bool: which classes the sources have labels of, [True] of a number; None where there is no label."""
+    """(classes,) bool: which classes the sources have labels of, [True] of a number; None where
+    there is no label.
+    """
     known = np.zeros(task.outputs, bool)
     for table in data.sources.values():
         y, present = task.encode(table)
@@ -88,7 +105,9 @@ def _what_each_does(strategies: dict, what: str) -> str:
     together: dict[str, list[str]] = {}
     for label, strategy in strategies.items():
         together.setdefault(getattr(strategy, what), []).append(label)
-    return "".join(f" {', '.join(labels)}: {sentence}." for sentence, labels in together.items() if sentence)
+    return "".join(
+        f" {', '.join(labels)}: {sentence}." for sentence, labels in together.items() if sentence
+    )
 
 
 def _budgets(experiment: Experiment, data: Prepared) -> Iterator[str]:
@@ -99,7 +118,8 @@ def _budgets(experiment: Experiment, data: Prepared) -> Iterator[str]:
             bare = [place for place, labels in drawn if not len(labels)]
             if bare:
                 yield (
-                    f"{task.name} on target {name} has no label with {listed(bare)}. There only a source can have "
+                    f"{task.name} on target {name} has no label with {listed(bare)}. There only a "
+                    "source can have "
                     "taught what is answered."
                 )
             if not kind_of(task).one_class:
@@ -108,18 +128,22 @@ def _budgets(experiment: Experiment, data: Prepared) -> Iterator[str]:
             small = [budget for budget in experiment.budgets if budget < classes]
             if small:
                 yield (
-                    f"A budget of {', '.join(map(str, small))} is below the {classes} classes of {task.name} on target "
+                    f"A budget of {', '.join(map(str, small))} is below the {classes} classes of "
+                    f"{task.name} on target "
                     f"{name}: what has no label and no source is never answered."
                 )
             single = [place for place, labels in drawn if len(np.unique(labels)) == 1]
             if single:
                 yield (
-                    f"{task.name} on target {name}: all labels are of one class with {listed(single)}. Without a "
+                    f"{task.name} on target {name}: all labels are of one class with "
+                    f"{listed(single)}. Without a "
                     "source that class is always answered."
                 )
 
 
-def _drawn(task: Task, experiment: Experiment, name: str, train: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
+def _drawn(
+    task: Task, experiment: Experiment, name: str, train: pd.DataFrame
+) -> Iterator[tuple[str, np.ndarray]]:
     """The labels that each budget and seed buys, with words for the place."""
     for budget in experiment.budgets:
         for seed in experiment.seeds:

@@ -1,4 +1,6 @@
-"""Several processes that share the units of a run, by joblib: on this machine, or on a cluster that it knows."""
+"""Several processes that share the units of a run, by joblib: on this machine, or on a cluster that
+it knows.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ from tf_transfer.progress import Say
 AUTO = "auto"
 
 MOST_THREADS = 3
-"""Threads of one of several processes: with four, TensorFlow adds the terms of a sum in another order."""
+"""Threads of one of several processes: with four, TensorFlow adds the terms of a sum in another
+order.
+"""
 
 MOST_DEATHS = 5
 """Processes that may die one after the other before a further cell is done."""
@@ -46,10 +50,12 @@ _IDLE = 30
 
 
 class Pool:
-    """Processes that do the units of a run; where ``count`` is 1, the process that asks can do them itself.
+    """Processes that do the units of a run; where ``count`` is 1, the process that asks can do them
+    itself.
 
     Args:
-        experiment: its ``workers`` says how many, ``"auto"``, or gives the arguments of `joblib.parallel_config`.
+        experiment: its ``workers`` says how many, ``"auto"``, or gives the arguments of
+            `joblib.parallel_config`.
         units: to be done.
         needed_gb: memory of one process, in 10⁹ bytes.
         shareable: whether several processes can use the devices; an accelerator takes one.
@@ -61,16 +67,24 @@ class Pool:
         local: whether they run on this machine.
 
     Raises:
-        DataError: the backend is not installed, runs threads, or the memory does not hold so many processes.
+        DataError: the backend is not installed, runs threads, or the memory does not hold so many
+            processes.
     """
 
     def __init__(
-        self, experiment: Experiment, units: Sequence[Unit], needed_gb: float, shareable: bool = True,
+        self,
+        experiment: Experiment,
+        units: Sequence[Unit],
+        needed_gb: float,
+        shareable: bool = True,
         tell: Callable[[str], None] | None = None,
-    ):  # fmt: skip
+    ):
         self._tell = tell or (lambda line: None)
         folder = experiment.folder.resolve()  # a process elsewhere works in another folder
-        self._experiment, asked = experiment.model_copy(update={"folder": folder}), experiment.workers
+        self._experiment, asked = (
+            experiment.model_copy(update={"folder": folder}),
+            experiment.workers,
+        )
         self._options = dict(asked) if isinstance(asked, Mapping) else {"n_jobs": asked}
         number = self._options.pop("n_jobs", AUTO)
         with self._configured():
@@ -86,21 +100,25 @@ class Pool:
         if self.count > fitting:
             raise DataError(
                 f"{self.count} workers need about {self.count * needed_gb:.1f} GB of memory.\n"
-                f"Received {available_gb():.1f} GB that are free.\nSet workers: {fitting}, or workers: auto."
+                f"Received {available_gb():.1f} GB that are free.\nSet workers: {fitting}, or "
+                "workers: auto."
             )
-        self.threads = max(1, min(MOST_THREADS, cores // self.count)) if self.local else MOST_THREADS
+        self.threads = (
+            max(1, min(MOST_THREADS, cores // self.count)) if self.local else MOST_THREADS
+        )
         self.sentence = _sentence(self.count, self.threads, asked_for, cores, len(units))
 
     def run(self, run: Run, data: Prepared, units: Sequence[Unit], say: Say) -> Iterator[Unit]:
         """Does the units, and yields each when its cells are done; for ``say`` see `compare`.
 
-        A process of this machine that dies costs the cells that were being computed: they are begun anew. What the
-        processes warn of is warned of here.
+        A process of this machine that dies costs the cells that were being computed: they are begun
+        anew. What the processes warn of is warned of here.
 
         Raises:
-            TrainingError: `MOST_DEATHS` processes have died one after the other, or one has on another machine.
-            DistributionError: a process elsewhere has other packages or another encoder, or cannot see the run's
-                folder.
+            TrainingError: `MOST_DEATHS` processes have died one after the other, or one has on
+                another machine.
+            DistributionError: a process elsewhere has other packages or another encoder, or cannot
+                see the run's folder.
         """
         deaths, left, folder, digest = 0, list(units), run.folder.resolve(), run.read()["digest"]
         shared = (self._experiment, data, folder, digest, self.threads, versions(), added())
@@ -108,7 +126,9 @@ class Pool:
             while left:
                 before = watch.missing.done
                 try:
-                    for unit, ends in self._results([joblib.delayed(_work)(unit, *shared) for unit in left]):
+                    for unit, ends in self._results(
+                        [joblib.delayed(_work)(unit, *shared) for unit in left]
+                    ):
                         left.remove(unit)
                         watch.look()
                         for message in ends:
@@ -119,8 +139,10 @@ class Pool:
                     deaths = deaths + 1 if watch.missing.done == before else 0
                     if deaths == MOST_DEATHS or not self.local:
                         raise TrainingError(
-                            f"A process has died, {max(deaths, 1)} in a row without a finished cell: {error}\n"
-                            f"Finished cells are kept. Often it is memory: set workers: {max(1, self.count - 1)}."
+                            f"A process has died, {max(deaths, 1)} in a row without a finished "
+                            f"cell: {error}\n"
+                            "Finished cells are kept. Often it is memory: set workers: "
+                            f"{max(1, self.count - 1)}."
                         ) from error
                     why = "has not enough memory" if isinstance(error, MemoryError) else "has died"
                     self._tell(f"A process {why}: what was being computed is begun anew.")
@@ -147,7 +169,8 @@ class Pool:
         except (ImportError, ValueError, TypeError, OSError) as error:
             raise DataError(
                 "workers must be a number, 'auto', or arguments of joblib.parallel_config.\n"
-                f"Received {dict(self._options)}: {error}\nInstall and start the backend, or leave it away."
+                f"Received {dict(self._options)}: {error}\nInstall and start the backend, or leave "
+                "it away."
             ) from None
         with configured:
             yield
@@ -168,7 +191,9 @@ def _checked(number) -> int | None:
     if number in (AUTO, None) or (is_whole(number) and number < 0):
         return None
     if not is_whole(number) or not number:
-        raise DataError(f"n_jobs of workers must be a whole number from 1 on, or auto.\nReceived {number!r}.")
+        raise DataError(
+            f"n_jobs of workers must be a whole number from 1 on, or auto.\nReceived {number!r}."
+        )
     return int(number)
 
 
@@ -177,7 +202,9 @@ def _sentence(count: int, threads: int, asked_for: int, cores: int, units: int) 
     each = f", with {threads} thread{'s' if threads > 1 else ''} each." if count > 1 else "."
     if count == asked_for:
         return who + each
-    there = f"{cores} core{'s' if cores > 1 else ''} and {units} unit{'s' if units > 1 else ''} of work"
+    there = (
+        f"{cores} core{'s' if cores > 1 else ''} and {units} unit{'s' if units > 1 else ''} of work"
+    )
     return f"{who}{each} {asked_for} were asked for, for {there}."
 
 
@@ -201,7 +228,9 @@ class _Watch:
     def look(self) -> None:
         """Takes the cells that are there out of those that are missing."""
         with self._lock:
-            for cell in [c for c in self.missing.cells if self._run.path(c).exists() and self._run.has(c)]:
+            for cell in [
+                c for c in self.missing.cells if self._run.path(c).exists() and self._run.has(c)
+            ]:
                 self.missing.cells.remove(cell)
                 self.tell(f"done: {cell}")
 
@@ -218,28 +247,38 @@ _RUNNERS: dict[str, Any] = {}
 """In a worker: the runner of the run that it works for."""
 
 _ONE_UNIT = threading.Lock()
-"""In a worker: held by the unit that uses the runner, for a cluster may start several in threads."""
+"""In a worker: held by the unit that uses the runner, for a cluster may start several in
+threads.
+"""
 
 
 def _work(
-    unit: Unit, experiment: Experiment, data: Prepared, folder: Path, digest: str, threads: int, packages: dict,
+    unit: Unit,
+    experiment: Experiment,
+    data: Prepared,
+    folder: Path,
+    digest: str,
+    threads: int,
+    packages: dict,
     kinds: Sequence[Kind],
-) -> tuple[Unit, list[str]]:  # fmt: skip
+) -> tuple[Unit, list[str]]:
     """In a worker: computes the cells of a unit that are still missing.
 
     Args:
         kinds: those that were added where the run was started.
 
     Returns:
-        The unit, and the messages of penalties that its source training chose at an end of what was tried.
+        The unit, and the messages of penalties that its source training chose at an end of what was
+        tried.
 
     Raises:
-        DistributionError: it has other packages than ``packages``, another encoder than the run, or sees another run in
-            the folder.
+        DistributionError: it has other packages than ``packages``, another encoder than the run, or
+            sees another run in the folder.
         MemoryError: the memory did not suffice.
     """
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that shares out the units
+        # Ctrl-C is for the process that shares out the units
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     if "tensorflow" not in sys.modules:
         os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(threads)
     for kind in kinds:
@@ -268,23 +307,29 @@ def _work(
 def _check_place(run: Run, digest: str, packages: dict[str, str]) -> None:
     """Whether a worker has the packages and sees the folder of the process that started the run."""
     here = versions()
-    differing = [name for name in dict.fromkeys([*packages, *here]) if here.get(name) != packages.get(name)]
+    differing = [
+        name for name in dict.fromkeys([*packages, *here]) if here.get(name) != packages.get(name)
+    ]
     if differing:
-        lines = [f"{n}: {packages.get(n, 'none')} there, {here.get(n, 'none')} on a worker" for n in differing]
+        lines = [
+            f"{n}: {packages.get(n, 'none')} there, {here.get(n, 'none')} on a worker"
+            for n in differing
+        ]
         raise DistributionError(
-            "Every worker must have the packages of the process that starts the run.\nReceived different ones:\n"
-            + "\n".join(lines)
-            + "\nInstall the same versions everywhere."
+            "Every worker must have the packages of the process that starts the run.\nReceived "
+            "different ones:\n" + "\n".join(lines) + "\nInstall the same versions everywhere."
         )
     try:
         seen = run.read()["digest"]
     except CheckpointError as error:
         raise DistributionError(
-            f"Every worker must see the folder of the run.\nReceived on a worker: {error}\nGive one that all share."
+            f"Every worker must see the folder of the run.\nReceived on a worker: {error}\nGive "
+            "one that all share."
         ) from None
     if seen != digest:
         raise DistributionError(
-            f"Every worker must see the folder of the run, {run.folder}.\nReceived another run there on a worker.\n"
+            f"Every worker must see the folder of the run, {run.folder}.\nReceived another run "
+            "there on a worker.\n"
             "Give one that all share."
         )
 
@@ -294,6 +339,7 @@ def _check_encoder(run: Run, found: str) -> None:
     if found != run.read()["common"]["encoder"]:
         raise DistributionError(
             "Every worker must load the encoder of the process that starts the run.\n"
-            f"Received other weights, another configuration or another tokenizer on a worker: {found[:16]}.\n"
+            "Received other weights, another configuration or another tokenizer on a worker: "
+            f"{found[:16]}.\n"
             "Give a hub id with a revision, an asset, or a folder that all share."
         )

@@ -1,4 +1,6 @@
-"""The tables of an experiment: loaded, audited for leakage, and checked, before anything is trained."""
+"""The tables of an experiment: loaded, audited for leakage, and checked, before anything is
+trained.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ from tf_transfer.kinds.tasks import Task, describe
 class PreparedTarget:
     """A target's tables, its test labels ``{task: (y, present)}``, groups (rows,) int, and audit.
 
-    ``classes`` says of each task with classes which of them occur in its own tables, ``{task: (classes,) bool}``.
+    ``classes`` says of each task with classes which of them occur in its own tables, ``{task:
+    (classes,) bool}``.
     """
 
     train: pd.DataFrame
@@ -61,16 +64,21 @@ class Prepared:
 
         Raises:
             DataError: a table cannot be read or does not fit the tasks, a class occurs only in a
-                test split, a budget exceeds a target's rows, or no target has a column of ``slices``.
+                test split, a budget exceeds a target's rows, or no target has a column of
+                ``slices``.
         """
         sources = experiment.load_sources()
         tables = {name: experiment.load_target(name) for name in experiment.targets}
         _check_slices(experiment.slices, [test for _, test in tables.values()])
-        audits = {name: _audit(experiment, train, test, sources) for name, (train, test) in tables.items()}
+        audits = {
+            name: _audit(experiment, train, test, sources) for name, (train, test) in tables.items()
+        }
         if experiment.drop_leaks:
             tables = {n: (audits[n].drop(train), test) for n, (train, test) in tables.items()}
             sources = {n: _drop_all(table, n, audits.values()) for n, table in sources.items()}
-        learned = pd.concat([*sources.values(), *(train for train, _ in tables.values())], ignore_index=True)
+        learned = pd.concat(
+            [*sources.values(), *(train for train, _ in tables.values())], ignore_index=True
+        )
         tasks = [spec.task().resolve(learned) for spec in experiment.tasks]
         for name, table in sources.items():
             _labelled(tasks, table, f"source {name!r}")
@@ -80,41 +88,66 @@ class Prepared:
             _check_budgets(experiment.budgets, train, name)
             groups = _groups(test, experiment.targets[name].group)
             truth, classes = _truth(tasks, test, name), _classes(tasks, train, test)
-            targets[name] = PreparedTarget(train, test, truth, groups, audits[name].to_dict(), classes)
+            targets[name] = PreparedTarget(
+                train, test, truth, groups, audits[name].to_dict(), classes
+            )
         hashes = {f"source {n}": _hash(t) for n, t in sources.items()}
         for name, target in targets.items():
             hashes |= {
                 f"target {name} (train)": _hash(target.train),
                 f"target {name} (test)": _hash(target.test),
             }
-        common = hashes | {"order of sources": list(sources), "tasks": [plain_task(t) for t in tasks]}
-        return cls(sources, targets, tasks, common, tuple(describe(task, learned) for task in tasks))
+        common = hashes | {
+            "order of sources": list(sources),
+            "tasks": [plain_task(t) for t in tasks],
+        }
+        return cls(
+            sources, targets, tasks, common, tuple(describe(task, learned) for task in tasks)
+        )
 
     def rare_words(self, experiment: Experiment, name: str) -> dict[int, np.ndarray]:
-        """``{budget: shares}`` of a target's test rows, (rows,) each: see `data.rare_words.rare_word_shares`."""
-        target, columns = self.targets[name], [c for c in (experiment.text, experiment.text_pair) if c is not None]
+        """``{budget: shares}`` of a target's test rows, (rows,) each: see
+        `data.rare_words.rare_word_shares`.
+        """
+        target, columns = (
+            self.targets[name],
+            [c for c in (experiment.text, experiment.text_pair) if c is not None],
+        )
 
         def texts(table: pd.DataFrame) -> list[str]:
             return list(map(" ".join, zip(*(table[c].fillna("").astype(str) for c in columns))))
 
-        tests, known = texts(target.test), [text for table in self.sources.values() for text in texts(table)]
+        tests, known = (
+            texts(target.test),
+            [text for table in self.sources.values() for text in texts(table)],
+        )
         shares = {}
         for budget in experiment.budgets:
-            supports = (texts(draw_support(target.train, name, budget, seed)) for seed in experiment.seeds)
+            supports = (
+                texts(draw_support(target.train, name, budget, seed)) for seed in experiment.seeds
+            )
             shares[budget] = rare_word_shares(tests, known, supports)
         return shares
 
 
-def _audit(experiment: Experiment, train: pd.DataFrame, test: pd.DataFrame, sources: dict) -> LeakageReport:
+def _audit(
+    experiment: Experiment, train: pd.DataFrame, test: pd.DataFrame, sources: dict
+) -> LeakageReport:
     """The leakage audit, by the labels as the tasks read them."""
     tasks = [spec.task() for spec in experiment.tasks]
 
     def read(table: pd.DataFrame) -> pd.DataFrame:
         renamed = [task for task in tasks if task.labels and task.label in table]
-        return table.assign(**{task.label: relabel(table[task.label], task.labels) for task in renamed})
+        return table.assign(
+            **{task.label: relabel(table[task.label], task.labels) for task in renamed}
+        )
 
     sources = {name: read(table) for name, table in sources.items()}
-    columns = {"text": experiment.text, "text_pair": experiment.text_pair, "label": [task.label for task in tasks]}
+    columns = {
+        "text": experiment.text,
+        "text_pair": experiment.text_pair,
+        "label": [task.label for task in tasks],
+    }
     return audit_leakage(read(train), read(test), source=sources, **columns)
 
 
@@ -124,17 +157,22 @@ def _drop_all(table: pd.DataFrame, name: str, audits) -> pd.DataFrame:
 
 
 def _labelled(tasks: list[Task], table: pd.DataFrame, where: str) -> pd.DataFrame:
-    """The rows with a label for any task: only they teach something, or can be bought with a budget."""
+    """The rows with a label for any task: only they teach something, or can be bought with a
+    budget.
+    """
     if not len(table):
         raise DataError(
             f"{where[0].upper() + where[1:]} must have rows that no test has.\n"
-            "Received only rows of a target's test, which were dropped.\nGive other rows, or set drop_leaks: false."
+            "Received only rows of a target's test, which were dropped.\nGive other rows, or set "
+            "drop_leaks: false."
         )
     labelled = np.any([task.encode(table, where)[1] for task in tasks], axis=0)
     if not labelled.any():
         raise DataError(
-            f"{where[0].upper() + where[1:]} must have labels in one of the columns {listed([t.label for t in tasks])}."
-            f"\nReceived none in {len(table)} rows with the columns {listed(list(table.columns), 20)}."
+            f"{where[0].upper() + where[1:]} must have labels in one of the columns "
+            f"{listed([t.label for t in tasks])}."
+            f"\nReceived none in {len(table)} rows with the columns "
+            f"{listed(list(table.columns), 20)}."
         )
     return table[labelled].reset_index(drop=True)
 
@@ -169,7 +207,9 @@ def _truth(tasks: list[Task], test: pd.DataFrame, name: str) -> dict:
         if present.any():
             encoded[task.name] = (y, present)
     if not encoded:
-        raise DataError(f"The test rows of target {name!r} must have labels.\nReceived none for any task.")
+        raise DataError(
+            f"The test rows of target {name!r} must have labels.\nReceived none for any task."
+        )
     return encoded
 
 
@@ -190,7 +230,10 @@ def _hash(table: pd.DataFrame) -> str:
 
 def _as_text(column: pd.Series) -> pd.Series:
     if column.dtype == object:  # may hold what cannot be written in UTF-8
-        cells = [mend_halves(c) if isinstance(c, str) else repr(c) if isinstance(c, bytes) else c for c in column]
+        cells = [
+            mend_halves(c) if isinstance(c, str) else repr(c) if isinstance(c, bytes) else c
+            for c in column
+        ]
         column = pd.Series(cells, column.index, dtype=object)
     return column.astype(str)
 
@@ -209,4 +252,5 @@ def plain_task(task: Task) -> dict:
         fields["class_weight"] = {class_text(c): factor for c, factor in task.class_weight.items()}
     if task.labels:
         fields["labels"] = {written: class_to_json(c) for written, c in task.labels.items()}
-    return {key: value for key, value in fields.items() if key != "labels" or value}  # runs before there were labels
+    # runs before there were labels
+    return {key: value for key, value in fields.items() if key != "labels" or value}

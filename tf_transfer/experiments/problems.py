@@ -1,4 +1,6 @@
-"""How the problems of an experiment file are told: pydantic's errors as sentences with their place."""
+"""How the problems of an experiment file are told: pydantic's errors as sentences with their
+place.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ def explain(error: pydantic.ValidationError, where: str) -> str:
     """A line for each problem, with the nearest valid choice where there is one.
 
     Args:
-        where: what the first line says is wrong, for instance ``"reviews.yaml is not a valid experiment"``.
+        where: what the first line says is wrong, for instance ``"reviews.yaml is not a valid
+            experiment"``.
     """
     lines = [f"{where}:"]
     for problem in error.errors():
@@ -24,7 +27,9 @@ def explain(error: pydantic.ValidationError, where: str) -> str:
             message = "this key is missing."
         elif problem["type"] == "literal_error":
             choices = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
-            message += f"; received {reprlib.repr(problem['input'])}.{nearest(problem['input'], choices)}"
+            message += (
+                f"; received {reprlib.repr(problem['input'])}.{nearest(problem['input'], choices)}"
+            )
         elif problem["type"] != "value_error":
             message += f"; received {reprlib.repr(problem['input'])}"
         lines.append(f"  {place}: {message}" if place else f"  {message}")

@@ -1,4 +1,6 @@
-"""What a run folder records of its experiment: what cells must share, what was planned, and with which versions."""
+"""What a run folder records of its experiment: what cells must share, what was planned, and with
+which versions.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from tf_transfer.experiments.prepared import Prepared, plain_task
 
 
 def identities(experiment: Experiment) -> dict:
-    """``{label: arguments}`` of all that is trained, variants with the source that they leave out."""
+    """``{label: arguments}`` of all that is trained, variants with the source that they leave
+    out.
+    """
     plain = {label: [s.name, dataclasses.asdict(s)] for label, (s, _) in experiment.trained.items()}
     for label, (_, source) in experiment.variants.items():
         if label in plain:
@@ -23,11 +27,15 @@ def identities(experiment: Experiment) -> dict:
 def options(experiment: Experiment) -> dict:
     """What results depend on beside tables, tasks, weights and strategies."""
     encoder = experiment.encoder.model_dump(exclude={"name", "revision"})
-    return {f"encoder.{k}": v for k, v in encoder.items()} | experiment.model_dump(include={"text", "text_pair"})
+    return {f"encoder.{k}": v for k, v in encoder.items()} | experiment.model_dump(
+        include={"text", "text_pair"}
+    )
 
 
 def provenance(experiment: Experiment, data: Prepared, encoder_hash: str) -> dict:
-    """What a reader of the run folder must know: plan, experiment, versions, rows and hashes of the data."""
+    """What a reader of the run folder must know: plan, experiment, versions, rows and hashes of the
+    data.
+    """
     packages = (
         *("tf-transfer", "tensorflow", "tf-keras", "transformers", "tokenizers"),
         *("numpy", "scipy", "pandas", "scikit-learn"),
@@ -45,19 +53,27 @@ def provenance(experiment: Experiment, data: Prepared, encoder_hash: str) -> dic
         "budgets": experiment.budgets,
         "seeds": experiment.seeds,
         "tasks": [plain_task(t) for t in data.tasks],
-        "slices": {n: [c for c in experiment.slices if c in t.test] for n, t in data.targets.items()},
+        "slices": {
+            n: [c for c in experiment.slices if c in t.test] for n, t in data.targets.items()
+        },
         "metrics": {t.name: experiment.primary_metric(t) for t in data.tasks},
     }
     rows = {f"source {n}": len(t) for n, t in data.sources.items()}
     for name, target in data.targets.items():
-        rows |= {f"target {name} (train)": len(target.train), f"target {name} (test)": len(target.test)}
+        rows |= {
+            f"target {name} (train)": len(target.train),
+            f"target {name} (test)": len(target.test),
+        }
     return {
         "plan": plan,
         "experiment": experiment.to_plain(),
         "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
         "python": platform.python_version(),
         "packages": {p: _version(p) for p in packages},
-        "encoder": {"name": experiment.encoder.name, "sha256 of weights, configuration and tokenizer": encoder_hash},
+        "encoder": {
+            "name": experiment.encoder.name,
+            "sha256 of weights, configuration and tokenizer": encoder_hash,
+        },
         "rows": rows,
         "sha256": {k: data.common[k] for k in rows},
     }

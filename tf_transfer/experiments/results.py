@@ -17,8 +17,8 @@ from tf_transfer.statistics.intervals import Difference
 class Results(Protocol):
     """The part of a `Comparison` that rooms below it read; `Comparison` says what each of it is.
 
-    Seeds, budgets, targets and strategies are in the order of the experiment. Methods that take a ``strategy`` take
-    its label in the experiment.
+    Seeds, budgets, targets and strategies are in the order of the experiment. Methods that take a
+    ``strategy`` take its label in the experiment.
     """
 
     run: Run
@@ -59,7 +59,13 @@ class Results(Protocol):
         """A row for each strategy, target, task and budget."""
 
     def difference(
-        self, strategy: str, other: str, target: str, task: str, budget: int, metric: str | None = None
+        self,
+        strategy: str,
+        other: str,
+        target: str,
+        task: str,
+        budget: int,
+        metric: str | None = None,
     ) -> Difference | None:
         """How much better one strategy is than another; None without a common seed."""
 
@@ -78,7 +84,9 @@ class Results(Protocol):
     def scores(self, strategy: str, target: str, task: str, budget: int) -> dict[int, np.ndarray]:
         """``{seed: answers (rows, …)}`` for these rows."""
 
-    def frozen_scores(self, strategy: str, target: str, task: str, budget: int) -> dict[int, np.ndarray]:
+    def frozen_scores(
+        self, strategy: str, target: str, task: str, budget: int
+    ) -> dict[int, np.ndarray]:
         """The same of heads on the encoder's features before the target's training."""
 
     def notes(self, strategy: str) -> list[dict]:

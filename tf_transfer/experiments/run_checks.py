@@ -1,4 +1,6 @@
-"""Whether what a run folder says can be: its plan, its notes, and the arrays that must belong together."""
+"""Whether what a run folder says can be: its plan, its notes, and the arrays that must belong
+together.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ class _Plan(_Record):
     controls: dict[str, str]
     twins: dict[str, str]
     source_strategies: list[str]
-    variants: dict[str, Annotated[list[str], Field(min_length=2, max_length=2)]] = Field(default_factory=dict)
+    variants: dict[str, Annotated[list[str], Field(min_length=2, max_length=2)]] = Field(
+        default_factory=dict
+    )
     targets: list[str]
     budgets: list[Annotated[Count, Field(ge=1)]] = Field(min_length=1)
     seeds: list[Count] = Field(min_length=1)
@@ -53,7 +57,11 @@ class _Plan(_Record):
             raise ValueError(f"the baseline {self.baseline!r} is none of its strategies")
         named = [*self.controls, *self.controls.values(), *self.source_strategies]
         unknown = [label for label in named if label not in self.strategies]
-        unknown += [label for label in self.twins.values() if label not in {*self.strategies, *self.variants}]
+        unknown += [
+            label
+            for label in self.twins.values()
+            if label not in {*self.strategies, *self.variants}
+        ]
         if unknown:
             raise ValueError(f"{unknown[0]!r} is none of its strategies")
         for numbers in (self.budgets, self.seeds):
@@ -66,7 +74,9 @@ class _Plan(_Record):
         check_names("task", [task.name for task in tasks], in_files=False)
         for task in tasks:
             if self.metrics.get(task.name) not in kind_of(task).metric_names:
-                raise ValueError(f"{self.metrics.get(task.name)!r} is no metric of task {task.name!r}")
+                raise ValueError(
+                    f"{self.metrics.get(task.name)!r} is no metric of task {task.name!r}"
+                )
         return self
 
 
@@ -160,14 +170,18 @@ def _check(kind: type[_Record], content: object, what: str, remedy: str) -> None
         raise CheckpointError("\n".join([*lines[:6], remedy])) from None
 
 
-def check_classes(classes: Mapping[str, np.ndarray], tasks: Sequence[Task], path: Path, again: str) -> None:
+def check_classes(
+    classes: Mapping[str, np.ndarray], tasks: Sequence[Task], path: Path, again: str
+) -> None:
     """Raises:
     CheckpointError: a target's own classes are not (classes,) bool of a task with classes.
     """
     known = {task.name: task.outputs for task in tasks if kind_of(task).has_classes}
     for name, own in classes.items():
         if name not in known or own.shape != (known[name],) or own.dtype != bool:
-            raise CheckpointError(f"{path} is damaged: its classes of {name!r} fit no task.\n{again}")
+            raise CheckpointError(
+                f"{path} is damaged: its classes of {name!r} fit no task.\n{again}"
+            )
 
 
 def truth_misfit(truth: dict, groups: np.ndarray | None, tasks: Sequence[Task]) -> str:
@@ -188,8 +202,16 @@ def truth_misfit(truth: dict, groups: np.ndarray | None, tasks: Sequence[Task]) 
     for name, (y, present) in truth.items():
         task = known[name]
         expected = kind_of(task).blank(task, count).shape
-        if y.shape != expected or present.shape != (count,) or present.dtype != bool or y.dtype.kind not in "if":
-            return f"must hold labels of {name} of shape {expected}; received {y.dtype} of shape {y.shape}"
+        if (
+            y.shape != expected
+            or present.shape != (count,)
+            or present.dtype != bool
+            or y.dtype.kind not in "if"
+        ):
+            return (
+                f"must hold labels of {name} of shape {expected}; received {y.dtype} of shape "
+                f"{y.shape}"
+            )
         if not present.any() or not kind_of(task).is_possible(task, y[present]):
             return f"holds labels that {name} cannot have"
     return ""
@@ -201,5 +223,7 @@ def rows_misfit(rows: int, table_rows: int | None, shares: Mapping[int, np.ndarr
         return f"must hold the {rows} test rows; received {table_rows}"
     for budget, values in shares.items():
         if values.shape != (rows,) or values.dtype.kind != "f":
-            return f"must hold a share of rare words for each of the {rows} test rows, budget {budget}"
+            return (
+                f"must hold a share of rare words for each of the {rows} test rows, budget {budget}"
+            )
     return ""

@@ -11,7 +11,9 @@ from tf_transfer.kinds.tasks import Task
 from tf_transfer.statistics.intervals import Difference, Draws, Interval, suite_draws
 
 OF_VERDICTS, OF_SUITE = 2000, 1000
-"""Resamples of the primary metrics, whose tails the corrected verdicts read, and of all the others."""
+"""Resamples of the primary metrics, whose tails the corrected verdicts read, and of all the
+others.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,14 +37,26 @@ class PlaceDraws:
 
     def interval(self, metric: str, strategy: str) -> Interval:
         """The interval of a metric over the seeds that there are."""
-        return self.draws.interval(metric, [i for (name, _), i in self.positions.items() if name == strategy])
+        return self.draws.interval(
+            metric, [i for (name, _), i in self.positions.items() if name == strategy]
+        )
 
-    def difference(self, metric: str, strategy: str, other: str, margin: float | None = None) -> Difference | None:
-        """The difference over the seeds that both have, with a note where some are missing; None without one."""
-        seeds = [seed for name, seed in self.positions if name == strategy and (other, seed) in self.positions]
+    def difference(
+        self, metric: str, strategy: str, other: str, margin: float | None = None
+    ) -> Difference | None:
+        """The difference over the seeds that both have, with a note where some are missing; None
+        without one.
+        """
+        seeds = [
+            seed
+            for name, seed in self.positions
+            if name == strategy and (other, seed) in self.positions
+        ]
         if not seeds:
             return None
-        first, second = ([self.positions[name, seed] for seed in seeds] for name in (strategy, other))
+        first, second = (
+            [self.positions[name, seed] for seed in seeds] for name in (strategy, other)
+        )
         found = self.draws.difference(metric, first, second, margin=margin)
         notes = [found.note, seeds_note(self.planned, seeds)]
         return dataclasses.replace(found, note="; ".join(filter(None, notes)))
@@ -59,16 +73,24 @@ class RunDraws:
     """
 
     def __init__(
-        self, cells: Mapping[Cell, dict], truth: Mapping[str, tuple], tasks: Sequence[Task], strategies, budgets,
-        seeds, metrics: Mapping[str, str],
-    ):  # fmt: skip
+        self,
+        cells: Mapping[Cell, dict],
+        truth: Mapping[str, tuple],
+        tasks: Sequence[Task],
+        strategies,
+        budgets,
+        seeds,
+        metrics: Mapping[str, str],
+    ):
         self._cells, self._truth, self._metrics = cells, truth, metrics
         self._tasks = {task.name: task for task in tasks}
         self._strategies, self._budgets, self._seeds = strategies, budgets, seeds
         self._made: dict[tuple, PlaceDraws | None] = {}
 
     def everywhere(self, primary: bool = False) -> Iterator[tuple[dict, Task, PlaceDraws]]:
-        """Each place with predictions: a dict of target, task and budget, the task and the draws."""
+        """Each place with predictions: a dict of target, task and budget, the task and the
+        draws.
+        """
         for target, (truth, _) in self._truth.items():
             for task in (t for t in self._tasks.values() if t.name in truth):
                 for budget in self._budgets:
@@ -95,8 +117,13 @@ class RunDraws:
         if not found:
             return None
         draws = suite_draws(
-            self._tasks[task].kind, y[present], list(found.values()),
-            groups=None if groups is None else groups[present], names=[self._metrics[task]] if primary else None,
+            self._tasks[task].kind,
+            y[present],
+            list(found.values()),
+            groups=None if groups is None else groups[present],
+            names=[self._metrics[task]] if primary else None,
             resamples=OF_VERDICTS if primary else OF_SUITE,
-        )  # fmt: skip
-        return PlaceDraws(draws, {place: position for position, place in enumerate(found)}, self._seeds)
+        )
+        return PlaceDraws(
+            draws, {place: position for position, place in enumerate(found)}, self._seeds
+        )

@@ -24,8 +24,10 @@ from tf_transfer.strategies.solve_heads import solve_heads
 from tf_transfer.training.callbacks.resume import Resume
 
 PROCESS_GB, COPIES = 1.5, 12
-"""Memory of a process with TensorFlow and its traced functions, and how many times the weights' size comes on top:
-the model, the pretrained weights, two copies, gradients, the optimizer's moments, and what a step computes."""
+"""Memory of a process with TensorFlow and its traced functions, and how many times the weights'
+size comes on top: the model, the pretrained weights, two copies, gradients, the optimizer's
+moments, and what a step computes.
+"""
 
 
 class Runner:
@@ -40,12 +42,20 @@ class Runner:
         self.experiment = experiment
         spec = experiment.encoder
         encoder = load_encoder(
-            spec.locate(experiment.folder), revision=spec.revision, pooling=spec.pooling, precision=spec.precision
+            spec.locate(experiment.folder),
+            revision=spec.revision,
+            pooling=spec.pooling,
+            precision=spec.precision,
         )
         self.model = TransferModel(
-            encoder, tasks, text=experiment.text, text_pair=experiment.text_pair,
-            max_length=spec.max_length, freeze=spec.freeze, dropout=spec.dropout,
-        )  # fmt: skip
+            encoder,
+            tasks,
+            text=experiment.text,
+            text_pair=experiment.text_pair,
+            max_length=spec.max_length,
+            freeze=spec.freeze,
+            dropout=spec.dropout,
+        )
         self.encoder_hash = _hash(self.model)
         self._pretrained = [v.numpy() for v in self.model.state]
         self._adapted, self._probe = None, None
@@ -54,14 +64,20 @@ class Runner:
         self._peak_of_fit: float | None = None
 
     def run(self, run: Run, data: Prepared, units: Sequence[Unit], say: Say) -> Iterator[Unit]:
-        """Does units one after the other, and yields each when its cells are done; for ``say`` see `compare`."""
+        """Does units one after the other, and yields each when its cells are done; for ``say`` see
+        `compare`.
+        """
         progress = Missing(self.experiment, run)
         for unit in units:
-            for cell in self.cells(run, data, unit, lambda what: say(what, progress.done, progress.of)):
+            for cell in self.cells(
+                run, data, unit, lambda what: say(what, progress.done, progress.of)
+            ):
                 progress.cells.remove(cell)
             yield unit
 
-    def cells(self, run: Run, data: Prepared, unit: Unit, say: Callable[[str], None]) -> Iterator[Cell]:
+    def cells(
+        self, run: Run, data: Prepared, unit: Unit, say: Callable[[str], None]
+    ) -> Iterator[Cell]:
         """Computes the missing cells of a unit, and yields each when it is kept.
 
         Args:
@@ -75,13 +91,21 @@ class Runner:
         if todo:
             strategy, names = self.experiment.trained[label]
             sources = {name: data.sources[name] for name in names} if strategy.uses_source else {}
-            taught = {t.name for t in self.model.tasks if any(t.encode(s)[1].any() for s in sources.values())}
+            taught = {
+                t.name
+                for t in self.model.tasks
+                if any(t.encode(s)[1].any() for s in sources.values())
+            }
             if sources:
                 say(f"{unit}: source training")
-            fitted, seconds = self._fit(run, label, strategy, seed, {n: data.sources[n] for n in names})
+            fitted, seconds = self._fit(
+                run, label, strategy, seed, {n: data.sources[n] for n in names}
+            )
             for cell in todo:
                 say(str(cell))
-                self._compute(run, cell, strategy, sources, fitted, seconds, data.targets[cell.target], taught)
+                self._compute(
+                    run, cell, strategy, sources, fitted, seconds, data.targets[cell.target], taught
+                )
                 yield cell
         run.drop_fitted(label, seed)
 
@@ -97,7 +121,9 @@ class Runner:
         self.model.restart(seed)
 
     def _fit(self, run: Run, label: str, strategy, seed: int, sources: dict):
-        """What `adapt` starts from, and the seconds of source training; kept until its cells are done."""
+        """What `adapt` starts from, and the seconds of source training; kept until its cells are
+        done.
+        """
         self.reset(seed)
         path = run.fitted_path(label, seed)
         try:
@@ -108,12 +134,17 @@ class Runner:
             pass  # not there, or cut short: train again
         forget_peak()
         # Kept until the weights are: a kill between the two costs nothing.
-        start, backup = time.perf_counter(), Resume(run.backup_path(label, seed), delete_checkpoint=False)
+        start, backup = (
+            time.perf_counter(),
+            Resume(run.backup_path(label, seed), delete_checkpoint=False),
+        )
         try:
             fitted = strategy.fit(self.model, sources, seed=seed, callbacks=[backup])
         except TrainingError as error:
             remedy = f"Give {label} a lower learning_rate; finished cells are kept."
-            raise TrainingError(f"{label}, seed {seed}, source training: {error}\n{remedy}") from error
+            raise TrainingError(
+                f"{label}, seed {seed}, source training: {error}\n{remedy}"
+            ) from error
         seconds = backup.seconds_before + time.perf_counter() - start
         learned, self._peak_of_fit = strategy.learned(fitted), peak_gb()
         if learned is not None and strategy.uses_source:
@@ -123,16 +154,25 @@ class Runner:
         return fitted, seconds
 
     def _compute(
-        self, run: Run, cell: Cell, strategy, sources: dict, fitted, source_seconds: float, target: PreparedTarget,
+        self,
+        run: Run,
+        cell: Cell,
+        strategy,
+        sources: dict,
+        fitted,
+        source_seconds: float,
+        target: PreparedTarget,
         taught: set,
-    ) -> None:  # fmt: skip
+    ) -> None:
         forget_peak()
         start = time.perf_counter()
         is_model = strategy.learned(fitted) is not None
         try:
             support = draw_support(target.train, cell.target, cell.budget, cell.seed)
             with noting_ends() as ends:
-                adapted = strategy.adapt(fitted, support, seed=cell.seed, out=self._adapted if is_model else None)
+                adapted = strategy.adapt(
+                    fitted, support, seed=cell.seed, out=self._adapted if is_model else None
+                )
         except TrainingError as error:
             remedy = f"Give {cell.strategy} a lower adapt_learning_rate; finished cells are kept."
             raise TrainingError(f"{cell}: {error}\n{remedy}") from error
@@ -141,20 +181,25 @@ class Runner:
             self._adapted = adapted
         predictions = adapted.predict(target.test, verbose=0)
         # A head that neither the source nor a label has trained has nothing to say.
-        learned = {t.name for t in self.model.tasks if t.name in taught or t.encode(support)[1].any()}
+        learned = {
+            t.name for t in self.model.tasks if t.name in taught or t.encode(support)[1].any()
+        }
         scores = {name: p.scores for name, p in predictions.items() if name in learned}
         rows = {name: len(table) for name, table in sources.items()}
         did = strategy.settings(self.model, rows, len(support))
         peak = max(filter(None, (self._peak_of_fit, peak_gb())), default=None)
         cost = {"source_seconds": source_seconds, "target_seconds": seconds, "peak_gb": peak}
         cost |= {"parameters": _changed(fitted, adapted), "settings": did, "penalty_ends": ends}
-        run.write_cell(cell, scores, cost, self._frozen(cell.strategy, strategy, fitted, support, target.test))
+        run.write_cell(
+            cell, scores, cost, self._frozen(cell.strategy, strategy, fitted, support, target.test)
+        )
 
     def _frozen(self, label: str, strategy, fitted, support, test) -> dict[str, np.ndarray]:
-        """``{task: scores}`` of heads solved on the support's features before the target's training.
+        """``{task: scores}`` of heads solved on the support's features before the target's
+        training.
 
-        Of a strategy whose source changed the encoder, and of what others are compared with: the difference is what the
-        source did to the encoder.
+        Of a strategy whose source changed the encoder, and of what others are compared with: the
+        difference is what the source did to the encoder.
         """
         model = getattr(fitted, "model", fitted)
         if not isinstance(model, TransferModel):
@@ -172,13 +217,17 @@ class Runner:
 
 
 def can_share_devices() -> bool:
-    """Whether several processes can use this machine's devices at once: processors yes, an accelerator no."""
+    """Whether several processes can use this machine's devices at once: processors yes, an
+    accelerator no.
+    """
     return all(device.device_type == "CPU" for device in tf.config.list_logical_devices())
 
 
 @contextlib.contextmanager
 def noting_ends() -> Iterator[list[str]]:
-    """The messages of penalties that were chosen at an end of what was tried; they are kept with the cell instead."""
+    """The messages of penalties that were chosen at an end of what was tried; they are kept with
+    the cell instead.
+    """
     messages = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", PenaltyWarning)
@@ -187,15 +236,21 @@ def noting_ends() -> Iterator[list[str]]:
         if issubclass(warning.category, PenaltyWarning):
             messages.append(str(warning.message))
         else:
-            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
 
 
 def _changed(before, after) -> int | None:
-    """How many weights the variables hold in which two models differ; None for what is no `TransferModel`."""
+    """How many weights the variables hold in which two models differ; None for what is no
+    `TransferModel`.
+    """
     before = getattr(before, "model", before)  # MetaSGD's comes with its rates
     if not (isinstance(before, TransferModel) and isinstance(after, TransferModel)):
         return None
-    pairs = [(a.numpy(), b.numpy()) for a, b in zip(before.state, after.state) if a.dtype.is_floating]
+    pairs = [
+        (a.numpy(), b.numpy()) for a, b in zip(before.state, after.state) if a.dtype.is_floating
+    ]
     return sum(int(b.size) for a, b in pairs if not np.array_equal(a, b))
 
 

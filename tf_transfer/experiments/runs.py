@@ -1,9 +1,10 @@
-"""A run folder: what each cell of an experiment predicted, kept so that any statistic can be made again.
+"""A run folder: what each cell of an experiment predicted, kept so that any statistic can be made
+again.
 
 run.json                                        what the cells have in common, and provenance
-targets/TARGET.npz                              labels of the test rows, groups, leakage audit, rare words
-targets/TARGET.jsonl                            the test rows themselves: texts and all other columns
-cells/TARGET/STRATEGY/budget-16-seed-0.npz      scores of every task, and what the cell cost
+targets/TARGET.npz                              labels of the test rows, groups, leakage audit, rare
+words targets/TARGET.jsonl                            the test rows themselves: texts and all other
+columns cells/TARGET/STRATEGY/budget-16-seed-0.npz      scores of every task, and what the cell cost
 advice.json                                     of before training, where it was asked for
 fitted/STRATEGY-seed-0.backup/                  of source training, until it is done
 fitted/STRATEGY-seed-0.safetensors              after source training, until its cells are done
@@ -25,7 +26,13 @@ import pandas as pd
 from tf_transfer.data import formats, json_lines
 from tf_transfer.errors import CheckpointError, DataError, first_line
 from tf_transfer.experiments.array_files import AGAIN, read_arrays, write_arrays
-from tf_transfer.experiments.run_checks import check_audit, check_classes, check_cost, check_provenance, rows_misfit
+from tf_transfer.experiments.run_checks import (
+    check_audit,
+    check_classes,
+    check_cost,
+    check_provenance,
+    rows_misfit,
+)
 from tf_transfer.files.storage import write_text
 from tf_transfer.files.temporary import remove, sweep
 from tf_transfer.files.untrusted import read_bytes, read_json
@@ -51,7 +58,9 @@ class Cell:
 
 def all_cells(targets, strategies, budgets, seeds) -> list[Cell]:
     """The cells of a plan."""
-    return [Cell(t, s, b, seed) for s in strategies for seed in seeds for t in targets for b in budgets]
+    return [
+        Cell(t, s, b, seed) for s in strategies for seed in seeds for t in targets for b in budgets
+    ]
 
 
 class Run:
@@ -77,7 +86,11 @@ class Run:
             earlier = self._open()
             names = dict.fromkeys([*common, *earlier["common"]])
             differing = [k for k in names if common.get(k) != earlier["common"].get(k)]
-            differing += [k for k in strategies if earlier["strategies"].get(k, strategies[k]) != strategies[k]]
+            differing += [
+                k
+                for k in strategies
+                if earlier["strategies"].get(k, strategies[k]) != strategies[k]
+            ]
             if differing:
                 raise DataError(
                     f"The run folder {self.folder} holds results of another experiment.\n"
@@ -85,7 +98,12 @@ class Run:
                     "Choose another folder, or delete this one to start afresh."
                 )
             strategies = earlier["strategies"] | strategies
-        content = {"format": FORMAT, "common": common, "strategies": strategies, "provenance": provenance}
+        content = {
+            "format": FORMAT,
+            "common": common,
+            "strategies": strategies,
+            "provenance": provenance,
+        }
         content["digest"] = _hash(json.loads(json.dumps(content)))
         write_text(self.folder / "run.json", json.dumps(content, indent=1))
         self.__dict__.pop("_content", None)
@@ -103,7 +121,8 @@ class Run:
         content = self._open()
         if content.get("digest") != _hash({k: v for k, v in content.items() if k != "digest"}):
             raise CheckpointError(
-                f"{self.folder / 'run.json'} is not as it was written: what was planned and what was run may differ.\n"
+                f"{self.folder / 'run.json'} is not as it was written: what was planned and what "
+                "was run may differ.\n"
                 "Run the experiment again into the same folder: finished cells are kept."
             )
         return content
@@ -121,20 +140,33 @@ class Run:
     def _open(self) -> dict:
         path = self.folder / "run.json"
         if not os.path.exists(path):
-            raise CheckpointError(f"{self.folder} must be the folder of a run, with run.json.\nReceived: no such file.")
+            raise CheckpointError(
+                f"{self.folder} must be the folder of a run, with run.json.\nReceived: no such "
+                "file."
+            )
         try:
             content = read_json(path)
         except (OSError, ValueError) as error:
-            raise CheckpointError(f"{path} is damaged: {error}\nRun the experiment again in a new folder.") from None
+            raise CheckpointError(
+                f"{path} is damaged: {error}\nRun the experiment again in a new folder."
+            ) from None
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             received = content.get("format", "none") if isinstance(content, dict) else "none"
             raise CheckpointError(
-                f"{path} must be of the format {FORMAT!r}.\nReceived {received!r}: another version wrote this run.\n"
-                "Run the experiment again in a new folder, or read this one with the version that wrote it."
+                f"{path} must be of the format {FORMAT!r}.\nReceived {received!r}: another version "
+                "wrote this run.\n"
+                "Run the experiment again in a new folder, or read this one with the version that "
+                "wrote it."
             )
-        lacking = [k for k in ("common", "strategies", "provenance") if not isinstance(content.get(k), dict)]
+        lacking = [
+            k
+            for k in ("common", "strategies", "provenance")
+            if not isinstance(content.get(k), dict)
+        ]
         if lacking:
-            raise CheckpointError(f"{path} is damaged: it lacks {lacking}.\nRun the experiment again in a new folder.")
+            raise CheckpointError(
+                f"{path} is damaged: it lacks {lacking}.\nRun the experiment again in a new folder."
+            )
         return content
 
     @property
@@ -145,9 +177,16 @@ class Run:
     # -- targets ----------------------------------------------------------------------------------
 
     def write_target(
-        self, name: str, truth: dict, groups: np.ndarray | None, leakage: dict, *, table: pd.DataFrame | None = None,
-        rare_words: dict[int, np.ndarray] | None = None, classes: dict[str, np.ndarray] | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        name: str,
+        truth: dict,
+        groups: np.ndarray | None,
+        leakage: dict,
+        *,
+        table: pd.DataFrame | None = None,
+        rare_words: dict[int, np.ndarray] | None = None,
+        classes: dict[str, np.ndarray] | None = None,
+    ) -> None:
         """Keeps what is known of a target's test rows.
 
         Args:
@@ -155,10 +194,13 @@ class Run:
             groups: (rows,) int, or None.
             leakage: the audit.
             table: the test rows.
-            rare_words: ``{budget: shares}``, (rows,) float each; see `data.rare_words.rare_word_shares`.
+            rare_words: ``{budget: shares}``, (rows,) float each; see
+                `data.rare_words.rare_word_shares`.
             classes: ``{task: (classes,) bool}``: those that occur among the target's own labels.
         """
-        arrays = {f"y/{t}": y for t, (y, _) in truth.items()} | {f"present/{t}": p for t, (_, p) in truth.items()}
+        arrays = {f"y/{t}": y for t, (y, _) in truth.items()} | {
+            f"present/{t}": p for t, (_, p) in truth.items()
+        }
         arrays |= {f"{RARE}{budget}": shares for budget, shares in (rare_words or {}).items()}
         arrays |= {f"{CLASSES}{task}": own for task, own in (classes or {}).items()}
         if groups is not None:
@@ -174,7 +216,8 @@ class Run:
         """Truth, groups and leakage audit, as they were written.
 
         Raises:
-            CheckpointError: the file is missing, cut short, edited, or of another target or experiment.
+            CheckpointError: the file is missing, cut short, edited, or of another target or
+                experiment.
         """
         arrays, meta = self._open_target(name)
         return _truth(arrays), arrays.get("groups"), meta["leakage"]
@@ -191,7 +234,8 @@ class Run:
         return classes
 
     def read_rows(self, name: str) -> tuple[pd.DataFrame | None, dict[int, np.ndarray]]:
-        """The target's test rows and ``{budget: share of rare words}``; None and {} in runs that kept neither.
+        """The target's test rows and ``{budget: share of rare words}``; None and {} in runs that
+        kept neither.
 
         Raises:
             CheckpointError: one of the files is missing, or was changed.
@@ -208,7 +252,9 @@ class Run:
             raise CheckpointError(f"{path} is damaged: its content was changed.\n{AGAIN}")
         budgets = [key.removeprefix(RARE) for key in arrays if key.startswith(RARE)]
         if not all(budget.isdecimal() for budget in budgets):
-            raise CheckpointError(f"{self.folder / 'targets' / name}.npz has budgets that are no numbers.\n{AGAIN}")
+            raise CheckpointError(
+                f"{self.folder / 'targets' / name}.npz has budgets that are no numbers.\n{AGAIN}"
+            )
         shares = {int(budget): arrays[RARE + budget] for budget in budgets}
         table = formats.read(path)
         misfit = rows_misfit(len(next(iter(_truth(arrays).values()))[0]), len(table), shares)
@@ -222,7 +268,8 @@ class Run:
         differing = [k for k, v in self._target_identity(name).items() if meta.get(k) != v]
         if differing:
             raise CheckpointError(
-                f"{path} belongs to another run: its {', '.join(differing)} is another than the folder's.\n{AGAIN}"
+                f"{path} belongs to another run: its {', '.join(differing)} is another than the "
+                f"folder's.\n{AGAIN}"
             )
         check_audit(meta.get("leakage"), path, AGAIN)
         if not _truth(arrays):
@@ -238,7 +285,13 @@ class Run:
     # -- cells ------------------------------------------------------------------------------------
 
     def path(self, cell: Cell) -> Path:
-        return self.folder / "cells" / cell.target / cell.strategy / f"budget-{cell.budget}-seed-{cell.seed}.npz"
+        return (
+            self.folder
+            / "cells"
+            / cell.target
+            / cell.strategy
+            / f"budget-{cell.budget}-seed-{cell.seed}.npz"
+        )
 
     def has(self, cell: Cell) -> bool:
         """Whether the cell is done and can be read."""
@@ -249,12 +302,17 @@ class Run:
         return True
 
     def write_cell(
-        self, cell: Cell, scores: dict[str, np.ndarray], meta: dict, frozen: dict[str, np.ndarray] | None = None
+        self,
+        cell: Cell,
+        scores: dict[str, np.ndarray],
+        meta: dict,
+        frozen: dict[str, np.ndarray] | None = None,
     ) -> None:
         """Keeps the scores of every task, rows as in the target's truth.
 
         Args:
-            frozen: the scores of heads solved on the features that the encoder had before the target's training.
+            frozen: the scores of heads solved on the features that the encoder had before the
+                target's training.
         """
         arrays = {f"{SCORES}{t}": s for t, s in scores.items()}
         arrays |= {f"{FROZEN}{t}": s for t, s in (frozen or {}).items()}
@@ -264,13 +322,15 @@ class Run:
         """``{task: scores}`` and what was noted beside them.
 
         Raises:
-            CheckpointError: the file is missing, cut short, edited, or of another cell or experiment.
+            CheckpointError: the file is missing, cut short, edited, or of another cell or
+                experiment.
         """
         arrays, meta = self._open_cell(cell)
         return _of(SCORES, arrays), meta
 
     def read_frozen(self, cell: Cell) -> dict[str, np.ndarray]:
-        """``{task: scores}`` of heads on frozen features, see `write_cell`; empty where none were kept.
+        """``{task: scores}`` of heads on frozen features, see `write_cell`; empty where none were
+        kept.
 
         Raises:
             CheckpointError: as `read_cell`.
@@ -282,7 +342,8 @@ class Run:
         differing = [k for k, v in self._identity(cell).items() if meta.get(k) != v]
         if differing:
             raise CheckpointError(
-                f"{self.path(cell)} belongs to another cell: its {', '.join(differing)} is another than the folder's."
+                f"{self.path(cell)} belongs to another cell: its {', '.join(differing)} is another "
+                "than the folder's."
                 f"\n{AGAIN}"
             )
         check_cost(meta, self.path(cell), AGAIN)
@@ -301,7 +362,9 @@ class Run:
         return self.folder / "fitted" / f"{strategy}-seed-{seed}.backup"
 
     def drop_fitted(self, strategy: str, seed: int) -> None:
-        """Deletes what source training left for cells that are now done, and what killed processes left beside it."""
+        """Deletes what source training left for cells that are now done, and what killed processes
+        left beside it.
+        """
         for path in (self.fitted_path(strategy, seed), self.backup_path(strategy, seed)):
             remove(path)
         sweep(self.folder / "fitted")
@@ -309,12 +372,18 @@ class Run:
 
 def _truth(arrays: dict) -> dict:
     """``{task: (y, present)}`` of a target's arrays."""
-    tasks = [k.removeprefix("y/") for k in arrays if k.startswith("y/") and f"present/{k[2:]}" in arrays]
+    tasks = [
+        k.removeprefix("y/") for k in arrays if k.startswith("y/") and f"present/{k[2:]}" in arrays
+    ]
     return {t: (arrays[f"y/{t}"], arrays[f"present/{t}"]) for t in tasks}
 
 
 def _of(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+    return {
+        name.removeprefix(prefix): array
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }
 
 
 def _hash(content) -> str:

@@ -1,4 +1,6 @@
-"""The parts of an experiment file that are no tables: encoder, tasks and strategies, each checked by itself."""
+"""The parts of an experiment file that are no tables: encoder, tasks and strategies, each checked
+by itself.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,10 @@ class TaskSpec(Spec):
     def _known(self):
         kinds = [AUTO, *KINDS]
         if self.kind not in kinds:
-            raise ValueError(f"kind must be one of {listed(kinds)}; received {self.kind!r}.{nearest(self.kind, kinds)}")
+            raise ValueError(
+                f"kind must be one of {listed(kinds)}; received "
+                f"{self.kind!r}.{nearest(self.kind, kinds)}"
+            )
         known = sorted(METRICS)
         if self.metric != "auto" and self.metric not in known:
             hint = f"known are {listed(known, 40)}.{nearest(self.metric, known)}"
@@ -71,8 +76,10 @@ class TaskSpec(Spec):
         for word in [*(self.labels or {}), *(self.labels or {}).values()]:
             if isinstance(word, bool):
                 raise ValueError(
-                    f"labels must be written in quotes where they are yes, no, on, off, true or false, which YAML "
-                    f"reads as truth values; received {word}. A cell that is one is written '{word}'"
+                    "labels must be written in quotes where they are yes, no, on, off, true or "
+                    "false, which YAML "
+                    f"reads as truth values; received {word}. A cell that is one is written "
+                    f"'{word}'"
                 )
         self.task()
         return self
@@ -87,7 +94,8 @@ class TaskSpec(Spec):
         metric = of.primary if self.metric == "auto" else self.metric
         if metric not in of.metric_names:
             raise DataError(
-                f"metric of task {self.name!r} must fit its kind, {kind}: one of {listed(of.metric_names, 40)}.\n"
+                f"metric of task {self.name!r} must fit its kind, {kind}: one of "
+                f"{listed(of.metric_names, 40)}.\n"
                 f"Received {metric!r}.{nearest(metric, of.metric_names)}"
             )
         return metric
@@ -136,7 +144,9 @@ def _build(label: str, arguments):
     known = [f.name for f in dataclasses.fields(STRATEGIES[name])]
     for key, value in arguments.items():
         if key not in known:
-            raise ValueError(f"{name} has no argument {key!r}; it has {listed(known, 20)}.{nearest(key, known)}")
+            raise ValueError(
+                f"{name} has no argument {key!r}; it has {listed(known, 20)}.{nearest(key, known)}"
+            )
         try:
             arguments[key] = pydantic.TypeAdapter(types[key]).validate_python(value)
         except pydantic.ValidationError as error:

@@ -1,4 +1,6 @@
-"""Where the rows of an experiment come from: tables, and targets with their splits, each checked by itself."""
+"""Where the rows of an experiment come from: tables, and targets with their splits, each checked by
+itself.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ class Spec(BaseModel):
         for key in value if isinstance(value, Mapping) else ():
             if key not in cls.model_fields:
                 known = list(cls.model_fields)
-                raise ValueError(f"unknown key {key!r}.{nearest(key, known)} Known are {listed(known, 20)}.")
+                raise ValueError(
+                    f"unknown key {key!r}.{nearest(key, known)} Known are {listed(known, 20)}."
+                )
         return value
 
 
@@ -52,22 +56,34 @@ def as_names(value):
 class TableSpec(Spec):
     """Where rows come from: a file, a data set that the toolkit knows, or a DataFrame.
 
-    In a file, a plain string stands for ``{path: ...}``. Columns are renamed first: all other keys use the new names.
+    In a file, a plain string stands for ``{path: ...}``. Columns are renamed first: all other keys
+    use the new names.
     """
 
     path: str | None = None
     dataset: str | None = None
     table: Any = None
-    rename: dict[str, str] = Field(default_factory=dict, description="``{column of the table: its name here}``")
-    as_text: Annotated[list[str], BeforeValidator(as_names)] = Field(
-        default_factory=list, description="columns that are text although they look like numbers, such as codes"
+    rename: dict[str, str] = Field(
+        default_factory=dict, description="``{column of the table: its name here}``"
     )
-    where: dict[str, Any] = Field(default_factory=dict, description="keep rows of these values, or of any in a list")
+    as_text: Annotated[list[str], BeforeValidator(as_names)] = Field(
+        default_factory=list,
+        description="columns that are text although they look like numbers, such as codes",
+    )
+    where: dict[str, Any] = Field(
+        default_factory=dict, description="keep rows of these values, or of any in a list"
+    )
     rows: int | None = Field(None, ge=1, description="keep this many rows, drawn at random")
     encoding: str = Field("utf-8", description="of a text file")
-    delimiter: str | None = Field(None, description="between the cells of a text file; None: from its ending")
-    quote: str | None = Field('"', description="around cells of a text file; null where quotes are plain text")
-    decimal: str | None = Field(None, description="mark of decimal numbers in a text file where it is not the point")
+    delimiter: str | None = Field(
+        None, description="between the cells of a text file; None: from its ending"
+    )
+    quote: str | None = Field(
+        '"', description="around cells of a text file; null where quotes are plain text"
+    )
+    decimal: str | None = Field(
+        None, description="mark of decimal numbers in a text file where it is not the point"
+    )
     drop_empty: bool = Field(False, description="leave out rows without a text")
 
     @classmethod
@@ -80,12 +96,16 @@ class TableSpec(Spec):
     def _one_origin(self):
         given = [n for n in ("path", "dataset", "table") if getattr(self, n) is not None]
         if len(given) != 1:
-            raise ValueError(f"needs exactly one of path, dataset and table; received {listed(given)}")
+            raise ValueError(
+                f"needs exactly one of path, dataset and table; received {listed(given)}"
+            )
         if self.dataset is not None and self.dataset not in READERS:
             known = f"known are {listed(READERS, 20)}.{nearest(self.dataset, READERS)}"
             raise ValueError(f"unknown dataset {self.dataset!r}; {known}")
         if self.table is not None and not isinstance(self.table, pd.DataFrame):
-            raise ValueError(f"table must be a DataFrame; received {self.table!r}. A file goes under path.")
+            raise ValueError(
+                f"table must be a DataFrame; received {self.table!r}. A file goes under path."
+            )
         unread = [n for n in FILE_OPTIONS if n in self.model_fields_set]
         if self.path is None and unread:
             raise ValueError(f"{listed(unread)} say how a file is read, and go with a path")
@@ -109,7 +129,9 @@ class TableSpec(Spec):
             table = _keep_equal(table, column, value, where)
         if self.rows is not None and self.rows < len(table):
             table = table.sample(self.rows, random_state=0).sort_index()
-        return clean_table(table.reset_index(drop=True), text=text, text_pair=text_pair, drop_empty=self.drop_empty)
+        return clean_table(
+            table.reset_index(drop=True), text=text, text_pair=text_pair, drop_empty=self.drop_empty
+        )
 
     def _read(self, source, text: str, text_pair: str | None, where: str) -> pd.DataFrame:
         theirs = {ours: name for name, ours in self.rename.items()}
@@ -134,7 +156,8 @@ def _keep_equal(table: pd.DataFrame, column: str, value, where: str) -> pd.DataF
     for each in value if isinstance(value, list) else [value]:
         equal = (table[column] == each).fillna(False).to_numpy(bool)
         if not equal.any():
-            equal = (written == str(each)).to_numpy(bool)  # a column of text, where YAML reads a number
+            # a column of text, where YAML reads a number
+            equal = (written == str(each)).to_numpy(bool)
         if not equal.any():
             known = sorted({str(v) for v in table[column].dropna()})
             raise DataError(
@@ -148,7 +171,8 @@ def _keep_equal(table: pd.DataFrame, column: str, value, where: str) -> pd.DataF
 class TargetSpec(Spec):
     """A target: rows to split, or a train and a test table.
 
-    A table in place of all that, or its keys beside ``test_size`` and the others, stand for ``data``.
+    A table in place of all that, or its keys beside ``test_size`` and the others, stand for
+    ``data``.
     """
 
     data: TableSpec | None = None
@@ -156,7 +180,9 @@ class TargetSpec(Spec):
     test: TableSpec | None = None
     test_size: float | int = 0.25
     group: str | None = Field(None, description="column whose groups stay on one side of the split")
-    stratify: str | None = Field(None, description="column whose values keep their shares on both sides")
+    stratify: str | None = Field(
+        None, description="column whose values keep their shares on both sides"
+    )
     split_seed: int = Field(0, ge=0)
 
     @classmethod
@@ -174,23 +200,31 @@ class TargetSpec(Spec):
 
     @pydantic.model_validator(mode="after")
     def _split_or_tables(self):
-        if (self.data is None) == (self.train is None) or (self.train is None) != (self.test is None):
+        if (self.data is None) == (self.train is None) or (self.train is None) != (
+            self.test is None
+        ):
             raise ValueError("needs either data (to be split), or train and test")
         return self
 
-    def load(self, folder: Path, text: str, text_pair: str | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def load(
+        self, folder: Path, text: str, text_pair: str | None
+    ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Train and test rows, texts cleaned."""
         if self.data is None:
             train, test = (spec.load(folder, text, text_pair) for spec in (self.train, self.test))
             check_columns(test, [] if self.group is None else [self.group], "the test table")
             return train, test
         table = self.data.load(folder, text, text_pair)
-        return split_table(table, self.test_size, seed=self.split_seed, group=self.group, stratify=self.stratify)
+        return split_table(
+            table, self.test_size, seed=self.split_seed, group=self.group, stratify=self.stratify
+        )
 
 
 @contextlib.contextmanager
 def named(what: str) -> Iterator[None]:
-    """Puts the part of the experiment before the message of a `DataError`, which names keys of the file."""
+    """Puts the part of the experiment before the message of a `DataError`, which names keys of the
+    file.
+    """
     try:
         with speaking("yaml"):
             yield

@@ -1,4 +1,6 @@
-"""The part of an experiment file that says how to search: the oracle, the validation and the space."""
+"""The part of an experiment file that says how to search: the oracle, the validation and the
+space.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,12 @@ ORACLES: dict[str, dict[str, int | float | None]] = {
     "bayesian": {"num_initial_points": None, "alpha": 1e-4, "beta": 2.6},
     "hyperband": {"max_epochs": 4, "factor": 2, "hyperband_iterations": 1},
 }
-"""keras-tuner's oracles, with the arguments of each that ``oracle_options`` may set and what they are without it.
+"""keras-tuner's oracles, with the arguments of each that ``oracle_options`` may set and what they
+are without it.
 
-None: a third of the trials, at least 3 and at most keras-tuner's own three for each dimension, which would leave
-nothing to the model in a search of ordinary length."""
+None: a third of the trials, at least 3 and at most keras-tuner's own three for each dimension,
+which would leave nothing to the model in a search of ordinary length.
+"""
 
 
 class Range(Spec):
@@ -47,7 +51,9 @@ class Range(Spec):
             raise ValueError(f"sampling 'log' needs a min above 0; received {self.min}")
         least = 1 if self.sampling == "log" else 0
         if self.step is not None and self.step <= least:
-            raise ValueError(f"step must be above {least} with sampling {self.sampling!r}; received {self.step}")
+            raise ValueError(
+                f"step must be above {least} with sampling {self.sampling!r}; received {self.step}"
+            )
         return self
 
     @property
@@ -64,7 +70,9 @@ def _form(value: Any) -> str:
 
 Choices = Annotated[list[Any], Field(min_length=1)]
 Space = Annotated[
-    Annotated[Range, Tag("range")] | Annotated[Choices, Tag("choices")] | Annotated[Any, Tag("value")],
+    Annotated[Range, Tag("range")]
+    | Annotated[Choices, Tag("choices")]
+    | Annotated[Any, Tag("value")],
     Discriminator(_form),
 ]
 """Where one argument is looked for: a `Range`, a list of choices, or a single value."""
@@ -74,7 +82,11 @@ def _as_mapping(value):
     if isinstance(value, str):
         value = [value]
     if isinstance(value, list | tuple):
-        return {k: v for item in value for k, v in (item if isinstance(item, Mapping) else {item: None}).items()}
+        return {
+            k: v
+            for item in value
+            for k, v in (item if isinstance(item, Mapping) else {item: None}).items()
+        }
     return value
 
 
@@ -82,17 +94,20 @@ class TuneSpec(Spec):
     """How `tune` searches.
 
     Args:
-        strategies: ``{label: {argument: space}}``; the strategy's own ``search_space`` holds for the arguments
-            that are left out. A space is a list of choices, a single value, or ``{min, max, sampling, step,
-            unit}``; see `Range`. None: all strategies of the experiment that have a search space.
-        settings: the same for ``max_length``, ``freeze``, ``pooling``, ``dropout`` and ``precision`` of the
-            experiment's encoder, and ``loss_weight.TASK`` for each of its tasks.
-        target, budget: whose labelled rows, and how many of them, trials learn from; None: the first target, and
-            the largest budget.
-        objective: ``"task/metric"``, any metric of its suite; a task alone stands for its primary metric, a metric
-            alone for the task that has it; None: the first task.
-        validation: ``"folds"``: k-fold of the target's labelled rows; ``"holdout"``: one part of them held out,
-            and several training seeds; ``"sources"``: each source in turn plays the target.
+        strategies: ``{label: {argument: space}}``; the strategy's own ``search_space`` holds for
+            the arguments that are left out. A space is a list of choices, a single value, or
+            ``{min, max, sampling, step, unit}``; see `Range`. None: all strategies of the
+            experiment that have a search space.
+        settings: the same for ``max_length``, ``freeze``, ``pooling``, ``dropout`` and
+            ``precision`` of the experiment's encoder, and ``loss_weight.TASK`` for each of its
+            tasks.
+        target, budget: whose labelled rows, and how many of them, trials learn from; None: the
+            first target, and the largest budget.
+        objective: ``"task/metric"``, any metric of its suite; a task alone stands for its primary
+            metric, a metric alone for the task that has it; None: the first task.
+        validation: ``"folds"``: k-fold of the target's labelled rows; ``"holdout"``: one part of
+            them held out, and several training seeds; ``"sources"``: each source in turn plays the
+            target.
         folds: parts of a k-fold.
         repeats: how often the folds are drawn anew, or the number of seeds.
         holdout: share of the rows that ``"holdout"`` keeps out of training.
@@ -103,7 +118,9 @@ class TuneSpec(Spec):
         seed: of the trials, the folds and the training.
     """
 
-    strategies: Annotated[dict[str, dict[str, Space] | None] | None, BeforeValidator(_as_mapping)] = None
+    strategies: Annotated[
+        dict[str, dict[str, Space] | None] | None, BeforeValidator(_as_mapping)
+    ] = None
     settings: dict[str, Space] = Field(default_factory=dict)
     target: str | None = None
     budget: int | None = Field(None, ge=1)
@@ -124,7 +141,8 @@ class TuneSpec(Spec):
         for key in self.oracle_options:
             if key not in known:
                 raise ValueError(
-                    f"oracle {self.oracle!r} has no option {key!r}; it has {listed(list(known))}.{nearest(key, known)}"
+                    f"oracle {self.oracle!r} has no option {key!r}; it has "
+                    f"{listed(list(known))}.{nearest(key, known)}"
                 )
         return self
 
@@ -140,6 +158,8 @@ class TuneSpec(Spec):
             DataError: an unknown key (with the nearest one) or a wrong value.
         """
         try:
-            return TuneSpec.model_validate({k: getattr(self, k) for k in self.model_fields_set} | dict(options))
+            return TuneSpec.model_validate(
+                {k: getattr(self, k) for k in self.model_fields_set} | dict(options)
+            )
         except pydantic.ValidationError as error:
             raise DataError(explain(error, "tune")) from None

@@ -17,8 +17,9 @@ from tf_transfer.kinds.tasks import Task
 
 def usable_targets(
     run: Run, names: Iterable[str], tasks: Sequence[Task]
-) -> tuple[dict[str, tuple], list[str]]:  # fmt: skip
-    """What `Run.read_target` gives for each target, and a sentence for each that cannot be read or does not fit.
+) -> tuple[dict[str, tuple], list[str]]:
+    """What `Run.read_target` gives for each target, and a sentence for each that cannot be read or
+    does not fit.
 
     Args:
         tasks: resolved.
@@ -41,7 +42,8 @@ def usable_targets(
 def usable_cells(
     run: Run, cells: Iterable[Cell], tasks: Sequence[Task], targets: dict[str, tuple]
 ) -> tuple[dict[Cell, tuple[dict, dict]], list[str]]:
-    """What `Run.read_cell` gives for each cell, and a sentence for each that cannot be read or does not fit.
+    """What `Run.read_cell` gives for each cell, and a sentence for each that cannot be read or does
+    not fit.
 
     Cells without a file share one sentence: of a run that was stopped there may be hundreds.
 
@@ -83,19 +85,23 @@ def _misfit(scores: dict[str, np.ndarray], tasks: Sequence[Task], truth: dict) -
         if given.shape != expected or given.dtype.kind != "f":
             return (
                 f"must hold scores of {task.name} of shape {expected} for the {rows} test rows.\n"
-                f"Received {given.dtype} of shape {given.shape}.\nDelete the file and run the experiment again."
+                f"Received {given.dtype} of shape {given.shape}.\nDelete the file and run the "
+                "experiment again."
             )
         bad = np.flatnonzero(~np.isfinite(given.reshape(rows, -1)).all(1)) if rows else ()
         if len(bad):
             return (
-                f"must hold finite scores of {task.name}.\nReceived {given[bad[0]]} in row {bad[0]} ({len(bad)} such "
-                "rows): the model has diverged.\nDelete the file, and run the experiment again with a lower learning "
+                f"must hold finite scores of {task.name}.\nReceived {given[bad[0]]} in row "
+                f"{bad[0]} ({len(bad)} such "
+                "rows): the model has diverged.\nDelete the file, and run the experiment again "
+                "with a lower learning "
                 "rate."
             )
         fault = kind_of(task).answer_fault(given)
         if fault:
             return (
-                f"must hold {fault} of {task.name}.\nReceived scores from {given.min():.4g} to {given.max():.4g}."
+                f"must hold {fault} of {task.name}.\nReceived scores from {given.min():.4g} to "
+                f"{given.max():.4g}."
                 "\nDelete the file and run the experiment again."
             )
     return ""

@@ -1,4 +1,6 @@
-"""YAML that somebody wrote by hand: plain values alone, every key once, of bounded size, depth and expansion."""
+"""YAML that somebody wrote by hand: plain values alone, every key once, of bounded size, depth and
+expansion.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ def read_yaml(path: Path) -> dict:
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, which makes no objects but plain ones, with limits, and with its errors told by line."""
+    """PyYAML's safe loader, which makes no objects but plain ones, with limits, and with its errors
+    told by line.
+    """
 
     def __init__(self, stream):
         super().__init__(stream)
@@ -63,7 +67,9 @@ class _Loader(yaml.SafeLoader):
     def _count(self, values: int, event) -> None:
         self._values += values
         if self._values > _MOST_VALUES:
-            raise _error(f"more than {_MOST_VALUES:,} values, with all that aliases stand for", event)
+            raise _error(
+                f"more than {_MOST_VALUES:,} values, with all that aliases stand for", event
+            )
 
     def construct_object(self, node, deep=False):
         try:
@@ -75,7 +81,9 @@ class _Loader(yaml.SafeLoader):
             raise _error(f"{_shown(node)} is no {kind}: {first_line(error)}", node) from None
 
     def construct_mapping(self, node, deep=False):
-        """As PyYAML's, which keeps the last of two equal keys, so that a strategy or table would go missing."""
+        """As PyYAML's, which keeps the last of two equal keys, so that a strategy or table would go
+        missing.
+        """
         if isinstance(node, yaml.MappingNode):
             keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
             seen = set()

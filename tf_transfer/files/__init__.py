@@ -1,1 +1,3 @@
-"""Files that are whole or absent, that vanish with their process, that others wrote; other programs."""
+"""Files that are whole or absent, that vanish with their process, that others wrote; other
+programs.
+"""

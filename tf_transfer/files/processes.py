@@ -12,8 +12,10 @@ from pathlib import Path
 def run_module(module: str, arguments: Sequence[str], folder: Path) -> subprocess.CompletedProcess:
     """Runs ``python -m MODULE ARGUMENTS`` of this Python and waits for its end.
 
-    It works in ``folder`` and is isolated (``-I``), so that no file of the user's working folder is taken for a
-    module: a ``pip.py`` that lies there is not run. What it starts itself does not look into ``PYTHONPATH`` either.
+    It works in ``folder`` and is isolated (``-I``), so that no file of the user's working folder is
+    taken for a
+    module: a ``pip.py`` that lies there is not run. What it starts itself does not look into
+        ``PYTHONPATH`` either.
 
     Args:
         folder: an empty folder of the caller's; it also takes the program's temporary files.

@@ -1,12 +1,12 @@
 """Writing files and folders whole or not at all, whatever ends the process.
 
-A file or folder is made beside its place under a temporary name, brought to the disk, and takes its place in one
-step. Its writer holds a lock on it, which the system gives up with the process: whoever writes into the same folder
-next removes what nobody holds.
+A file or folder is made beside its place under a temporary name, brought to the disk, and takes its
+place in one step. Its writer holds a lock on it, which the system gives up with the process:
+whoever writes into the same folder next removes what nobody holds.
 
-A folder changes places with the earlier one in a single step where the system can do that (Linux). Elsewhere the
-earlier folder gets another name first, by which `restore` finds it again. It is never deleted while nothing stands
-in its place.
+A folder changes places with the earlier one in a single step where the system can do that (Linux).
+Elsewhere the earlier folder gets another name first, by which `restore` finds it again. It is never
+deleted while nothing stands in its place.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def whole_folder(folder: str | Path, overwrite: bool = True) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def whole_file(path: str | Path, kind: type[TransferError] = CheckpointError) -> Iterator[Path]:
-    """The path of an empty temporary file that takes the place of ``path`` when the block ends well.
+    """The path of an empty temporary file that takes the place of ``path`` when the block ends
+    well.
 
     Args:
         path: the file's place; of a link, what it leads to.
@@ -76,7 +77,9 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def restore(folder: str | Path) -> None:
-    """Puts an earlier folder back that a killed process had moved away, where nothing has taken its place."""
+    """Puts an earlier folder back that a killed process had moved away, where nothing has taken its
+    place.
+    """
     folder = Path(os.path.realpath(folder))
     moved = hidden(folder, EARLIER)
     with contextlib.suppress(OSError):
@@ -85,7 +88,9 @@ def restore(folder: str | Path) -> None:
 
 
 def _put(staging: Path, folder: Path) -> None:
-    """Gives a finished folder its name: before and after each step the earlier folder or the new one can be found."""
+    """Gives a finished folder its name: before and after each step the earlier folder or the new
+    one can be found.
+    """
     for last in (False, False, True):
         if folder.exists():
             if exchange(staging, folder):
@@ -96,7 +101,8 @@ def _put(staging: Path, folder: Path) -> None:
             os.rename(staging, folder)
         except OSError as error:
             restore(folder)
-            if last or error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # another process was quicker
+            # another process was quicker
+            if last or error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
         else:
             return
@@ -119,9 +125,13 @@ def check_folder_name(folder: str | Path) -> None:
     with explained(folder):
         folder = _place(folder)
         if os.path.lexists(folder) and not folder.is_dir():
-            raise CheckpointError(f"{folder} is a file; a folder is to be written there.\nGive another name.")
+            raise CheckpointError(
+                f"{folder} is a file; a folder is to be written there.\nGive another name."
+            )
         if folder == folder.parent:
-            raise CheckpointError(f"{folder} holds all others; a folder is to be written there.\nGive another name.")
+            raise CheckpointError(
+                f"{folder} holds all others; a folder is to be written there.\nGive another name."
+            )
 
 
 def check_writable(path: str | Path) -> None:
@@ -152,14 +162,16 @@ def check_strangers(folder: str | Path, staging: str | Path) -> None:
     """Whether ``staging`` may take the place of ``folder``; called inside `whole_folder`.
 
     Raises:
-        CheckpointError: ``folder`` has files of names that ``staging`` has not: it is something else.
+        CheckpointError: ``folder`` has files of names that ``staging`` has not: it is something
+            else.
     """
     folder = Path(folder)
     names = {p.name for p in folder.iterdir()} if folder.is_dir() else set()
     strangers = sorted(names - {p.name for p in Path(staging).iterdir()})
     if strangers:
         raise CheckpointError(
-            f"{folder} holds something else; it is kept as it is.\nReceived a folder with {listed(strangers)}.\n"
+            f"{folder} holds something else; it is kept as it is.\nReceived a folder with "
+            f"{listed(strangers)}.\n"
             "Give another name."
         )
 
@@ -183,13 +195,14 @@ def check_file_name(path: Path, kind: type[TransferError] = CheckpointError) -> 
         raise kind(f"{path} is {what}; a file is to be written there.\nGive another name.")
 
 
-# -- what the system says ------------------------------------------------------------------------------
+# -- what the system says --------------------------------------------------------------------------
 
 
 _REASONS = {
     errno.ENOSPC: "the disk is full.\nFree some space and save again",
     errno.EDQUOT: "the disk quota is used up.\nFree some space and save again",
-    errno.EFBIG: "the file would be larger than is allowed.\nRaise the limit, or choose another disk",
+    errno.EFBIG: "the file would be larger than is allowed.\nRaise the limit, or choose another "
+    "disk",
     errno.EROFS: "the file system is read-only.\nChoose a folder that can be written",
     errno.EACCES: "it may not be written.\nChoose a folder that can be written",
     errno.EPERM: "it may not be written.\nChoose a folder that can be written",
@@ -220,17 +233,23 @@ def explained(path: str | Path, kind: type[TransferError] = CheckpointError) -> 
         if number is None:
             raise
         reason = _REASONS.get(number, f"{os.strerror(number)}.\nMend this and save again")
-        raise kind(f"Could not write {str(path)!r}: {reason}; nothing was changed there.") from error
+        raise kind(
+            f"Could not write {str(path)!r}: {reason}; nothing was changed there."
+        ) from error
 
 
 def system_error(error: BaseException) -> int | None:
-    """The system's number of what went wrong, in whichever form a library passes it on; None for other errors.
+    """The system's number of what went wrong, in whichever form a library passes it on; None for
+    other errors.
 
-    TensorFlow, PyArrow and the tokenizers raise errors of their own that only quote the system's words.
+    TensorFlow, PyArrow and the tokenizers raise errors of their own that only quote the system's
+    words.
     """
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno
     text = str(error)
-    if isinstance(error, UnicodeEncodeError) or (isinstance(error, ValueError) and "null byte" in text):
+    if isinstance(error, UnicodeEncodeError) or (
+        isinstance(error, ValueError) and "null byte" in text
+    ):
         return errno.EINVAL  # of a name
     return next((number for number in _QUOTED if os.strerror(number) in text), None)

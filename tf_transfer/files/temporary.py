@@ -1,7 +1,8 @@
-"""Temporary files and folders that vanish with the process that makes them, and the steps that `storage` is made of.
+"""Temporary files and folders that vanish with the process that makes them, and the steps that
+`storage` is made of.
 
-Each is ``.NAME.MARK.tf_transfer`` beside the file NAME that it is to become. Its maker holds a lock on it. What can
-be locked by somebody else was left behind by a process that was killed.
+Each is ``.NAME.MARK.tf_transfer`` beside the file NAME that it is to become. Its maker holds a lock
+on it. What can be locked by somebody else was left behind by a process that was killed.
 """
 
 from __future__ import annotations
@@ -25,10 +26,14 @@ except ImportError:  # Windows
     fcntl = None
 
 EARLIER = "earlier"
-"""Marks a folder that another one is about to replace, where the two cannot change places in one step."""
+"""Marks a folder that another one is about to replace, where the two cannot change places in one
+step.
+"""
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tf_transfer")
 _OLD = 86_400
-"""Seconds after which a temporary file counts as left behind where the system cannot tell by its lock."""
+"""Seconds after which a temporary file counts as left behind where the system cannot tell by its
+lock.
+"""
 _LONGEST = 200
 _HERE, _EXCHANGE = -100, 2
 """Linux's ``AT_FDCWD`` and ``RENAME_EXCHANGE``."""
@@ -66,7 +71,9 @@ def unfinished(path: Path, folder: bool) -> Iterator[Path]:
 
 
 def sweep(folder: str | Path) -> None:
-    """Removes the temporary files and folders in ``folder`` that nobody is writing; errors are passed over."""
+    """Removes the temporary files and folders in ``folder`` that nobody is writing; errors are
+    passed over.
+    """
     with contextlib.suppress(OSError):
         for name in filter(_TEMPORARY.fullmatch, os.listdir(folder)):
             _remove_if_left(Path(folder, name))
@@ -124,18 +131,23 @@ def exchange(first: Path, second: Path) -> bool:
     Raises:
         OSError: it can, but not with these two.
     """
-    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
+    call = (
+        getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+        if sys.platform == "linux"
+        else None
+    )
     if call is None:
         return False
     if call(_HERE, os.fsencode(first), _HERE, os.fsencode(second), _EXCHANGE) == 0:
         return True
     number = ctypes.get_errno()
-    if number in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):  # an old kernel, or a file system without it
+    # an old kernel, or a file system without it
+    if number in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
         return False
     raise OSError(number, os.strerror(number), str(second))
 
 
-# -- locks -------------------------------------------------------------------------------------------
+# -- locks -----------------------------------------------------------------------------------------
 
 
 def _make(path: Path, folder: bool) -> tuple[Path, int | None]:

@@ -20,7 +20,9 @@ def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], note: Mapping[s
     """Writes the file; `storage.whole_file` gives a path that makes it whole or not at all."""
     tensors = {key: np.asarray(value, order="C") for key, value in tensors.items()}
     # Not save_file: its files can be read by their owner alone, and its errors hide a full disk.
-    path.write_bytes(safetensors.numpy.save(tensors, metadata={**note, HASH: digest(tensors, note)}))
+    path.write_bytes(
+        safetensors.numpy.save(tensors, metadata={**note, HASH: digest(tensors, note)})
+    )
 
 
 def file_size(path: str | Path, remedy: str) -> int:
@@ -36,11 +38,14 @@ def file_size(path: str | Path, remedy: str) -> int:
         raise CheckpointError(f"{path} is missing or damaged: {error}\n{remedy}") from None
 
 
-def read_tensors(path: str | Path, remedy: str) -> tuple[dict[str, np.ndarray], dict[str, str], bool]:
+def read_tensors(
+    path: str | Path, remedy: str
+) -> tuple[dict[str, np.ndarray], dict[str, str], bool]:
     """The arrays, the note, and whether they are what was written.
 
     Raises:
-        CheckpointError: the file is missing, no plain file, or cannot be read; the message ends with ``remedy``.
+        CheckpointError: the file is missing, no plain file, or cannot be read; the message ends
+            with ``remedy``.
     """
     file_size(path, remedy)
     try:
@@ -48,7 +53,9 @@ def read_tensors(path: str | Path, remedy: str) -> tuple[dict[str, np.ndarray], 
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
             note = file.metadata() or {}
     except Exception as error:  # NumPy and safetensors raise all sorts for a changed byte
-        raise CheckpointError(f"{path} is missing or damaged: {first_line(error)}\n{remedy}") from error
+        raise CheckpointError(
+            f"{path} is missing or damaged: {first_line(error)}\n{remedy}"
+        ) from error
     written = note.pop(HASH, None)
     # Files of earlier versions hash the arrays alone.
     return tensors, note, written in (digest(tensors, note), digest(tensors, {}))

@@ -1,4 +1,5 @@
-"""Reading files that somebody else may have written: plain files alone, of bounded size and depth, and only as data.
+"""Reading files that somebody else may have written: plain files alone, of bounded size and depth,
+and only as data.
 
 What is wrong is an `OSError` or a `ValueError`, which the caller tells in its own words.
 """
@@ -18,7 +19,8 @@ _MOST_DEPTH = 200
 
 
 def check_plain(path: str | Path, most: int | None = None) -> None:
-    """Whether it is a file that can be read to its end: no pipe, on which one would wait for ever, and no device.
+    """Whether it is a file that can be read to its end: no pipe, on which one would wait for ever,
+    and no device.
 
     Args:
         most: bytes that it may have; None for any number.
@@ -29,13 +31,17 @@ def check_plain(path: str | Path, most: int | None = None) -> None:
     """
     found = os.stat(path)
     if not stat.S_ISREG(found.st_mode):
-        raise ValueError(f"it is {'a folder' if stat.S_ISDIR(found.st_mode) else 'a pipe or a device'}, not a file")
+        raise ValueError(
+            f"it is {'a folder' if stat.S_ISDIR(found.st_mode) else 'a pipe or a device'}, not a "
+            "file"
+        )
     if most is not None and found.st_size > most:
         raise ValueError(f"it has {found.st_size:,} bytes; at most {most:,} are read")
 
 
 def check_folder(folder: str | Path) -> None:
-    """Whether all that is in a folder, and in the folders in it, are plain files, and texts of bounded size.
+    """Whether all that is in a folder, and in the folders in it, are plain files, and texts of
+    bounded size.
 
     Raises:
         OSError: it cannot be read.
@@ -48,7 +54,9 @@ def check_folder(folder: str | Path) -> None:
             if count > MOST_ENTRIES:
                 raise ValueError(f"it holds more than {MOST_ENTRIES:,} files")
             try:
-                check_plain(Path(parent, name), MOST_TEXT if name.endswith((".json", ".txt")) else None)
+                check_plain(
+                    Path(parent, name), MOST_TEXT if name.endswith((".json", ".txt")) else None
+                )
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from None
 

@@ -19,7 +19,9 @@ KINDS: dict[str, Kind] = {}
 """By name. What `register` adds later works everywhere."""
 
 METRICS: dict[str, Metric] = {}
-"""One of each name. Its label, direction and range are the same in all kinds; for the rest ask the kind."""
+"""One of each name. Its label, direction and range are the same in all kinds; for the rest ask the
+kind.
+"""
 
 AUTO = "auto"
 """The kind of a task that is still to be read from its column."""
@@ -29,25 +31,35 @@ def register(kind: Kind) -> Kind:
     """Adds a kind. It is asked before those that there are whether a column of labels is its own.
 
     Raises:
-        DataError: there is one of its name; one of its metrics differs from another one of that name; or ``primary`` or
-            ``row_metric`` is none of its metrics.
+        DataError: there is one of its name; one of its metrics differs from another one of that
+            name; or ``primary`` or ``row_metric`` is none of its metrics.
     """
     if kind.name in (AUTO, *KINDS):
-        raise DataError(f"A kind must have a name of its own.\nReceived {kind.name!r}, which there is.")
+        raise DataError(
+            f"A kind must have a name of its own.\nReceived {kind.name!r}, which there is."
+        )
     if len(set(kind.metric_names)) < len(kind.metrics):
-        raise DataError(f"A kind must have one metric of a name.\nReceived {listed(kind.metric_names, 40)}.")
+        raise DataError(
+            f"A kind must have one metric of a name.\nReceived {listed(kind.metric_names, 40)}."
+        )
     for name in (kind.primary, kind.row_metric):
         kind.metric(name)
     if kind.metric(kind.row_metric).row is None:
         raise DataError(
-            f"row_metric of kind {kind.name!r} must be a mean over rows, as `Metric.of_rows` makes it.\n"
+            f"row_metric of kind {kind.name!r} must be a mean over rows, as `Metric.of_rows` makes "
+            "it.\n"
             f"Received {kind.row_metric!r}."
         )
     for metric in kind.metrics:
         known = METRICS.get(metric.name, metric)
-        if (known.written, known.higher, known.range) != (metric.written, metric.higher, metric.range):
+        if (known.written, known.higher, known.range) != (
+            metric.written,
+            metric.higher,
+            metric.range,
+        ):
             raise DataError(
-                f"A metric must mean the same in all kinds.\nReceived {metric.name!r} of {kind.name!r}, which another "
+                f"A metric must mean the same in all kinds.\nReceived {metric.name!r} of "
+                f"{kind.name!r}, which another "
                 "kind has with another label, direction or range.\nGive it a name of its own."
             )
     KINDS[kind.name] = kind
@@ -87,22 +99,27 @@ def kind_named(name: str) -> Kind:
 
 def kinds_where(**traits) -> list[str]:
     """The names of the kinds with these attributes: ``kinds_where(one_class=True)``."""
-    return [name for name, kind in KINDS.items() if all(getattr(kind, t) == v for t, v in traits.items())]
+    return [
+        name
+        for name, kind in KINDS.items()
+        if all(getattr(kind, t) == v for t, v in traits.items())
+    ]
 
 
 def infer_kind(column: pd.Series, with_classes: bool = False) -> str:
     """The kind of task that a column of labels asks for.
 
-    Lists, also written as text, dicts of 0 and 1 by class, or text with ``|`` between labels: multilabel. Numbers with
-    a fraction, or integers of more than 20 distinct values, or an infinite number (which `Task.encode` then reports):
-    regression; so are texts that are all numbers, where one is written with a point or an exponent. Everything else:
-    classification.
+    Lists, also written as text, dicts of 0 and 1 by class, or text with ``|`` between labels:
+    multilabel. Numbers with a fraction, or integers of more than 20 distinct values, or an infinite
+    number (which `Task.encode` then reports): regression; so are texts that are all numbers, where
+    one is written with a point or an exponent. Everything else: classification.
 
     Args:
         with_classes: only kinds whose labels are names of classes come into question.
 
     Example:
-        >>> [infer_kind(pd.Series(v)) for v in (["a", "b"], [1, 2], [1.5, 2.0], ["sports|news", "news"])]
+        >>> columns = ["a", "b"], [1, 2], [1.5, 2.0], ["sports|news", "news"]
+        >>> [infer_kind(pd.Series(values)) for values in columns]
         ['classification', 'classification', 'regression', 'multilabel']
         >>> [infer_kind(pd.Series(v)) for v in (["007", "12"], ["4.50", "3"], ["['a', 'b']", "[]"])]
         ['classification', 'regression', 'multilabel']

@@ -1,18 +1,19 @@
 """What a kind of task must know: labels, answers, metrics, its part of a head, and its words.
 
-A kind is one object. Everything that the toolkit does differently for classes and for numbers is a method or an
-attribute here, and nothing outside this folder asks for a kind by its name.
+A kind is one object. Everything that the toolkit does differently for classes and for numbers is a
+method or an attribute here, and nothing outside this folder asks for a kind by its name.
 
-A head sees one vector a text. Labels and answers are arrays of numbers whose first axis is the rows, so that rows can
-be chosen by index everywhere. A kind with classes has `classes_in`, `class_counts`, `has_class` and, in `details`, the
-precision, recall, F1 and support of each class; a kind of one class a row has its confusion matrix there, too, and
-answers of which the greatest is the class. Labels of a kind without classes are (rows,) numbers.
+A head sees one vector a text. Labels and answers are arrays of numbers whose first axis is the
+rows, so that rows can be chosen by index everywhere. A kind with classes has `classes_in`,
+`class_counts`, `has_class` and, in `details`, the precision, recall, F1 and support of each class;
+a kind of one class a row has its confusion matrix there, too, and answers of which the greatest is
+the class. Labels of a kind without classes are (rows,) numbers.
 
 Arguments everywhere:
     task: a resolved `Task`, unless it says otherwise.
     y: encoded labels, an array of which the first axis is the rows.
-    answers: what a model says of the rows, an array of which the first axis is the rows: probabilities, or numbers in
-        the label's own unit.
+    answers: what a model says of the rows, an array of which the first axis is the rows:
+        probabilities, or numbers in the label's own unit.
     head: a `Head`; ``output`` is what its dense layer gives, see `shape_output`.
 """
 
@@ -37,17 +38,19 @@ class Kind(abc.ABC):
     Attributes:
         name: in experiment files and errors.
         primary: the metric that a verdict is given on unless another is asked for.
-        row_metric: a mean over rows, so that the difference on all rows is the mean of those on parts of them.
+        row_metric: a mean over rows, so that the difference on all rows is the mean of those on
+            parts of them.
         metrics: in the order of the tables.
         has_classes: whether labels are names of classes; see above for what this asks.
         one_class: whether a row has exactly one class, and ``y`` is its number.
         several: whether a row may have several classes, or none.
-        episodes: what few-shot episodes are made of: ``"classes"``, of which some are drawn and numbered anew,
-            ``"rows"``, or None where there are none.
-        link: how the outputs of a dense layer become answers. ``"softmax"``, ``"sigmoid"`` and ``"identity"`` can be
-            solved on frozen features; None cannot.
+        episodes: what few-shot episodes are made of: ``"classes"``, of which some are drawn and
+            numbered anew, ``"rows"``, or None where there are none.
+        link: how the outputs of a dense layer become answers. ``"softmax"``, ``"sigmoid"`` and
+            ``"identity"`` can be solved on frozen features; None cannot.
         change_words: what a mended row and a broken row are, for the report.
-        reliability_words: what is predicted and what is observed where predictions are held against labels.
+        reliability_words: what is predicted and what is observed where predictions are held against
+            labels.
     """
 
     name: ClassVar[str]
@@ -62,7 +65,7 @@ class Kind(abc.ABC):
     change_words: ClassVar[tuple[str, str]] = ("a smaller error", "a larger error")
     reliability_words: ClassVar[tuple[str, str]] = ("probability given", "share that is right")
 
-    # -- metrics ---------------------------------------------------------------------------------------
+    # -- metrics -----------------------------------------------------------------------------------
 
     @cached_property
     def metric_names(self) -> tuple[str, ...]:
@@ -91,12 +94,13 @@ class Kind(abc.ABC):
             DataError: shapes that do not fit, no row, or values that cannot be.
         """
 
-    # -- labels ----------------------------------------------------------------------------------------
+    # -- labels ------------------------------------------------------------------------------------
 
     def claims(self, column: pd.Series) -> bool:
         """Whether the present labels of a column, of which nobody said the kind, are of this kind.
 
-        Kinds that were registered later are asked earlier; `Classification`, the last one, takes all.
+        Kinds that were registered later are asked earlier; `Classification`, the last one, takes
+        all.
         """
         return False
 
@@ -172,14 +176,16 @@ class Kind(abc.ABC):
     def is_possible(self, task, y) -> bool:
         """Whether stored labels, numbers of the shape of `blank`, can be any."""
 
-    # -- answers ---------------------------------------------------------------------------------------
+    # -- answers -----------------------------------------------------------------------------------
 
     @abc.abstractmethod
     def answer_shape(self, task, rows: int) -> tuple[int, ...]:
         """Of the answers for ``rows``."""
 
     def answer_fault(self, answers) -> str:
-        """What stored answers, finite numbers of the right shape, should be and are not; empty when they can be."""
+        """What stored answers, finite numbers of the right shape, should be and are not; empty when
+        they can be.
+        """
         return ""
 
     def probabilities(self, answers) -> np.ndarray | None:
@@ -195,17 +201,20 @@ class Kind(abc.ABC):
         """(rows,): how wrong each answer is, a share or a distance."""
 
     def evidence(self, y, answers) -> np.ndarray:
-        """(rows,): how much an answer speaks for the true label; it orders rows of equal `row_error`."""
+        """(rows,): how much an answer speaks for the true label; it orders rows of equal
+        `row_error`.
+        """
         return np.zeros(len(y))
 
     def confidences(self, y, answers) -> tuple[np.ndarray, np.ndarray] | None:
-        """How sure each answer is and whether it is right, (n,) each with n a multiple of the rows, row by row.
+        """How sure each answer is and whether it is right, (n,) each with n a multiple of the rows,
+        row by row.
 
         None where answers are numbers: they are held against the labels themselves.
         """
         return None
 
-    # -- the part of a head ----------------------------------------------------------------------------
+    # -- the part of a head ------------------------------------------------------------------------
 
     def build(self, head) -> None:
         """Adds the weights that a dense layer does not have."""
@@ -242,10 +251,12 @@ class Kind(abc.ABC):
         """Answers from outputs, in double precision."""
 
     def standardised(self, head, y) -> np.ndarray:
-        """(rows,) float64: labels in the unit that the head's output has. Of the link ``"identity"``."""
+        """(rows,) float64: labels in the unit that the head's output has. Of the link
+        ``"identity"``.
+        """
         raise NotImplementedError
 
-    # -- scikit-learn ----------------------------------------------------------------------------------
+    # -- scikit-learn ------------------------------------------------------------------------------
 
     def linear_model(self, task, y, penalty: float):
         """A linear model of scikit-learn for the labels; None where the kind has none."""
@@ -271,6 +282,7 @@ def check_finite(answers: np.ndarray, of: str) -> None:
     bad = np.flatnonzero(~np.isfinite(answers.reshape(len(answers), -1)).all(1))
     if len(bad):
         raise DataError(
-            f"Scores{of} must be finite.\nReceived {answers[bad[0]]} in row {bad[0]} ({len(bad)} such rows).\n"
+            f"Scores{of} must be finite.\nReceived {answers[bad[0]]} in row {bad[0]} ({len(bad)} "
+            "such rows).\n"
             "The model has diverged: train it with a lower learning rate."
         )

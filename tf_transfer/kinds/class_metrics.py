@@ -2,11 +2,12 @@
 
 What is undefined is NaN, never a silent zero:
 
-* Precision of a class that is never predicted, recall of a class without rows, F1 of a class with neither.
-* Averages over classes leave out what no row speaks of. Recall, AUROC and average precision run over the
-  classes with rows; precision and F1 over the classes with rows or predictions, so that a class predicted
-  without cause counts as 0. Where a class with rows is never predicted, its precision is unknown, and so
-  is the average; its F1 is 0.
+* Precision of a class that is never predicted, recall of a class without rows, F1 of a class with
+  neither.
+* Averages over classes leave out what no row speaks of. Recall, AUROC and average precision run
+  over the classes with rows; precision and F1 over the classes with rows or predictions, so that a
+  class predicted without cause counts as 0. Where a class with rows is never predicted, its
+  precision is unknown, and so is the average; its F1 is 0.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ def by_class(right, answered, true) -> tuple[np.ndarray, ...]:
 
 
 def class_details(columns: np.ndarray) -> dict[str, np.ndarray]:
-    """``precision``, ``recall``, ``f1`` and ``support``, (classes,) each, from the columns of `hits`."""
+    """``precision``, ``recall``, ``f1`` and ``support``, (classes,) each, from the columns of
+    `hits`.
+    """
     right, answered, true = np.split(columns.sum(0), 3)
     return dict(zip(BY_CLASS, by_class(right, answered, true))) | {"support": true.astype(int)}
 
@@ -57,18 +60,27 @@ def averages(columns: Callable, proportions: bool) -> tuple[Metric, ...]:
     ways = dict(zip(AVERAGES, (_macro, _micro, _weighted_by_support)))
     return tuple(
         from_hits(
-            f"{name}_{average}", columns, _nth(way, place), label=_WRITTEN.get(f"{name}_{average}", ""),
+            f"{name}_{average}",
+            columns,
+            _nth(way, place),
+            label=_WRITTEN.get(f"{name}_{average}", ""),
             proportion=proportions and average == "micro",
-            **({"undefined": "a class with rows is never predicted"} if name == "precision" else {}),
+            **(
+                {"undefined": "a class with rows is never predicted"} if name == "precision" else {}
+            ),
         )
         for place, name in enumerate(BY_CLASS)
         for average, way in ways.items()
-    )  # fmt: skip
+    )
 
 
 def from_hits(name: str, columns: Callable, formula: Callable, **known) -> Metric:
-    """A metric that is a ``formula`` of right, answered and true rows of each class (..., classes), and all rows."""
-    return Metric(name, columns, lambda sums, total: formula(*np.split(sums, 3, axis=-1), total), **known)
+    """A metric that is a ``formula`` of right, answered and true rows of each class (..., classes),
+    and all rows.
+    """
+    return Metric(
+        name, columns, lambda sums, total: formula(*np.split(sums, 3, axis=-1), total), **known
+    )
 
 
 def _mean_over(values, included):
@@ -114,7 +126,8 @@ def _nth(function: Callable, n: int) -> Callable:
 
 
 def areas(true_of: Callable, classes_of: Callable) -> tuple[Metric, Metric]:
-    """AUROC and average precision: means over the classes that have both rows with and rows without them.
+    """AUROC and average precision: means over the classes that have both rows with and rows without
+    them.
 
     Args:
         true_of: from ``y`` and probabilities to (rows, classes) of 0 and 1.
@@ -136,7 +149,10 @@ def areas(true_of: Callable, classes_of: Callable) -> tuple[Metric, Metric]:
         def direct(y, p) -> float:
             from sklearn import metrics
 
-            area = {"auroc": metrics.roc_auc_score, "average_precision": metrics.average_precision_score}[name]
+            area = {
+                "auroc": metrics.roc_auc_score,
+                "average_precision": metrics.average_precision_score,
+            }[name]
             true = true_of(y, p)
             mixed = [c for c in classes_of(p) if 0 < true[:, c].sum() < len(true)]
             return float(np.mean([area(true[:, c], p[:, c]) for c in mixed])) if mixed else np.nan
@@ -144,7 +160,10 @@ def areas(true_of: Callable, classes_of: Callable) -> tuple[Metric, Metric]:
         return direct
 
     names = {"auroc": "AUROC", "average_precision": ""}
-    made = (Metric(n, ordered=ordered, direct=of_all(n), label=t, undefined=_MIXED) for n, t in names.items())
+    made = (
+        Metric(n, ordered=ordered, direct=of_all(n), label=t, undefined=_MIXED)
+        for n, t in names.items()
+    )
     return tuple(made)
 
 

@@ -1,4 +1,6 @@
-"""What a class may be: text, numbers, dates and the like; how it comes back with the type that went in."""
+"""What a class may be: text, numbers, dates and the like; how it comes back with the type that went
+in.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,18 @@ import pandas as pd
 from tf_transfer.errors import DataError
 
 CLASS_TYPES = (
-    str, bytes, bool, int, float, decimal.Decimal, datetime.date, datetime.time, datetime.timedelta,
-    pd.Interval, pd.Period,
-)  # fmt: skip
+    str,
+    bytes,
+    bool,
+    int,
+    float,
+    decimal.Decimal,
+    datetime.date,
+    datetime.time,
+    datetime.timedelta,
+    pd.Interval,
+    pd.Period,
+)
 """Dates with a time, pandas' `Timestamp` and `Timedelta` are among them: they are subclasses."""
 
 
@@ -51,11 +62,15 @@ def class_text(value) -> str:
 
 
 def class_array(classes: Sequence) -> np.ndarray:
-    """(classes,) of the classes' own type where that is one of NumPy's numbers or bools, else of objects."""
+    """(classes,) of the classes' own type where that is one of NumPy's numbers or bools, else of
+    objects.
+    """
     kinds = {type(c) for c in classes}
     if kinds in ({int}, {float}, {bool}):
         try:
-            return np.array(classes, dtype={int: np.int64, float: np.float64, bool: np.bool_}[kinds.pop()])
+            return np.array(
+                classes, dtype={int: np.int64, float: np.float64, bool: np.bool_}[kinds.pop()]
+            )
         except OverflowError:  # beyond 64 bits
             pass
     array = np.empty(len(classes), object)
@@ -63,7 +78,7 @@ def class_array(classes: Sequence) -> np.ndarray:
     return array
 
 
-# -- JSON -------------------------------------------------------------------------------------------
+# -- JSON ------------------------------------------------------------------------------------------
 
 _WRITE = {
     "timestamp": (pd.Timestamp, lambda c: c.isoformat()),
@@ -88,7 +103,9 @@ _READ = {
     "duration": lambda parts: datetime.timedelta(*parts),
     "decimal": decimal.Decimal,
     "bytes": bytes.fromhex,
-    "interval": lambda parts: pd.Interval(class_from_json(parts[0]), class_from_json(parts[1]), parts[2]),
+    "interval": lambda parts: pd.Interval(
+        class_from_json(parts[0]), class_from_json(parts[1]), parts[2]
+    ),
     "period": lambda parts: pd.Period(parts[0], freq=parts[1]),
 }
 

@@ -23,7 +23,9 @@ _AT_LEAST = {1: "one class", 2: "two classes"}
 # -- names of classes ------------------------------------------------------------------------------
 
 
-def single_labels(column: pd.Series, task: str, where: str = "the training table") -> Iterator[tuple[int, Sequence]]:
+def single_labels(
+    column: pd.Series, task: str, where: str = "the training table"
+) -> Iterator[tuple[int, Sequence]]:
     """The rows that have a label, each with a list of the one as it is written.
 
     Args:
@@ -48,7 +50,9 @@ def single_labels(column: pd.Series, task: str, where: str = "the training table
         yield row, [cell]
 
 
-def several_labels(column: pd.Series, task: str, where: str = "the training table") -> Iterator[tuple[int, Sequence]]:
+def several_labels(
+    column: pd.Series, task: str, where: str = "the training table"
+) -> Iterator[tuple[int, Sequence]]:
     """The rows that have labels, each with its labels as they are written; see `single_labels`.
 
     Args:
@@ -67,8 +71,9 @@ def several_labels(column: pd.Series, task: str, where: str = "the training tabl
 
 
 def index_of(task) -> dict:
-    """The number of each class, by its name and by its text: a class read from a file is text where training saw an
-    int."""
+    """The number of each class, by its name and by its text: a class read from a file is text where
+    training saw an int.
+    """
     numbers = {class_text(name): number for number, name in enumerate(task.classes)}
     return numbers | {name: number for number, name in enumerate(task.classes)}
 
@@ -85,7 +90,8 @@ def look_up(task, index: Mapping, name, row: int, where: str) -> int:
             f"Task {task.name!r} knows the classes {listed(task.classes)}.\n"
             f"Received {shown(name)} in column {task.label!r}, row {row} of {where}."
             f"{nearest(name, map(class_text, task.classes))}\n"
-            "A class must be seen in training: add such rows there, name it in the task's classes, give it "
+            "A class must be seen in training: add such rows there, name it in the task's classes, "
+            "give it "
             "another name in its labels, or drop these rows."
         )
     return number
@@ -93,7 +99,7 @@ def look_up(task, index: Mapping, name, row: int, where: str) -> int:
 
 def named_in(
     task, column: pd.Series, counts: Mapping, gaps: bool, least: int, names: Sequence | None = None
-) -> tuple:  # fmt: skip
+) -> tuple:
     """The classes of a column of labels.
 
     Args:
@@ -110,7 +116,8 @@ def named_in(
     if len(names) < least:
         raise DataError(
             f"Task {task.name!r} needs at least {_AT_LEAST[least]} to learn a difference.\n"
-            f"Received {listed(names)} in column {task.label!r} ({present_rows(column).sum()} labelled rows).\n"
+            f"Received {listed(names)} in column {task.label!r} ({present_rows(column).sum()} "
+            "labelled rows).\n"
             "Add rows of another class, name all classes in the task, or leave this task out."
         )
     check_spellings(task.name, task.label, counts, task.labels or ())
@@ -125,9 +132,11 @@ def _sorted(task, names: Collection, gaps: bool) -> tuple:
         ordered, alike = sorted(names, key=str), False
     if not alike:
         raise DataError(
-            f"Classes of task {task.name!r} must be all text or all numbers, or otherwise of one type.\n"
+            f"Classes of task {task.name!r} must be all text or all numbers, or otherwise of one "
+            "type.\n"
             f"Received {listed(ordered)} in column {task.label!r}: they are of several.\n"
-            f"Make the column one type in every table, for instance with {setting('as_text', [task.label])}."
+            "Make the column one type in every table, for instance with "
+            f"{setting('as_text', [task.label])}."
         )
     return tuple(unified(ordered, gaps))
 
@@ -149,7 +158,8 @@ def checked(y, p, of: str, indices: bool = True) -> tuple[np.ndarray, np.ndarray
     fits = p.ndim == 2 and y.shape == (p.shape[:1] if indices else p.shape)
     if not fits or not len(y):
         raise DataError(
-            f"Labels and scores{of} must be of the same rows, at least one, with a score for each class.\n"
+            f"Labels and scores{of} must be of the same rows, at least one, with a score for each "
+            "class.\n"
             f"Received labels of shape {y.shape} and scores of shape {p.shape}."
         )
     check_finite(p, of)
@@ -166,7 +176,9 @@ def check_probabilities(y, p, off: np.ndarray, largest: int, of: str) -> None:
         DataError: they are not.
     """
     if y.min() < 0 or y.max() > largest or np.any(y != y.astype(int)):
-        raise DataError(f"Labels{of} must be integers from 0 to {largest}.\nReceived {y.min()} to {y.max()}.")
+        raise DataError(
+            f"Labels{of} must be integers from 0 to {largest}.\nReceived {y.min()} to {y.max()}."
+        )
     off = off | (p < 0).any(1) | (p > 1 + ROUNDING).any(1)
     if off.any():
         row = np.flatnonzero(off)[0]

@@ -1,10 +1,11 @@
 """One of several classes: softmax, cross-entropy in nats.
 
-Labels are (rows,) int32, the numbers of the classes; answers (rows, classes), probabilities that sum to 1.
+Labels are (rows,) int32, the numbers of the classes; answers (rows, classes), probabilities that
+sum to 1.
 
 Reference:
-    Calibration: Guo et al. 2017, "On Calibration of Modern Neural Networks": 15 equal-width bins of the likeliest
-    class's probability.
+    Calibration: Guo et al. 2017, "On Calibration of Modern Neural Networks": 15 equal-width bins of
+    the likeliest class's probability.
 """
 
 from __future__ import annotations
@@ -58,7 +59,9 @@ def _brier(y, p) -> np.ndarray:
 
 
 def _calibration_gaps(y, p) -> np.ndarray:
-    """(rows, bins): correct minus confidence in the row's bin, 0 elsewhere; the first bin is (0, 1/15]."""
+    """(rows, bins): correct minus confidence in the row's bin, 0 elsewhere; the first bin is (0,
+    1/15].
+    """
     edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
     confidence = p.max(1)
     gap = (p.argmax(1) == y) - confidence
@@ -80,25 +83,39 @@ class Classification(Kind):
     metrics = (
         Metric.of_rows("accuracy", _right, proportion=True),
         from_hits(
-            "balanced_accuracy", _hits, balanced_accuracy, undefined="the labels hold a single class",
+            "balanced_accuracy",
+            _hits,
+            balanced_accuracy,
+            undefined="the labels hold a single class",
         ),
         *averages(_hits, proportions=True),
         from_hits(
-            "matthews", _hits, matthews, label="Matthews φ", range=(-1.0, 1.0),
+            "matthews",
+            _hits,
+            matthews,
+            label="Matthews φ",
+            range=(-1.0, 1.0),
             undefined="the labels or the predictions are constant",
         ),
         from_hits(
-            "cohen_kappa", _hits, cohen_kappa, label="Cohen's κ", range=(-1.0, 1.0),
+            "cohen_kappa",
+            _hits,
+            cohen_kappa,
+            label="Cohen's κ",
+            range=(-1.0, 1.0),
             undefined="labels and predictions are the same constant",
         ),
         *areas(_true, _ranked_classes),
         Metric.of_rows("log_loss", _log_loss, label="log-loss", higher=False, range=(0.0, np.inf)),
         Metric.of_rows("brier", _brier, label="Brier score", higher=False, range=(0.0, 2.0)),
         Metric(
-            "expected_calibration_error", _calibration_gaps, lambda sums, total: np.abs(sums).sum(-1) / total,
-            higher=False, gaps=True,
+            "expected_calibration_error",
+            _calibration_gaps,
+            lambda sums, total: np.abs(sums).sum(-1) / total,
+            higher=False,
+            gaps=True,
         ),
-    )  # fmt: skip
+    )
 
     def details(self, y, answers):
         from sklearn.metrics import confusion_matrix
@@ -112,7 +129,7 @@ class Classification(Kind):
         classes.check_probabilities(y, answers, off, answers.shape[1] - 1, of)
         return y.astype(int), answers / answers.sum(1, keepdims=True)
 
-    # -- labels ----------------------------------------------------------------------------------------
+    # -- labels ------------------------------------------------------------------------------------
 
     def claims(self, column):
         return True
@@ -122,7 +139,8 @@ class Classification(Kind):
         if any("," in text for text in texts) and all(map(_DECIMAL_COMMA.fullmatch, texts)):
             example = next(text for text in sorted(texts) if "," in text)
             raise DataError(
-                f"Labels of task {task!r} must be numbers with a decimal point, names, or lists with '|'.\n"
+                f"Labels of task {task!r} must be numbers with a decimal point, names, or lists "
+                "with '|'.\n"
                 f"Received {example!r} in column {column.name!r}.\n"
                 f"If numbers are meant, read the table with {setting('decimal', ',')}; if names, "
                 f"{setting('kind', self.name, f'--label {column.name}:{self.name}')}."
@@ -132,7 +150,8 @@ class Classification(Kind):
         if len(task.classes) == 1:
             raise DataError(
                 f"Task {task.name!r} needs at least two classes to learn a difference.\n"
-                f"Received classes={task.classes!r}.\nName all classes, or leave them to be inferred."
+                f"Received classes={task.classes!r}.\nName all classes, or leave them to be "
+                "inferred."
             )
 
     def is_resolved(self, task):
@@ -175,7 +194,7 @@ class Classification(Kind):
     def is_possible(self, task, y):
         return y.dtype.kind == "i" and bool((y >= 0).all() and (y < self.outputs(task)).all())
 
-    # -- answers ---------------------------------------------------------------------------------------
+    # -- answers -----------------------------------------------------------------------------------
 
     def answer_shape(self, task, rows):
         return rows, self.outputs(task)
@@ -203,7 +222,7 @@ class Classification(Kind):
         """Of the likeliest class."""
         return answers.max(1) / answers.sum(1), answers.argmax(1) == y
 
-    # -- the part of a head ----------------------------------------------------------------------------
+    # -- the part of a head ------------------------------------------------------------------------
 
     def losses(self, head, y, output):
         from tf_transfer.devices.backend import tf
@@ -220,7 +239,7 @@ class Classification(Kind):
         odds = np.exp(logits - logits.max(1, keepdims=True))
         return odds / odds.sum(1, keepdims=True)
 
-    # -- scikit-learn ----------------------------------------------------------------------------------
+    # -- scikit-learn ------------------------------------------------------------------------------
 
     def linear_model(self, task, y, penalty):
         from sklearn.dummy import DummyClassifier

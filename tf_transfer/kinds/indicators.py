@@ -1,4 +1,6 @@
-"""Labels of several classes written as 0 and 1 for each class ("multi-hot"): rows of lists, or dicts by class."""
+"""Labels of several classes written as 0 and 1 for each class ("multi-hot"): rows of lists, or
+dicts by class.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ class Indicators(NamedTuple):
         classes: the names in the order of the columns; 0, 1, … where the rows do not name them.
         on: (rows, classes) bool.
         named: whether the rows name the classes.
-        maybe_names: whether they could be lists of names as well: each row holds 0 and 1 once, the classes 0 and 1.
+        maybe_names: whether they could be lists of names as well: each row holds 0 and 1 once, the
+            classes 0 and 1.
     """
 
     classes: tuple
@@ -31,7 +34,8 @@ class Indicators(NamedTuple):
 def indicators_of(cells: Sequence) -> Indicators | None:
     """What the cells of a column say as 0 and 1 for each class; None where they say anything else.
 
-    That is rows of one length that hold 0 and 1 alone (as numbers or bools), or dicts of the same classes with 0 and
+    That is rows of one length that hold 0 and 1 alone (as numbers or bools), or dicts of the same
+    classes with 0 and
     1. Rows of one number are lists of one class, unless they are bools.
 
     Example:
@@ -46,7 +50,11 @@ def indicators_of(cells: Sequence) -> Indicators | None:
         classes = tuple(cells[0])
         alike = all(set(cell) == set(classes) for cell in cells)
         on = _flags([[cell[c] for c in classes] for cell in cells]) if alike else None
-        return None if on is None else Indicators(classes, on.astype(bool), named=True, maybe_names=False)
+        return (
+            None
+            if on is None
+            else Indicators(classes, on.astype(bool), named=True, maybe_names=False)
+        )
     if not all(isinstance(cell, ROWS) for cell in cells) or len({len(cell) for cell in cells}) != 1:
         return None
     on = _flags([list(cell) for cell in cells])
@@ -66,7 +74,8 @@ def _flags(rows: list[list]) -> np.ndarray | None:
 
 
 def checked_indicators(task, values: Sequence, where: str) -> Indicators | None:
-    """The cells of a multi-label task's column, where they are 0 and 1 for each of its classes; else None.
+    """The cells of a multi-label task's column, where they are 0 and 1 for each of its classes;
+    else None.
 
     Args:
         task: a `Task`; its classes may be open.
@@ -84,35 +93,46 @@ def checked_indicators(task, values: Sequence, where: str) -> Indicators | None:
         if read.maybe_names and numbered:
             return None
         raise DataError(
-            f"Labels of the multi-label task {task.name!r} must be 0 or 1 for each of {known} classes, "
-            f"{listed(task.classes)}.\nReceived rows of {width} in column {task.label!r} of {where}.\n"
+            f"Labels of the multi-label task {task.name!r} must be 0 or 1 for each of {known} "
+            "classes, "
+            f"{listed(task.classes)}.\nReceived rows of {width} in column {task.label!r} of "
+            f"{where}.\n"
             "Give a column for each class, or lists of their names."
         )
     if numbered and read.maybe_names and not read.on[:, 0].any():
         raise DataError(
             f"Labels of the multi-label task {task.name!r} must have one meaning.\n"
-            f"Received [0, 1] in every row of column {task.label!r} of {where}: the classes 0 and 1, or the second "
+            f"Received [0, 1] in every row of column {task.label!r} of {where}: the classes 0 and "
+            "1, or the second "
             "of two classes.\nGive bools for each class, or the names of the classes."
         )
     if task.kind == "auto" and (read.on.sum(1) == 1).all():
         raise DataError(
-            f"Task {task.name!r} has 0 and 1 for each of {width} classes, and one of them in every row.\n"
-            f"Received rows as {read.on[0].astype(int).tolist()} in column {task.label!r} of {where}.\n"
-            "Give class numbers, y.argmax(1), if a row has one class; if it may have several, set kind='multilabel'."
+            f"Task {task.name!r} has 0 and 1 for each of {width} classes, and one of them in every "
+            "row.\n"
+            f"Received rows as {read.on[0].astype(int).tolist()} in column {task.label!r} of "
+            f"{where}.\n"
+            "Give class numbers, y.argmax(1), if a row has one class; if it may have several, set "
+            "kind='multilabel'."
         )
     return read
 
 
 def check_names(cell, labels: Sequence) -> None:
     """Raises:
-    DataError: the ``labels`` that a multi-label cell lists are no names of classes, but a part of something else: of
-        0 and 1 for each class, or of probabilities.
+    DataError: the ``labels`` that a multi-label cell lists are no names of classes, but a part of
+        something else: of 0 and 1 for each class, or of probabilities.
     """
     flags = bool(labels) and all(isinstance(c, int | float) and c in (0, 1) for c in labels)
     gaps = isinstance(cell, ROWS) and len(cell) > len(labels)
     fractions = any(isinstance(c, float) and not c.is_integer() for c in labels)
-    if isinstance(cell, Mapping) or fractions or (flags and (gaps or len(set(labels)) < len(labels))):
+    if (
+        isinstance(cell, Mapping)
+        or fractions
+        or (flags and (gaps or len(set(labels)) < len(labels)))
+    ):
         raise DataError(
-            f"Several labels must be lists of classes, or 0 or 1 for each class.\nReceived {shown(cell)}.\n"
+            "Several labels must be lists of classes, or 0 or 1 for each class.\nReceived "
+            f"{shown(cell)}.\n"
             "Rows of 0 and 1 need one length and no gaps; dicts need the same keys in every row."
         )

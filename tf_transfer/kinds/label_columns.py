@@ -77,7 +77,9 @@ def number_of(value) -> float | None:
 
 
 def present_rows(column: pd.Series) -> np.ndarray:
-    """(rows,) bool: False for NaN, None and empty text; an empty list is a label ("none of them")."""
+    """(rows,) bool: False for NaN, None and empty text; an empty list is a label ("none of
+    them").
+    """
     present = column.notna().to_numpy(bool)
     if pd.api.types.is_numeric_dtype(column):
         return present
@@ -87,14 +89,15 @@ def present_rows(column: pd.Series) -> np.ndarray:
 
 def check_class(value) -> None:
     """Raises:
-    DataError: ``value`` cannot be the name of a class: it is missing, has parts, is of a type that has no order, or
-        would not come back from a file.
+    DataError: ``value`` cannot be the name of a class: it is missing, has parts, is of a type that
+        has no order, or would not come back from a file.
     """
     infinite = isinstance(value, float) and not np.isfinite(value)
     if not isinstance(value, CLASS_TYPES) or infinite or value is pd.NaT:
         raise DataError(
             "A class must have a name: text, a number, a bool, a date, an interval, or bytes.\n"
-            f"Received {shown(value)} ({type(value).__name__}).\nMake it text, for instance with astype(str)."
+            f"Received {shown(value)} ({type(value).__name__}).\nMake it text, for instance with "
+            "astype(str)."
         )
 
 
@@ -102,11 +105,12 @@ def labels_of(value) -> Sequence:
     """The class names in a multi-label cell: a list, a list written as text, or text with ``|``.
 
     Raises:
-        DataError: a label in a list is missing, or is a list or mapping itself; or a text that looks
-            like a list is none, such as NumPy's ``['a' 'b']`` without commas.
+        DataError: a label in a list is missing, or is a list or mapping itself; or a text that
+            looks like a list is none, such as NumPy's ``['a' 'b']`` without commas.
 
     Example:
-        >>> labels_of("sports | news"), labels_of("['sports', 'news']"), labels_of('["a|b"]'), labels_of("|")
+        >>> cells = "sports | news", "['sports', 'news']", '["a|b"]', "|"
+        >>> tuple(labels_of(cell) for cell in cells)
         (['sports', 'news'], ['sports', 'news'], ['a|b'], [])
     """
     written = written_list(value) if isinstance(value, str) else None
@@ -117,8 +121,10 @@ def labels_of(value) -> Sequence:
         return [label for label in labels if label != ""]
     if isinstance(value, str) and _LIKE_A_LIST.fullmatch(value):
         raise DataError(
-            f"A list that is written as text must have commas, and at most {LONGEST_LIST:,} characters.\n"
-            f"Received {shown(value)}.\nWrite the labels with {SEPARATOR!r} between them, or as JSON."
+            f"A list that is written as text must have commas, and at most {LONGEST_LIST:,} "
+            "characters.\n"
+            f"Received {shown(value)}.\nWrite the labels with {SEPARATOR!r} between them, or as "
+            "JSON."
         )
     if isinstance(value, str):
         return [part.strip() for part in value.split(SEPARATOR) if part.strip()]
@@ -144,7 +150,13 @@ def written_list(text: str) -> list | None:
         values = json.loads(text)
     except (ValueError, RecursionError):
         values = ast.literal_eval(text) if _PYTHON_LIST.fullmatch(text) else None
-    return sorted(values) if isinstance(values, set) else list(values) if isinstance(values, list | tuple) else None
+    return (
+        sorted(values)
+        if isinstance(values, set)
+        else list(values)
+        if isinstance(values, list | tuple)
+        else None
+    )
 
 
 def relabel(column: pd.Series, labels: Mapping | None) -> pd.Series:
@@ -164,7 +176,10 @@ def relabel(column: pd.Series, labels: Mapping | None) -> pd.Series:
     if not labels:
         return column
     names = {spelling(written): name for written, name in labels.items()}
-    cells = [_renamed(cell, names) if present else None for cell, present in zip(column, present_rows(column))]
+    cells = [
+        _renamed(cell, names) if present else None
+        for cell, present in zip(column, present_rows(column))
+    ]
     return pd.Series(cells, column.index, dtype=object, name=column.name)
 
 
@@ -178,13 +193,17 @@ def _renamed(cell, names: Mapping):
         return _renamed_keys(cell, names)
     if not isinstance(cell, LISTS) and spelling(cell) in names:
         return names[spelling(cell)]
-    several = isinstance(cell, LISTS) or (isinstance(cell, str) and (SEPARATOR in cell or written_list(cell)))
+    several = isinstance(cell, LISTS) or (
+        isinstance(cell, str) and (SEPARATOR in cell or written_list(cell))
+    )
     if not several:
         return cell
     labels = labels_of(cell)
     if not any(spelling(label) in names for label in labels):
         return cell
-    kept = [name for name in (names.get(spelling(label), label) for label in labels) if name is not None]
+    kept = [
+        name for name in (names.get(spelling(label), label) for label in labels) if name is not None
+    ]
     return list(dict.fromkeys(kept)) if kept or not labels else None
 
 

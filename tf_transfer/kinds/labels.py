@@ -13,8 +13,11 @@ from tf_transfer.kinds import kind_of
 from tf_transfer.kinds.tasks import Task
 
 
-def encode_labels(tasks: Sequence[Task], table: pd.DataFrame, where: str = "the table") -> tuple[dict, dict]:
-    """``y`` and ``w`` of every task: labels (rows, …) as `Task.encode` returns them, weights (rows,) float32.
+def encode_labels(
+    tasks: Sequence[Task], table: pd.DataFrame, where: str = "the table"
+) -> tuple[dict, dict]:
+    """``y`` and ``w`` of every task: labels (rows, …) as `Task.encode` returns them, weights
+    (rows,) float32.
 
     A weight is 0 where the label is missing, else 1 times the weight of the row's class.
 
@@ -35,7 +38,8 @@ def encode_labels(tasks: Sequence[Task], table: pd.DataFrame, where: str = "the 
 
 
 def class_factors(task: Task, labels: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """(rows,) float32: the weight of each row's class; of several classes their mean; 1 without class weights.
+    """(rows,) float32: the weight of each row's class; of several classes their mean; 1 without
+    class weights.
 
     Args:
         labels, present: of `Task.encode`.
@@ -49,21 +53,29 @@ def class_factors(task: Task, labels: np.ndarray, present: np.ndarray) -> np.nda
     return np.where(labels.any(1), mean, 1.0).astype(np.float32)
 
 
-def given_class_factors(tasks: Sequence[Task], class_weight, table: pd.DataFrame) -> dict[str, np.ndarray]:
-    """``{task: (rows,) float32}``: the factors of the rows' losses that Keras' ``class_weight`` asks for.
+def given_class_factors(
+    tasks: Sequence[Task], class_weight, table: pd.DataFrame
+) -> dict[str, np.ndarray]:
+    """``{task: (rows,) float32}``: the factors of the rows' losses that Keras' ``class_weight``
+    asks for.
 
     Args:
         class_weight: ``{class, or its place: factor}`` or ``"balanced"``, for the only task.
 
     Raises:
-        DataError: there are several tasks, a regression, a class that there is not, or class weights of the task.
+        DataError: there are several tasks, a regression, a class that there is not, or class
+            weights of the task.
     """
     named = [t for t in tasks if kind_of(t).has_classes]
     if len(tasks) != 1 or not named or tasks[0].class_weight is not None:
-        received = f"the tasks {listed([t.name for t in tasks])}" if len(tasks) != 1 else str(tasks[0])
+        received = (
+            f"the tasks {listed([t.name for t in tasks])}" if len(tasks) != 1 else str(tasks[0])
+        )
         raise DataError(
-            "class_weight is for a model of one task with classes that has no class weights of its own.\n"
-            f"Received {received}.\nGive class weights to a task: Task(..., class_weight={{class: factor}})."
+            "class_weight is for a model of one task with classes that has no class weights of its "
+            "own.\n"
+            f"Received {received}.\nGive class weights to a task: Task(..., class_weight={{class: "
+            "factor})."
         )
     if not isinstance(class_weight, Mapping | str):
         class_weight = dict(enumerate(class_weight))

@@ -1,4 +1,5 @@
-"""Any number of classes a row: a sigmoid each, mean binary cross-entropy in nats. A class is answered from .5 on.
+"""Any number of classes a row: a sigmoid each, mean binary cross-entropy in nats. A class is
+answered from .5 on.
 
 Labels are (rows, classes) float32 of 0 and 1; answers (rows, classes), a probability each.
 """
@@ -67,7 +68,12 @@ class Multilabel(Kind):
         Metric.of_rows("subset_accuracy", _all_right, proportion=True),
         Metric.of_rows("hamming_loss", _wrong, higher=False),
         *averages(_hits, proportions=False),
-        Metric("f1_samples", _row_f1, lambda sums, total: sums[:, 0] / sums[:, 1], label="F1 over samples"),
+        Metric(
+            "f1_samples",
+            _row_f1,
+            lambda sums, total: sums[:, 0] / sums[:, 1],
+            label="F1 over samples",
+        ),
         *areas(_true, _ranked_classes),
         Metric.of_rows("log_loss", _log_loss, label="log-loss", higher=False, range=(0.0, np.inf)),
         Metric.of_rows("brier", _brier, label="Brier score", higher=False, range=(0.0, 2.0)),
@@ -81,11 +87,15 @@ class Multilabel(Kind):
         classes.check_probabilities(y, answers, np.zeros(len(y), bool), 1, of)
         return y, answers
 
-    # -- labels ----------------------------------------------------------------------------------------
+    # -- labels ------------------------------------------------------------------------------------
 
     def claims(self, column):
-        """Lists, also written as text, dicts of 0 and 1 by class, or text with ``|`` between labels."""
-        if any(isinstance(v, CONTAINERS) for v in column) or any(isinstance(v, str) and SEPARATOR in v for v in column):
+        """Lists, also written as text, dicts of 0 and 1 by class, or text with ``|`` between
+        labels.
+        """
+        if any(isinstance(v, CONTAINERS) for v in column) or any(
+            isinstance(v, str) and SEPARATOR in v for v in column
+        ):
             return True
         return len(column) > 0 and all(isinstance(v, str) and is_like_a_list(v) for v in column)
 
@@ -126,11 +136,16 @@ class Multilabel(Kind):
         if indicators is not None:
             places = range(len(task.classes))
             if indicators.named:
-                places = [classes.look_up(task, index, c, rows[0], where) for c in indicators.classes]
+                places = [
+                    classes.look_up(task, index, c, rows[0], where) for c in indicators.classes
+                ]
             y[np.ix_(rows, places)] = indicators.on
             return y
         for row, labels in classes.several_labels(column, task.name, where):
-            y[row, [classes.look_up(task, index, typed_class(label), row, where) for label in labels]] = 1
+            y[
+                row,
+                [classes.look_up(task, index, typed_class(label), row, where) for label in labels],
+            ] = 1
         return y
 
     def class_counts(self, task, y):
@@ -152,7 +167,7 @@ class Multilabel(Kind):
     def is_possible(self, task, y):
         return bool(np.isin(y, (0, 1)).all())
 
-    # -- answers ---------------------------------------------------------------------------------------
+    # -- answers -----------------------------------------------------------------------------------
 
     def answer_shape(self, task, rows):
         return rows, self.outputs(task)
@@ -166,7 +181,9 @@ class Multilabel(Kind):
     def labels_of(self, task, answers):
         """A tuple of classes a row."""
         labels = np.empty(len(answers), object)
-        labels[:] = [tuple(c for c, on in zip(task.classes, row >= THRESHOLD) if on) for row in answers]
+        labels[:] = [
+            tuple(c for c, on in zip(task.classes, row >= THRESHOLD) if on) for row in answers
+        ]
         return labels
 
     def row_error(self, y, answers):
@@ -181,7 +198,7 @@ class Multilabel(Kind):
         """The probability of every label of every row, and whether it is there."""
         return answers.ravel(), np.asarray(y).ravel() > 0
 
-    # -- the part of a head ----------------------------------------------------------------------------
+    # -- the part of a head ------------------------------------------------------------------------
 
     def losses(self, head, y, output):
         from tf_transfer.devices.backend import tf
@@ -197,7 +214,7 @@ class Multilabel(Kind):
     def decode(self, head, output):
         return 1 / (1 + np.exp(-output.astype(np.float64)))
 
-    # -- scikit-learn ----------------------------------------------------------------------------------
+    # -- scikit-learn ------------------------------------------------------------------------------
 
     def linear_model(self, task, y, penalty):
         from sklearn.linear_model import LogisticRegression
@@ -216,5 +233,7 @@ class Multilabel(Kind):
 
     def answers_of(self, task, estimator, inputs):
         probable = hasattr(estimator, "predict_proba")
-        answers = np.asarray(estimator.predict_proba(inputs) if probable else estimator.predict(inputs), np.float64)
+        answers = np.asarray(
+            estimator.predict_proba(inputs) if probable else estimator.predict(inputs), np.float64
+        )
         return answers[:, : self.outputs(task)]

@@ -15,7 +15,12 @@ import pandas as pd
 from tf_transfer.errors import DataError, setting, shown
 from tf_transfer.kinds.base import Kind, check_finite
 from tf_transfer.kinds.class_types import typed_class
-from tf_transfer.kinds.label_columns import MAX_INFERRED_CLASSES, measured_numbers, number_of, numbers_of
+from tf_transfer.kinds.label_columns import (
+    MAX_INFERRED_CLASSES,
+    measured_numbers,
+    number_of,
+    numbers_of,
+)
 from tf_transfer.measures import ranked
 from tf_transfer.measures.metric import Formula, Metric
 from tf_transfer.measures.ranked import Weights
@@ -23,7 +28,9 @@ from tf_transfer.measures.ranked import Weights
 _CONSTANT_LABELS = "the labels are constant"
 _CONSTANT = "the labels or the predictions are constant"
 _FLAT = 1e-3
-"""Share of the mean square below which a variance, a difference of two sums, has too few correct digits."""
+"""Share of the mean square below which a variance, a difference of two sums, has too few correct
+digits.
+"""
 
 
 def _error(y, prediction) -> np.ndarray:
@@ -78,7 +85,9 @@ def _in_order(name: str, make: Callable) -> Callable:
 
 
 def _of_varied(module: str, function: str, both: bool) -> Callable:
-    """A function of scikit-learn or scipy, NaN where the labels (or, when ``both``, the predictions) are constant."""
+    """A function of scikit-learn or scipy, NaN where the labels (or, when ``both``, the
+    predictions) are constant.
+    """
 
     def direct(y, prediction) -> float:
         from scipy import stats
@@ -109,33 +118,60 @@ class Regression(Kind):
         Metric.of_rows("mae", _error, label="MAE", higher=False, range=(0.0, np.inf)),
         Metric("rmse", _moments, _rmse, label="RMSE", higher=False, range=(0.0, np.inf)),
         Metric(
-            "r2", _moments, _r2, direct=_of_varied("metrics", "r2_score", both=False), doubtful=_flat_labels,
-            label="R²", range=(-np.inf, 1.0), undefined=_CONSTANT_LABELS,
+            "r2",
+            _moments,
+            _r2,
+            direct=_of_varied("metrics", "r2_score", both=False),
+            doubtful=_flat_labels,
+            label="R²",
+            range=(-np.inf, 1.0),
+            undefined=_CONSTANT_LABELS,
         ),
         Metric(
-            "explained_variance", _moments, _explained_variance, doubtful=_flat_labels,
+            "explained_variance",
+            _moments,
+            _explained_variance,
+            doubtful=_flat_labels,
             direct=_of_varied("metrics", "explained_variance_score", both=False),
-            range=(-np.inf, 1.0), undefined=_CONSTANT_LABELS,
+            range=(-np.inf, 1.0),
+            undefined=_CONSTANT_LABELS,
         ),
         Metric(
-            "pearson", _moments, _pearson, direct=_of_varied("stats", "pearsonr", both=True), doubtful=_flat_either,
-            label="Pearson r", range=(-1.0, 1.0), undefined=_CONSTANT,
+            "pearson",
+            _moments,
+            _pearson,
+            direct=_of_varied("stats", "pearsonr", both=True),
+            doubtful=_flat_either,
+            label="Pearson r",
+            range=(-1.0, 1.0),
+            undefined=_CONSTANT,
         ),
         Metric(
-            "spearman", ordered=_in_order("spearman", ranked.spearman),
+            "spearman",
+            ordered=_in_order("spearman", ranked.spearman),
             direct=_of_varied("stats", "spearmanr", both=True),
-            label="Spearman ρ", range=(-1.0, 1.0), undefined=_CONSTANT,
+            label="Spearman ρ",
+            range=(-1.0, 1.0),
+            undefined=_CONSTANT,
         ),
         Metric(
-            "kendall", ordered=_in_order("kendall", ranked.kendall),
+            "kendall",
+            ordered=_in_order("kendall", ranked.kendall),
             direct=_of_varied("stats", "kendalltau", both=True),
-            label="Kendall τ", range=(-1.0, 1.0), undefined=_CONSTANT,
+            label="Kendall τ",
+            range=(-1.0, 1.0),
+            undefined=_CONSTANT,
         ),
         Metric(
-            "median_absolute_error", direct=_median_error, higher=False, range=(0.0, np.inf),
-            ordered=_in_order("median_absolute_error", lambda y, prediction: ranked.median(_error(y, prediction))),
+            "median_absolute_error",
+            direct=_median_error,
+            higher=False,
+            range=(0.0, np.inf),
+            ordered=_in_order(
+                "median_absolute_error", lambda y, prediction: ranked.median(_error(y, prediction))
+            ),
         ),
-    )  # fmt: skip
+    )
 
     def checked(self, y, answers, of=""):
         y, answers = np.asarray(y), np.asarray(answers, np.float64)
@@ -149,10 +185,12 @@ class Regression(Kind):
             raise DataError(f"Labels{of} must be finite.\nReceived {y[~np.isfinite(y)][0]}.")
         return y.astype(np.float64), answers
 
-    # -- labels ----------------------------------------------------------------------------------------
+    # -- labels ------------------------------------------------------------------------------------
 
     def claims(self, column):
-        """Numbers with a fraction, of more than 20 distinct values, or infinite ones, which `encode` then reports."""
+        """Numbers with a fraction, of more than 20 distinct values, or infinite ones, which
+        `encode` then reports.
+        """
         numbers = measured_numbers(column)
         if numbers is None:
             return False
@@ -167,8 +205,10 @@ class Regression(Kind):
         if several:
             raise DataError(
                 f"Labels of task {task!r} must be numbers or names.\n"
-                f"Received {' and '.join(map(repr, several[:3]))} in column {column.name!r}: one number, or two names."
-                f"\nSay which: {setting('kind', self.name, f'--label {column.name}:{self.name}')}, or 'classification'."
+                f"Received {' and '.join(map(repr, several[:3]))} in column {column.name!r}: one "
+                "number, or two names."
+                f"\nSay which: {setting('kind', self.name, f'--label {column.name}:{self.name}')}, "
+                "or 'classification'."
             )
 
     def check_task(self, task):
@@ -189,14 +229,17 @@ class Regression(Kind):
         return np.zeros(rows, np.float64)
 
     def encode(self, task, column, present, where):
-        if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
+        if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(
+            column
+        ):
             column = column.astype(str)
         numbers = numbers_of(column.where(present))
         bad = np.flatnonzero(present & ~np.isfinite(numbers))
         if len(bad):
             raise DataError(
                 f"Labels of the regression {task.name!r} must be finite numbers.\n"
-                f"Received {shown(typed_class(column.iloc[bad[0]]))} in column {task.label!r}, row {bad[0]} of {where} "
+                f"Received {shown(typed_class(column.iloc[bad[0]]))} in column {task.label!r}, row "
+                f"{bad[0]} of {where} "
                 f"({len(bad)} such rows).\nMend or empty these cells; an empty cell is left out. "
                 f"Decimal commas are read with {setting('decimal', ',')}."
             )
@@ -214,7 +257,7 @@ class Regression(Kind):
     def is_possible(self, task, y):
         return bool(np.isfinite(y).all())
 
-    # -- answers ---------------------------------------------------------------------------------------
+    # -- answers -----------------------------------------------------------------------------------
 
     def answer_shape(self, task, rows):
         return (rows,)
@@ -226,16 +269,18 @@ class Regression(Kind):
         """The absolute error."""
         return np.abs(answers.astype(np.float64) - y)
 
-    # -- the part of a head ----------------------------------------------------------------------------
+    # -- the part of a head ------------------------------------------------------------------------
 
     def build(self, head):
         """``scale``: mean, deviation, and whether they were learned.
 
-        They are those of the first labels that the head is trained on, and stay: a later training on other rows goes
-        on from the same scale. They are in double precision, as labels are: in single precision, seconds since 1970
-        are told apart to two minutes.
+        They are those of the first labels that the head is trained on, and stay: a later training
+        on other rows goes on from the same scale. They are in double precision, as labels are: in
+        single precision, seconds since 1970 are told apart to two minutes.
         """
-        head.scale = head.add_weight(name="scale", shape=(3,), dtype="float64", trainable=False, initializer="zeros")
+        head.scale = head.add_weight(
+            name="scale", shape=(3,), dtype="float64", trainable=False, initializer="zeros"
+        )
 
     def restart(self, head):
         head.scale.assign([0.0, 1.0, 0.0])
@@ -243,7 +288,10 @@ class Regression(Kind):
     def note_labels(self, head, y):
         """Takes mean and deviation from labels (rows,), unless earlier ones gave them."""
         if len(y) and not float(head.scale[2]):
-            mean, deviation = float(np.mean(y, dtype=np.float64)), float(np.std(y, dtype=np.float64))
+            mean, deviation = (
+                float(np.mean(y, dtype=np.float64)),
+                float(np.std(y, dtype=np.float64)),
+            )
             head.scale.assign([mean, deviation if deviation > 0 else 1.0, 1.0])
 
     def shape_output(self, output):
@@ -273,7 +321,7 @@ class Regression(Kind):
         mean, deviation, _ = head.scale.numpy().astype(np.float64)
         return (y.astype(np.float64) - mean) / deviation
 
-    # -- scikit-learn ----------------------------------------------------------------------------------
+    # -- scikit-learn ------------------------------------------------------------------------------
 
     def linear_model(self, task, y, penalty):
         from sklearn.linear_model import Ridge

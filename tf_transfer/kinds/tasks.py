@@ -11,7 +11,15 @@ import numpy as np
 import pandas as pd
 
 from tf_transfer.checks.names import check_name
-from tf_transfer.errors import DataError, check_choice, check_columns, check_table, listed, nearest, shown
+from tf_transfer.errors import (
+    DataError,
+    check_choice,
+    check_columns,
+    check_table,
+    listed,
+    nearest,
+    shown,
+)
 from tf_transfer.kinds import AUTO, KINDS, infer_kind, kind_of
 from tf_transfer.kinds.class_types import class_from_json, class_text, typed_class, unified
 from tf_transfer.kinds.label_columns import check_class, present_rows, relabel, spelling
@@ -71,7 +79,9 @@ class Task:
                 f"classes of task {self.name!r} must be a list.\nReceived {self.classes!r}.\n"
                 "Give the names of all classes, or leave them to be read from the training table."
             )
-        classes = [class_from_json(typed_class(c)) for c in (() if self.classes is None else self.classes)]
+        classes = [
+            class_from_json(typed_class(c)) for c in (() if self.classes is None else self.classes)
+        ]
         for name in classes:
             check_class(name)
         object.__setattr__(self, "classes", tuple(unified(classes)))
@@ -79,27 +89,36 @@ class Task:
             object.__setattr__(self, "labels", self._check_labels())
         if not _is_weight(self.loss_weight):
             raise DataError(
-                f"loss_weight of task {self.name!r} must be a number of at least 0.\nReceived {self.loss_weight!r}."
+                f"loss_weight of task {self.name!r} must be a number of at least 0.\nReceived "
+                f"{self.loss_weight!r}."
             )
         if isinstance(self.class_weight, str):
             check_choice(f"class_weight of task {self.name!r}", self.class_weight, ["balanced"])
         elif not isinstance(self.class_weight, Mapping | None):
             raise DataError(
-                f"class_weight of task {self.name!r} must be a mapping from class to factor, or 'balanced'.\n"
-                f"Received a {type(self.class_weight).__name__}.\nGive for instance dict(zip(classes, factors))."
+                f"class_weight of task {self.name!r} must be a mapping from class to factor, or "
+                "'balanced'.\n"
+                f"Received a {type(self.class_weight).__name__}.\nGive for instance "
+                "dict(zip(classes, factors))."
             )
         if self.kind != AUTO:
             kind_of(self).check_task(self)
         if len(set(self.classes)) != len(self.classes):
-            raise DataError(f"Classes of task {self.name!r} must differ.\nReceived {self.classes!r}.")
+            raise DataError(
+                f"Classes of task {self.name!r} must differ.\nReceived {self.classes!r}."
+            )
 
     def _check_labels(self) -> dict | None:
         if not isinstance(self.labels, Mapping) or None in self.labels:
             raise DataError(
-                f"labels of task {self.name!r} must be a mapping from what is written to a class or None.\n"
+                f"labels of task {self.name!r} must be a mapping from what is written to a class "
+                "or None.\n"
                 f"Received {shown(self.labels)}."
             )
-        names = {spelling(written): class_from_json(typed_class(name)) for written, name in self.labels.items()}
+        names = {
+            spelling(written): class_from_json(typed_class(name))
+            for written, name in self.labels.items()
+        }
         for name in names.values():
             if name is not None:
                 check_class(name)
@@ -132,13 +151,19 @@ class Task:
                 f"Task {self.name!r} needs labels to learn from.\n"
                 f"Received a column {self.label!r} with no label in {len(column)} rows."
             )
-        name = infer_kind(column, with_classes=bool(self.classes)) if self.kind == AUTO else self.kind
+        name = (
+            infer_kind(column, with_classes=bool(self.classes)) if self.kind == AUTO else self.kind
+        )
         kind = KINDS[name]
         if self.kind == AUTO and not self.classes:
             kind.check_inferred(self.name, column[present_rows(column)])
-        return dataclasses.replace(self, kind=name, classes=self.classes or kind.classes_in(self, column, gaps))
+        return dataclasses.replace(
+            self, kind=name, classes=self.classes or kind.classes_in(self, column, gaps)
+        )
 
-    def encode(self, table: pd.DataFrame, where: str = "the table") -> tuple[np.ndarray, np.ndarray]:
+    def encode(
+        self, table: pd.DataFrame, where: str = "the table"
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Labels as numbers.
 
         Args:
@@ -154,7 +179,9 @@ class Task:
             DataError: a class that the task does not have; a label that is infinite or no number.
         """
         if not self.resolved:
-            raise DataError(f"Task {self.name!r} has no kind or classes yet: call resolve(table), or fit.")
+            raise DataError(
+                f"Task {self.name!r} has no kind or classes yet: call resolve(table), or fit."
+            )
         if self.label not in table.columns:
             return kind_of(self).blank(self, len(table)), np.zeros(len(table), bool)
         check_columns(table, [self.label], where)
@@ -178,7 +205,8 @@ class Task:
         for name, weight in weights.items():
             if name not in names:
                 raise DataError(
-                    f"class_weight of task {self.name!r} must name its classes {listed(self.classes)}.\n"
+                    f"class_weight of task {self.name!r} must name its classes "
+                    f"{listed(self.classes)}.\n"
                     f"Received {name!r}.{nearest(name, names)}"
                 )
             if not _is_weight(weight):
@@ -189,15 +217,20 @@ class Task:
         return np.array([weights.get(name, 1.0) for name in names], np.float32)
 
     def _weights_by_name(self, names: list[str]) -> dict[str, float]:
-        """Class weights by name; whole numbers are places, as in Keras, where no class is called so."""
-        given = {class_text(c): weight for c, weight in self.class_weight.items()}  # JSON has made keys text
+        """Class weights by name; whole numbers are places, as in Keras, where no class is called
+        so.
+        """
+        # JSON has made keys text
+        given = {class_text(c): weight for c, weight in self.class_weight.items()}
         places = {str(place): name for place, name in enumerate(names)}
         if not set(given) & set(names) and set(given) <= set(places):
             return {places[place]: weight for place, weight in given.items()}
         return given
 
 
-def infer_tasks(table: pd.DataFrame, text: str = "text", text_pair: str | None = None) -> list[Task]:
+def infer_tasks(
+    table: pd.DataFrame, text: str = "text", text_pair: str | None = None
+) -> list[Task]:
     """A resolved task for each column of ``table`` that is not text.
 
     Raises:
@@ -211,12 +244,17 @@ def infer_tasks(table: pd.DataFrame, text: str = "text", text_pair: str | None =
     check_table(table)
     columns = [c for c in table.columns if c not in (text, text_pair)]
     if not columns:
-        raise DataError(f"A table needs a label column beside the text.\nReceived only {listed(list(table.columns))}.")
+        raise DataError(
+            "A table needs a label column beside the text.\nReceived only "
+            f"{listed(list(table.columns))}."
+        )
     return [Task(c).resolve(table) for c in columns]
 
 
 def describe(task: Task, table: pd.DataFrame, most: int = 20) -> str:
-    """One line on what a resolved task learns from ``table``: its classes with their numbers of rows."""
+    """One line on what a resolved task learns from ``table``: its classes with their numbers of
+    rows.
+    """
     column, kind = relabel(table[task.label], task.labels), kind_of(task)
     present = present_rows(column)
     missing = f"; {_rows((~present).sum())} without a label" if not present.all() else ""
@@ -225,7 +263,10 @@ def describe(task: Task, table: pd.DataFrame, most: int = 20) -> str:
     counts = class_counts(kind.label_counts(task, column))
     more = f" and {len(task.classes) - most} more" if len(task.classes) > most else ""
     classes = counted(task.classes[:most], counts)
-    return f"{task.name} ({task.kind}): {len(task.classes)} classes with rows: {classes}{more}{missing}"
+    return (
+        f"{task.name} ({task.kind}): {len(task.classes)} classes with rows: "
+        f"{classes}{more}{missing}"
+    )
 
 
 def _rows(count: int) -> str:

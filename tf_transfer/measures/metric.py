@@ -1,11 +1,13 @@
 """What is known of a metric, and metrics as functions of row weights.
 
-A weight is how often a row counts: ones give the metric, the counts of a bootstrap resample the metric of its
-repeated rows. Most metrics are made of weighted sums of a few columns, so that one matrix product serves all
-resamples and all metrics. The others need the rows in order; see `ranked`.
+A weight is how often a row counts: ones give the metric, the counts of a bootstrap resample the
+metric of its repeated rows. Most metrics are made of weighted sums of a few columns, so that one
+matrix product serves all resamples and all metrics. The others need the rows in order; see
+`ranked`.
 
-Arguments everywhere: ``y``, the labels of some rows, and ``answers``, what was said of them, as arrays of which the
-first axis is the rows. What else they hold is known to the kind of task that a metric belongs to.
+Arguments everywhere: ``y``, the labels of some rows, and ``answers``, what was said of them, as
+arrays of which the first axis is the rows. What else they hold is known to the kind of task that a
+metric belongs to.
 """
 
 from __future__ import annotations
@@ -25,18 +27,20 @@ Formula = Callable[[Weights], dict[str, np.ndarray]]
 class Metric:
     """A number that says how good answers are.
 
-    It has ``columns`` and ``finish``, or it is ``ordered``. Metrics that share a function of either compute it once.
+    It has ``columns`` and ``finish``, or it is ``ordered``. Metrics that share a function of either
+    compute it once.
 
     Args:
         name: as in tables and files.
         columns: from ``y`` and ``answers`` to (rows, k), of which the weighted sums are needed.
-        finish: from the sums (..., k) and the total of the weights (...) to the metric (...), NaN where undefined.
-        ordered: from ``y`` and ``answers`` to a `Formula`, where the rows are needed in order. What it returns has the
-            metric under its ``name``.
-        direct: from ``y`` and ``answers`` to the metric of all rows, where a library computes it; None: the formula
-            with weights of one.
-        doubtful: from sums and total to (resamples,) bool: where the formula has too few correct digits. There
-            ``direct`` is asked.
+        finish: from the sums (..., k) and the total of the weights (...) to the metric (...), NaN
+            where undefined.
+        ordered: from ``y`` and ``answers`` to a `Formula`, where the rows are needed in order. What
+            it returns has the metric under its ``name``.
+        direct: from ``y`` and ``answers`` to the metric of all rows, where a library computes it;
+            None: the formula with weights of one.
+        doubtful: from sums and total to (resamples,) bool: where the formula has too few correct
+            digits. There ``direct`` is asked.
         row: from ``y`` and ``answers`` to (rows,), where the metric is the mean of a number a row.
         label: how a report writes it; the name without underscores where it is empty.
         higher: whether a greater value is a better one.
@@ -61,10 +65,14 @@ class Metric:
     gaps: bool = False
 
     def __post_init__(self):
-        if (self.columns is None) == (self.ordered is None) or (self.columns is None) != (self.finish is None):
+        if (self.columns is None) == (self.ordered is None) or (self.columns is None) != (
+            self.finish is None
+        ):
             raise ValueError(f"Metric {self.name!r} must have columns and finish, or ordered.")
         if self.doubtful is not None and self.direct is None:
-            raise ValueError(f"Metric {self.name!r} must have direct, which doubtful resamples are left to.")
+            raise ValueError(
+                f"Metric {self.name!r} must have direct, which doubtful resamples are left to."
+            )
 
     @classmethod
     def of_rows(cls, name: str, row: Callable, **known) -> Metric:
@@ -93,7 +101,9 @@ def _mean(sums, total):
 
 
 def measured(metrics: Sequence[Metric], y, answers) -> dict[str, float]:
-    """Metrics of all rows by name, NaN where undefined; those that share columns are computed together."""
+    """Metrics of all rows by name, NaN where undefined; those that share columns are computed
+    together.
+    """
     values = {}
     for metric in metrics:
         if metric.direct is not None or metric.columns is None:
@@ -136,8 +146,12 @@ def _of_sums(metrics: Sequence[Metric], y, answers) -> Formula:
             values[metric.name] = metric.finish(sums[metric.columns], weights.total)
             if metric.doubtful is not None:
                 doubtful = np.flatnonzero(metric.doubtful(sums[metric.columns], weights.total))
-                repeated = (np.repeat(np.arange(len(y)), weights.counts[i].astype(int)) for i in doubtful)
-                values[metric.name][doubtful] = [metric.of_all(y[rows], answers[rows]) for rows in repeated]
+                repeated = (
+                    np.repeat(np.arange(len(y)), weights.counts[i].astype(int)) for i in doubtful
+                )
+                values[metric.name][doubtful] = [
+                    metric.of_all(y[rows], answers[rows]) for rows in repeated
+                ]
         return values
 
     return formula

@@ -1,8 +1,9 @@
-"""Metrics that need the rows in order, as formulas of row weights: areas, rank correlations, medians.
+"""Metrics that need the rows in order, as formulas of row weights: areas, rank correlations,
+medians.
 
-A weight is how often a row counts. The rows are sorted once; what lies below a row in each of many resamples
-is then a cumulative sum of weights. Arrays are (rows, resamples), so that sorting the rows moves whole
-stretches of memory. Counts are added as whole numbers, so that sums are exact.
+A weight is how often a row counts. The rows are sorted once; what lies below a row in each of many
+resamples is then a cumulative sum of weights. Arrays are (rows, resamples), so that sorting the
+rows moves whole stretches of memory. Counts are added as whole numbers, so that sums are exact.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ class Weights:
 
     @cached_property
     def by_row(self) -> np.ndarray:
-        """(rows, resamples) float32: half the memory to move; sums of counts are exact up to 2**24."""
+        """(rows, resamples) float32: half the memory to move; sums of counts are exact up to
+        2**24.
+        """
         return np.ascontiguousarray(self.counts.T).astype(np.float32)
 
     @cached_property
@@ -49,7 +52,8 @@ class Weights:
 def cumulative(weights: np.ndarray) -> np.ndarray:
     """(rows + 1, resamples): the sums of the first 0, 1, … rows of ``weights``.
 
-    In two steps, within blocks of rows and over blocks: NumPy's own, down the columns, takes many times as long.
+    In two steps, within blocks of rows and over blocks: NumPy's own, down the columns, takes many
+    times as long.
     """
     rows, resamples = weights.shape
     width = max(1, int(np.sqrt(rows)))
@@ -82,7 +86,9 @@ def areas(target, score) -> Callable[[Weights], tuple[np.ndarray, np.ndarray]]:
     order = np.argsort(score, kind="stable")
     positive, negative = order[target[order]], order[~target[order]]
     below = np.searchsorted(score[positive], score[positive], "left")
-    beaten, upto = (np.searchsorted(score[negative], score[positive], side) for side in ("left", "right"))
+    beaten, upto = (
+        np.searchsorted(score[negative], score[positive], side) for side in ("left", "right")
+    )
     tied = not np.array_equal(beaten, upto)
 
     def formula(weights: Weights):
@@ -90,7 +96,8 @@ def areas(target, score) -> Callable[[Weights], tuple[np.ndarray, np.ndarray]]:
         true, false = cumulative(hit), cumulative(weights.by_row[negative])
         ahead = false[beaten].astype(np.float64)
         wins = _dot(hit, (ahead + false[upto]) / 2 if tied else ahead)
-        # Of all rows from a row with the target on, ties included: those with the target, and those without.
+        # Of all rows from a row with the target on, ties included: those with the target, and those
+        # without.
         found, wrong = true[-1] - true[below], false[-1] - ahead
         precision = found / np.maximum(found + wrong, 1)
         undefined = (true[-1] == 0) | (false[-1] == 0)
@@ -148,9 +155,9 @@ def _spread(weights: Weights, ties) -> np.ndarray:
 def kendall(y, prediction) -> Callable[[Weights], np.ndarray]:
     """Kendall's tau-b; see `areas`.
 
-    The rows are put into about √rows bins by label and, again, by prediction. Pairs that share a bin are
-    compared one by one, as a matrix product with signs; of all others the order of the bins tells.
-    Time and memory grow with rows**1.5 instead of rows**2.
+    The rows are put into about √rows bins by label and, again, by prediction. Pairs that share a
+    bin are compared one by one, as a matrix product with signs; of all others the order of the bins
+    tells. Time and memory grow with rows**1.5 instead of rows**2.
     """
     of_y, of_prediction = _bins(y), _bins(prediction)
     ranks_y, ranks = _Ranks(y), _Ranks(prediction)
@@ -181,7 +188,9 @@ def _bins(values) -> np.ndarray:
 
 
 def _shared_bin(weights: Weights, bins, y, prediction, apart) -> np.ndarray:
-    """Twice concordant less discordant pairs within bins; only pairs that differ in ``apart``, if given."""
+    """Twice concordant less discordant pairs within bins; only pairs that differ in ``apart``, if
+    given.
+    """
     found = np.zeros(weights.by_row.shape[1])
     of_bin = y if apart is None else prediction
     for rows in _members(bins):
@@ -199,10 +208,14 @@ def _separate_bins(weights: Weights, of_y, of_prediction) -> np.ndarray:
     """Twice concordant less discordant pairs in different bins, both by label and by prediction."""
     bins = of_prediction.max() + 1
     order = _signs(np.arange(bins))
-    below = np.zeros((bins, weights.by_row.shape[1]), np.float32)  # of each bin by prediction, lower labels
+    # of each bin by prediction, lower labels
+    below = np.zeros((bins, weights.by_row.shape[1]), np.float32)
     found = np.zeros(below.shape[1])
     for rows in _members(of_y):
-        inside = np.equal.outer(np.arange(bins), of_prediction[rows]).astype(np.float32) @ weights.by_row[rows]
+        inside = (
+            np.equal.outer(np.arange(bins), of_prediction[rows]).astype(np.float32)
+            @ weights.by_row[rows]
+        )
         found += 2 * _dot(order @ below, inside)
         below += inside
     return found
@@ -232,7 +245,9 @@ def median(values) -> Callable[[Weights], np.ndarray]:
 
 
 def _reached(sums, rank) -> np.ndarray:
-    """(resamples,) the last row of which ``sums``, (rows + 1, resamples), is at most ``rank``, by bisection."""
+    """(resamples,) the last row of which ``sums``, (rows + 1, resamples), is at most ``rank``, by
+    bisection.
+    """
     columns = np.arange(sums.shape[1])
     low, high = np.zeros(len(columns), int), np.full(len(columns), len(sums) - 1)
     while (high - low > 1).any():

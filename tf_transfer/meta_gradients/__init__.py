@@ -1,1 +1,3 @@
-"""Gradients through training: fast weights, inner loops, the memory they take, gradients held against differences."""
+"""Gradients through training: fast weights, inner loops, the memory they take, gradients held
+against differences.
+"""

@@ -1,4 +1,6 @@
-"""Running a Keras model on weights that are tensors, and differentiating through training on them."""
+"""Running a Keras model on weights that are tensors, and differentiating through training on
+them.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,15 @@ Loss = Callable[[Sequence["tf.Tensor"]], "tf.Tensor"]
 """A scalar from a list of weights."""
 
 PartLoss = Callable[[Sequence["tf.Tensor"], "int | tf.Tensor"], "tf.Tensor"]
-"""A scalar from a list of weights and the number of a part of the rows; the loss is the sum over parts."""
+"""A scalar from a list of weights and the number of a part of the rows; the loss is the sum over
+parts.
+"""
 
 
 @contextlib.contextmanager
-def fast_weights(model: keras.Model, variables: Sequence[tf.Variable], tensors: Sequence[tf.Tensor]) -> Iterator[None]:
+def fast_weights(
+    model: keras.Model, variables: Sequence[tf.Variable], tensors: Sequence[tf.Tensor]
+) -> Iterator[None]:
     """Within it, ``model`` computes with ``tensors`` in the place of ``variables``.
 
     A variable is found by identity, in every attribute of every layer that holds it, so shared
@@ -29,8 +35,8 @@ def fast_weights(model: keras.Model, variables: Sequence[tf.Variable], tensors: 
         tensors: one for each, of its shape.
 
     Raises:
-        DataError: a variable that no layer of the model holds as an attribute, one twice, or another number of
-            tensors or shape.
+        DataError: a variable that no layer of the model holds as an attribute, one twice, or
+            another number of tensors or shape.
         TrainingError: a variable was assigned to inside; see `assignments_refused`.
 
     Example:
@@ -45,7 +51,8 @@ def fast_weights(model: keras.Model, variables: Sequence[tf.Variable], tensors: 
     """
     if len(variables) != len(tensors) or len({id(v) for v in variables}) < len(variables):
         raise DataError(
-            f"There must be one tensor for each variable, and no variable twice.\nReceived {len(tensors)} tensors for "
+            "There must be one tensor for each variable, and no variable twice.\nReceived "
+            f"{len(tensors)} tensors for "
             f"{len(variables)} variables, {len({id(v) for v in variables})} of them different.\n"
             "Give the tensors in the order of the variables."
         )
@@ -53,7 +60,8 @@ def fast_weights(model: keras.Model, variables: Sequence[tf.Variable], tensors: 
     for variable, tensor in zip(variables, tensors):
         if not variable.shape.is_compatible_with(tensor.shape):
             raise DataError(
-                f"A fast weight must have its variable's shape.\nReceived {tensor.shape} for {variable.name!r} "
+                f"A fast weight must have its variable's shape.\nReceived {tensor.shape} for "
+                f"{variable.name!r} "
                 f"of shape {variable.shape}.\nGive the tensors in the order of the variables."
             )
     with assignments_refused(variables):
@@ -79,8 +87,10 @@ def _find_slots(model, variables) -> list[list[tuple]]:
     missing = [v.name for v, places in zip(variables, found) if not places]
     if missing:
         raise DataError(
-            f"Weights are replaced where a layer holds them as an attribute.\nReceived {listed(missing)}, which no "
-            f"layer of {model.name!r} does.\nGive variables of this model, and keep them in attributes, not in lists."
+            "Weights are replaced where a layer holds them as an attribute.\nReceived "
+            f"{listed(missing)}, which no "
+            f"layer of {model.name!r} does.\nGive variables of this model, and keep them in "
+            "attributes, not in lists."
         )
     return found
 
@@ -90,9 +100,17 @@ def _cast_like(variable, layer, tensor):
     return tf.cast(tensor, layer.compute_dtype) if autocast and tensor.dtype.is_floating else tensor
 
 
-_WRITES = ("Assign", "ResourceApply", "ResourceSparseApply", "ResourceScatter", "ResourceStridedSliceAssign")
+_WRITES = (
+    "Assign",
+    "ResourceApply",
+    "ResourceSparseApply",
+    "ResourceScatter",
+    "ResourceStridedSliceAssign",
+)
 _READ_ONLY = "_read_only_resource_inputs"
-"""Where TensorFlow notes, of a call, a branch or a loop, the inputs that nothing in it changes, at any depth."""
+"""Where TensorFlow notes, of a call, a branch or a loop, the inputs that nothing in it changes, at
+any depth.
+"""
 
 
 @contextlib.contextmanager
@@ -109,23 +127,31 @@ def assignments_refused(variables: Sequence[tf.Variable]) -> Iterator[None]:
     if tf.executing_eagerly():
         before = [v.read_value() for v in variables]
         yield
-        changed = [v.name for v, old in zip(variables, before) if not _same_bits(old, v.read_value())]
+        changed = [
+            v.name for v, old in zip(variables, before) if not _same_bits(old, v.read_value())
+        ]
         operation = "an assignment"
     else:
         graph = tf.compat.v1.get_default_graph()
         known = len(graph.get_operations())
         yield
         names = {id(part.handle): v.name for v in variables for part in _parts(v)}
-        names |= {id(place): names[id(outer)] for outer, place in graph.captures if id(outer) in names}
-        touching = [op for op in graph.get_operations()[known:] if any(id(i) in names for i in op.inputs)]
+        names |= {
+            id(place): names[id(outer)] for outer, place in graph.captures if id(outer) in names
+        }
+        touching = [
+            op for op in graph.get_operations()[known:] if any(id(i) in names for i in op.inputs)
+        ]
         hits = [(op.type, names[id(i)]) for op in touching for i in _written(op) if id(i) in names]
         changed, operation = [name for _, name in hits], hits[0][0] if hits else ""
     if changed:
         raise TrainingError(
-            "Weights must not be assigned to where a meta-gradient is taken: no gradient flows through an "
+            "Weights must not be assigned to where a meta-gradient is taken: no gradient flows "
+            "through an "
             "assignment, and the result would silently be of first order.\n"
             f"Received {operation} on {listed(changed)}.\n"
-            "Compute new weights as tensors, w - rate * gradient, and run the model in fast_weights()."
+            "Compute new weights as tensors, w - rate * gradient, and run the model in "
+            "fast_weights()."
         )
 
 
@@ -166,14 +192,16 @@ def value_and_gradient(loss: Loss, at: Sequence[tf.Tensor], wanted: Sequence[int
 
 
 def with_pull_back(function: Callable[[list], Sequence], at: Sequence[tf.Tensor]):
-    """``function(at)`` and what takes a gradient by it to one by ``at``; the intermediate values are held for that.
+    """``function(at)`` and what takes a gradient by it to one by ``at``; the intermediate values
+    are held for that.
 
     Args:
         function: from a list of tensors to a list of tensors.
         at: tensors.
 
     Returns:
-        The list; ``pull_back(upstream) -> gradient``: from tensors of its shapes to dense ones of those of ``at``.
+        The list; ``pull_back(upstream) -> gradient``: from tensors of its shapes to dense ones of
+        those of ``at``.
     """
     at = list(at)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -182,7 +210,9 @@ def with_pull_back(function: Callable[[list], Sequence], at: Sequence[tf.Tensor]
 
     def pull_back(upstream: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         zero = tf.UnconnectedGradients.ZERO
-        gradient = tape.gradient(found, at, output_gradients=list(upstream), unconnected_gradients=zero)
+        gradient = tape.gradient(
+            found, at, output_gradients=list(upstream), unconnected_gradients=zero
+        )
         return [tf.convert_to_tensor(g) for g in gradient]
 
     return found, pull_back
@@ -191,8 +221,9 @@ def with_pull_back(function: Callable[[list], Sequence], at: Sequence[tf.Tensor]
 def hessian_vector_product(loss: Loss, at: Sequence[tf.Tensor], vector: Sequence[tf.Tensor]):
     """The gradient g and the product H v of the Hessian of ``loss`` at ``at`` with ``vector``.
 
-    Reverse-over-reverse: the gradient of g·v, at about three times the cost of g. Forward-over-reverse
-    (Pearlmutter 1994, "Fast Exact Multiplication by the Hessian") gives the same and was a third slower here.
+    Reverse-over-reverse: the gradient of g·v, at about three times the cost of g.
+    Forward-over-reverse (Pearlmutter 1994, "Fast Exact Multiplication by the Hessian") gives the
+    same and was a third slower here.
 
     Args:
         at: tensors.
@@ -205,12 +236,16 @@ def hessian_vector_product(loss: Loss, at: Sequence[tf.Tensor], vector: Sequence
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(at)
         _, gradient = value_and_gradient(loss, at)
-    product = tape.gradient(gradient, at, output_gradients=vector, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    product = tape.gradient(
+        gradient, at, output_gradients=vector, unconnected_gradients=tf.UnconnectedGradients.ZERO
+    )
     return gradient, [tf.convert_to_tensor(p) for p in product]
 
 
 def summed(function: Callable[[int], list], parts: int):
-    """``Σ function(part)`` over ``parts`` parts, one after the other, tensor by tensor; traced twice, however many."""
+    """``Σ function(part)`` over ``parts`` parts, one after the other, tensor by tensor; traced
+    twice, however many.
+    """
     total = function(0)
     if parts == 1:
         return total
@@ -218,4 +253,6 @@ def summed(function: Callable[[int], list], parts: int):
     def body(part, total):
         return part + 1, tf.nest.map_structure(tf.add, total, function(part))
 
-    return tf.while_loop(lambda part, _: part < parts, body, (tf.constant(1), total), parallel_iterations=1)[1]
+    return tf.while_loop(
+        lambda part, _: part < parts, body, (tf.constant(1), total), parallel_iterations=1
+    )[1]

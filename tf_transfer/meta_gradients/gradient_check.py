@@ -1,4 +1,6 @@
-"""Whether a strategy's meta-gradient is right on a model: against central differences in double precision."""
+"""Whether a strategy's meta-gradient is right on a model: against central differences in double
+precision.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +27,11 @@ class GradientCheck:
     """How far a meta-gradient and central differences are apart.
 
     Args:
-        relative_error: ‖analytic − numeric‖ / ‖numeric‖ over all variables' directional derivatives.
-        table: a row for each variable: its ``name``, the ``analytic`` and the ``numeric`` derivative along
-            a random direction, and the ``error``: their difference as a share of the largest numeric one.
+        relative_error: ‖analytic − numeric‖ / ‖numeric‖ over all variables' directional
+            derivatives.
+        table: a row for each variable: its ``name``, the ``analytic`` and the ``numeric``
+            derivative along a random direction, and the ``error``: their difference as a share of
+            the largest numeric one.
     """
 
     relative_error: float
@@ -39,24 +43,36 @@ class GradientCheck:
 
     def __str__(self) -> str:
         worst = self.table.sort_values("error", ascending=False).head(5).to_string(index=False)
-        return f"relative error of the meta-gradient {self.relative_error:.2e}; furthest apart:\n{worst}"
+        return (
+            f"relative error of the meta-gradient {self.relative_error:.2e}; furthest "
+            f"apart:\n{worst}"
+        )
 
 
 def gradcheck(
-    strategy, model: TransferModel, episode: Episode, sampler: EpisodeSampler | None = None, *, step: float = 1e-5,
+    strategy,
+    model: TransferModel,
+    episode: Episode,
+    sampler: EpisodeSampler | None = None,
+    *,
+    step: float = 1e-5,
     seed: int = 0,
-) -> GradientCheck:  # fmt: skip
-    """Compares a strategy's meta-gradient with central differences, on a copy of the model in float64.
+) -> GradientCheck:
+    """Compares a strategy's meta-gradient with central differences, on a copy of the model in
+    float64.
 
-    For every variable, the derivative of the query loss after the inner loop along a random direction
-    is computed from the meta-gradient and as (L(θ + h d) − L(θ − h d)) / 2h, extrapolated once
-    (Richardson), so its own error is of order h⁴.
+    For every variable, the derivative of the query loss after the inner loop along a random
+    direction is computed from the meta-gradient and as (L(θ + h d) − L(θ − h d)) / 2h, extrapolated
+    once (Richardson), so its own error is of order h⁴.
 
     Args:
-        strategy: a meta-learning strategy with a meta-gradient: not `Reptile`. One of first order parts.
-        model: with heads that fit the episode, or what the strategy's fit returned; it is not changed.
+        strategy: a meta-learning strategy with a meta-gradient: not `Reptile`. One of first order
+            parts.
+        model: with heads that fit the episode, or what the strategy's fit returned; it is not
+            changed.
         episode: as a sampler draws it.
-        sampler: whose table the episode's rows are in; None: the episode's own. One from a file needs it.
+        sampler: whose table the episode's rows are in; None: the episode's own. One from a file
+            needs it.
         step: h, in the weights' units for a direction of unit norm.
         seed: of the directions.
 
@@ -64,12 +80,13 @@ def gradcheck(
         `GradientCheck`.
 
     Raises:
-        DataError: the strategy has no meta-gradient, the episode has more classes than the head outputs, or
-            its sampler is not known or another than that which drew it.
+        DataError: the strategy has no meta-gradient, the episode has more classes than the head
+            outputs, or its sampler is not known or another than that which drew it.
     """
     if strategy.name == "reptile" or not hasattr(strategy, "episode_gradient"):
         raise DataError(
-            f"gradcheck compares the gradient of a query loss.\nReceived {strategy.name}, which has none.\n"
+            f"gradcheck compares the gradient of a query loss.\nReceived {strategy.name}, which "
+            "has none.\n"
             "Give maml, anil, meta_sgd, proto_net or proto_maml."
         )
     # Learned rates come with their model.
@@ -78,7 +95,8 @@ def gradcheck(
     with double_precision():
         twin = model.copy()
         support, query = (
-            tf.nest.map_structure(lambda t: t[0], part) for part in EpisodeTensors(twin, sampler)([episode])
+            tf.nest.map_structure(lambda t: t[0], part)
+            for part in EpisodeTensors(twin, sampler)([episode])
         )
         learner = MetaLearner(twin, strategy.episode_gradient, strategy.extra_variables(twin))
         _set_rates(learner.extra, rates)
@@ -95,14 +113,18 @@ def _sampler_of(model, episode: Episode, sampler: EpisodeSampler | None) -> Epis
         sampler = episode.sampler
     if sampler is None:
         raise DataError(
-            f"An episode holds the positions of rows in its sampler's table.\nReceived episode {episode.index}, which "
-            "no sampler drew, alone.\nGive the sampler too: gradcheck(strategy, model, episode, sampler)."
+            "An episode holds the positions of rows in its sampler's table.\nReceived episode "
+            f"{episode.index}, which "
+            "no sampler drew, alone.\nGive the sampler too: gradcheck(strategy, model, episode, "
+            "sampler)."
         )
     outputs = only_classification(model).outputs if episode.classes else 0
     if episode.way > outputs:
         raise DataError(
-            f"The head must have an output for each class of the episode.\nReceived a head of {outputs} outputs, and "
-            f"an episode of {episode.way} classes.\nGive the model's task that many classes, or draw episodes of "
+            "The head must have an output for each class of the episode.\nReceived a head of "
+            f"{outputs} outputs, and "
+            f"an episode of {episode.way} classes.\nGive the model's task that many classes, or "
+            "draw episodes of "
             f"way={outputs}."
         )
     check_rows(sampler, [episode])
@@ -113,14 +135,18 @@ def _set_rates(variables: Sequence[tf.Variable], rates: list | None) -> None:
     shapes = [tuple(v.shape) for v in variables]
     if rates is not None and [tuple(rate.shape) for rate in rates] != shapes:
         raise DataError(
-            f"Rates must be those that the strategy learns.\nReceived {len(rates)} rates for {len(shapes)} weights "
-            "that its inner loop changes, or of other shapes.\nGive the strategy whose fit returned them."
+            f"Rates must be those that the strategy learns.\nReceived {len(rates)} rates for "
+            f"{len(shapes)} weights "
+            "that its inner loop changes, or of other shapes.\nGive the strategy whose fit "
+            "returned them."
         )
     for variable, rate in zip(variables, rates or ()):
         variable.assign(tf.cast(rate, variable.dtype))
 
 
-def _compare(loss, variables: Sequence[tf.Variable], gradients, step: float, seed: int) -> GradientCheck:
+def _compare(
+    loss, variables: Sequence[tf.Variable], gradients, step: float, seed: int
+) -> GradientCheck:
     draws, rows = np.random.default_rng(seed), []
     for variable, gradient in zip(variables, gradients, strict=True):
         direction = draws.normal(size=variable.shape)
@@ -163,8 +189,12 @@ def double_precision() -> Iterator[None]:
 
 
 def _model_modules() -> list:
-    """Hugging Face's modules of the families in use: some cast to tf.float32, whatever their own precision."""
-    names = [n for n in sys.modules if n.startswith("transformers.models.") and ".modeling_tf_" in n]
+    """Hugging Face's modules of the families in use: some cast to tf.float32, whatever their own
+    precision.
+    """
+    names = [
+        n for n in sys.modules if n.startswith("transformers.models.") and ".modeling_tf_" in n
+    ]
     return [sys.modules[n] for n in names if "tf" in vars(sys.modules[n])]
 
 
@@ -175,7 +205,9 @@ class _Wide:
         return tf.float64 if name == "float32" else getattr(tf, name)
 
     def where(self, condition, x=None, y=None, name=None):
-        """As `tf.where`, with a plain number of the type of the other branch, not of single precision."""
+        """As `tf.where`, with a plain number of the type of the other branch, not of single
+        precision.
+        """
         if isinstance(x, float) and tf.is_tensor(y):
             x = tf.constant(x, y.dtype)
         return tf.where(condition, x, y, name=name)

@@ -1,4 +1,5 @@
-"""The inner loop of meta-learning, and its exact derivative at a cost in graph that no step adds to.
+"""The inner loop of meta-learning, and its exact derivative at a cost in graph that no step adds
+to.
 
 Descent is θ ← θ − α ∇L_support(θ), from θ₀ to θ_k. The meta-gradient is that of L_query(θ_k) by θ₀.
 Unrolling the loop under one tape makes graph, compile time and memory grow with k. Here the points
@@ -6,9 +7,10 @@ Unrolling the loop under one tape makes graph, compile time and memory grow with
 
     v ← ∇L_query(θ_k);  v ← v − H_support(θᵢ) (α v)  for i = k−1 … 0
 
-Where memory is plentiful, the tape runs over k calls of one traced step instead: the intermediate values
-of every step are kept, and none is computed twice. Either way one step is traced, whatever k; the memory of
-the recursion grows by one copy of the changed weights a step, that of the tape by all intermediate values.
+Where memory is plentiful, the tape runs over k calls of one traced step instead: the intermediate
+values of every step are kept, and none is computed twice. Either way one step is traced, whatever
+k; the memory of the recursion grows by one copy of the changed weights a step, that of the tape by
+all intermediate values.
 
 Finn et al. 2017, "Model-Agnostic Meta-Learning", Algorithm 1; the recursion is reverse-mode
 differentiation of gradient descent, as in Maclaurin et al. 2015, "Gradient-based Hyperparameter
@@ -23,7 +25,12 @@ from collections.abc import Sequence
 
 from tf_transfer.devices.backend import keras, tf
 from tf_transfer.errors import DataError
-from tf_transfer.meta_gradients.functional import PartLoss, hessian_vector_product, summed, value_and_gradient
+from tf_transfer.meta_gradients.functional import (
+    PartLoss,
+    hessian_vector_product,
+    summed,
+    value_and_gradient,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +40,8 @@ class Descent:
     Args:
         end: the weights after the last step, those that the loop does not change included.
         losses: (steps,) the support loss before each step.
-        points: a `tf.TensorArray` for each weight that the loop changes, of its values before each step.
+        points: a `tf.TensorArray` for each weight that the loop changes, of its values before each
+            step.
     """
 
     end: list[tf.Tensor]
@@ -42,7 +50,8 @@ class Descent:
 
 
 class InnerLoop:
-    """Gradient descent on a support loss as a function of its start, its rates and its fixed weights.
+    """Gradient descent on a support loss as a function of its start, its rates and its fixed
+    weights.
 
     Args:
         support_loss: ``(weights, part) -> scalar``, to be summed over the parts.
@@ -51,26 +60,44 @@ class InnerLoop:
         changed: the places in the list of weights that the loop changes; None for all. The others
             are constant in the loop, but the meta-gradient by them is exact too.
         compiled: run the gradient and the Hessian-vector product through XLA.
-        keep: keep the intermediate values of every step for `meta_gradient` instead of computing them anew.
-            It takes ``steps`` a Python number, one part, and a program that XLA does not compile: the tape
-            hands shapes from one way to the other, which XLA must know.
+        keep: keep the intermediate values of every step for `meta_gradient` instead of computing
+            them anew. It takes ``steps`` a Python number, one part, and a program that XLA does not
+            compile: the tape hands shapes from one way to the other, which XLA must know.
     """
 
     def __init__(
-        self, support_loss: PartLoss, steps: int, *, parts: int = 1, changed: Sequence[int] | None = None,
-        compiled: bool = False, keep: bool = False,
-    ):  # fmt: skip
+        self,
+        support_loss: PartLoss,
+        steps: int,
+        *,
+        parts: int = 1,
+        changed: Sequence[int] | None = None,
+        compiled: bool = False,
+        keep: bool = False,
+    ):
         self.steps, self.parts, self.changed = steps, parts, changed
-        self.keep = keep and parts == 1 and not compiled and isinstance(steps, int) and not _in_xla()
-        wrap = functools.partial(tf.function, jit_compile=True, autograph=False) if compiled else (lambda f: f)
+        self.keep = (
+            keep and parts == 1 and not compiled and isinstance(steps, int) and not _in_xla()
+        )
+        wrap = (
+            functools.partial(tf.function, jit_compile=True, autograph=False)
+            if compiled
+            else (lambda f: f)
+        )
         self._gradient = wrap(
-            lambda weights, part: value_and_gradient(lambda w: support_loss(w, part), weights, self._changed(weights))
+            lambda weights, part: value_and_gradient(
+                lambda w: support_loss(w, part), weights, self._changed(weights)
+            )
         )
         self._product = wrap(
-            lambda weights, vector, part: hessian_vector_product(lambda w: support_loss(w, part), weights, vector)
+            lambda weights, vector, part: hessian_vector_product(
+                lambda w: support_loss(w, part), weights, vector
+            )
         )
 
-    def descend(self, start: Sequence[tf.Tensor], rates: Sequence[tf.Tensor], keep: bool = False) -> Descent:
+    def descend(
+        self, start: Sequence[tf.Tensor], rates: Sequence[tf.Tensor], keep: bool = False
+    ) -> Descent:
         """Runs the loop from ``start``.
 
         Args:
@@ -83,7 +110,12 @@ class InnerLoop:
         if isinstance(self.steps, int) and self.steps == 0:
             return Descent(list(start), tf.zeros((0,)), [])
         points = [
-            tf.TensorArray(m.dtype, size=self.steps if keep else 0, element_shape=m.shape, clear_after_read=False)
+            tf.TensorArray(
+                m.dtype,
+                size=self.steps if keep else 0,
+                element_shape=m.shape,
+                clear_after_read=False,
+            )
             for m in moving
         ]
         losses = tf.zeros((self.steps,), moving[0].dtype) if moving else tf.zeros((self.steps,))
@@ -95,7 +127,10 @@ class InnerLoop:
             return step + 1, moved, points, tf.tensor_scatter_nd_update(losses, [[step]], [loss])
 
         _, moving, points, losses = tf.while_loop(
-            lambda step, *_: step < self.steps, body, (tf.constant(0), moving, points, losses), parallel_iterations=1
+            lambda step, *_: step < self.steps,
+            body,
+            (tf.constant(0), moving, points, losses),
+            parallel_iterations=1,
         )
         return Descent(_merged(start, changed, moving), losses, points)
 
@@ -113,9 +148,16 @@ class InnerLoop:
         return points, tf.stack(losses) if losses else tf.zeros((0,))
 
     def pull_back(
-        self, start, rates, descent: Descent, cotangent: Sequence[tf.Tensor], *, first_order: bool = False,
-        by_rates: bool = True, added=None,
-    ):  # fmt: skip
+        self,
+        start,
+        rates,
+        descent: Descent,
+        cotangent: Sequence[tf.Tensor],
+        *,
+        first_order: bool = False,
+        by_rates: bool = True,
+        added=None,
+    ):
         """The gradient by ``start`` and by ``rates``, from the gradient by the weights at the end.
 
         Args:
@@ -123,17 +165,23 @@ class InnerLoop:
             descent: its result, with the points kept.
             cotangent: gradient of some loss by ``descent.end``; shaped as ``start``.
             first_order: take every Hessian for 0 (FOMAML, Finn et al. 2017, section 5.2).
-            by_rates: whether the gradient by the rates is wanted; FOMAML needs no inner gradient but for it.
-            added: ``(step, weights) -> (scalar, tensors)``: a loss that also looks at the weights before
-                ``step``, and its gradient by them, shaped as ``start``; None for none.
+            by_rates: whether the gradient by the rates is wanted; FOMAML needs no inner gradient
+                but for it.
+            added: ``(step, weights) -> (scalar, tensors)``: a loss that also looks at the weights
+                before ``step``, and its gradient by them, shaped as ``start``; None for none.
 
         Returns:
-            ``(gradient, rate_gradient, loss)``: shaped as ``start`` and as ``rates``, the second empty without
-            ``by_rates``; and the sum of the losses that were added.
+            ``(gradient, rate_gradient, loss)``: shaped as ``start`` and as ``rates``, the second
+            empty without ``by_rates``; and the sum of the losses that were added.
         """
-        changed, rate_gradient = self._changed(start), [tf.zeros_like(r) for r in rates] if by_rates else []
+        changed, rate_gradient = (
+            self._changed(start),
+            [tf.zeros_like(r) for r in rates] if by_rates else [],
+        )
         total = tf.zeros((), cotangent[0].dtype)
-        if (isinstance(self.steps, int) and self.steps == 0) or (first_order and not by_rates and added is None):
+        if (isinstance(self.steps, int) and self.steps == 0) or (
+            first_order and not by_rates and added is None
+        ):
             return list(cotangent), rate_gradient, total
 
         def body(step, cotangent, rate_gradient, total):
@@ -158,7 +206,9 @@ class InnerLoop:
 
     def _step(self, weights, rates):
         loss, gradient = summed(lambda part: self._gradient(weights, part), self.parts)
-        return loss, [weights[i] - rate * g for i, rate, g in zip(self._changed(weights), rates, gradient)]
+        return loss, [
+            weights[i] - rate * g for i, rate, g in zip(self._changed(weights), rates, gradient)
+        ]
 
     def _back(self, weights, rates, cotangent, first_order: bool, by_rates: bool):
         changed = self._changed(weights)
@@ -167,7 +217,9 @@ class InnerLoop:
             vector = [tf.zeros_like(w) for w in weights]
             for i, rate, v in zip(changed, rates, moving):
                 vector[i] = rate * v
-            gradient, product = summed(lambda part: self._product(weights, vector, part), self.parts)
+            gradient, product = summed(
+                lambda part: self._product(weights, vector, part), self.parts
+            )
             gradient = [gradient[i] for i in changed]
             cotangent = [v - p for v, p in zip(cotangent, product)]
         elif by_rates:
@@ -178,10 +230,16 @@ class InnerLoop:
 
 
 def meta_gradient(
-    loop: InnerLoop, query_loss: PartLoss, start: Sequence[tf.Tensor], rates: Sequence[tf.Tensor], *,
-    query_parts: int = 1, first_order: bool = False, by_rates: bool = True,
+    loop: InnerLoop,
+    query_loss: PartLoss,
+    start: Sequence[tf.Tensor],
+    rates: Sequence[tf.Tensor],
+    *,
+    query_parts: int = 1,
+    first_order: bool = False,
+    by_rates: bool = True,
     step_weights: Sequence[float] | None = None,
-):  # fmt: skip
+):
     """The query loss after the inner loop, and its gradient by the start and by the rates.
 
     Args:
@@ -193,7 +251,8 @@ def meta_gradient(
         first_order: FOMAML.
         by_rates: whether the gradient by the rates is wanted.
         step_weights: (steps,) weights of the query losses after each inner step (multi-step loss,
-            Antoniou et al. 2019, "How to train your MAML", equation 4); None: the last alone counts.
+            Antoniou et al. 2019, "How to train your MAML", equation 4); None: the last alone
+            counts.
 
     Returns:
         loss: scalar; the weighted one with ``step_weights``.
@@ -210,16 +269,21 @@ def meta_gradient(
         step_weights = tf.convert_to_tensor(step_weights)
         if isinstance(loop.steps, int) and step_weights.shape[0] != loop.steps:
             raise DataError(
-                f"There must be a weight for each inner step.\nReceived {step_weights.shape[0]} step_weights for "
+                f"There must be a weight for each inner step.\nReceived {step_weights.shape[0]} "
+                "step_weights for "
                 f"{loop.steps} steps.\nGive as many."
             )
     if loop.keep and not first_order:
         return _unrolled(loop, query_loss, start, list(rates), query_parts, step_weights, by_rates)
     options = {"first_order": first_order, "by_rates": by_rates}
-    descent = loop.descend(start, rates, keep=not first_order or by_rates or step_weights is not None)
+    descent = loop.descend(
+        start, rates, keep=not first_order or by_rates or step_weights is not None
+    )
 
     def query(weights):
-        return summed(lambda part: value_and_gradient(lambda w: query_loss(w, part), weights), query_parts)
+        return summed(
+            lambda part: value_and_gradient(lambda w: query_loss(w, part), weights), query_parts
+        )
 
     loss, cotangent = query(descent.end)
     if step_weights is None:
@@ -232,14 +296,26 @@ def meta_gradient(
         def scaled():
             return tf.nest.map_structure(lambda t: weights[step - 1] * t, query(at))
 
-        return tf.cond(step > 0, scaled, lambda: (tf.zeros_like(loss), [tf.zeros_like(w) for w in at]))
+        return tf.cond(
+            step > 0, scaled, lambda: (tf.zeros_like(loss), [tf.zeros_like(w) for w in at])
+        )
 
     cotangent = [weights[-1] * c for c in cotangent]
-    gradient, by_rate, between = loop.pull_back(start, rates, descent, cotangent, added=added, **options)
+    gradient, by_rate, between = loop.pull_back(
+        start, rates, descent, cotangent, added=added, **options
+    )
     return between + weights[-1] * loss, gradient, by_rate, descent.losses
 
 
-def _unrolled(loop: InnerLoop, query_loss: PartLoss, start, rates, query_parts: int, step_weights, by_rates: bool):
+def _unrolled(
+    loop: InnerLoop,
+    query_loss: PartLoss,
+    start,
+    rates,
+    query_parts: int,
+    step_weights,
+    by_rates: bool,
+):
     watched = [start, rates] if by_rates else [start, []]
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(watched)
@@ -247,11 +323,21 @@ def _unrolled(loop: InnerLoop, query_loss: PartLoss, start, rates, query_parts: 
         if step_weights is None:
             counted, shares = points[-1:], [1.0]
         else:
-            counted, shares = points[1:], tf.unstack(tf.cast(step_weights, losses.dtype), num=loop.steps)
+            counted, shares = (
+                points[1:],
+                tf.unstack(tf.cast(step_weights, losses.dtype), num=loop.steps),
+            )
         loss_at = _called(lambda at: summed(lambda part: query_loss(at, part), query_parts))
         loss = tf.add_n([share * loss_at(at) for at, share in zip(counted, shares)])
-    gradient, by_rate = tape.gradient(loss, watched, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    return loss, [tf.convert_to_tensor(g) for g in gradient], [tf.convert_to_tensor(g) for g in by_rate], losses
+    gradient, by_rate = tape.gradient(
+        loss, watched, unconnected_gradients=tf.UnconnectedGradients.ZERO
+    )
+    return (
+        loss,
+        [tf.convert_to_tensor(g) for g in gradient],
+        [tf.convert_to_tensor(g) for g in by_rate],
+        losses,
+    )
 
 
 def _called(function):
@@ -261,7 +347,9 @@ def _called(function):
 
 def _in_xla() -> bool:
     """Whether what is traced now is compiled as a whole, as on a TPU."""
-    return keras.src.utils.control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
+    return keras.src.utils.control_flow_util.GraphOrParentsInXlaContext(
+        tf.compat.v1.get_default_graph()
+    )
 
 
 def _merged(weights, places, values) -> list[tf.Tensor]:

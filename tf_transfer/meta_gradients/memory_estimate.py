@@ -10,11 +10,12 @@ from tf_transfer.encoders.freezing import frozen_blocks
 
 
 def kept_bytes(model, rows: int, steps: int) -> float:
-    """An estimate of the bytes that the intermediate values of ``steps`` inner steps on ``rows`` rows take.
+    """An estimate of the bytes that the intermediate values of ``steps`` inner steps on ``rows``
+    rows take.
 
-    Of weights three copies a step; of a token in a block, 110 numbers for each of the encoder's width and 12
-    for each pair of a head and another token, as measured with MiniLM; BERT-tiny took 1.2 to 1.5 times as much.
-    Frozen blocks keep none.
+    Of weights three copies a step; of a token in a block, 110 numbers for each of the encoder's
+    width and 12 for each pair of a head and another token, as measured with MiniLM; BERT-tiny took
+    1.2 to 1.5 times as much. Frozen blocks keep none.
     """
     config, length = model.encoder.config, model.options["max_length"]
     layers = getattr(config, "num_hidden_layers", None) or getattr(config, "num_layers", 12)

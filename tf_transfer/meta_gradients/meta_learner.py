@@ -1,4 +1,6 @@
-"""The traced functions of meta-learning on one model: losses on tensors, meta-gradients, adaptation."""
+"""The traced functions of meta-learning on one model: losses on tensors, meta-gradients,
+adaptation.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from tf_transfer.meta_gradients.inner_loop import InnerLoop
 
 
 def inner_variables(model, variables: Sequence[tf.Variable], inner_freeze: str | int) -> list[int]:
-    """The places of the variables that an inner loop changes, with the encoder frozen to a depth meanwhile."""
+    """The places of the variables that an inner loop changes, with the encoder frozen to a depth
+    meanwhile.
+    """
     if inner_freeze == "none":
         return list(range(len(variables)))
     frozen = model.encoder.frozen
@@ -35,12 +39,17 @@ class MetaLearner:
         episode_gradient: ``(learner, support, query) -> (loss, gradients, support losses)`` of one
             episode, with gradients shaped as ``parameters``.
         extra: variables that are learned beside the model's.
-        episode_loss: ``(learner, support, query) -> query loss`` of one episode, for `query_losses`.
+        episode_loss: ``(learner, support, query) -> query loss`` of one episode, for
+            `query_losses`.
     """
 
     def __init__(
-        self, model, episode_gradient: Callable, extra: Sequence[tf.Variable] = (), episode_loss: Callable | None = None
-    ):  # fmt: skip
+        self,
+        model,
+        episode_gradient: Callable,
+        extra: Sequence[tf.Variable] = (),
+        episode_loss: Callable | None = None,
+    ):
         model.require_trained()
         self.model, self.extra = model, list(extra)
         self.variables = model.trained_variables
@@ -57,11 +66,12 @@ class MetaLearner:
         return [tf.convert_to_tensor(v) for v in self.variables]
 
     def vectors(self, *batches, rows: int, dropout: Sequence[bool] | None = None):
-        """The encoder's vectors of batches, and what takes a gradient by them to one by `variables`.
+        """The encoder's vectors of batches, and what takes a gradient by them to one by
+        `variables`.
 
-        Of batches that have at most ``rows`` rows together, the tape holds the intermediate values. Others are
-        computed part by part, and once more on the way back: gradient caching, Gao et al. 2021, "Scaling Deep
-        Contrastive Learning Batch Size under Memory Limited Setup".
+        Of batches that have at most ``rows`` rows together, the tape holds the intermediate values.
+        Others are computed part by part, and once more on the way back: gradient caching, Gao et
+        al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup".
 
         Args:
             batches: ``(x, y, w)`` each.
@@ -94,7 +104,9 @@ class MetaLearner:
         return [batch for batch, _ in filled], vectors(weights), pull_back
 
     def episode_gradient(self, support, query):
-        """What the strategy gives for one episode; it must not assign to what the outer loop trains."""
+        """What the strategy gives for one episode; it must not assign to what the outer loop
+        trains.
+        """
         with assignments_refused(self.parameters):
             return self._episode_gradient(self, support, query)
 
@@ -105,7 +117,8 @@ class MetaLearner:
             support, query: of `EpisodeTensors`.
 
         Returns:
-            losses (episodes,), gradients shaped as ``parameters``, support losses (episodes, steps).
+            losses (episodes,), gradients shaped as ``parameters``, support losses (episodes,
+            steps).
         """
         spec = _signature(support, 1), _signature(query, 1)
         shared = distribution.shared_out(self.model.distribute_strategy)
@@ -125,36 +138,50 @@ class MetaLearner:
 
     @property
     def replicas(self) -> int:
-        """Devices that share the episodes of a meta-batch, under the `tf.distribute` strategy of the model."""
+        """Devices that share the episodes of a meta-batch, under the `tf.distribute` strategy of
+        the model.
+        """
         return self.model.distribute_strategy.num_replicas_in_sync
 
     def _shared_meta_gradients(self, support, query):
         strategy = self.model.distribute_strategy
-        shares = distribution.run_shares(strategy, lambda batch: self._meta_gradients(*batch), (support, query))
+        shares = distribution.run_shares(
+            strategy, lambda batch: self._meta_gradients(*batch), (support, query)
+        )
         losses, inner = (distribution.in_order(strategy, shares[i]) for i in (0, 2))
         gradients = shares[1]
         return losses, [strategy.reduce("MEAN", g, axis=None) for g in gradients], inner
 
     def _shared_query_losses(self, support, query):
         strategy = self.model.distribute_strategy
-        shares = distribution.run_shares(strategy, lambda batch: self._query_losses(*batch), (support, query))
+        shares = distribution.run_shares(
+            strategy, lambda batch: self._query_losses(*batch), (support, query)
+        )
         return distribution.in_order(strategy, shares)
 
     def _query_losses(self, support, query):
         def loss(episode):
             return tf.cast(self._episode_loss(self, *episode), tf.float32)
 
-        return tf.map_fn(loss, (support, query), fn_output_signature=tf.float32, parallel_iterations=1)
+        return tf.map_fn(
+            loss, (support, query), fn_output_signature=tf.float32, parallel_iterations=1
+        )
 
     def updater(self, optimizer) -> Callable:
-        """``update(*gradients)``: one step of ``optimizer`` in a traced function, the same on every replica."""
+        """``update(*gradients)``: one step of ``optimizer`` in a traced function, the same on every
+        replica.
+        """
         strategy = self.model.distribute_strategy
         shared = distribution.shared_out(strategy)
 
         def step(*gradients):
-            optimizer.apply_gradients(zip(gradients, self.parameters), skip_gradients_aggregation=shared)
+            optimizer.apply_gradients(
+                zip(gradients, self.parameters), skip_gradients_aggregation=shared
+            )
 
-        return tf.function(lambda *g: strategy.run(step, args=g) if shared else step(*g), autograph=False)
+        return tf.function(
+            lambda *g: strategy.run(step, args=g) if shared else step(*g), autograph=False
+        )
 
     def _meta_gradients(self, support, query):
         episodes = tf.shape(next(iter(support[0].values())))[0]
@@ -163,7 +190,9 @@ class MetaLearner:
         supports = tf.TensorArray(tf.float32, size=episodes, infer_shape=False)
 
         def body(number, totals, queries, supports):
-            one, other = (tf.nest.map_structure(lambda t: t[number], part) for part in (support, query))
+            one, other = (
+                tf.nest.map_structure(lambda t: t[number], part) for part in (support, query)
+            )
             loss, gradients, losses = self.episode_gradient(one, other)
             totals = [t + g for t, g in zip(totals, gradients, strict=True)]
             return (
@@ -191,7 +220,9 @@ class Adapter:
         options: of `InnerLoop` and `BatchLoss`.
     """
 
-    def __init__(self, model, steps: int, inner_freeze="none", rows_a_part: int = 64, dropout: bool = False):
+    def __init__(
+        self, model, steps: int, inner_freeze="none", rows_a_part: int = 64, dropout: bool = False
+    ):
         model.require_trained()
         self.model, self.variables = model, model.trained_variables
         self.changed = inner_variables(model, self.variables, inner_freeze)
@@ -207,17 +238,21 @@ class Adapter:
 
     def _run(self, batch, start, rates, parts: int):
         loss = BatchLoss(self.model, self.variables, batch, parts, self._dropout, repeated=True)
-        descent = InnerLoop(loss, self._steps, parts=parts, changed=self.changed).descend(start, rates)
+        descent = InnerLoop(loss, self._steps, parts=parts, changed=self.changed).descend(
+            start, rates
+        )
         return descent.end, descent.losses
 
 
 def kept_with(model, key: tuple, make: Callable):
-    """What ``make`` gives for ``key`` and the variables that training changes now, made once and kept with the model.
+    """What ``make`` gives for ``key`` and the variables that training changes now, made once and
+    kept with the model.
 
     Freezing and new heads change which they are.
     """
     kept = model.__dict__.setdefault("_learners", {})
-    trained = map(id, model.trained_variables)  # what is kept holds them, so no id is given to another
+    # what is kept holds them, so no id is given to another
+    trained = map(id, model.trained_variables)
     key = *key, model.encoder.frozen, tuple(trained)
     if key not in kept:
         kept[key] = make()
@@ -225,21 +260,28 @@ def kept_with(model, key: tuple, make: Callable):
 
 
 def _traced(kept: dict, function: Callable, signature: tuple, *options):
-    """``function`` traced for a signature, once; ``options`` are Python arguments behind the tensors."""
+    """``function`` traced for a signature, once; ``options`` are Python arguments behind the
+    tensors.
+    """
     key = (*map(repr, tf.nest.flatten(signature)), *options)
     if key not in kept:
-        kept[key] = tf.function(lambda *a: function(*a, *options), input_signature=signature, autograph=False)
+        kept[key] = tf.function(
+            lambda *a: function(*a, *options), input_signature=signature, autograph=False
+        )
     return kept[key]
 
 
 def _signature(batch, leading: int):
-    """The specification of batches ``(x, y, w)`` of any size in the first ``leading`` axes and any length of text.
+    """The specification of batches ``(x, y, w)`` of any size in the first ``leading`` axes and any
+    length of text.
 
     One graph serves them all: a graph of another static shape would round otherwise.
     """
     x, y, w = batch
     opened = {f: tf.TensorSpec([*_free(v, leading)[:-1], None], v.dtype) for f, v in x.items()}
-    return opened, *({n: tf.TensorSpec(_free(v, leading), v.dtype) for n, v in part.items()} for part in (y, w))
+    return opened, *(
+        {n: tf.TensorSpec(_free(v, leading), v.dtype) for n, v in part.items()} for part in (y, w)
+    )
 
 
 def _free(t: tf.Tensor, leading: int) -> list:

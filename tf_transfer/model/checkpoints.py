@@ -14,7 +14,13 @@ from tf_transfer import __version__
 from tf_transfer.encoders import encoder as encoders
 from tf_transfer.encoders.checks import at_most
 from tf_transfer.errors import CheckpointError, first_line, listed
-from tf_transfer.files.storage import check_folder_name, check_writable, restore, whole_file, whole_folder
+from tf_transfer.files.storage import (
+    check_folder_name,
+    check_writable,
+    restore,
+    whole_file,
+    whole_folder,
+)
 from tf_transfer.files.tensor_files import file_size, read_tensors, write_tensors
 from tf_transfer.files.untrusted import read_json
 from tf_transfer.kinds.class_types import class_from_json, class_to_json
@@ -26,8 +32,12 @@ LEARNED = "learned_"
 """Starts the keys of arrays that a strategy has learned beside the weights."""
 CONFIG, WEIGHTS, ENCODER = "config.json", "model.safetensors", "encoder"
 _OPTIONS = {
-    "text": str, "text_pair": str | None, "max_length": int, "dropout": int | float, "seed": int
-}  # fmt: skip
+    "text": str,
+    "text_pair": str | None,
+    "max_length": int,
+    "dropout": int | float,
+    "seed": int,
+}
 _REMEDY = "Save the model again, or copy the whole folder."
 
 
@@ -35,8 +45,8 @@ def save_model(model: Network, folder: str | Path, overwrite: bool = True) -> No
     """Writes a model; an earlier folder of that name is replaced only when all is written.
 
     Raises:
-        CheckpointError: the disk is full, the folder cannot be written, it holds anything but a saved
-            model, or it exists and ``overwrite`` is False.
+        CheckpointError: the disk is full, the folder cannot be written, it holds anything but a
+            saved model, or it exists and ``overwrite`` is False.
         DataError: the tasks of the model have no kind or classes yet.
     """
     model._require_heads()
@@ -49,7 +59,9 @@ def save_model(model: Network, folder: str | Path, overwrite: bool = True) -> No
     }
     check_folder(folder)
     with whole_folder(folder, overwrite) as staging:
-        (staging / CONFIG).write_text(json.dumps(config, indent=1, default=_plain), encoding="utf-8")
+        (staging / CONFIG).write_text(
+            json.dumps(config, indent=1, default=_plain), encoding="utf-8"
+        )
         (staging / ENCODER).mkdir()
         encoders.save_config(model.encoder, staging / ENCODER)
         _write_tensors(model, staging / WEIGHTS, {})
@@ -59,8 +71,8 @@ def check_folder(folder: str | Path) -> None:
     """Whether `save_model` can write there; good to know before a long training.
 
     Raises:
-        CheckpointError: the folder cannot be written, or holds anything but a saved model: to replace
-            it removes its content.
+        CheckpointError: the folder cannot be written, or holds anything but a saved model: to
+            replace it removes its content.
     """
     folder = Path(folder)
     check_folder_name(folder)
@@ -72,7 +84,8 @@ def check_folder(folder: str | Path) -> None:
         except CheckpointError as error:
             raise CheckpointError(
                 f"{folder} exists and is not a saved model; it is kept as it is.\n"
-                f"Received a folder with {listed(sorted(p.name for p in folder.iterdir()))}.\nGive another name."
+                f"Received a folder with {listed(sorted(p.name for p in folder.iterdir()))}.\nGive "
+                "another name."
             ) from error
 
 
@@ -97,12 +110,16 @@ def read_model(folder: str | Path, kind: type[Network]) -> Network:
     except CheckpointError:
         raise
     except Exception as error:  # the tokenizers library raises bare Exceptions
-        raise CheckpointError(f"{folder} is damaged: {first_line(error)}\nSave the model again.") from error
+        raise CheckpointError(
+            f"{folder} is damaged: {first_line(error)}\nSave the model again."
+        ) from error
     load_state(model, folder / WEIGHTS)
     return model
 
 
-def save_state(model: Network, path: str | Path, note: dict[str, str], learned: Sequence[np.ndarray] = ()) -> None:
+def save_state(
+    model: Network, path: str | Path, note: dict[str, str], learned: Sequence[np.ndarray] = ()
+) -> None:
     """Writes the weights alone, a note and what was learned beside them, whole or not at all.
 
     Raises:
@@ -129,7 +146,8 @@ def load_state(model: Network, path: str | Path) -> tuple[dict[str, str], list[n
     if wrong or len(tensors) - len(learned) != len(expected):
         raise CheckpointError(
             f"{path} does not fit the model.\n"
-            f"Expected {len(expected)} weights; received {len(tensors)}; missing or of another shape are "
+            f"Expected {len(expected)} weights; received {len(tensors)}; missing or of another "
+            "shape are "
             f"{listed(wrong)}.\nThe file comes from another model: save the model again."
         )
     if not intact:
@@ -140,7 +158,9 @@ def load_state(model: Network, path: str | Path) -> tuple[dict[str, str], list[n
     return note, [tensors[k] for k in learned]
 
 
-def _write_tensors(model: Network, path: Path, note: dict[str, str], learned: Sequence[np.ndarray] = ()) -> None:
+def _write_tensors(
+    model: Network, path: Path, note: dict[str, str], learned: Sequence[np.ndarray] = ()
+) -> None:
     tensors = {_key(i): np.ascontiguousarray(v.numpy()) for i, v in enumerate(model.state)}
     _check_finite("The model", tensors.values())
     tensors |= {f"{LEARNED}{i:04d}": np.asarray(v, order="C") for i, v in enumerate(learned)}
@@ -156,13 +176,16 @@ def _check_options(options: dict) -> None:
         if not isinstance(value, kinds) or isinstance(value, bool):
             raise ValueError(f"its option {name} is {value!r}")
     if options["max_length"] < 1 or not 0 <= options["dropout"] < 1:
-        raise ValueError(f"its max_length is {options['max_length']}, its dropout {options['dropout']}")
+        raise ValueError(
+            f"its max_length is {options['max_length']}, its dropout {options['dropout']}"
+        )
 
 
 def _check_finite(what: object, weights: Iterable[np.ndarray]) -> None:
     if not all(np.isfinite(w).all() for w in weights):
         raise CheckpointError(
-            f"{what} must have weights that are finite numbers.\nReceived NaN or infinity among them.\n"
+            f"{what} must have weights that are finite numbers.\nReceived NaN or infinity among "
+            "them.\n"
             "Train again with a lower learning rate."
         )
 
@@ -172,7 +195,9 @@ def _task_to_json(task: Task) -> dict:
     if task.labels:
         fields["labels"] = {written: class_to_json(c) for written, c in task.labels.items()}
     if isinstance(task.class_weight, Mapping):  # pairs, since the keys of a JSON object are text
-        fields["class_weight"] = [(class_to_json(c), weight) for c, weight in task.class_weight.items()]
+        fields["class_weight"] = [
+            (class_to_json(c), weight) for c, weight in task.class_weight.items()
+        ]
     return fields
 
 
@@ -191,18 +216,28 @@ def _read_config(folder: Path) -> dict:
     restore(folder)
     path = folder / CONFIG
     if not os.path.exists(path):
-        found = listed(sorted(p.name for p in folder.iterdir())) if os.path.isdir(folder) else "no such folder"
+        found = (
+            listed(sorted(p.name for p in folder.iterdir()))
+            if os.path.isdir(folder)
+            else "no such folder"
+        )
         raise CheckpointError(
-            f"{folder} must be the folder of a saved model, with {CONFIG} and {WEIGHTS}.\nReceived: {found}."
+            f"{folder} must be the folder of a saved model, with {CONFIG} and "
+            f"{WEIGHTS}.\nReceived: {found}."
         )
     try:
         config = read_json(path)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: {error}\nSave the model again.") from error
     if not isinstance(config, dict) or config.get("format") != FORMAT:
-        received = config.get("format", "no 'format'") if isinstance(config, dict) else type(config).__name__
+        received = (
+            config.get("format", "no 'format'")
+            if isinstance(config, dict)
+            else type(config).__name__
+        )
         raise CheckpointError(
-            f"{path} must be of the format {FORMAT!r}.\nReceived {received!r}: it was written by another program"
+            f"{path} must be of the format {FORMAT!r}.\nReceived {received!r}: it was written by "
+            "another program"
             " or version.\nTo use a Hugging Face model, load it with load_encoder."
         )
     return config

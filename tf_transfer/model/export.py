@@ -1,4 +1,6 @@
-"""A trained model for serving: a SavedModel that needs TensorFlow alone, its tokenizer and its classes beside it."""
+"""A trained model for serving: a SavedModel that needs TensorFlow alone, its tokenizer and its
+classes beside it.
+"""
 
 from __future__ import annotations
 
@@ -21,23 +23,26 @@ TASKS, TOKENIZER = "tasks.json", "tokenizer"
 def export_model(model, folder: str | Path) -> None:
     """Writes a SavedModel with the tokenizer and the tasks beside it.
 
-    ``folder`` then holds the SavedModel (saved_model.pb, variables), tokenizer, which cuts and pads as this model
-    does, and tasks.json with every task's kind and classes in the order of the outputs. Nothing of this
+    ``folder`` then holds the SavedModel (saved_model.pb, variables), tokenizer, which cuts and pads
+    as this model does, and tasks.json with every task's kind and classes in the order of the
+    outputs. Nothing of this
     package is needed to use it::
 
         served = tf.saved_model.load(folder).signatures["serving_default"]
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder + "/tokenizer")
         served(**tokenizer(texts, padding=True, truncation=True, return_tensors="tf"))
 
-    The signature ``serving_default`` takes ``input_ids`` and ``attention_mask``, int32 (batch, length) of any batch
-    and length, padding 0 in the mask; a model of text pairs also takes ``token_type_ids`` where its
-    encoder has them. It returns ``{task: scores}``: classification (batch, classes) float32, probabilities
-    that sum to 1; multilabel (batch, classes) float32, one probability a class; regression (batch,) float64, in the
-    label's own unit. ``serving_int64`` is the same for int64, and ``tf.saved_model.load(folder).serve`` takes a dict of
-    either, as after Keras' own `export`. The graph holds no XLA kernels, so that any TensorFlow runs it.
+    The signature ``serving_default`` takes ``input_ids`` and ``attention_mask``, int32 (batch,
+    length) of any batch and length, padding 0 in the mask; a model of text pairs also takes
+    ``token_type_ids`` where its encoder has them. It returns ``{task: scores}``: classification
+    (batch, classes) float32, probabilities that sum to 1; multilabel (batch, classes) float32, one
+    probability a class; regression (batch,) float64, in the label's own unit. ``serving_int64`` is
+    the same for int64, and ``tf.saved_model.load(folder).serve`` takes a dict of either, as after
+    Keras' own `export`. The graph holds no XLA kernels, so that any TensorFlow runs it.
 
-    TensorFlow Serving wants a number as the folder's name: ``model.export("exports/reviews/1")``, then
-    ``tensorflow_model_server --rest_api_port=8501 --model_name=reviews --model_base_path=$PWD/exports/reviews``.
+    TensorFlow Serving wants a number as the folder's name: ``model.export("exports/reviews/1")``,
+    then ``tensorflow_model_server --rest_api_port=8501 --model_name=reviews
+    --model_base_path=$PWD/exports/reviews``.
 
     Args:
         model: a `TransferModel` with heads.
@@ -55,7 +60,9 @@ def export_model(model, folder: str | Path) -> None:
     with whole_folder(folder) as staging:
         with portable(), _quiet():
             signatures = {
-                name: module.serve.get_concrete_function({f: tf.TensorSpec((None, None), dtype, f) for f in fields})
+                name: module.serve.get_concrete_function(
+                    {f: tf.TensorSpec((None, None), dtype, f) for f in fields}
+                )
                 for name, dtype in (("serving_default", tf.int32), ("serving_int64", tf.int64))
             }
             tf.saved_model.save(module, str(staging), signatures=signatures)
@@ -114,5 +121,10 @@ def _max_length(model) -> int:
 def _describe(model, fields: list[str]) -> dict:
     tasks = {t.name: {"kind": t.kind, "classes": list(t.classes)} for t in model.tasks}
     columns = {name: model.options[name] for name in ("text", "text_pair")}
-    about = {"format": FORMAT, "tf_transfer": __version__, "inputs": fields, "max_length": _max_length(model)}
+    about = {
+        "format": FORMAT,
+        "tf_transfer": __version__,
+        "inputs": fields,
+        "max_length": _max_length(model),
+    }
     return about | columns | {"tasks": tasks}

@@ -1,4 +1,6 @@
-"""From a task to an output layer: what all kinds have in common. Each kind adds its own; see `kinds.base`."""
+"""From a task to an output layer: what all kinds have in common. Each kind adds its own; see
+`kinds.base`.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +26,17 @@ class Head(keras.layers.Layer):
     """
 
     def __init__(self, task: Task, width: int, seed: int = 0, dropout: float = 0.1):
-        super().__init__(name="head_" + hashlib.sha256(task.name.encode()).hexdigest()[:8], dtype=_precision())
+        super().__init__(
+            name="head_" + hashlib.sha256(task.name.encode()).hexdigest()[:8], dtype=_precision()
+        )
         self.task, self.kind, self.rate, self._seed = task, kind_of(task), dropout, seed
-        self.kernel = self.add_weight(name="kernel", shape=(width, task.outputs), initializer="zeros")
+        self.kernel = self.add_weight(
+            name="kernel", shape=(width, task.outputs), initializer="zeros"
+        )
         self.bias = self.add_weight(name="bias", shape=(task.outputs,), initializer="zeros")
-        self.taught = self.add_weight(name="taught", shape=(task.outputs,), trainable=False, initializer="zeros")
+        self.taught = self.add_weight(
+            name="taught", shape=(task.outputs,), trainable=False, initializer="zeros"
+        )
         self.kind.build(self)
         self.restart(seed)
         self.built = True
@@ -54,17 +62,20 @@ class Head(keras.layers.Layer):
         return self.kind.shape_output(tf.matmul(vectors, self.kernel) + self.bias)
 
     def note_labels(self, y: np.ndarray) -> None:
-        """Called with the labels (rows, …) of every training: notes which outputs it teaches, in ``taught``.
+        """Called with the labels (rows, …) of every training: notes which outputs it teaches, in
+        ``taught``.
 
-        Weights of outputs that nothing has taught are random, and say nothing of their class. A frozen head is not
-        taught.
+        Weights of outputs that nothing has taught are random, and say nothing of their class. A
+        frozen head is not taught.
         """
         if self.task.loss_weight and self.trainable:
             self.taught.assign(np.maximum(self.taught.numpy(), self.kind.taught(self.task, y)))
         self.kind.note_labels(self, y)
 
     def teach_all(self) -> None:
-        """Notes that a training teaches every output, where its labels cannot be read in advance."""
+        """Notes that a training teaches every output, where its labels cannot be read in
+        advance.
+        """
         if self.task.loss_weight and self.trainable:
             self.taught.assign(np.ones(self.taught.shape))
 
@@ -73,7 +84,9 @@ class Head(keras.layers.Layer):
         return self.kind.losses(self, y, output)
 
     def scores(self, output: tf.Tensor) -> tf.Tensor:
-        """(batch, outputs): probabilities, or numbers in the label's own unit, from what `call` returns."""
+        """(batch, outputs): probabilities, or numbers in the label's own unit, from what `call`
+        returns.
+        """
         return self.kind.scores(self, output)
 
     def served(self, output: tf.Tensor) -> tf.Tensor:
@@ -86,5 +99,7 @@ class Head(keras.layers.Layer):
 
 
 def _precision() -> str:
-    """Heads compute in single precision, whatever the encoder does, but for checks in double precision."""
+    """Heads compute in single precision, whatever the encoder does, but for checks in double
+    precision.
+    """
     return "float64" if keras.mixed_precision.global_policy().name == "float64" else "float32"

@@ -30,37 +30,59 @@ class KerasVerbs(TextModel):
     """What `TransferModel` does with texts. The arguments are Keras', in Keras' order."""
 
     def fit(
-        self, x=None, y=None, batch_size: int | None = None, epochs: int = 1, verbose="auto", callbacks=None,
-        validation_split: float = 0.0, validation_data=None, shuffle: bool = True, class_weight=None,
-        sample_weight=None, initial_epoch: int = 0, steps_per_epoch: int | None = None,
-        validation_steps: int | None = None, validation_batch_size: int | None = None, validation_freq=1, **options,
-    ):  # fmt: skip
-        """Trains on a table, several tables (all rows mixed), texts and labels, or `tf.data` of ``(x, y, w)``.
+        self,
+        x=None,
+        y=None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose="auto",
+        callbacks=None,
+        validation_split: float = 0.0,
+        validation_data=None,
+        shuffle: bool = True,
+        class_weight=None,
+        sample_weight=None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq=1,
+        **options,
+    ):
+        """Trains on a table, several tables (all rows mixed), texts and labels, or `tf.data` of
+        ``(x, y, w)``.
 
         Args:
             x, y: see `batches.inputs.rows_of` and `batches.token_inputs.batches_of`.
             batch_size: rows a step; 32 by default.
             validation_data: one of these, or ``(x, y)``, or ``(x, y, weights)``.
-            validation_split: share of the last rows of texts or a table that are validated on instead.
+            validation_split: share of the last rows of texts or a table that are validated on
+                instead.
             shuffle: False takes rows as they come; `tf.data` of batches is always taken so.
-            class_weight: ``{class, or its place: factor}`` of the only task; several have theirs in their `Task`.
+            class_weight: ``{class, or its place: factor}`` of the only task; several have theirs in
+                their `Task`.
             sample_weight: (rows,) factors of the rows' losses, or ``{task: factors}``.
-            steps_per_epoch: batches an epoch; of a table, which is passed over again and again, one pass by default.
+            steps_per_epoch: batches an epoch; of a table, which is passed over again and again, one
+                pass by default.
             callbacks: any of Keras', in any order; see `EvaluateSuite` and `Resume`.
-            options: ``max_queue_size``, ``workers``, ``use_multiprocessing``: of Keras, for generators.
+            options: ``max_queue_size``, ``workers``, ``use_multiprocessing``: of Keras, for
+                generators.
 
         Returns:
             Keras' `History`.
 
         Raises:
-            DataError: the table does not fit the tasks, a callback monitors what the logs never have, or an argument
-                is unknown.
+            DataError: the table does not fit the tasks, a callback monitors what the logs never
+                have, or an argument is unknown.
             TrainingError: the loss became NaN; the weights are those of the last whole epoch.
             CheckpointError: the backup of `Resume` is damaged, or of another training.
         """
         check_known("fit", options, QUEUE, spelt=FIT)
         batch_size = whole("batch_size", batch_size, default=32)
-        epochs, initial_epoch = whole("epochs", epochs), whole("initial_epoch", initial_epoch, least=0)
+        epochs, initial_epoch = (
+            whole("epochs", epochs),
+            whole("initial_epoch", initial_epoch, least=0),
+        )
         steps = None if steps_per_epoch is None else whole("steps_per_epoch", steps_per_epoch)
         if not isinstance(shuffle, bool):
             raise DataError(f"shuffle must be True or False.\nReceived {shuffle!r}.")
@@ -71,7 +93,12 @@ class KerasVerbs(TextModel):
         rows = self._rows(x, y, sample_weight)
         if rows is None:
             _refuse_split(validation_split, x)
-            ids = {"batch_size": batch_size, "training": True, "shuffle": shuffle, "class_weight": class_weight}
+            ids = {
+                "batch_size": batch_size,
+                "training": True,
+                "shuffle": shuffle,
+                "class_weight": class_weight,
+            }
             data = batches_of(self, x, y, sample_weight, **ids)
         else:
             self.resolve(rows.table)
@@ -79,7 +106,8 @@ class KerasVerbs(TextModel):
             if class_weight is not None:
                 data = data.times(given_class_factors(self.tasks, class_weight, data.table))
             steps = steps or batches.steps_of(len(data.table), batch_size)
-        options["steps_per_epoch"] = steps  # None: as many as the data set has, which then starts anew
+        # None: as many as the data set has, which then starts anew
+        options["steps_per_epoch"] = steps
         self._require_heads()
         if rows is None and not isinstance(x, Mapping):
             self._teach_all()
@@ -91,7 +119,8 @@ class KerasVerbs(TextModel):
             options |= {"validation_steps": validation_steps, "validation_freq": validation_freq}
         elif (validation_steps, validation_batch_size, validation_freq) != (None, None, 1):
             raise DataError(
-                "There is nothing to validate on.\nReceived no validation_data.\nGive it, or validation_split."
+                "There is nothing to validate on.\nReceived no validation_data.\nGive it, or "
+                "validation_split."
             )
         plan = Plan(data, initial_epoch, epochs, steps or _cardinality(data), batch_size, shuffle)
         return self._train(plan, callbacks, verbose=verbose, **options)
@@ -102,7 +131,9 @@ class KerasVerbs(TextModel):
         run = Run(self, callbacks, "validation_data" in options)
         workers.check_training(self, lambda: run.settings_of_workers(plan))
         place, steps = run.open(plan), plan.steps
-        workers.check_agreement(self.distribute_strategy, {"goes on at": f"epoch {place.epoch}, batch {place.batch}"})
+        workers.check_agreement(
+            self.distribute_strategy, {"goes on at": f"epoch {place.epoch}, batch {place.batch}"}
+        )
         if isinstance(plan.data, Rows):
             first, end = place.epoch * steps + place.batch, plan.epochs * steps
             x = self._passes(plan.data, first, end, plan.batch_size, plan.shuffle)
@@ -111,7 +142,11 @@ class KerasVerbs(TextModel):
         self.begin_run()
         with workers.lost_workers_explained(self.distribute_strategy):
             return super().fit(
-                x, epochs=plan.epochs, initial_epoch=plan.initial_epoch, callbacks=run.callbacks, **options
+                x,
+                epochs=plan.epochs,
+                initial_epoch=plan.initial_epoch,
+                callbacks=run.callbacks,
+                **options,
             )
 
     def _plan_rate(self, plan: Plan) -> None:
@@ -119,29 +154,48 @@ class KerasVerbs(TextModel):
             if not plan.steps:
                 raise DataError(
                     "The 'auto' learning rate falls over a known number of steps.\n"
-                    "Received a data set of unknown length.\nGive steps_per_epoch, or another optimizer."
+                    "Received a data set of unknown length.\nGive steps_per_epoch, or another "
+                    "optimizer."
                 )
             done = int(self.optimizer.iterations.numpy())
-            plan_rate(self.optimizer, done - plan.initial_epoch * plan.steps, plan.epochs * plan.steps)
+            plan_rate(
+                self.optimizer, done - plan.initial_epoch * plan.steps, plan.epochs * plan.steps
+            )
 
-    def _passes(self, rows: Rows, first: int, end: int, batch_size: int, shuffle: bool = True) -> tf.data.Dataset:
+    def _passes(
+        self, rows: Rows, first: int, end: int, batch_size: int, shuffle: bool = True
+    ) -> tf.data.Dataset:
         """Batches ``first`` to ``end`` of the endless sequence of passes over a table."""
         steps = batches.steps_of(len(rows.table), batch_size)
         passes = max(-(-end // steps) - first // steps, 1)
-        options = {"first_epoch": first // steps, "skip": first % steps, "epochs": passes, "weights": rows.weights}
-        options["keep_trunk"] = end > steps  # by the whole run's length, so that one that goes on rounds alike
+        options = {
+            "first_epoch": first // steps,
+            "skip": first % steps,
+            "epochs": passes,
+            "weights": rows.weights,
+        }
+        # by the whole run's length, so that one that goes on rounds alike
+        options["keep_trunk"] = end > steps
         options |= {"shuffle": shuffle, "batch_size": batch_size, **self._shapes(batch_size)}
         return self.dataset(rows.table, note_labels=True, **options)
 
     def predict(
-        self, x, batch_size: int | None = None, verbose="auto", steps: int | None = None, callbacks=None, **options
+        self,
+        x,
+        batch_size: int | None = None,
+        verbose="auto",
+        steps: int | None = None,
+        callbacks=None,
+        **options,
     ) -> Predictions:
         """Probabilities and decoded labels of every task, in the order of the rows.
 
         Args:
-            x: a table, several tables, texts, token ids, or `tf.data` of ``x`` or ``(x, y, w)``; labels are not read.
+            x: a table, several tables, texts, token ids, or `tf.data` of ``x`` or ``(x, y, w)``;
+                labels are not read.
             steps: batches, after which it stops.
-            callbacks: of Keras; they hear of the batches of Keras' own `predict`, which is slower on texts.
+            callbacks: of Keras; they hear of the batches of Keras' own `predict`, which is slower
+                on texts.
         """
         check_known("predict", options, QUEUE, spelt=PREDICT)
         self._require_heads()
@@ -154,8 +208,13 @@ class KerasVerbs(TextModel):
             table = rows.table if steps is None else rows.table.head(steps * batch_size)
             if callbacks is None:
                 vectors = tf.constant(self.encode(table, batch_size=batch_size, verbose=verbose))
-                return self._decode({name: o.numpy() for name, o in self.apply_heads(vectors).items()})
-            data, count = batches.to_dataset(self.tokenise(table), batch_size=batch_size), len(table)
+                return self._decode(
+                    {name: o.numpy() for name, o in self.apply_heads(vectors).items()}
+                )
+            data, count = (
+                batches.to_dataset(self.tokenise(table), batch_size=batch_size),
+                len(table),
+            )
         heard = None if callbacks is None else arranged(callbacks)
         outputs = super().predict(data, verbose=verbose, steps=steps, callbacks=heard, **options)
         return self._decode({name: o[:count] for name, o in outputs.items()})
@@ -164,39 +223,63 @@ class KerasVerbs(TextModel):
         return Predictions({t.name: self.heads[t.name].decode(outputs[t.name]) for t in self.tasks})
 
     def evaluate(
-        self, x=None, y=None, batch_size: int | None = None, verbose="auto", sample_weight=None,
-        steps: int | None = None, callbacks=None, return_dict: bool | None = None, **options,
-    ):  # fmt: skip
+        self,
+        x=None,
+        y=None,
+        batch_size: int | None = None,
+        verbose="auto",
+        sample_weight=None,
+        steps: int | None = None,
+        callbacks=None,
+        return_dict: bool | None = None,
+        **options,
+    ):
         """The full metric suite of every task on every split, over whole splits.
 
         Args:
-            x: ``{split: data}`` or one of them (the split is then called ``"test"``); data is a table, a
-                `datasets.Dataset`, `tf.data`, or ``(x, y)`` of texts or token ids.
+            x: ``{split: data}`` or one of them (the split is then called ``"test"``); data is a
+                table, a `datasets.Dataset`, `tf.data`, or ``(x, y)`` of texts or token ids.
             y: labels, when ``x`` are texts or token ids.
-            sample_weight: factors of the rows' losses, for ``return_dict``; the suite counts all rows alike.
+            sample_weight: factors of the rows' losses, for ``return_dict``; the suite counts all
+                rows alike.
             steps: batches of each split, after which it stops.
-            callbacks: of Keras; they hear of Keras' own evaluation, which is then made beside the suite.
-            return_dict: True for Keras' own dict of loss and metrics of `compile` instead; False for its list.
+            callbacks: of Keras; they hear of Keras' own evaluation, which is then made beside the
+                suite.
+            return_dict: True for Keras' own dict of loss and metrics of `compile` instead; False
+                for its list.
 
         Returns:
             `Evaluation`, or what ``return_dict`` asks for.
         """
         if options.pop("_use_cached_eval_dataset", False):  # Keras' `fit` validates
             return super().evaluate(
-                x, y, verbose=verbose, steps=steps, callbacks=callbacks, return_dict=True,
-                _use_cached_eval_dataset=True, **options,
-            )  # fmt: skip
+                x,
+                y,
+                verbose=verbose,
+                steps=steps,
+                callbacks=callbacks,
+                return_dict=True,
+                _use_cached_eval_dataset=True,
+                **options,
+            )
         check_known("evaluate", options, QUEUE, spelt=EVALUATE)
         self._require_heads()
         batch_size = whole("batch_size", batch_size, default=32)
         steps = None if steps is None else whole("steps", steps)
-        own = {"batch_size": batch_size, "verbose": verbose, "steps": steps, "callbacks": callbacks, **options}
+        own = {
+            "batch_size": batch_size,
+            "verbose": verbose,
+            "steps": steps,
+            "callbacks": callbacks,
+            **options,
+        }
         if return_dict is not None:
             return self._evaluate_as_keras(x, y, sample_weight, return_dict=return_dict, **own)
         if sample_weight is not None:
             raise DataError(
                 "The suite of metrics counts all rows alike.\nReceived sample_weight.\n"
-                "Leave rows out of the table, or pass return_dict=True for Keras' own weighted loss and metrics."
+                "Leave rows out of the table, or pass return_dict=True for Keras' own weighted "
+                "loss and metrics."
             )
         predicted, truths = {}, {}
         for name, split in self._splits(x, y).items():
@@ -214,14 +297,18 @@ class KerasVerbs(TextModel):
         return evaluation.score(self.tasks, predicted, truths)
 
     def _splits(self, x, y) -> dict:
-        """The data of `evaluate` by split; a mapping that holds texts or token ids is data itself."""
+        """The data of `evaluate` by split; a mapping that holds texts or token ids is data
+        itself.
+        """
         text = self.options["text"]
         is_data = isinstance(x, Mapping) and (IDS in x or (text in x and not is_tables(x[text])))
         if isinstance(x, Mapping) and not is_data and y is None:
             return dict(x)
         return {"test": x if y is None else (x, y)}
 
-    def _evaluate_as_keras(self, x, y=None, weights=None, *, batch_size, verbose, steps, callbacks, **options):
+    def _evaluate_as_keras(
+        self, x, y=None, weights=None, *, batch_size, verbose, steps, callbacks, **options
+    ):
         if not self.compiled_once:
             self.compile()
         data = self._labelled(x, y, weights, batch_size=batch_size, where="the table")
@@ -229,7 +316,9 @@ class KerasVerbs(TextModel):
         return super().evaluate(data, verbose=verbose, steps=steps, callbacks=heard, **options)
 
     def _predict_labelled(self, dataset, steps: int | None) -> tuple[dict, Predictions]:
-        """``{task: (y, present)}`` and predictions from one pass: a shuffled data set differs in the next."""
+        """``{task: (y, present)}`` and predictions from one pass: a shuffled data set differs in
+        the next.
+        """
         parts: dict = {t.name: [] for t in self.tasks}
         for batch in itertools.islice(iter(dataset), steps):
             if not isinstance(batch, tuple) or len(batch) != 3:
@@ -250,7 +339,9 @@ class KerasVerbs(TextModel):
 
     def train_on_batch(self, x, y=None, sample_weight=None, **options):
         """As in Keras; texts and labels, or a table, are one batch."""
-        return super().train_on_batch(*self._one_batch(x, y, sample_weight, note_labels=True), **options)
+        return super().train_on_batch(
+            *self._one_batch(x, y, sample_weight, note_labels=True), **options
+        )
 
     def test_on_batch(self, x, y=None, sample_weight=None, **options):
         """As in Keras; texts and labels, or a table, are one batch."""
@@ -265,7 +356,9 @@ class KerasVerbs(TextModel):
         return super().predict_on_batch(x)
 
     def _teach_all(self) -> None:
-        """Notes that a training teaches all outputs of all heads: its labels cannot be read in advance."""
+        """Notes that a training teaches all outputs of all heads: its labels cannot be read in
+        advance.
+        """
         for head in self.heads.values():
             head.teach_all()
 
@@ -277,7 +370,11 @@ class KerasVerbs(TextModel):
             return x, y, weights
         if not self.compiled_once:
             self.compile()
-        options = {"note_labels": note_labels, "weights": rows.weights, "batch_size": len(rows.table)}
+        options = {
+            "note_labels": note_labels,
+            "weights": rows.weights,
+            "batch_size": len(rows.table),
+        }
         return next(iter(self.dataset(rows.table, where="the batch", **options)))
 
 
@@ -294,18 +391,22 @@ def _cardinality(x) -> int | None:
 
 
 def _split(rows: Rows, share: float, validation_data) -> tuple:
-    """The rows to train on, and the last ones as validation data, as Keras' ``validation_split`` cuts them."""
+    """The rows to train on, and the last ones as validation data, as Keras' ``validation_split``
+    cuts them.
+    """
     share = rate("validation_split", share, below=1)
     if not share:
         return rows, validation_data
     if validation_data is not None:
         raise DataError(
-            "validation_split takes the validation from the training rows.\nReceived validation_data too.\nGive one."
+            "validation_split takes the validation from the training rows.\nReceived "
+            "validation_data too.\nGive one."
         )
     first, last = rows.cut(int(len(rows.table) * (1 - share)))
     if not len(first.table) or not len(last.table):
         raise DataError(
-            f"validation_split must leave rows on both sides.\nReceived {share} of {len(rows.table)} rows.\n"
+            f"validation_split must leave rows on both sides.\nReceived {share} of "
+            f"{len(rows.table)} rows.\n"
             "Give more rows, or another share."
         )
     return first, (last.table, None, last.weights)
@@ -315,5 +416,6 @@ def _refuse_split(share: float, x) -> None:
     if share:
         raise DataError(
             "validation_split is for tables and texts, whose last rows it takes.\n"
-            f"Received validation_split={share!r} with token ids ({type(x).__name__}).\nGive validation_data."
+            f"Received validation_split={share!r} with token ids ({type(x).__name__}).\nGive "
+            "validation_data."
         )

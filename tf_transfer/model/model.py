@@ -21,17 +21,20 @@ class TransferModel(KerasVerbs):
 
     ``fit``, ``evaluate`` and ``predict`` take texts: tables (DataFrames), a Hugging Face
     `datasets.Dataset`, lists, arrays or Series of texts with ``y``, and `tf.data` of texts or of
-    ``(texts, labels)``. They take token ids, too: what a tokenizer returns, with ``y``, and `tf.data` of
-    batches ``(x, y, w)``. See `inputs` and `token_inputs`. Their other arguments are Keras', in Keras' order; one that
-    they do not know is refused. The model's call maps ``x`` to ``{task: logits}``. For the training loss see `Network`.
+    ``(texts, labels)``. They take token ids, too: what a tokenizer returns, with ``y``, and
+    `tf.data` of batches ``(x, y, w)``. See `inputs` and `token_inputs`. Their other arguments are
+    Keras', in Keras' order; one that they do not know is refused. The model's call maps ``x`` to
+    ``{task: logits}``. For the training loss see `Network`.
 
     Args:
-        encoder: of `load_encoder`, or a name for it; it becomes part of this model, and of no other: see
-            `Encoder.copy`.
-        tasks: `Task`s, or one, or names. Kinds and classes that are open are read from the first table fitted.
+        encoder: of `load_encoder`, or a name for it; it becomes part of this model, and of no
+            other: see `Encoder.copy`.
+        tasks: `Task`s, or one, or names. Kinds and classes that are open are read from the first
+            table fitted.
         text: column of the texts.
         text_pair: column of second texts, or None.
-        max_length: the most tokens a row, with those that the tokenizer puts around a text; longer ones are cut.
+        max_length: the most tokens a row, with those that the tokenizer puts around a text; longer
+            ones are cut.
         freeze: see `encoders.freezing.freeze`; None leaves the encoder as it is.
         dropout: rate before the heads.
         seed: of the heads' initial weights, of dropout and of the order of batches.
@@ -41,32 +44,47 @@ class TransferModel(KerasVerbs):
     """
 
     def __init__(
-        self, encoder: encoders.Encoder | str | Path, tasks: Task | str | Sequence[Task | str], *, text: str = "text",
-        text_pair: str | None = None, max_length: int = 128, freeze: str | int | None = None,
-        dropout: float = 0.1, seed: int = 0,
-    ):  # fmt: skip
+        self,
+        encoder: encoders.Encoder | str | Path,
+        tasks: Task | str | Sequence[Task | str],
+        *,
+        text: str = "text",
+        text_pair: str | None = None,
+        max_length: int = 128,
+        freeze: str | int | None = None,
+        dropout: float = 0.1,
+        seed: int = 0,
+    ):
         encoder = encoders.load_encoder(encoder) if isinstance(encoder, str | Path) else encoder
         if not isinstance(encoder, encoders.Encoder):
             raise DataError(
-                f"encoder must be what load_encoder returns, or a name for it.\nReceived {shown(encoder)}.\n"
+                "encoder must be what load_encoder returns, or a name for it.\nReceived "
+                f"{shown(encoder)}.\n"
                 "Give for instance tt.load_encoder('bert-tiny')."
             )
         around = encoder.tokenizer.num_special_tokens_to_add(pair=text_pair is not None)
         max_length = whole("max_length", max_length, least=around + 1)
-        options = {"dropout": rate("dropout", dropout, below=1), "seed": whole("seed", seed, least=None)}
-        super().__init__(encoder, tasks, {"text": text, "text_pair": text_pair}, max_length, **options)
+        options = {
+            "dropout": rate("dropout", dropout, below=1),
+            "seed": whole("seed", seed, least=None),
+        }
+        super().__init__(
+            encoder, tasks, {"text": text, "text_pair": text_pair}, max_length, **options
+        )
         if freeze is not None:
             encoders.freeze(encoder, freeze)
         encoder.taken = True
 
-    def copy(self, out: TransferModel | None = None, tasks: Sequence[Task] | None = None) -> TransferModel:
+    def copy(
+        self, out: TransferModel | None = None, tasks: Sequence[Task] | None = None
+    ) -> TransferModel:
         """A model of the same weights in variables of its own, frozen alike, not compiled.
 
         Args:
             out: an earlier copy to overwrite instead; it keeps its traced functions, which saves
                 most of the time of a copy.
-            tasks: resolved tasks of the copy instead of this model's, one for each of them; a head of
-                another size starts anew.
+            tasks: resolved tasks of the copy instead of this model's, one for each of them; a head
+                of another size starts anew.
         """
         self._require_heads()
         if out is None:
@@ -92,7 +110,7 @@ class TransferModel(KerasVerbs):
 
     def save(
         self, filepath: str | Path, overwrite: bool = True, save_format=None, options=None, **others
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Writes a folder of config.json, model.safetensors and the tokenizer; see `checkpoints`.
 
         Args:
@@ -100,7 +118,8 @@ class TransferModel(KerasVerbs):
             options: what `ModelCheckpoint` gives along; of a SavedModel, which this is not.
 
         Raises:
-            DataError: a file's name or a format of Keras, which would not hold texts' tokenizer and classes.
+            DataError: a file's name or a format of Keras, which would not hold texts' tokenizer and
+                classes.
             CheckpointError: see `checkpoints.save_model`.
         """
         check_known("save", others, ("filepath", "overwrite"))
@@ -108,7 +127,8 @@ class TransferModel(KerasVerbs):
             raise DataError(
                 "A model is saved as a folder with its tokenizer and classes, for tt.load_model.\n"
                 f"Received {str(filepath)!r}, save_format={save_format!r}.\n"
-                "Give a folder's name without a format; for TensorFlow alone, export(folder) writes a SavedModel."
+                "Give a folder's name without a format; for TensorFlow alone, export(folder) "
+                "writes a SavedModel."
             )
         checkpoints.save_model(self, filepath, overwrite=overwrite)
 
@@ -131,15 +151,19 @@ class TransferModel(KerasVerbs):
         raise DataError(
             "A TransferModel is not made from a configuration.\n"
             "Received a call of get_config, as of to_json and clone_model.\n"
-            "copy() makes another model of its weights; save(folder) and tt.load_model(folder) keep it."
+            "copy() makes another model of its weights; save(folder) and tt.load_model(folder) "
+            "keep it."
         )
 
     def export(self, filepath: str | Path) -> None:
-        """Writes a SavedModel for serving, with the tokenizer and the tasks beside it; see `export.export_model`."""
+        """Writes a SavedModel for serving, with the tokenizer and the tasks beside it; see
+        `export.export_model`.
+        """
         export.export_model(self, filepath)
 
     def save_pretrained(self, save_directory: str | Path) -> None:
-        """Writes the encoder for Hugging Face's `TFAutoModel` and `AutoModel`; see `pretrained.save_pretrained`.
+        """Writes the encoder for Hugging Face's `TFAutoModel` and `AutoModel`; see
+        `pretrained.save_pretrained`.
 
         The heads are not in it: `save` keeps everything.
         """

@@ -34,8 +34,8 @@ class Network(Trainable):
         L = 1/N Σ_tasks loss_weight Σ_rows w ℓ
 
     with N the number of labels in the batch that have a weight w and a loss_weight above 0: a row
-    without a label for a task adds nothing to it. Where replicas share the batch, N counts the labels of all
-    of them and their gradients are added up: the step is that of a single device.
+    without a label for a task adds nothing to it. Where replicas share the batch, N counts the
+    labels of all of them and their gradients are added up: the step is that of a single device.
 
     Args:
         encoder: an `Encoder`; it becomes part of this model, and of no other.
@@ -46,20 +46,27 @@ class Network(Trainable):
 
     def __init__(self, encoder, tasks: Task | Sequence[Task], dropout: float = 0.1, seed: int = 0):
         super().__init__(name="transfer_model")
-        # The logs of every replica are those of all together; "auto" would add them up over workers.
+        # The logs of every replica are those of all together; "auto" would add them up over
+        # workers.
         self.distribute_reduction_method = "first"
-        tasks = [t if isinstance(t, Task) else Task(t) for t in ([tasks] if isinstance(tasks, Task | str) else tasks)]
+        tasks = [
+            t if isinstance(t, Task) else Task(t)
+            for t in ([tasks] if isinstance(tasks, Task | str) else tasks)
+        ]
         names = [t.name for t in tasks]
         if not tasks:
             raise DataError("A model needs tasks.\nReceived none.")
         check_names("task", names, in_files=False)
         if not any(t.loss_weight for t in tasks):
-            raise DataError(f"A model needs a task to learn.\nReceived {listed(names)}, all with loss_weight=0.")
+            raise DataError(
+                f"A model needs a task to learn.\nReceived {listed(names)}, all with loss_weight=0."
+            )
         if encoder.taken:
             raise DataError(
                 "Each model needs an encoder of its own, for it trains it.\n"
                 "Received one that another TransferModel was made of.\n"
-                "Call load_encoder again for the pretrained weights; encoder.copy() has the weights as they are now."
+                "Call load_encoder again for the pretrained weights; encoder.copy() has the "
+                "weights as they are now."
             )
         self.encoder, self.tasks = encoder, tasks
         self.options = {"dropout": dropout, "seed": seed}
@@ -96,12 +103,16 @@ class Network(Trainable):
 
     @property
     def auto_learning_rate(self) -> float:
-        """The peak learning rate that ``"auto"`` stands for; see `training.optimization.auto_learning_rate`."""
+        """The peak learning rate that ``"auto"`` stands for; see
+        `training.optimization.auto_learning_rate`.
+        """
         return auto_learning_rate(self.encoder.width)
 
     @property
     def state(self) -> list[tf.Variable]:
-        """Everything that predictions and further training depend on, but for the optimizer's state."""
+        """Everything that predictions and further training depend on, but for the optimizer's
+        state.
+        """
         return [
             *self.encoder.state,
             self.encoder.dropout_state,
@@ -112,8 +123,13 @@ class Network(Trainable):
     def weights(self) -> list[tf.Variable]:
         """All weights, in an order that freezing and compiling do not change."""
         known = {id(v) for v in self.state}
-        unused = [v for v in self.encoder.transformer.variables if id(v) not in known]  # of a pooler
-        return [*self.state, *unused] if self.heads else [*self.encoder.state, self.encoder.dropout_state, *unused]
+        # of a pooler
+        unused = [v for v in self.encoder.transformer.variables if id(v) not in known]
+        return (
+            [*self.state, *unused]
+            if self.heads
+            else [*self.encoder.state, self.encoder.dropout_state, *unused]
+        )
 
     def call(self, x: dict, training: bool = False) -> dict[str, tf.Tensor]:
         """``{task: (batch, outputs) or (batch,)}`` float32 from ids (batch, length) int32.
@@ -123,7 +139,8 @@ class Network(Trainable):
         """
         if not isinstance(x, Mapping) or "input_ids" not in x:
             raise DataError(
-                f"A model is called on token ids by field, as a tokenizer returns them.\nReceived {shown(x)}.\n"
+                "A model is called on token ids by field, as a tokenizer returns them.\nReceived "
+                f"{shown(x)}.\n"
                 "For texts call predict(texts), or encode(texts) for their vectors."
             )
         vectors = self.encoder(x, training=training)
@@ -135,45 +152,68 @@ class Network(Trainable):
         for number, task in enumerate(self.tasks):
             head = self.heads[task.name]
             dropped = training and head.trainable
-            outputs[task.name] = head(vectors, self.encoder.dropout_seed(-1 - number) if dropped else None)
+            outputs[task.name] = head(
+                vectors, self.encoder.dropout_seed(-1 - number) if dropped else None
+            )
         return outputs
 
     def compile(
-        self, optimizer="auto", loss="auto", metrics=None, *, weighted_metrics=None,
-        learning_rate: float | str = "auto", **options,
-    ):  # fmt: skip
+        self,
+        optimizer="auto",
+        loss="auto",
+        metrics=None,
+        *,
+        weighted_metrics=None,
+        learning_rate: float | str = "auto",
+        **options,
+    ):
         """As in Keras, with good defaults.
 
         Args:
-            optimizer: ``"auto"``: AdamW with warm-up, linear decay and clipping; or any Keras optimizer.
+            optimizer: ``"auto"``: AdamW with warm-up, linear decay and clipping; or any Keras
+                optimizer.
             loss: ``"auto"``: the heads' own.
-            metrics: Keras metrics by task, of probabilities, or of numbers in the label's own unit; rows
-                without a label do not count in them.
+            metrics: Keras metrics by task, of probabilities, or of numbers in the label's own unit;
+                rows without a label do not count in them.
             weighted_metrics: the same, in which a row counts by its weight.
             learning_rate: peak of the ``"auto"`` optimizer; ``"auto"`` follows the encoder's width.
-            options: ``run_eagerly``, ``steps_per_execution``, ``jit_compile``, ``pss_evaluation_shards``: see Keras.
+            options: ``run_eagerly``, ``steps_per_execution``, ``jit_compile``,
+                ``pss_evaluation_shards``: see Keras.
 
         Raises:
             DataError: an argument that would be ignored, or an object of Keras 3.
         """
         if loss not in ("auto", None) or "loss_weights" in options:
-            received = f"loss={loss!r}" if loss not in ("auto", None) else f"loss_weights={options['loss_weights']!r}"
+            received = (
+                f"loss={loss!r}"
+                if loss not in ("auto", None)
+                else f"loss_weights={options['loss_weights']!r}"
+            )
             raise DataError(
                 f"The loss follows from each task's kind.\nReceived {received}.\n"
                 "Set kind, loss_weight or class_weight of the Task instead."
             )
         if learning_rate != "auto" and optimizer != "auto":
             raise DataError(
-                f"learning_rate is for optimizer='auto'.\nReceived learning_rate={learning_rate!r} with another "
+                f"learning_rate is for optimizer='auto'.\nReceived learning_rate={learning_rate!r} "
+                "with another "
                 "optimizer.\nGive the rate to the optimizer itself."
             )
-        check_known("compile", options, COMPILE, spelt=("optimizer", "metrics", "weighted_metrics", "learning_rate"))
+        check_known(
+            "compile",
+            options,
+            COMPILE,
+            spelt=("optimizer", "metrics", "weighted_metrics", "learning_rate"),
+        )
         check_of_keras_2("compile", tf.nest.flatten([optimizer, metrics, weighted_metrics]))
         with self.distribute_strategy.scope():
             if optimizer == "auto":
                 optimizer = auto_optimizer(self._peak(learning_rate))
             super().compile(
-                optimizer=_found(optimizer), metrics=metrics, weighted_metrics=weighted_metrics or [], **options
+                optimizer=_found(optimizer),
+                metrics=metrics,
+                weighted_metrics=weighted_metrics or [],
+                **options,
             )
             self._own_metrics = _OwnMetrics(self.tasks)
 
@@ -190,7 +230,8 @@ class Network(Trainable):
     def build_metrics(self) -> None:
         """Makes the Keras metrics of `compile`, which otherwise come into being in the first step.
 
-        Some make their variables at their first update. It is traced, as in a step, and not run: the row is made up.
+        Some make their variables at their first update. It is traced, as in a step, and not run:
+        the row is made up.
         """
         if self.compiled_metrics is None or self.compiled_metrics.built:
             return
@@ -225,24 +266,33 @@ class Network(Trainable):
         return [*(self._own_metrics.listed if self.compiled_once else ()), *super().metrics]
 
     def compute_losses(self, y: dict, outputs: dict, w: dict) -> tuple[tf.Tensor, dict, tf.Tensor]:
-        """The batch's loss L, each task's mean loss and label count ``{task: (mean, count)}``, and N."""
+        """The batch's loss L, each task's mean loss and label count ``{task: (mean, count)}``, and
+        N.
+        """
         total, count, parts = 0.0, 0.0, {}
         for task in self.tasks:
             weights = tf.cast(w[task.name], outputs[task.name].dtype)
-            losses = self.heads[task.name].losses_of(_present(y[task.name], weights > 0), outputs[task.name])
+            losses = self.heads[task.name].losses_of(
+                _present(y[task.name], weights > 0), outputs[task.name]
+            )
             summed = tf.reduce_sum(losses * weights)
             labels = tf.reduce_sum(tf.cast(weights > 0, weights.dtype))
             parts[task.name] = (tf.math.divide_no_nan(summed, labels), labels)
             if task.loss_weight:
                 total, count = total + task.loss_weight * summed, count + labels
-        return tf.math.divide_no_nan(total, tf.convert_to_tensor(count)), parts, tf.convert_to_tensor(count)
+        return (
+            tf.math.divide_no_nan(total, tf.convert_to_tensor(count)),
+            parts,
+            tf.convert_to_tensor(count),
+        )
 
     def train_step(self, data):
         """One gradient step on a batch ``(x, y, w)``.
 
         Returns:
-            The logs: means of the epoch so far of the losses, Keras metrics and ``gradient_norm`` (of all trained
-            weights, before clipping and counted as clipping counts it), and the ``learning_rate`` of this step.
+            The logs: means of the epoch so far of the losses, Keras metrics and ``gradient_norm``
+            (of all trained weights, before clipping and counted as clipping counts it), and the
+            ``learning_rate`` of this step.
         """
         x, y, w = data
         x = without_trunk(x) if self._changed_in_run else x
@@ -252,14 +302,20 @@ class Network(Trainable):
             loss, parts, count = self.compute_losses(y, outputs, w)
             total = distribution.global_sum(count)
             share = loss if total is count else loss * tf.math.divide_no_nan(count, total)
-            scaled = self.optimizer.get_scaled_loss(share) if hasattr(self.optimizer, "get_scaled_loss") else share
+            scaled = (
+                self.optimizer.get_scaled_loss(share)
+                if hasattr(self.optimizer, "get_scaled_loss")
+                else share
+            )
         gradients = tape.gradient(scaled, variables)
         if scaled is not share:
             gradients = self.optimizer.get_unscaled_gradients(gradients)
         options = {}
         if total is not count and scaled is share:
             # Here and not in `apply_gradients`, for the norm.
-            gradients = [g for g, _ in self.optimizer.aggregate_gradients(list(zip(gradients, variables)))]
+            gradients = [
+                g for g, _ in self.optimizer.aggregate_gradients(list(zip(gradients, variables)))
+            ]
             options = {"skip_gradients_aggregation": True}
         self.optimizer.apply_gradients(zip(gradients, variables), **options)
         self.encoder.next_dropout()
@@ -268,7 +324,10 @@ class Network(Trainable):
         mean_norm = self._own_metrics.gradient_norm
         mean_norm.update_state(norm)
         logs = self._logs(y, w, outputs, loss, parts, count)
-        return logs | {"gradient_norm": mean_norm.result(), "learning_rate": current_rate(self.optimizer)}
+        return logs | {
+            "gradient_norm": mean_norm.result(),
+            "learning_rate": current_rate(self.optimizer),
+        }
 
     def test_step(self, data):
         """Losses and Keras metrics of a batch ``(x, y, w)``."""
@@ -297,8 +356,9 @@ class Network(Trainable):
 
 
 class _OwnMetrics:
-    """The metrics of the losses. As attributes of the model, Keras would count their variables among its weights, and
-    go on listing those of an earlier `compile`."""
+    """The metrics of the losses. As attributes of the model, Keras would count their variables
+    among its weights, and go on listing those of an earlier `compile`.
+    """
 
     def __init__(self, tasks: Sequence[Task]):
         self.loss = keras.metrics.Mean(name="loss")
@@ -321,12 +381,15 @@ def _found(optimizer):
     except (ValueError, TypeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise DataError(
-            f"optimizer must be 'auto', a name that Keras knows, or an object of tf_keras.optimizers.\n"
+            "optimizer must be 'auto', a name that Keras knows, or an object of "
+            "tf_keras.optimizers.\n"
             f"Received {optimizer!r}: {reason}"
         ) from error
 
 
 def _present(labels: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-    """Labels with 0 for a missing one, which may hold any number: 0 * NaN would spoil the gradient."""
+    """Labels with 0 for a missing one, which may hold any number: 0 * NaN would spoil the
+    gradient.
+    """
     rows = tf.reshape(rows, [-1] + [1] * (labels.shape.rank - 1))
     return tf.where(rows, labels, tf.zeros_like(labels))

@@ -23,7 +23,15 @@ from tf_transfer.model.network import Network
 class TextModel(Network):
     """What `TransferModel` makes of texts. For the arguments see there."""
 
-    def __init__(self, encoder, tasks, columns: Mapping[str, str | None], max_length: int, dropout: float, seed: int):
+    def __init__(
+        self,
+        encoder,
+        tasks,
+        columns: Mapping[str, str | None],
+        max_length: int,
+        dropout: float,
+        seed: int,
+    ):
         super().__init__(encoder, tasks, dropout, seed)
         self.options = {**columns, "max_length": max_length, "dropout": dropout, "seed": seed}
         self._vectoriser, self._trunk = Vectoriser(encoder), Trunk(encoder)
@@ -37,14 +45,22 @@ class TextModel(Network):
         """The token ids of a table's texts, or of a list of texts."""
         if not isinstance(table, pd.DataFrame):
             table = self._texts(table)
-        workers.check_training(self, lambda: {"table": workers.hash_of_table(table), **self.options})
+        workers.check_training(
+            self, lambda: {"table": workers.hash_of_table(table), **self.options}
+        )
         o = self.options
         return batches.tokenise(
-            self.encoder, table, text=o["text"], text_pair=o["text_pair"], max_length=o["max_length"]
+            self.encoder,
+            table,
+            text=o["text"],
+            text_pair=o["text_pair"],
+            max_length=o["max_length"],
         )
 
     def encode(self, table, batch_size: int = 32, verbose="auto") -> np.ndarray:
-        """(rows, width) float32: the vectors of a table's or a list's texts, kept until the encoder changes."""
+        """(rows, width) float32: the vectors of a table's or a list's texts, kept until the encoder
+        changes.
+        """
         return self._vectoriser(self.tokenise(table), batch_size, verbose)
 
     def share_vectors(self, other: TextModel) -> None:
@@ -55,8 +71,12 @@ class TextModel(Network):
         """A hash of the encoder's weights."""
         return self._vectoriser.fingerprint()
 
-    def encode_labels(self, table: pd.DataFrame, where: str = "the table", note_labels: bool = False) -> tuple:
-        """``y`` and ``w`` of every task; see `kinds.labels.encode_labels`, and `dataset` for ``note_labels``."""
+    def encode_labels(
+        self, table: pd.DataFrame, where: str = "the table", note_labels: bool = False
+    ) -> tuple:
+        """``y`` and ``w`` of every task; see `kinds.labels.encode_labels`, and `dataset` for
+        ``note_labels``.
+        """
         y, w = encode_labels(self.tasks, table, where)
         if note_labels:
             for name, head in self.heads.items():
@@ -64,13 +84,20 @@ class TextModel(Network):
         return y, w
 
     def dataset(
-        self, table: pd.DataFrame, *, where: str = "the training table", note_labels: bool = False, weights=None,
-        keep_trunk: bool = False, **options,
-    ) -> tf.data.Dataset:  # fmt: skip
+        self,
+        table: pd.DataFrame,
+        *,
+        where: str = "the training table",
+        note_labels: bool = False,
+        weights=None,
+        keep_trunk: bool = False,
+        **options,
+    ) -> tf.data.Dataset:
         """The table as `tf.data` of ``(x, y, w)``; ``options`` are those of `batches.to_dataset`.
 
         Args:
-            note_labels: the labels train the heads, which take note of them; see `Head.note_labels`.
+            note_labels: the labels train the heads, which take note of them; see
+                `Head.note_labels`.
             weights: (rows,) factors of the rows' losses, or ``{task: factors}``, or None.
             keep_trunk: run the encoder's frozen blocks now, once for all epochs; see `trunk`.
         """
@@ -94,7 +121,10 @@ class TextModel(Network):
     def _texts(self, x) -> pd.DataFrame:
         rows = self._rows(opened(x))
         if rows is None:
-            raise DataError("Texts are wanted here.\nReceived token ids.\nGive the texts that they were made of.")
+            raise DataError(
+                "Texts are wanted here.\nReceived token ids.\nGive the texts that they were "
+                "made of."
+            )
         return rows.table
 
     def _labelled(self, x, y=None, weights=None, *, batch_size: int, where: str) -> tf.data.Dataset:
@@ -108,14 +138,23 @@ class TextModel(Network):
 
     def _validation(self, data, batch_size: int) -> tf.data.Dataset:
         """Validation data: rows with labels, or ``(x, y)`` or ``(x, y, weights)``."""
-        several = isinstance(data, list) and not is_tables(data) and not any(isinstance(part, str) for part in data)
+        several = (
+            isinstance(data, list)
+            and not is_tables(data)
+            and not any(isinstance(part, str) for part in data)
+        )
         data = tuple(data) if several and len(data) in (2, 3) else data
         data = data if isinstance(data, tuple) and not is_tables(data) else (data,)
         return self._labelled(*data, batch_size=batch_size, where="the validation table")
 
     def _shapes(self, batch_size: int) -> dict:
-        """What `batches.to_dataset` must know of the devices: equal shares, and one shape on a TPU."""
+        """What `batches.to_dataset` must know of the devices: equal shares, and one shape on a
+        TPU.
+        """
         replicas = self.distribute_strategy.num_replicas_in_sync
         if not distribution.is_tpu(self.distribute_strategy):
             return {"multiple": replicas}
-        return {"multiple": batch_size + -batch_size % replicas, "length": self.options["max_length"]}
+        return {
+            "multiple": batch_size + -batch_size % replicas,
+            "length": self.options["max_length"],
+        }

@@ -14,8 +14,9 @@ from tf_transfer.training.optimization import prepare
 class Trainable(keras.Model):
     """A model that has an ``encoder``, ``tasks`` and ``heads`` by the tasks' names.
 
-    Keras trains what was trainable when the model was compiled, and when the step was traced. Here the flags count
-    as they are: freezing and freeing need no new `compile`, and a callback may do it between epochs.
+    Keras trains what was trainable when the model was compiled, and when the step was traced. Here
+    the flags count as they are: freezing and freeing need no new `compile`, and a callback may do
+    it between epochs.
     """
 
     _flags_of_run, _changed_in_run = None, False
@@ -24,12 +25,16 @@ class Trainable(keras.Model):
     def trained_variables(self) -> list[tf.Variable]:
         """What a training step changes: the encoder's free weights and the heads of weighted tasks.
 
-        Keras' ``trainable`` counts, of every layer and as it is now, not as it was when the model was compiled.
+        Keras' ``trainable`` counts, of every layer and as it is now, not as it was when the model
+        was compiled.
         """
         if not self.trainable:
             return []
         heads = [self.heads[t.name] for t in self.tasks if t.loss_weight]
-        return [*self.encoder.trainable_variables, *(v for h in heads for v in h.trainable_variables)]
+        return [
+            *self.encoder.trainable_variables,
+            *(v for h in heads for v in h.trainable_variables),
+        ]
 
     def require_trained(self) -> None:
         """Raises:
@@ -37,8 +42,10 @@ class Trainable(keras.Model):
         """
         if not self.trained_variables:
             raise DataError(
-                "A training needs something to change.\nReceived a model in which everything is frozen.\n"
-                "Free a part: model.trainable = True, then tt.freeze(model.encoder, depth) if need be."
+                "A training needs something to change.\nReceived a model in which everything is "
+                "frozen.\n"
+                "Free a part: model.trainable = True, then tt.freeze(model.encoder, depth) if "
+                "need be."
             )
 
     def require_free_heads(self) -> None:
@@ -48,16 +55,23 @@ class Trainable(keras.Model):
         frozen = self.frozen["heads"]
         if frozen:
             raise DataError(
-                f"This strategy adapts a model by its heads.\nReceived frozen heads of the tasks {listed(frozen)}.\n"
-                f"Free them, for instance model.heads[{frozen[0]!r}].trainable = True, or use fine_tune."
+                "This strategy adapts a model by its heads.\nReceived frozen heads of the tasks "
+                f"{listed(frozen)}.\n"
+                f"Free them, for instance model.heads[{frozen[0]!r}].trainable = True, or use "
+                "fine_tune."
             )
 
     @property
     def frozen(self) -> dict:
-        """What training leaves alone: ``{"encoder": as `freeze` takes it, "heads": names of tasks}``."""
+        """What training leaves alone: ``{"encoder": as `freeze` takes it, "heads": names of
+        tasks}``.
+        """
         if not self.trainable:
             return {"encoder": "all", "heads": list(self.heads)}
-        return {"encoder": self.encoder.frozen, "heads": [n for n, head in self.heads.items() if not head.trainable]}
+        return {
+            "encoder": self.encoder.frozen,
+            "heads": [n for n, head in self.heads.items() if not head.trainable],
+        }
 
     def freeze_like(self, frozen: Mapping) -> None:
         """Freezes what `frozen` said of a model of this form, and nothing else."""
@@ -68,7 +82,9 @@ class Trainable(keras.Model):
 
     @contextlib.contextmanager
     def freed(self) -> Iterator[None]:
-        """Within it, nothing is frozen: Keras lists the weights of a layer in another order when it is."""
+        """Within it, nothing is frozen: Keras lists the weights of a layer in another order when it
+        is.
+        """
         frozen = self.frozen
         self.freeze_like({"encoder": "none", "heads": []})
         try:
@@ -86,11 +102,15 @@ class Trainable(keras.Model):
         """`compile` notes what is trainable."""
 
     def begin_run(self) -> None:
-        """Notes what is trainable: what the frozen blocks have made of a table holds until a callback changes that."""
+        """Notes what is trainable: what the frozen blocks have made of a table holds until a
+        callback changes that.
+        """
         self._flags_of_run, self._changed_in_run = self._trainable_flags(), False
 
     def make_train_function(self, force: bool = False):
-        """Keras' own, which is traced anew when other layers are trainable than when it was traced."""
+        """Keras' own, which is traced anew when other layers are trainable than when it was
+        traced.
+        """
         if self.train_function is not None and not force:
             return self.train_function
         traced = {}
@@ -117,6 +137,8 @@ class Trainable(keras.Model):
         return tuple(layer.trainable for layer in self._flatten_layers())
 
     def prepare_optimizer(self) -> bool:
-        """Makes the optimizer ready for `trained_variables`; see `training.optimization.prepare`."""
+        """Makes the optimizer ready for `trained_variables`; see
+        `training.optimization.prepare`.
+        """
         with self.distribute_strategy.scope():
             return prepare(self.optimizer, self.trained_variables)

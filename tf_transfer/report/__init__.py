@@ -15,9 +15,11 @@ __all__ = ["build", "headline", "render", "to_html", "to_markdown"]
 
 
 def render(comparison: Results, folder: str | Path) -> Path:
-    """Writes ``report.html``, readable offline, in print, on a phone, in light and dark mode, and ``report.md``.
+    """Writes ``report.html``, readable offline, in print, on a phone, in light and dark mode, and
+    ``report.md``.
 
-    Each is written under a temporary name and renamed: an older report is replaced as a whole or not at all.
+    Each is written under a temporary name and renamed: an older report is replaced as a whole or
+    not at all.
 
     Args:
         comparison: `Comparison`.

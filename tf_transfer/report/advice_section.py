@@ -9,7 +9,9 @@ from tf_transfer.report.wording import difference, duration, labels, metric_name
 
 
 def advice(comparison: Results) -> Section | None:
-    """What was advised, what was best, and how long both were thought to take; None where none was asked for."""
+    """What was advised, what was best, and how long both were thought to take; None where none was
+    asked for.
+    """
     found = readings.advice(comparison)
     if found is None:
         return None
@@ -26,8 +28,10 @@ def advice(comparison: Results) -> Section | None:
 
 _HEAD = ("labels", "advised", "best", "behind the best", "as good", "time predicted", "time taken")
 _INTRODUCTION = (
-    "The strategies were ranked before anything was trained. “Behind the best” has a 95 % interval over test rows and "
-    "seeds; the advised strategy is as good where it is the best or the interval holds 0. Times are of one training on "
+    "The strategies were ranked before anything was trained. “Behind the best” has a 95 % interval "
+    "over test rows and "
+    "seeds; the advised strategy is as good where it is the best or the interval holds 0. Times "
+    "are of one training on "
     "source and target."
 )
 

@@ -12,9 +12,11 @@ _KEYS = ["target", "task", "strategy", "budget"]
 
 
 def bands_of(comparison: Results) -> tuple[pd.DataFrame, str]:
-    """Target, task, strategy, budget, value, low and high of the primary metrics, and what the bands are.
+    """Target, task, strategy, budget, value, low and high of the primary metrics, and what the
+    bands are.
 
-    The bands are 95 % intervals where the comparison has them, else they reach from the worst seed to the best.
+    The bands are 95 % intervals where the comparison has them, else they reach from the worst seed
+    to the best.
     """
     try:
         found = readings.curves(comparison)
@@ -23,7 +25,9 @@ def bands_of(comparison: Results) -> tuple[pd.DataFrame, str]:
         return found, "95 % intervals over test rows and seeds"
     except Missing:
         results = comparison.results
-        cells = results[results["metric"] == results["task"].map(comparison.metrics)].groupby(_KEYS, sort=False)
+        cells = results[results["metric"] == results["task"].map(comparison.metrics)].groupby(
+            _KEYS, sort=False
+        )
         found = cells["value"].agg(value=lambda v: v.mean(skipna=False), low="min", high="max")
         return found.reset_index(), "ranges from the worst seed to the best"
 
@@ -31,4 +35,9 @@ def bands_of(comparison: Results) -> tuple[pd.DataFrame, str]:
 def target_tasks(comparison: Results, table: pd.DataFrame) -> list[tuple[str, str]]:
     """Targets and tasks that ``table`` has rows of, in the order of the plan."""
     present = set(zip(table["target"], table["task"]))
-    return [(t, task.name) for t in comparison.targets for task in comparison.tasks if (t, task.name) in present]
+    return [
+        (t, task.name)
+        for t in comparison.targets
+        for task in comparison.tasks
+        if (t, task.name) in present
+    ]

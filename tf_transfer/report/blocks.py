@@ -1,6 +1,8 @@
-"""What a report is made of, whatever its format: sections of blocks that hold plain texts and numbers.
+"""What a report is made of, whatever its format: sections of blocks that hold plain texts and
+numbers.
 
-Nothing here is markup. `html` and `markdown` turn the same blocks into their formats and escape every text.
+Nothing here is markup. `html` and `markdown` turn the same blocks into their formats and escape
+every text.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True)
 class Span:
-    """An interval that is drawn: a mark at ``value`` on a line from ``low`` to ``high``, on the table's scale."""
+    """An interval that is drawn: a mark at ``value`` on a line from ``low`` to ``high``, on the
+    table's scale.
+    """
 
     low: float
     value: float

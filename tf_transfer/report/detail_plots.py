@@ -14,15 +14,29 @@ from tf_transfer.experiments.results import Results
 from tf_transfer.kinds import Kind, kind_of
 from tf_transfer.report import readings
 from tf_transfer.report.intervals import scale_of
-from tf_transfer.report.plots import INK, MUTED, NotebookFigure, plain_frame, plain_legend, shown, style
+from tf_transfer.report.plots import (
+    INK,
+    MUTED,
+    NotebookFigure,
+    plain_frame,
+    plain_legend,
+    shown,
+    style,
+)
 from tf_transfer.report.wording import SYMBOLS, labels, metric_name, verdict_word
 
-_SHAPES = {"helped": ("^", "#0b6b4b"), "hurt": ("v", "#b3261e"), "equivalent": ("D", INK), "undecided": ("o", MUTED)}
+_SHAPES = {
+    "helped": ("^", "#0b6b4b"),
+    "hurt": ("v", "#b3261e"),
+    "equivalent": ("D", INK),
+    "undecided": ("o", MUTED),
+}
 """Marker and colour of each verdict."""
 
 
 def forest_plot(comparison: Results) -> Figure:
-    """Every verdict's difference with its interval: a panel for each target and task, a line a strategy and budget.
+    """Every verdict's difference with its interval: a panel for each target and task, a line a
+    strategy and budget.
 
     Raises:
         DataError: there is nothing to compare.
@@ -30,7 +44,9 @@ def forest_plot(comparison: Results) -> Figure:
     found = readings.verdicts(comparison)
     panels = list(found.groupby(["target", "task"], sort=False))
     if not panels:
-        raise DataError("A forest plot needs differences.\nReceived a comparison with nothing to compare.")
+        raise DataError(
+            "A forest plot needs differences.\nReceived a comparison with nothing to compare."
+        )
     columns = min(len(panels), 2)
     lines = max(len(part) for _, part in panels)
     size = (5.4 * columns, (0.24 * lines + 0.9) * -(-len(panels) // columns))
@@ -54,11 +70,16 @@ def _forest(ax: Axes, found: pd.DataFrame, scale) -> None:
     for line, v in enumerate(found.itertuples()):
         marker, colour = _SHAPES[v.verdict]
         ax.plot([v.low, v.high], [line, line], color=colour, linewidth=1.4)
-        for end, tip, cut in ((scale.low, "<", v.low < scale.low), (scale.high, ">", v.high > scale.high)):
+        for end, tip, cut in (
+            (scale.low, "<", v.low < scale.low),
+            (scale.high, ">", v.high > scale.high),
+        ):
             if cut:
                 ax.plot([end], [line], marker=tip, color=colour, markersize=5, clip_on=False)
         hollow = "white" if v.verdict == "undecided" else colour
-        ax.plot([v.value], [line], marker=marker, color=colour, markerfacecolor=hollow, markersize=6)
+        ax.plot(
+            [v.value], [line], marker=marker, color=colour, markerfacecolor=hollow, markersize=6
+        )
     names = [f"{shown(v.strategy)}, {v.budget:,}" for v in found.itertuples()]
     ax.set_yticks(range(len(found)), labels=names, parse_math=False)
     ax.set_ylim(len(found) - 0.4, -0.6)
@@ -73,13 +94,22 @@ def _legend(found: pd.DataFrame) -> list:
     for word in (w for w in SYMBOLS if w in set(found["verdict"])):
         marker, colour = _SHAPES[word]
         face = "white" if word == "undecided" else colour
-        handles.append(Line2D([], [], marker=marker, color=colour, markerfacecolor=face, label=verdict_word(word)))
+        handles.append(
+            Line2D(
+                [], [], marker=marker, color=colour, markerfacecolor=face, label=verdict_word(word)
+            )
+        )
     return handles
 
 
-def reliability_plot(comparison: Results, target: str, task: str, strategy: str, budget: int) -> Figure:
+def reliability_plot(
+    comparison: Results, target: str, task: str, strategy: str, budget: int
+) -> Figure:
     """`reliability_curves` of a strategy and of what it is compared with, with their names."""
-    places = [readings.Place(target, task, s, budget) for s in dict.fromkeys((comparison.against(strategy), strategy))]
+    places = [
+        readings.Place(target, task, s, budget)
+        for s in dict.fromkeys((comparison.against(strategy), strategy))
+    ]
     try:
         found = {place.strategy: readings.reliability(comparison, place) for place in places}
     except readings.Missing as reason:
@@ -93,7 +123,9 @@ def reliability_plot(comparison: Results, target: str, task: str, strategy: str,
     return figure
 
 
-def reliability_curves(comparison: Results, found: Mapping[str, pd.DataFrame], kind: Kind) -> Figure:
+def reliability_curves(
+    comparison: Results, found: Mapping[str, pd.DataFrame], kind: Kind
+) -> Figure:
     """What was observed against what was predicted, a line for each strategy of ``found``."""
     figure = NotebookFigure(figsize=(4.9, 3.3))
     ax = figure.add_axes((0.135, 0.145, 0.7, 0.825))
@@ -102,7 +134,13 @@ def reliability_curves(comparison: Results, found: Mapping[str, pd.DataFrame], k
         ends = np.abs(bins[["low", "high"]].to_numpy().T - bins["observed"].to_numpy())
         look = style(comparison, strategy)
         ax.errorbar(
-            bins["predicted"], bins["observed"], ends, linewidth=1.2, elinewidth=0.8, label=shown(strategy), **look
+            bins["predicted"],
+            bins["observed"],
+            ends,
+            linewidth=1.2,
+            elinewidth=0.8,
+            label=shown(strategy),
+            **look,
         )
     if kind.has_classes:
         starts = [bins.loc[bins["rows"] > 0, "predicted"].min() for bins in found.values()]
@@ -116,8 +154,12 @@ def reliability_curves(comparison: Results, found: Mapping[str, pd.DataFrame], k
     return figure
 
 
-def confusion_plot(comparison: Results, target: str, task: str, strategy: str, budget: int) -> Figure:
-    """The confusion matrix of one strategy, rows summed over seeds; shaded by the share of the true class."""
+def confusion_plot(
+    comparison: Results, target: str, task: str, strategy: str, budget: int
+) -> Figure:
+    """The confusion matrix of one strategy, rows summed over seeds; shaded by the share of the true
+    class.
+    """
     counts = comparison.confusion(target, task, strategy, budget)
     shares = counts.div(counts.sum(axis=1).where(lambda total: total > 0), axis=0).to_numpy()
     side = 1.6 + 0.55 * len(counts)

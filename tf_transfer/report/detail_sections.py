@@ -1,4 +1,6 @@
-"""The parts of a report about where transfer helped and hurt: slices, single rows, single sources."""
+"""The parts of a report about where transfer helped and hurt: slices, single rows, single
+sources.
+"""
 
 from __future__ import annotations
 
@@ -15,24 +17,34 @@ LONGEST_TEXT = 200
 """Characters of a text that are shown."""
 MOST_ROWS = 5
 """Mended rows, and broken ones, that are shown of each place."""
-_NOWHERE = "No strategy with source data has a difference that is defined, so there is no case to look into."
+_NOWHERE = (
+    "No strategy with source data has a difference that is defined, so there is no case to "
+    "look into."
+)
 
 
 def slices(comparison: Results) -> Section:
     """Differences to the baseline on parts of the test rows."""
     places = readings.places(comparison)
     introduction = (
-        "The difference that the source makes on parts of the test rows, for the clearest difference of each target "
-        "and task, in a metric that is a mean over rows. Intervals are as wide as looking at many slices "
+        "The difference that the source makes on parts of the test rows, for the clearest "
+        "difference of each target "
+        "and task, in a metric that is a mean over rows. Intervals are as wide as looking at many "
+        "slices "
         "demands."
     )
-    blocks = (Text(introduction, quiet=True), *gather(places, lambda place: _slices(comparison, place)))
+    blocks = (
+        Text(introduction, quiet=True),
+        *gather(places, lambda place: _slices(comparison, place)),
+    )
     return Section("slices", "Where it helped and hurt", blocks if places else (Text(_NOWHERE),))
 
 
 def _slices(comparison: Results, place: Place) -> Panel:
     found = readings.slices(comparison, place)
-    rows = grouped(found, "by", str, lambda v: difference_row(str(v.slice), v, quiet=f"{count(v.rows)} rows"))
+    rows = grouped(
+        found, "by", str, lambda v: difference_row(str(v.slice), v, quiet=f"{count(v.rows)} rows")
+    )
     table = forest(f"Slices of {place.task} on {place.target}", "slice", rows, scale_of(found))
     return Panel(*_heading(place, found["metric"].iloc[0]), (table,))
 
@@ -41,10 +53,15 @@ def changed_rows(comparison: Results) -> Section:
     """Rows that transfer mended and broke, the largest changes first."""
     places = readings.places(comparison)
     introduction = (
-        "The test rows on which a strategy differs most from itself without the source, for better and for worse, "
-        "for the clearest difference of each target and task. Predictions are of the scores averaged over seeds."
+        "The test rows on which a strategy differs most from itself without the source, for better "
+        "and for worse, "
+        "for the clearest difference of each target and task. Predictions are of the scores "
+        "averaged over seeds."
     )
-    blocks = (Text(introduction, quiet=True), *gather(places, lambda place: _changed(comparison, place)))
+    blocks = (
+        Text(introduction, quiet=True),
+        *gather(places, lambda place: _changed(comparison, place)),
+    )
     return Section("rows", "Rows mended and broken", blocks if places else (Text(_NOWHERE),))
 
 
@@ -72,20 +89,34 @@ def sources(comparison: Results) -> Section:
     """What each source adds: the difference between all sources and all but this one."""
     found = readings.source_gains(comparison)
     introduction = (
-        "How much worse a strategy is without one of its sources. To the right of 0: the source helps. Each verdict "
+        "How much worse a strategy is without one of its sources. To the right of 0: the source "
+        "helps. Each verdict "
         "goes by its own 95 % interval: where nothing differs, one of twenty is wrong on average."
     )
     panels = []
     scales = {task: scale_of(part) for task, part in found.groupby("task")}
     for (target, task, strategy), part in found.groupby(["target", "task", "strategy"], sort=False):
-        rows = grouped(part, "budget", lambda b: labels([b]), lambda v: difference_row(str(v.source), v))
+        rows = grouped(
+            part, "budget", lambda b: labels([b]), lambda v: difference_row(str(v.source), v)
+        )
         table = forest(f"Sources of {strategy} in {task} on {target}", "source", rows, scales[task])
-        panels.append(Panel(f"{target}: {task}", f"{strategy}, {metric_name(comparison.metrics[task])}", (table,)))
-    return Section("sources", "What each source adds", (Text(introduction, quiet=True), Grid(tuple(panels))))
+        panels.append(
+            Panel(
+                f"{target}: {task}",
+                f"{strategy}, {metric_name(comparison.metrics[task])}",
+                (table,),
+            )
+        )
+    return Section(
+        "sources", "What each source adds", (Text(introduction, quiet=True), Grid(tuple(panels)))
+    )
 
 
 def _heading(place: Place, metric: str) -> tuple[str, str]:
-    return f"{place.target}: {place.task}", f"{place.strategy} at {labels([place.budget])}, {metric_name(metric)}"
+    return (
+        f"{place.target}: {place.task}",
+        f"{place.strategy} at {labels([place.budget])}, {metric_name(metric)}",
+    )
 
 
 def shortened(text: object) -> str:

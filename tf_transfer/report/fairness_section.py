@@ -14,7 +14,9 @@ TITLE = "Fair chances"
 
 
 def fairness(comparison: Results) -> Section:
-    """What the two sides did, what the source did to the encoder, and answers that cannot be right."""
+    """What the two sides did, what the source did to the encoder, and answers that cannot be
+    right.
+    """
     blocks = [part for make in (_sides, _encoder, _foreign, _ends) for part in make(comparison)]
     return Section("fairness", TITLE, tuple(blocks))
 
@@ -31,10 +33,16 @@ def _sides(comparison: Results) -> list:
             values = _shown(v.what, v.with_source), _shown(v.what, v.without)
             rows.append((Cell(v.what), *values, "differs" if v.differs else "the same"))
     introduction = (
-        "What each strategy did, beside what it is compared with. A verdict speaks of the source alone where nothing "
+        "What each strategy did, beside what it is compared with. A verdict speaks of the source "
+        "alone where nothing "
         "but the source differs. Times are means."
     )
-    table = Table("The two sides of each verdict", ("", "strategy", "compared with", ""), tuple(rows), wide=True)
+    table = Table(
+        "The two sides of each verdict",
+        ("", "strategy", "compared with", ""),
+        tuple(rows),
+        wide=True,
+    )
     return [Text(introduction, quiet=True), Fold("What the two sides did", (table,))]
 
 
@@ -56,8 +64,10 @@ def _encoder(comparison: Results) -> list:
     except readings.Missing:
         return [Text("No verdict is about a source that changed the encoder.", quiet=True)]
     introduction = (
-        "What training on the sources did to the encoder: heads solved on its frozen features, on the same labels, "
-        "after source training less before. A strategy that was hurt although its encoder was not harmed owes it to "
+        "What training on the sources did to the encoder: heads solved on its frozen features, on "
+        "the same labels, "
+        "after source training less before. A strategy that was hurt although its encoder was not "
+        "harmed owes it to "
         "something else than the encoder."
     )
     scales = {task: scale_of(part) for task, part in found.groupby("task")}
@@ -71,7 +81,9 @@ def _encoder(comparison: Results) -> list:
 
 
 def _encoder_row(found) -> tuple:
-    return difference_row(found.strategy, found, quiet=f"{number(found.before)} → {number(found.after)}")
+    return difference_row(
+        found.strategy, found, quiet=f"{number(found.before)} → {number(found.after)}"
+    )
 
 
 def _foreign(comparison: Results) -> list:
@@ -86,7 +98,10 @@ def _foreign(comparison: Results) -> list:
     ]
     head = ("strategy", "target", "task", *(labels([b]) for b in shares.columns))
     sentence = _worst(found)
-    return [Text(sentence), Fold("Answers with classes of the sources alone", (Table("Shares", head, tuple(rows)),))]
+    return [
+        Text(sentence),
+        Fold("Answers with classes of the sources alone", (Table("Shares", head, tuple(rows)),)),
+    ]
 
 
 def _worst(found: pd.DataFrame) -> str:
@@ -95,7 +110,8 @@ def _worst(found: pd.DataFrame) -> str:
     if not worst["share"]:
         return f"{start} No strategy answered with one."
     return (
-        f"{start} Most often {worst['strategy']} answered with one: {_percent(worst['share'])} of the test rows of "
+        f"{start} Most often {worst['strategy']} answered with one: {_percent(worst['share'])} of "
+        "the test rows of "
         f"{worst['target']} at {labels([worst['budget']])} (mostly “{worst['likeliest']}”)."
     )
 
@@ -112,5 +128,12 @@ def _ends(comparison: Results) -> list:
         messages = [message for note in notes for message in note.get("penalty_ends", ())]
         if messages:
             cells = sum(bool(note.get("penalty_ends")) for note in notes)
-            sentences.append(f"{strategy}: a penalty at an end of what was tried in {cells} of {len(notes)} cells.")
-    return [Fold("Penalties at an end of what was tried", (Notes(tuple(sentences)),))] if sentences else []
+            sentences.append(
+                f"{strategy}: a penalty at an end of what was tried in {cells} of {len(notes)} "
+                "cells."
+            )
+    return (
+        [Fold("Penalties at an end of what was tried", (Notes(tuple(sentences)),))]
+        if sentences
+        else []
+    )

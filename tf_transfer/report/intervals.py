@@ -16,9 +16,13 @@ _REACH = 3.0
 
 
 def scale_of(found: pd.DataFrame) -> Scale:
-    """A scale for the differences ``value``, ``low`` and ``high`` that holds 0; the widest intervals are cut off."""
+    """A scale for the differences ``value``, ``low`` and ``high`` that holds 0; the widest
+    intervals are cut off.
+    """
     finite = found[["value", "low", "high"]].dropna()
-    values, low, high = (np.append(finite[c].to_numpy(float), 0.0) for c in ("value", "low", "high"))
+    values, low, high = (
+        np.append(finite[c].to_numpy(float), 0.0) for c in ("value", "low", "high")
+    )
     reach = _REACH * float(np.median((finite["high"] - finite["low"]) / 2)) if len(finite) else 0.0
     start, end = max(low.min(), values.min() - reach), min(high.max(), values.max() + reach)
     pad = 0.04 * (end - start) or 1.0
@@ -27,7 +31,11 @@ def scale_of(found: pd.DataFrame) -> Scale:
 
 def _ticks(start: float, end: float) -> tuple[float, ...]:
     """Round values, 0 among them, that lie far enough apart for their names on a phone."""
-    inside = [float(t) for t in MaxNLocator(nbins=4, steps=[1, 2, 5, 10]).tick_values(start, end) if start <= t <= end]
+    inside = [
+        float(t)
+        for t in MaxNLocator(nbins=4, steps=[1, 2, 5, 10]).tick_values(start, end)
+        if start <= t <= end
+    ]
     while len(inside) > 1 and inside[1] - inside[0] < 0.28 * (end - start):
         inside = [t for t in inside if round(t / (inside[1] - inside[0])) % 2 == 0]
     return tuple(inside)
@@ -47,14 +55,17 @@ def forest(label: str, name: str, rows: Iterable, scale: Scale) -> Table:
 def difference_row(name: str, found, transfer: bool = True, quiet: str = "") -> tuple:
     """A row of a `forest`; ``found`` has ``value``, ``low``, ``high`` and ``verdict``."""
     value, ends = difference(found.value, found.low, found.high)
-    known = found.verdict if found.verdict in SYMBOLS else ""  # a slice can be too small for a verdict
+    # a slice can be too small for a verdict
+    known = found.verdict if found.verdict in SYMBOLS else ""
     span = Span(found.low, found.value, found.high, known)
     verdict = Cell(verdict_word(found.verdict, transfer), known)
     return Cell(name, quiet=quiet), span, Cell(value, quiet=ends), verdict
 
 
 def grouped(found: pd.DataFrame, by: str, title, row) -> list:
-    """``row`` of every row, below ``title`` of every value of ``by``; what would settle it below an undecided one."""
+    """``row`` of every row, below ``title`` of every value of ``by``; what would settle it below an
+    undecided one.
+    """
     rows = []
     for key, members in found.groupby(by, sort=False):
         rows.append(Group(title(key)))

@@ -1,4 +1,6 @@
-"""A report as Markdown that reads well as it is and on a code-hosting site; every text from data is escaped."""
+"""A report as Markdown that reads well as it is and on a code-hosting site; every text from data is
+escaped.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ def escaped(text: object) -> str:
 
 def _line(text: object) -> str:
     """`escaped`, and neither heading nor list where it begins a line."""
-    return re.sub(r"^([-+=#]|\d+[.)])", lambda m: f"{m.group()[:-1]}\\{m.group()[-1]}", escaped(text))
+    return re.sub(
+        r"^([-+=#]|\d+[.)])", lambda m: f"{m.group()[:-1]}\\{m.group()[-1]}", escaped(text)
+    )
 
 
 def _one_line(text: object) -> str:

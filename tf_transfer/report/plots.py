@@ -1,4 +1,6 @@
-"""Learning curves as Matplotlib figures, made without pyplot and its global state, and the look of all plots."""
+"""Learning curves as Matplotlib figures, made without pyplot and its global state, and the look of
+all plots.
+"""
 
 from __future__ import annotations
 
@@ -51,12 +53,16 @@ def learning_curves(comparison: Results) -> Figure:
         comparison: `Comparison`.
     """
     if not comparison.targets:
-        raise DataError("A plot needs a target.\nReceived a run without a usable one: see comparison.unusable.")
+        raise DataError(
+            "A plot needs a target.\nReceived a run without a usable one: see comparison.unusable."
+        )
     bands, _ = bands_of(comparison)
     columns = min(len(comparison.targets), _COLUMNS)
     lines = -(-len(comparison.targets) // columns)
     shape = (lines * len(comparison.tasks), columns)
-    figure = NotebookFigure(figsize=(_PANEL[0] * shape[1], _PANEL[1] * shape[0]), layout="constrained")
+    figure = NotebookFigure(
+        figsize=(_PANEL[0] * shape[1], _PANEL[1] * shape[0]), layout="constrained"
+    )
     panels = figure.subplots(*shape, squeeze=False)
     for row, task in enumerate(comparison.tasks):
         axes = panels[row * lines : (row + 1) * lines].flat
@@ -65,11 +71,15 @@ def learning_curves(comparison: Results) -> Figure:
                 ax.set_axis_off()
                 continue
             _draw(ax, comparison, bands, target, task.name)
-            ax.set_title(f"{shown(target)}: {shown(task.name)}", loc="left", color=INK, parse_math=False)
+            ax.set_title(
+                f"{shown(target)}: {shown(task.name)}", loc="left", color=INK, parse_math=False
+            )
     return figure
 
 
-def learning_curve(comparison: Results, target: str, task: str, bands: pd.DataFrame | None = None) -> Figure:
+def learning_curve(
+    comparison: Results, target: str, task: str, bands: pd.DataFrame | None = None
+) -> Figure:
     """One panel of `learning_curves`, without a title.
 
     Args:
@@ -85,7 +95,11 @@ def learning_curve(comparison: Results, target: str, task: str, bands: pd.DataFr
 def style(comparison: Results, strategy: str) -> dict:
     """Colour and marker of a strategy, the same in every plot."""
     i = comparison.strategies.index(strategy)
-    return {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)], "markersize": 5}
+    return {
+        "color": COLOURS[i % len(COLOURS)],
+        "marker": MARKERS[i % len(MARKERS)],
+        "markersize": 5,
+    }
 
 
 def shown(name: object) -> str:
@@ -123,8 +137,13 @@ def _draw(ax: Axes, comparison: Results, bands: pd.DataFrame, target: str, task:
         if not curve["value"].notna().any():
             ends[strategy] = (np.nan, look)
             continue
-        line = {"linestyle": _LINES[i % len(_LINES)], "linewidth": 2.2 if strategy == comparison.baseline else 1.5}
-        ax.fill_between(curve.index, curve["low"], curve["high"], color=look["color"], alpha=0.10, linewidth=0)
+        line = {
+            "linestyle": _LINES[i % len(_LINES)],
+            "linewidth": 2.2 if strategy == comparison.baseline else 1.5,
+        }
+        ax.fill_between(
+            curve.index, curve["low"], curve["high"], color=look["color"], alpha=0.10, linewidth=0
+        )
         ax.plot(curve.index, curve["value"], clip_on=False, **look, **line)
         ends[strategy] = (curve["value"].dropna().iloc[-1], look)
     _frame(ax, comparison, bands, task)
@@ -136,7 +155,8 @@ def _frame(ax: Axes, comparison: Results, bands: pd.DataFrame, task: str) -> Non
     metric, values = comparison.metrics[task], bands["value"].dropna()
     if len(values):
         spread = np.ptp(values) or abs(values.iloc[0]) or 1.0
-        # Bands wider than half the spread of the values are cut off, or they would flatten the lines.
+        # Bands wider than half the spread of the values are cut off, or they would flatten the
+        # lines.
         low = max(np.fmin(bands["low"].min(), values.min()), values.min() - spread / 2)
         high = min(np.fmax(bands["high"].max(), values.max()), values.max() + spread / 2)
         ax.set_ylim(low - 0.06 * spread, high + 0.06 * spread)
@@ -153,12 +173,18 @@ def _frame(ax: Axes, comparison: Results, bands: pd.DataFrame, task: str) -> Non
 
 
 def _label_lines(ax: Axes, ends: dict[str, tuple[float, dict]]) -> None:
-    """Names at the right of the lines, moved apart as little as need be; those without a value at the foot."""
+    """Names at the right of the lines, moved apart as little as need be; those without a value at
+    the foot.
+    """
     low, high = ax.get_ylim()
     names = sorted(ends, key=lambda n: (not np.isnan(ends[n][0]), ends[n][0]))
     wanted = np.array([(ends[n][0] - low) / (high - low) for n in names])
-    steps = min(1.35 * _FONT / (72 * _PANEL[1] * 0.8), 1 / max(len(names) - 1, 1)) * np.arange(len(names))
-    heights = steps + isotonic_regression(np.nan_to_num(wanted) - steps, y_min=0, y_max=1 - steps[-1])
+    steps = min(1.35 * _FONT / (72 * _PANEL[1] * 0.8), 1 / max(len(names) - 1, 1)) * np.arange(
+        len(names)
+    )
+    heights = steps + isotonic_regression(
+        np.nan_to_num(wanted) - steps, y_min=0, y_max=1 - steps[-1]
+    )
     for name, height, end in zip(names, heights, wanted):
         style = ends[name][1]
         text = shown(name)
@@ -169,5 +195,12 @@ def _label_lines(ax: Axes, ends: dict[str, tuple[float, dict]]) -> None:
             ax.plot([1.0, 1.05], [end, height], linewidth=0.8, **options)
             ax.plot([1.05], [height], marker=style["marker"], markersize=5, **options)
         ax.text(
-            1.08, height, text, transform=ax.transAxes, color=INK, fontsize=_FONT - 0.5, va="center", parse_math=False
-        )  # fmt: skip
+            1.08,
+            height,
+            text,
+            transform=ax.transAxes,
+            color=INK,
+            fontsize=_FONT - 0.5,
+            va="center",
+            parse_math=False,
+        )

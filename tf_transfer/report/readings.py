@@ -1,7 +1,9 @@
-"""What a report reads of a comparison, with the columns that it needs: the one place that knows their names.
+"""What a report reads of a comparison, with the columns that it needs: the one place that knows
+their names.
 
-A comparison may lack a part: an older run kept no texts, one source cannot be left out, a metric has no curve.
-Then `Missing` says in one sentence what is not there and why, and the report says it in the part's place.
+A comparison may lack a part: an older run kept no texts, one source cannot be left out, a metric
+has no curve. Then `Missing` says in one sentence what is not there and why, and the report says it
+in the part's place.
 """
 
 from __future__ import annotations
@@ -17,9 +19,18 @@ from tf_transfer.experiments.results import Results
 _KEYS = ("target", "task", "strategy", "budget")
 _ENDS = ("value", "low", "high")
 _OPTIONAL = {
-    "q": np.nan, "rows_needed": np.nan, "seeds_needed": np.nan, "minimum_effect": np.nan, "note": "", "transfer": True,
-    "behind": False, "against": "", "censored": "", "seeds": np.nan, "rows": np.nan,
-}  # fmt: skip
+    "q": np.nan,
+    "rows_needed": np.nan,
+    "seeds_needed": np.nan,
+    "minimum_effect": np.nan,
+    "note": "",
+    "transfer": True,
+    "behind": False,
+    "against": "",
+    "censored": "",
+    "seeds": np.nan,
+    "rows": np.nan,
+}
 
 
 _ALL = 2**62
@@ -47,22 +58,38 @@ def verdicts(comparison: Results) -> pd.DataFrame:
 
 def intervals(comparison: Results) -> pd.DataFrame:
     """Every metric of the suite with its interval."""
-    return _read(comparison, "intervals", "The intervals of the metrics are", (*_KEYS, "metric", *_ENDS))
+    return _read(
+        comparison, "intervals", "The intervals of the metrics are", (*_KEYS, "metric", *_ENDS)
+    )
 
 
 def curves(comparison: Results) -> pd.DataFrame:
     """The primary metrics at every budget with their intervals."""
-    return _read(comparison, "curves", "The intervals of the learning curves are", (*_KEYS, "metric", *_ENDS))
+    return _read(
+        comparison, "curves", "The intervals of the learning curves are", (*_KEYS, "metric", *_ENDS)
+    )
 
 
 def label_worth(comparison: Results) -> pd.DataFrame:
     """How many labels without source data a strategy's are worth."""
-    return _read(comparison, "label_worth", "The worth in labels is", (*_KEYS, "labels", "low", "high"))
+    return _read(
+        comparison, "label_worth", "The worth in labels is", (*_KEYS, "labels", "low", "high")
+    )
 
 
 def curve_gains(comparison: Results) -> pd.DataFrame:
     """The mean gain over all budgets, and from how many labels on source data hurts."""
-    needed = ("target", "task", "strategy", "area", "low", "high", "verdict", "hurt_from", "crossing")
+    needed = (
+        "target",
+        "task",
+        "strategy",
+        "area",
+        "low",
+        "high",
+        "verdict",
+        "hurt_from",
+        "crossing",
+    )
     found = _read(comparison, "curve_gains", "The gains over all budgets are", needed)
     return found.rename(columns={"area": "value"})
 
@@ -89,15 +116,21 @@ def sides(comparison: Results) -> pd.DataFrame:
 def encoder_effect(comparison: Results) -> pd.DataFrame:
     """What training on the sources did to the encoder."""
     needed = (*_KEYS, "metric", "before", "after", "difference", "low", "high", "verdict")
-    found = _read(comparison, "encoder_effect", "The effects of the sources on the encoder are", needed)
+    found = _read(
+        comparison, "encoder_effect", "The effects of the sources on the encoder are", needed
+    )
     words = {"improved": "helped", "harmed": "hurt"}
-    return found.rename(columns={"difference": "value"}).assign(verdict=[words.get(v, v) for v in found["verdict"]])
+    return found.rename(columns={"difference": "value"}).assign(
+        verdict=[words.get(v, v) for v in found["verdict"]]
+    )
 
 
 def foreign_answers(comparison: Results) -> pd.DataFrame:
     """How often strategies answered with classes that the target does not have."""
     needed = (*_KEYS, "share", "rows", "likeliest")
-    return _read(comparison, "foreign_answers", "Answers with classes of the sources alone are", needed)
+    return _read(
+        comparison, "foreign_answers", "Answers with classes of the sources alone are", needed
+    )
 
 
 def slices(comparison: Results, place: Place) -> pd.DataFrame:
@@ -110,16 +143,21 @@ def slices(comparison: Results, place: Place) -> pd.DataFrame:
 
 
 def changed_rows(comparison: Results, place: Place) -> pd.DataFrame:
-    """All rows that the strategy mends or breaks, the largest change first: ``mended`` is True or False.
+    """All rows that the strategy mends or breaks, the largest change first: ``mended`` is True or
+    False.
 
     Raises:
         Missing: also where the run kept no texts.
     """
     needed = ("text", "label", "baseline", "prediction", "change")
     where = dataclasses.astuple(place)
-    found = _read(comparison, "changed_rows", "The rows mended and broken are", needed, *where, most=_ALL)
+    found = _read(
+        comparison, "changed_rows", "The rows mended and broken are", needed, *where, most=_ALL
+    )
     if found["text"].isna().all():
-        raise Missing("The rows mended and broken are missing: this run kept no texts of its test rows.")
+        raise Missing(
+            "The rows mended and broken are missing: this run kept no texts of its test rows."
+        )
     return found.assign(mended=found["change"] > 0)
 
 
@@ -132,7 +170,9 @@ def reliability(comparison: Results, place: Place) -> pd.DataFrame:
 
 def confusion(comparison: Results, place: Place) -> pd.DataFrame:
     """Numbers of rows: true classes in rows, predicted ones in columns."""
-    return _read(comparison, "confusion", "The confusion matrices are", (), *dataclasses.astuple(place))
+    return _read(
+        comparison, "confusion", "The confusion matrices are", (), *dataclasses.astuple(place)
+    )
 
 
 def advice(comparison: Results) -> pd.DataFrame | None:
@@ -144,7 +184,9 @@ def advice(comparison: Results) -> pd.DataFrame | None:
         raise Missing(f"How the advice fared is missing: {' '.join(str(error).split())}") from None
 
 
-def _read(comparison: Results, method: str, what: str, needed: tuple[str, ...], *arguments, **options) -> pd.DataFrame:
+def _read(
+    comparison: Results, method: str, what: str, needed: tuple[str, ...], *arguments, **options
+) -> pd.DataFrame:
     """The table of ``comparison.method(...)``.
 
     Raises:
@@ -153,7 +195,9 @@ def _read(comparison: Results, method: str, what: str, needed: tuple[str, ...], 
     start = f"{what} missing"
     call = getattr(comparison, method, None)
     if call is None:
-        raise Missing(f"{start}: this run was read by a version of tf_transfer that does not compute them.")
+        raise Missing(
+            f"{start}: this run was read by a version of tf_transfer that does not compute them."
+        )
     try:
         found = call(*arguments, **options)
     except TransferError as error:
@@ -167,10 +211,14 @@ def _read(comparison: Results, method: str, what: str, needed: tuple[str, ...], 
 
 
 def clearest(comparison: Results, target: str, task: str) -> Place | None:
-    """The source strategy and budget whose difference is the most half-widths of its interval from 0."""
+    """The source strategy and budget whose difference is the most half-widths of its interval from
+    0.
+    """
     found = verdicts(comparison)
     found = found[(found["target"] == target) & (found["task"] == task)]
-    found = found[found["strategy"].isin(comparison.source_strategies)].dropna(subset=["value", "low", "high"])
+    found = found[found["strategy"].isin(comparison.source_strategies)].dropna(
+        subset=["value", "low", "high"]
+    )
     if found.empty:
         return None
     row = found.iloc[int(np.argmax(clearness(found)))]

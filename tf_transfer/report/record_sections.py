@@ -1,4 +1,6 @@
-"""The parts of a report about what was done: leakage, cost, provenance, how to do it again, what was left out."""
+"""The parts of a report about what was done: leakage, cost, provenance, how to do it again, what
+was left out.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +23,17 @@ def leakage(comparison: Results) -> Section:
     if not rows:
         return Section("leakage", title, (Text("No audit was recorded."),))
     introduction = (
-        "Test rows that are known from a training table, exactly (but for case, spaces and punctuation) or nearly."
+        "Test rows that are known from a training table, exactly (but for case, spaces "
+        "and punctuation) or nearly."
     )
     if (comparison.provenance.get("experiment") or {}).get("drop_leaks"):
         introduction += " They were dropped from training."
     head = ("target", "table", "test rows", "exact", "near", "known", "other label", "rows to drop")
-    examples = [_example(target, e) for target, audit in comparison.leakage.items() for e in audit.get("examples", ())]
+    examples = [
+        _example(target, e)
+        for target, audit in comparison.leakage.items()
+        for e in audit.get("examples", ())
+    ]
     fold = (Fold("Examples", (Notes(tuple(examples)),)),) if examples else ()
     table = Table("Leakage audit", head, tuple(rows), wide=True)
     return Section("leakage", title, (Text(introduction, quiet=True), table, *fold))
@@ -41,8 +48,13 @@ def _audits(comparison: Results) -> Iterator[tuple]:
 def _leakage_row(target: str, table: str, found: Mapping) -> tuple:
     known = f"{found['known']} ({found['share']:.1%})"
     rest = (count(found["exact"]), count(found["near"]), known, count(found["conflicts"]))
-    return (Cell(target), table, count(found["test_rows"]), *rest,
-            f"{found['rows_to_drop']} of {count(found['rows'])}")  # fmt: skip
+    return (
+        Cell(target),
+        table,
+        count(found["test_rows"]),
+        *rest,
+        f"{found['rows_to_drop']} of {count(found['rows'])}",
+    )
 
 
 def _example(target: str, found: Mapping) -> str:
@@ -60,21 +72,30 @@ def costs(comparison: Results) -> Section:
     seconds = seconds.reindex(index=comparison.strategies, columns=["source", "target"])
     rows = []
     for strategy, times in zip(seconds.index, seconds.to_numpy()):
-        more = [found.loc[found["strategy"] == strategy].get(c, pd.Series(dtype=float)).max()
-                for c in ("parameters", "peak_gb")]  # fmt: skip
+        more = [
+            found.loc[found["strategy"] == strategy].get(c, pd.Series(dtype=float)).max()
+            for c in ("parameters", "peak_gb")
+        ]
         memory = "–" if pd.isna(more[1]) else f"{more[1]:.2f} GB"
         rows.append((Cell(strategy), *map(duration, times), quantity(more[0]), memory))
     introduction = (
-        "Mean time of one training: on the sources (once for a seed, shared by all targets and budgets), and on a "
-        "target. Weights: how many the target's training changed; –: no encoder. Memory: the most that the process "
-        "held while the strategy was trained and predicted, with what earlier ones had left allocated. Some systems, "
-        "and older runs, know only the most since the program began: a strategy then shows at least what those before "
+        "Mean time of one training: on the sources (once for a seed, shared by all targets and "
+        "budgets), and on a "
+        "target. Weights: how many the target's training changed; –: no encoder. Memory: the most "
+        "that the process "
+        "held while the strategy was trained and predicted, with what earlier ones had left "
+        "allocated. Some systems, "
+        "and older runs, know only the most since the program began: a strategy then shows at "
+        "least what those before "
         "it needed."
     )
     head = ("strategy", "source", "target", "weights trained", "peak memory")
     blocks = [Text(introduction, quiet=True), Table("Cost", head, tuple(rows))]
-    lacking = [words for column, words in (("parameters", "weights trained"), ("peak_gb", "peak memory"))
-               if column not in found or found[column].isna().all()]  # fmt: skip
+    lacking = [
+        words
+        for column, words in (("parameters", "weights trained"), ("peak_gb", "peak memory"))
+        if column not in found or found[column].isna().all()
+    ]
     if lacking:
         sentence = f"Not recorded when this run was made: {' and '.join(lacking)}."
         blocks.append(Text(sentence, quiet=True))
@@ -92,12 +113,17 @@ def provenance(comparison: Results) -> Section:
     blocks += [Fold(k, (Facts(tuple(_leaves(v))),)) for k, v in recorded.items() if k not in single]
     plan = comparison.provenance.get("plan")
     blocks += [Fold("plan", (Facts(tuple(_leaves(plan))),))] if plan else []
-    return Section("provenance", "Data and versions", tuple(blocks) or (Text("Nothing was recorded."),))
+    return Section(
+        "provenance", "Data and versions", tuple(blocks) or (Text("Nothing was recorded."),)
+    )
 
 
 def _data_table(comparison: Results) -> Table:
     rows, hashes = comparison.provenance.get("rows") or {}, comparison.provenance["sha256"]
-    cells = [(Cell(name), count(rows.get(name, float("nan"))), Cell(h, code=True)) for name, h in hashes.items()]
+    cells = [
+        (Cell(name), count(rows.get(name, float("nan"))), Cell(h, code=True))
+        for name, h in hashes.items()
+    ]
     return Table("Data", ("table", "rows", "sha256 of its content"), tuple(cells), wide=True)
 
 
@@ -105,7 +131,11 @@ def reproduce(comparison: Results) -> Section:
     """The exact commands, and the experiment as a file."""
     experiment = comparison.provenance.get("experiment")
     packages = comparison.provenance.get("packages") or {}
-    pins = [f"{name}=={v}" for name, v in packages.items() if name != "tf-transfer" and v != "not installed"]
+    pins = [
+        f"{name}=={v}"
+        for name, v in packages.items()
+        if name != "tf-transfer" and v != "not installed"
+    ]
     lines = [f"pip install {' '.join(map(shlex.quote, pins))}"] if pins else []
     lines += ["tf-transfer compare experiment.yaml -o runs/again", "tf-transfer report runs/again"]
     version = packages.get("tf-transfer")
@@ -114,11 +144,20 @@ def reproduce(comparison: Results) -> Section:
     sentence = f"With a checkout{of}, the data above{file}:"
     blocks = [Text(sentence), Code("\n".join(lines), "sh")]
     if not experiment:
-        return Section("reproduce", "How to reproduce", (*blocks, Text("The experiment was not recorded.")))
+        return Section(
+            "reproduce", "How to reproduce", (*blocks, Text("The experiment was not recorded."))
+        )
     text = yaml.safe_dump(experiment, sort_keys=False, allow_unicode=True)
     if "a DataFrame of" in text:
-        blocks.append(Text("Tables given as DataFrames are only named in it: put the paths of their files there."))
-    return Section("reproduce", "How to reproduce", (*blocks, Fold("experiment.yaml", (Code(text, "yaml"),))))
+        blocks.append(
+            Text(
+                "Tables given as DataFrames are only named in it: put the paths of their files "
+                "there."
+            )
+        )
+    return Section(
+        "reproduce", "How to reproduce", (*blocks, Fold("experiment.yaml", (Code(text, "yaml"),)))
+    )
 
 
 def unusable(comparison: Results) -> Section:

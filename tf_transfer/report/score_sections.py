@@ -1,4 +1,6 @@
-"""The parts of a report about every strategy's own scores: curves, metrics, confusions, calibration."""
+"""The parts of a report about every strategy's own scores: curves, metrics, confusions,
+calibration.
+"""
 
 from __future__ import annotations
 
@@ -20,47 +22,76 @@ MOST_CONFUSIONS = 15
 
 
 def curves(comparison: Results) -> Section:
-    """Learning curves: the primary metrics against the label budget; of one budget, their table alone."""
+    """Learning curves: the primary metrics against the label budget; of one budget, their table
+    alone.
+    """
     bands, meaning = bands_of(comparison)
     panels, drawn = [], len(comparison.budgets) > 1
     for target, task in target_tasks(comparison, bands):
         metric = metric_name(comparison.metrics[task])
-        block = _curve_table(comparison, bands[(bands["target"] == target) & (bands["task"] == task)], target, task)
+        block = _curve_table(
+            comparison, bands[(bands["target"] == target) & (bands["task"] == task)], target, task
+        )
         if drawn:
             figure = plots.learning_curve(comparison, target, task, bands)
-            words = f"Learning curves: {metric} of {task} on {target} against the label budget, a line a strategy."
+            words = (
+                f"Learning curves: {metric} of {task} on {target} against the label budget, a "
+                "line a strategy."
+            )
             block = Chart(figure, words, block)
         panels.append(Panel(f"{target}: {task}", metric, (block,)))
-    introduction = f"Lines are means over seeds, bands are {meaning}. The axis of labels is logarithmic."
+    introduction = (
+        f"Lines are means over seeds, bands are {meaning}. The axis of labels is logarithmic."
+    )
     if not drawn:
-        introduction = f"One label budget makes no curve: these are means over seeds with {meaning}."
+        introduction = (
+            f"One label budget makes no curve: these are means over seeds with {meaning}."
+        )
     introduction += " A dash: no value."
-    blocks = (Text(introduction, quiet=True), Grid(tuple(panels))) if panels else (Text("There are no results."),)
+    blocks = (
+        (Text(introduction, quiet=True), Grid(tuple(panels)))
+        if panels
+        else (Text("There are no results."),)
+    )
     return Section("curves", "Learning curves", blocks)
 
 
 def _curve_table(comparison: Results, found: pd.DataFrame, target: str, task: str) -> Table:
-    cells = {(v.strategy, v.budget): Cell(interval(v.value, v.low, v.high)) for v in found.itertuples()}
-    rows = [(Cell(s), *(cells.get((s, b), Cell("–")) for b in comparison.budgets)) for s in comparison.strategies]
+    cells = {
+        (v.strategy, v.budget): Cell(interval(v.value, v.low, v.high)) for v in found.itertuples()
+    }
+    rows = [
+        (Cell(s), *(cells.get((s, b), Cell("–")) for b in comparison.budgets))
+        for s in comparison.strategies
+    ]
     return Table(f"{task} on {target}", ("labels", *map(count, comparison.budgets)), tuple(rows))
 
 
 def scores(comparison: Results) -> Section:
     """The primary metrics, and the whole suite folded away."""
-    panels = [_primary(comparison, *place) for place in target_tasks(comparison, comparison.results)]
+    panels = [
+        _primary(comparison, *place) for place in target_tasks(comparison, comparison.results)
+    ]
     if not panels:
         return Section("results", "Scores", (Text("There are no results."),))
     introduction = (
-        "Bold: best mean of the column. Symbols: the verdict on the source. “Undefined”: the metric has no value "
+        "Bold: best mean of the column. Symbols: the verdict on the source. “Undefined”: the "
+        "metric has no value "
         "there, for instance a correlation with constant predictions. –: no result."
     )
-    return Section("results", "Scores", (Text(introduction, quiet=True), Grid(tuple(panels)), *_suites(comparison)))
+    return Section(
+        "results",
+        "Scores",
+        (Text(introduction, quiet=True), Grid(tuple(panels)), *_suites(comparison)),
+    )
 
 
 def _primary(comparison: Results, target: str, task: str) -> Panel:
     """Means over seeds with their range; the best of each budget is bold."""
     metric, results = comparison.metrics[task], comparison.results
-    found = results[(results["target"] == target) & (results["task"] == task) & (results["metric"] == metric)]
+    found = results[
+        (results["target"] == target) & (results["task"] == task) & (results["metric"] == metric)
+    ]
     values = {key: cell["value"] for key, cell in found.groupby(["strategy", "budget"])}
     means = pd.Series({key: v.mean(skipna=False) for key, v in values.items()}, dtype=float)
     sign = METRICS[metric].sign
@@ -70,20 +101,34 @@ def _primary(comparison: Results, target: str, task: str) -> Panel:
     words = verdicts.set_index(["strategy", "budget"])["verdict"].to_dict()
     seeds = len(comparison.seeds)
     cells = {
-        key: Cell(number(means[key]), words.get(key, ""), bool(sign * means[key] == best[key[1]]), _spread(v, seeds))
+        key: Cell(
+            number(means[key]),
+            words.get(key, ""),
+            bool(sign * means[key] == best[key[1]]),
+            _spread(v, seeds),
+        )
         for key, v in values.items()
     }
     rows = [
-        (Cell(s, quiet=_role(comparison, s)), *(cells.get((s, b), Cell("–")) for b in comparison.budgets))
+        (
+            Cell(s, quiet=_role(comparison, s)),
+            *(cells.get((s, b), Cell("–")) for b in comparison.budgets),
+        )
         for s in comparison.strategies
     ]
     head = ("labels", *map(count, comparison.budgets))
     detail = f"{metric_name(metric)}, mean over {seeds} seed{'s' if seeds > 1 else ''}, range below"
-    return Panel(f"{target}: {task}", detail, (Table(f"Scores in {task} on {target}", head, tuple(rows)),))
+    return Panel(
+        f"{target}: {task}", detail, (Table(f"Scores in {task} on {target}", head, tuple(rows)),)
+    )
 
 
 def _role(comparison: Results, strategy: str) -> str:
-    return "source" if strategy in comparison.source_strategies else "baseline" * (strategy == comparison.baseline)
+    return (
+        "source"
+        if strategy in comparison.source_strategies
+        else "baseline" * (strategy == comparison.baseline)
+    )
 
 
 def _spread(cell: pd.Series, seeds: int) -> str:
@@ -100,9 +145,9 @@ def _suites(comparison: Results) -> tuple:
     try:
         found, notes = readings.intervals(comparison), ()
     except Missing as reason:
-        found = comparison.results.groupby(["target", "task", "strategy", "budget", "metric"], sort=False)["value"].agg(
-            value=lambda v: v.mean(skipna=False), low="min", high="max"
-        )
+        found = comparison.results.groupby(
+            ["target", "task", "strategy", "budget", "metric"], sort=False
+        )["value"].agg(value=lambda v: v.mean(skipna=False), low="min", high="max")
         found = found.reset_index()
         notes = (Text(f"{reason} In brackets: the worst and the best seed.", quiet=True),)
     folds = [
@@ -114,7 +159,10 @@ def _suites(comparison: Results) -> tuple:
 
 def _suite(comparison: Results, target: str, task: str, found: pd.DataFrame) -> Table:
     found = found[(found["target"] == target) & (found["task"] == task)]
-    cells = {(v.budget, v.metric, v.strategy): Cell(interval(v.value, v.low, v.high)) for v in found.itertuples()}
+    cells = {
+        (v.budget, v.metric, v.strategy): Cell(interval(v.value, v.low, v.high))
+        for v in found.itertuples()
+    }
     kind = kind_of(next(t for t in comparison.tasks if t.name == task))
     known = set(found["metric"])
     rows = []
@@ -122,21 +170,38 @@ def _suite(comparison: Results, target: str, task: str, found: pd.DataFrame) -> 
         rows.append(Group(labels([budget])))
         for metric in (m for m in kind.metric_names if m in known):
             direction = "" if METRICS[metric].higher else "lower is better"
-            name = Cell(metric_name(metric), strong=metric == comparison.metrics[task], quiet=direction)
-            rows.append((name, *(cells.get((budget, metric, s), Cell("–")) for s in comparison.strategies)))
-    return Table(f"Every metric of {task} on {target}", ("metric", *comparison.strategies), tuple(rows), wide=True)
+            name = Cell(
+                metric_name(metric), strong=metric == comparison.metrics[task], quiet=direction
+            )
+            rows.append(
+                (name, *(cells.get((budget, metric, s), Cell("–")) for s in comparison.strategies))
+            )
+    return Table(
+        f"Every metric of {task} on {target}",
+        ("metric", *comparison.strategies),
+        tuple(rows),
+        wide=True,
+    )
 
 
 def confusions(comparison: Results) -> Section:
-    """Confusion matrices of the strategy with the clearest difference and of what it is compared with, side by side."""
+    """Confusion matrices of the strategy with the clearest difference and of what it is compared
+    with, side by side.
+    """
     places = readings.places(comparison, kinds_where(one_class=True))
     blocks = gather(_pairs(comparison, places), lambda place: _confusion(comparison, place))
     introduction = (
-        "Rows of the test split by true class (down) and predicted class (across), summed over seeds; shaded by the "
-        "share of the true class. Shown for the clearest difference of each target, beside what it is compared with."
+        "Rows of the test split by true class (down) and predicted class (across), summed over "
+        "seeds; shaded by the "
+        "share of the true class. Shown for the clearest difference of each target, beside what it "
+        "is compared with."
     )
     if not places:
-        return Section("confusions", "Confusion matrices", (Text("No classification has a verdict to look into."),))
+        return Section(
+            "confusions",
+            "Confusion matrices",
+            (Text("No classification has a verdict to look into."),),
+        )
     return Section("confusions", "Confusion matrices", (Text(introduction, quiet=True), *blocks))
 
 
@@ -161,8 +226,10 @@ def _matrix(label: str, counts: pd.DataFrame) -> Table:
     shares = counts.div(counts.sum(axis=1).where(lambda total: total > 0), axis=0).to_numpy()
     rows = []
     for i, name in enumerate(counts.index):
-        cells = [Cell(count(n), share=float(shares[i, j]), strong=i == j, quiet=_percent(shares[i, j]))
-                 for j, n in enumerate(counts.iloc[i])]  # fmt: skip
+        cells = [
+            Cell(count(n), share=float(shares[i, j]), strong=i == j, quiet=_percent(shares[i, j]))
+            for j, n in enumerate(counts.iloc[i])
+        ]
         rows.append((Cell(str(name)), *cells))
     return Table(label, ("true ↓ predicted →", *map(str, counts.columns)), tuple(rows))
 
@@ -173,8 +240,15 @@ def _most_confused(label: str, counts: pd.DataFrame) -> Table:
     totals = counts.to_numpy().sum(axis=1)
     order = np.argsort(-off, axis=None, kind="stable")[:MOST_CONFUSIONS]
     pairs = [divmod(int(k), len(counts)) for k in order if off.flat[k]]
-    rows = [(Cell(str(counts.index[i])), str(counts.columns[j]), count(off[i, j]), _percent(off[i, j] / totals[i]))
-            for i, j in pairs]  # fmt: skip
+    rows = [
+        (
+            Cell(str(counts.index[i])),
+            str(counts.columns[j]),
+            count(off[i, j]),
+            _percent(off[i, j] / totals[i]),
+        )
+        for i, j in pairs
+    ]
     return Table(label, ("true", "predicted", "rows", "of the class"), tuple(rows))
 
 
@@ -188,9 +262,12 @@ def calibration(comparison: Results) -> Section:
     if not places:
         return Section("calibration", "Calibration", (Text("There is no verdict to look into."),))
     introduction = (
-        "Do predictions mean what they say? Of all rows that were given a probability of .8, eight in ten should be "
-        "right: the dotted line. Below it a strategy is surer than it should be. Of a regression: the mean label of "
-        f"each tenth of the predictions. Bars are 95 % intervals; {listing(_marks(comparison, places))}."
+        "Do predictions mean what they say? Of all rows that were given a probability of .8, eight "
+        "in ten should be "
+        "right: the dotted line. Below it a strategy is surer than it should be. Of a regression: "
+        "the mean label of "
+        "each tenth of the predictions. Bars are 95 % intervals; "
+        f"{listing(_marks(comparison, places))}."
     )
     panels = gather(places, lambda place: _reliability(comparison, place))
     return Section("calibration", "Calibration", (Text(introduction, quiet=True), *panels))
@@ -198,7 +275,18 @@ def calibration(comparison: Results) -> Section:
 
 def _marks(comparison: Results, places: list[Place]) -> list[str]:
     strategies = dict.fromkeys(p.strategy for p in _pairs(comparison, places))
-    shapes = {"o": "●", "s": "■", "D": "◆", "^": "▲", "v": "▼", "P": "✚", "X": "✖", "*": "★", "<": "◀", ">": "▶"}
+    shapes = {
+        "o": "●",
+        "s": "■",
+        "D": "◆",
+        "^": "▲",
+        "v": "▼",
+        "P": "✚",
+        "X": "✖",
+        "*": "★",
+        "<": "◀",
+        ">": "▶",
+    }
     return [f"{shapes[plots.style(comparison, s)['marker']]} {s}" for s in strategies]
 
 
@@ -209,12 +297,22 @@ def _reliability(comparison: Results, place: Place) -> Panel:
     rows = []
     for strategy, bins in found.items():
         rows.append(Group(strategy))
-        rows += [(Cell(number(v.predicted)), interval(v.observed, v.low, v.high), count(v.rows))
-                 for v in bins.itertuples() if v.rows]  # fmt: skip
-    what, (given, observed) = f"Calibration in {place.task} on {place.target}", kind.reliability_words
+        rows += [
+            (Cell(number(v.predicted)), interval(v.observed, v.low, v.high), count(v.rows))
+            for v in bins.itertuples()
+            if v.rows
+        ]
+    what, (given, observed) = (
+        f"Calibration in {place.task} on {place.target}",
+        kind.reliability_words,
+    )
     table = Table(what, (given, observed, "rows"), tuple(rows))
     description = f"{what} at {labels([place.budget])}: {observed} against the {given}."
-    return Panel(f"{place.target}: {place.task}", labels([place.budget]), (Chart(figure, description, table),))
+    return Panel(
+        f"{place.target}: {place.task}",
+        labels([place.budget]),
+        (Chart(figure, description, table),),
+    )
 
 
 def gather(places: list, panel) -> tuple:

@@ -1,4 +1,6 @@
-"""The sections of a report in the order in which they are read, and what stands where one is missing."""
+"""The sections of a report in the order in which they are read, and what stands where one is
+missing.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Matplotlib figures as SVG elements that live inside a page: its fonts, its colours, dark or light."""
+"""Matplotlib figures as SVG elements that live inside a page: its fonts, its colours, dark or
+light.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,10 @@ def inline_svg(figure: Figure, name: str, description: str, colours: Mapping[str
         colours: ``{"#1b1e23": "currentColor"}``, colours that the page decides.
     """
     # Text stays text: it can be searched, and the reader's font is used.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}), warnings.catch_warnings():
+    with (
+        matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}),
+        warnings.catch_warnings(),
+    ):
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata=_NO_METADATA)
@@ -40,7 +45,9 @@ def inline_svg(figure: Figure, name: str, description: str, colours: Mapping[str
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def _attributes(attributes: Mapping[str, str], name: str, used: set[str], colours: Mapping[str, str]) -> dict:
+def _attributes(
+    attributes: Mapping[str, str], name: str, used: set[str], colours: Mapping[str, str]
+) -> dict:
     """Without namespaces, with identifiers that are unique in the page, and with its colours."""
     kept = {key.rpartition("}")[2]: value for key, value in attributes.items()}
     if "id" in kept:

@@ -7,7 +7,15 @@ import pandas as pd
 
 from tf_transfer.experiments.results import Results
 from tf_transfer.report import readings
-from tf_transfer.report.wording import SYMBOLS, difference, labels, listing, metric_name, smallest, verdict_word
+from tf_transfer.report.wording import (
+    SYMBOLS,
+    difference,
+    labels,
+    listing,
+    metric_name,
+    smallest,
+    verdict_word,
+)
 
 _MOST_PLACES = 4
 """Targets that one sentence names before it counts the rest."""
@@ -49,7 +57,9 @@ def headline(comparison: Results) -> str:
 
 
 def _beaten(helped: pd.DataFrame) -> pd.DataFrame:
-    """Strategies that their source helped, at places where it helped none that the baseline does not beat."""
+    """Strategies that their source helped, at places where it helped none that the baseline does
+    not beat.
+    """
     behind = helped["behind"].to_numpy(bool)
     places = list(zip(helped["target"], helped["budget"]))
     ahead = {place for place, beaten in zip(places, behind) if not beaten}
@@ -60,19 +70,27 @@ def _beaten(helped: pd.DataFrame) -> pd.DataFrame:
 def _and_beaten(beaten: pd.DataFrame, comparison: Results, more: bool) -> str:
     strategies = listing(dict.fromkeys(beaten["strategy"]))
     start = "; it helped" if more else " helped"
-    return f"{start} {strategies} alone on {_places(beaten, comparison)}, where {comparison.baseline} is better still"
+    return (
+        f"{start} {strategies} alone on {_places(beaten, comparison)}, where "
+        f"{comparison.baseline} is better still"
+    )
 
 
 def overall(comparison: Results) -> dict[str, str]:
-    """``verdict``, ``symbol`` and ``word`` of the whole comparison; verdict ``"mixed"``: it helped and hurt.
+    """``verdict``, ``symbol`` and ``word`` of the whole comparison; verdict ``"mixed"``: it helped
+    and hurt.
 
     *Mostly* is said where one of the two is `_MOSTLY` times as frequent as the other.
     """
     found = tally(comparison)
     helped, hurt = found["helped"], found["hurt"]
     if helped and hurt:
-        mostly = "helped" if helped >= _MOSTLY * hurt else "hurt" if hurt >= _MOSTLY * helped else ""
-        symbol, word = (SYMBOLS[mostly], f"Mostly {mostly}") if mostly else ("▲▼", "Helped and hurt")
+        mostly = (
+            "helped" if helped >= _MOSTLY * hurt else "hurt" if hurt >= _MOSTLY * helped else ""
+        )
+        symbol, word = (
+            (SYMBOLS[mostly], f"Mostly {mostly}") if mostly else ("▲▼", "Helped and hurt")
+        )
         return {"verdict": mostly or "mixed", "symbol": symbol, "word": word}
     open_ = "equivalent" if found["equivalent"] and not found["undecided"] else "undecided"
     only = "helped" if helped else "hurt" if hurt else open_
@@ -91,13 +109,23 @@ def _of_sources(comparison: Results) -> pd.DataFrame:
 
 
 def _open_places(verdicts: pd.DataFrame, comparison: Results) -> dict[str, str]:
-    """The places where source data neither helped nor hurt: equivalent (every strategy is), or undecided."""
+    """The places where source data neither helped nor hurt: equivalent (every strategy is), or
+    undecided.
+    """
     kinds = verdicts.groupby(["target", "budget"])["verdict"].transform(lambda v: _kind(set(v)))
-    return {kind: _places(verdicts[kinds == kind], comparison) for kind in ("equivalent", "undecided")}
+    return {
+        kind: _places(verdicts[kinds == kind], comparison) for kind in ("equivalent", "undecided")
+    }
 
 
 def _kind(found: set[str]) -> str:
-    return "decided" if found & {"helped", "hurt"} else "equivalent" if found == {"equivalent"} else "undecided"
+    return (
+        "decided"
+        if found & {"helped", "hurt"}
+        else "equivalent"
+        if found == {"equivalent"}
+        else "undecided"
+    )
 
 
 def _evidence(verdicts: pd.DataFrame, comparison: Results) -> str:
@@ -118,7 +146,9 @@ def _places(verdicts: pd.DataFrame, comparison: Results) -> str:
     together: dict[frozenset, list[str]] = {}
     for name in names[:_MOST_PLACES]:
         together.setdefault(budgets[name], []).append(name)
-    places = [f"{listing(alike)} at {_budgets(found, comparison)}" for found, alike in together.items()]
+    places = [
+        f"{listing(alike)} at {_budgets(found, comparison)}" for found, alike in together.items()
+    ]
     left = len(names) - _MOST_PLACES
     if left > 0:
         places.append(f"{left} more target{'s' if left > 1 else ''}")
@@ -134,7 +164,9 @@ def _nothing_decided(verdicts: pd.DataFrame, open_: dict[str, str], comparison: 
     if open_["equivalent"]:
         rest = f"; undecided: {open_['undecided']}" if open_["undecided"] else ""
         return f"Source data made no difference that matters on {open_['equivalent']}{rest}."
-    effects = verdicts.dropna(subset="minimum_effect").groupby("metric", sort=False)["minimum_effect"]
+    effects = verdicts.dropna(subset="minimum_effect").groupby("metric", sort=False)[
+        "minimum_effect"
+    ]
     if not len(effects):
         return "Undecided: no difference is defined."
     start = "Undecided: no strategy differed by more than chance from itself without the source."

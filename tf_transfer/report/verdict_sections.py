@@ -1,4 +1,6 @@
-"""The parts of a report that say whether transfer helped: at a glance, the forest plot, the worth in labels."""
+"""The parts of a report that say whether transfer helped: at a glance, the forest plot, the worth
+in labels.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,16 @@ from tf_transfer.experiments.results import Results
 from tf_transfer.report import readings, verdict, wording
 from tf_transfer.report.blocks import Cell, Fold, Grid, Group, Notes, Panel, Section, Table, Text
 from tf_transfer.report.intervals import difference_row, forest, grouped, scale_of
-from tf_transfer.report.wording import SYMBOLS, count, difference, labels, listing, metric_name, number, verdict_word
+from tf_transfer.report.wording import (
+    SYMBOLS,
+    count,
+    difference,
+    labels,
+    listing,
+    metric_name,
+    number,
+    verdict_word,
+)
 from tf_transfer.statistics.power import MOST_SEEDS, MOST_UNITS
 
 LEGEND = " · ".join(f"{symbol} {verdict_word(word)}" for word, symbol in SYMBOLS.items())
@@ -24,11 +35,16 @@ def opening(comparison: Results) -> tuple:
         return ()
     tally = {word: n for word, n in verdict.tally(comparison).items() if n or word != "equivalent"}
     counts = [f"{SYMBOLS[word]} {n} {verdict_word(word)}" for word, n in tally.items()]
-    facts = f"{len(found)} comparisons of {listing(comparison.source_strategies)} with themselves without the source."
+    facts = (
+        f"{len(found)} comparisons of {listing(comparison.source_strategies)} with themselves "
+        "without the source."
+    )
     if found["q"].notna().any():
         facts += " Verdicts are corrected for their number (false discovery rate 5 %)."
     for twin, first in _twins(comparison):
-        facts += f" {twin} is the same training as {first} here: it was trained once and counts once."
+        facts += (
+            f" {twin} is the same training as {first} here: it was trained once and counts once."
+        )
     panels = [_glance(comparison, task, part) for task, part in found.groupby("task", sort=False)]
     return (
         Text(" · ".join(counts)),
@@ -41,7 +57,11 @@ def opening(comparison: Results) -> tuple:
 def _twins(comparison: Results) -> list[tuple[str, str]]:
     """Strategies that are the same training as another, without those that leave a source out."""
     twins = getattr(comparison, "twins", {})
-    return [(twin, first) for twin, first in twins.items() if twin not in getattr(comparison, "variants", {})]
+    return [
+        (twin, first)
+        for twin, first in twins.items()
+        if twin not in getattr(comparison, "variants", {})
+    ]
 
 
 def _best(comparison: Results) -> tuple:
@@ -54,8 +74,15 @@ def _best(comparison: Results) -> tuple:
     rows = []
     for v in found.itertuples():
         place = Cell(v.target), v.task, count(v.budget)
-        rows.append((*place, Cell(v.strategy, strong=True), number(v.value), ", ".join(v.alike) or "–"))
-    return (Fold("The best strategy of each place", (Table("Best strategies", head, tuple(rows), wide=True),)),)
+        rows.append(
+            (*place, Cell(v.strategy, strong=True), number(v.value), ", ".join(v.alike) or "–")
+        )
+    return (
+        Fold(
+            "The best strategy of each place",
+            (Table("Best strategies", head, tuple(rows), wide=True),),
+        ),
+    )
 
 
 def _glance(comparison: Results, task: str, found: pd.DataFrame) -> Panel:
@@ -82,7 +109,9 @@ def differences(comparison: Results) -> Section:
     for (target, task), part in found.groupby(["target", "task"], sort=False):
         rows = grouped(part, "budget", lambda b: labels([b]), lambda v: _against(comparison, v))
         table = forest(f"Differences in {task} on {target}", "strategy", rows, scales[task])
-        panels.append(Panel(f"{target}: {task}", _facts(comparison, task, part), (table, *_notes(part))))
+        panels.append(
+            Panel(f"{target}: {task}", _facts(comparison, task, part), (table, *_notes(part)))
+        )
     blocks = (Text(_INTRODUCTION, quiet=True), Grid(tuple(panels)), _numbers(comparison, found))
     return Section("differences", title, blocks)
 
@@ -90,34 +119,58 @@ def differences(comparison: Results) -> Section:
 def _against(comparison: Results, found) -> tuple:
     """A row of the forest; what it is compared with stands below where that is not the baseline."""
     usual = found.against in ("", comparison.baseline)
-    return difference_row(found.strategy, found, found.transfer, quiet="" if usual else f"to {found.against}")
+    return difference_row(
+        found.strategy, found, found.transfer, quiet="" if usual else f"to {found.against}"
+    )
 
 
 _INTRODUCTION = (
-    "Each strategy with source data is compared with itself without it: same labels, steps, rates and start. To the "
-    "right of 0 is better, for errors and losses too. Lines are 95 % intervals over test rows and seeds; an "
-    f"arrowhead: the interval goes on. {LEGEND}. Where the two sides differ in more than the source, a strategy is "
-    "better or worse. Below what is undecided stands the difference that would have shown in four of five such "
+    "Each strategy with source data is compared with itself without it: same labels, steps, rates "
+    "and start. To the "
+    "right of 0 is better, for errors and losses too. Lines are 95 % intervals over test rows and "
+    "seeds; an "
+    f"arrowhead: the interval goes on. {LEGEND}. Where the two sides differ in more than the "
+    "source, a strategy is "
+    "better or worse. Below what is undecided stands the difference that would have shown in four "
+    "of five such "
     "experiments, and the test rows or seeds that would settle it."
 )
 
 
 def _facts(comparison: Results, task: str, found: pd.DataFrame) -> str:
     rows, seeds = _range(found["rows"]), _range(found["seeds"])
-    return f"{metric_name(comparison.metrics[task])}, {rows} test rows, {seeds} seed{'' if seeds == '1' else 's'}"
+    return (
+        f"{metric_name(comparison.metrics[task])}, {rows} test rows, {seeds} "
+        f"seed{'' if seeds == '1' else 's'}"
+    )
 
 
 def _notes(found: pd.DataFrame) -> tuple:
     """A sentence for each note and strategy, with the budgets it is about."""
-    noted = found[found["note"].fillna("") != ""].groupby(["strategy", "note"], sort=False)["budget"]
+    noted = found[found["note"].fillna("") != ""].groupby(["strategy", "note"], sort=False)[
+        "budget"
+    ]
     sentences = [f"{strategy} at {labels(budgets)}: {note}." for (strategy, note), budgets in noted]
     return (Notes(tuple(sentences)),) if sentences else ()
 
 
 def _numbers(comparison: Results, found: pd.DataFrame) -> Fold:
     """All figures behind the forest plot, and what would settle the undecided."""
-    head = ("strategy", "against", "target", "task", "labels", "difference", "95 % interval", "p", "q", "verdict",
-            "could be told", "rows to settle", "seeds to settle")  # fmt: skip
+    head = (
+        "strategy",
+        "against",
+        "target",
+        "task",
+        "labels",
+        "difference",
+        "95 % interval",
+        "p",
+        "q",
+        "verdict",
+        "could be told",
+        "rows to settle",
+        "seeds to settle",
+    )
     rows = []
     for v in found.itertuples():
         value, ends = difference(v.value, v.low, v.high)
@@ -129,9 +182,12 @@ def _numbers(comparison: Results, found: pd.DataFrame) -> Fold:
         place = v.strategy, v.against or comparison.baseline, v.target, v.task, count(v.budget)
         rows.append((*place, value, ends, p, q, verdict_cell, least, *needed))
     explained = Text(
-        "“Could be told” is the smallest difference that other rows and seeds, as many as these, would show in four "
-        "of five cases; none: no possible one would. “To settle” is how many test rows, or seeds, would show a "
-        f"difference as large as the one seen as often; ∞: more than {MOST_UNITS:,} rows or {MOST_SEEDS} seeds; –: "
+        "“Could be told” is the smallest difference that other rows and seeds, as many as these, "
+        "would show in four "
+        "of five cases; none: no possible one would. “To settle” is how many test rows, or seeds, "
+        "would show a "
+        f"difference as large as the one seen as often; ∞: more than {MOST_UNITS:,} rows or "
+        f"{MOST_SEEDS} seeds; –: "
         "not known. q is p corrected for the number of comparisons (false discovery rate).",
         quiet=True,
     )
@@ -148,19 +204,23 @@ def worth(comparison: Results) -> Section:
     sentences, panels = [], []
     for (target, task), part in found.groupby(["target", "task"], sort=False):
         best = max(part[part["budget"] == part["budget"].min()].itertuples(), key=_rank)
-        sentences += [_worth_sentence(comparison, best)] if best.censored or pd.notna(best.labels) else []
+        sentences += (
+            [_worth_sentence(comparison, best)] if best.censored or pd.notna(best.labels) else []
+        )
         tables = [_worth_table(part)]
         here = gains[(gains["target"] == target) & (gains["task"] == task)]
         # Of one budget the mean gain is the difference itself.
         tables += [_gains_table(here)] if len(here) and part["budget"].nunique() > 1 else []
         panels.append(Panel(f"{target}: {task}", "labels needed without the source", tuple(tables)))
     introduction = (
-        "How many labels the same strategy needs without the source to be as good, read off its learning curve, with a "
+        "How many labels the same strategy needs without the source to be as good, read off its "
+        "learning curve, with a "
         "95 % interval. Beyond the measured budgets only “more than” or “fewer than” is known."
     )
     if found["budget"].nunique() > 1:
         introduction += (
-            " The mean gain is the area between the two curves, over the logarithm of the labels. Its verdict goes by "
+            " The mean gain is the area between the two curves, over the logarithm of the labels. "
+            "Its verdict goes by "
             "its own interval: where nothing differs, one of twenty is wrong on average."
         )
     blocks = (Notes(tuple(sentences)), Text(introduction, quiet=True), Grid(tuple(panels)), *notes)
@@ -179,7 +239,9 @@ def _gains_table(found: pd.DataFrame) -> Table:
         value, ends = difference(v.value, v.low, v.high)
         gain = Cell(value, v.verdict, quiet=ends)
         rows.append((Cell(v.strategy), gain, _at(v.hurt_from), _at(v.crossing)))
-    return Table("Gain over all budgets", ("", "mean gain", "hurts at", "lead gone at"), tuple(rows))
+    return Table(
+        "Gain over all budgets", ("", "mean gain", "hurts at", "lead gone at"), tuple(rows)
+    )
 
 
 def _at(budget: float) -> str:
@@ -189,8 +251,14 @@ def _at(budget: float) -> str:
 def _worth_sentence(comparison: Results, found) -> str:
     amount = _worth(found)
     verb = "does" if found.budget == 1 else "do"
-    start = f"{found.target}, {found.task}: {labels([found.budget])} with {found.strategy} {verb} as well as"
-    return f"{start} {f'{amount.text} {amount.quiet}'.strip()} with {comparison.against(found.strategy)}."
+    start = (
+        f"{found.target}, {found.task}: {labels([found.budget])} with {found.strategy} {verb} "
+        "as well as"
+    )
+    return (
+        f"{start} {f'{amount.text} {amount.quiet}'.strip()} with "
+        f"{comparison.against(found.strategy)}."
+    )
 
 
 def _worth_table(found: pd.DataFrame) -> Table:

@@ -50,7 +50,9 @@ def difference(value: float, low: float, high: float) -> tuple[str, str]:
     decimals = _decimals((high - low) / 2)
     while decimals < 4 and any(bound and not round(bound, decimals) for bound in (low, high)):
         decimals += 1
-    return number(value, decimals, sign=True), f"[{number(low, decimals)}, {number(high, decimals)}]"
+    return number(
+        value, decimals, sign=True
+    ), f"[{number(low, decimals)}, {number(high, decimals)}]"
 
 
 def smallest(effect: float) -> str:
@@ -59,16 +61,19 @@ def smallest(effect: float) -> str:
 
 
 def least(effect: float) -> str:
-    """A minimum effect in a table: ``±.05``; ``none`` where no possible difference would have shown."""
+    """A minimum effect in a table: ``±.05``; ``none`` where no possible difference would have
+    shown.
+    """
     return "–" if pd.isna(effect) else "none" if np.isinf(effect) else f"±{smallest(effect)}"
 
 
 def to_settle(found) -> str:
-    """What an undecided difference could have been, and what would settle it: ``±.05 would have shown; …``.
+    """What an undecided difference could have been, and what would settle it: ``±.05 would have
+    shown; …``.
 
     Args:
-        found: with ``verdict``, and where they are known ``minimum_effect``, ``rows``, ``rows_needed``, ``seeds``
-            and ``seeds_needed``.
+        found: with ``verdict``, and where they are known ``minimum_effect``, ``rows``,
+            ``rows_needed``, ``seeds`` and ``seeds_needed``.
 
     Returns:
         Empty for other verdicts, and where no minimum effect is known.
@@ -76,7 +81,10 @@ def to_settle(found) -> str:
     effect = getattr(found, "minimum_effect", np.nan)
     if found.verdict != "undecided" or pd.isna(effect):
         return ""
-    given = ((found.rows_needed, found.rows, "test rows"), (found.seeds_needed, found.seeds, "seeds"))
+    given = (
+        (found.rows_needed, found.rows, "test rows"),
+        (found.seeds_needed, found.seeds, "seeds"),
+    )
     needed = [f"{count(n)} {unit}" for n, now, unit in given if np.isfinite(n) and not n <= now]
     never = [unit for n, _, unit in given if np.isinf(n)]
     if np.isinf(effect):
@@ -123,7 +131,11 @@ def listing(words: Iterable[str]) -> str:
 
 def verdict_word(verdict: str, transfer: bool = True) -> str:
     """A verdict as it is read; strategies without source data or encoder are better or worse."""
-    return _WORDS.get(verdict, verdict) if transfer else _WITHOUT_TRANSFER.get(verdict, _WORDS.get(verdict, verdict))
+    return (
+        _WORDS.get(verdict, verdict)
+        if transfer
+        else _WITHOUT_TRANSFER.get(verdict, _WORDS.get(verdict, verdict))
+    )
 
 
 def interval(value: float, low: float, high: float) -> str:

@@ -1,7 +1,7 @@
 """scikit-learn estimators: texts in, labels out, a strategy inside.
 
-They follow scikit-learn's conventions, so that `Pipeline`, `cross_val_score`, `GridSearchCV`, `clone` and pickling
-work. Each `fit` starts from the encoder as it was given.
+They follow scikit-learn's conventions, so that `Pipeline`, `cross_val_score`, `GridSearchCV`,
+`clone` and pickling work. Each `fit` starts from the encoder as it was given.
 """
 
 from __future__ import annotations
@@ -23,7 +23,14 @@ from tf_transfer.encoders.encoder import Encoder, load_encoder
 from tf_transfer.errors import DataError, check_choice, check_whole, listed
 from tf_transfer.kinds.tasks import Task
 from tf_transfer.model.model import TransferModel
-from tf_transfer.scikit_learn.sources import LABEL, TEXT, Labelled, as_array, check_as_many, read_sources
+from tf_transfer.scikit_learn.sources import (
+    LABEL,
+    TEXT,
+    Labelled,
+    as_array,
+    check_as_many,
+    read_sources,
+)
 from tf_transfer.strategies import STRATEGIES, Strategy
 from tf_transfer.strategies.target_training import TargetTraining
 
@@ -32,9 +39,20 @@ class _TransferEstimator(BaseEstimator):
     """What the two estimators share: reading texts and sources, making the strategy, training."""
 
     def __init__(
-        self, encoder="bert-tiny", *, strategy="auto", sources=None, epochs=None, batch_size=None, learning_rate=None,
-        max_length=128, freeze=None, dropout=0.1, random_state=0, verbose=0,
-    ):  # fmt: skip
+        self,
+        encoder="bert-tiny",
+        *,
+        strategy="auto",
+        sources=None,
+        epochs=None,
+        batch_size=None,
+        learning_rate=None,
+        max_length=128,
+        freeze=None,
+        dropout=0.1,
+        random_state=0,
+        verbose=0,
+    ):
         self.encoder = encoder
         self.strategy = strategy
         self.sources = sources
@@ -64,13 +82,17 @@ class _TransferEstimator(BaseEstimator):
         if isinstance(X, pd.DataFrame):
             if X.shape[1] != 1:
                 raise DataError(
-                    f"X must hold one column of texts.\nReceived a frame of {X.shape[1]}: {listed(list(X.columns))}.\n"
+                    f"X must hold one column of texts.\nReceived a frame of {X.shape[1]}: "
+                    f"{listed(list(X.columns))}.\n"
                     "Choose one, for instance X['text']."
                 )
             X = X.iloc[:, 0]
         rows = rows_of(X, tasks=(), text=TEXT)
         if rows is None:
-            raise DataError("X must be a list, array or Series of texts.\nReceived token ids.\nGive their texts.")
+            raise DataError(
+                "X must be a list, array or Series of texts.\nReceived token ids.\nGive their "
+                "texts."
+            )
         return rows.table[TEXT].tolist()
 
     def _fit(self, X, y, task: Task, encode, sources: dict[str, Labelled]) -> None:
@@ -81,7 +103,9 @@ class _TransferEstimator(BaseEstimator):
             sources: of `read_sources`.
         """
         table = pd.DataFrame({TEXT: X, LABEL: encode(y)})
-        tables = {n: pd.DataFrame({TEXT: s.texts, LABEL: encode(s.labels)}) for n, s in sources.items()}
+        tables = {
+            n: pd.DataFrame({TEXT: s.texts, LABEL: encode(s.labels)}) for n, s in sources.items()
+        }
         strategy = self._make_strategy(len(table))
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         model = self._make_model(task, seed) if strategy.uses_encoder else _Columns([task])
@@ -96,7 +120,13 @@ class _TransferEstimator(BaseEstimator):
         given = isinstance(self.encoder, Encoder)
         encoder = copy.deepcopy(self.encoder) if given else load_encoder(self.encoder)
         return TransferModel(
-            encoder, task, text=TEXT, max_length=self.max_length, freeze=self.freeze, dropout=self.dropout, seed=seed
+            encoder,
+            task,
+            text=TEXT,
+            max_length=self.max_length,
+            freeze=self.freeze,
+            dropout=self.dropout,
+            seed=seed,
         )
 
     def _make_strategy(self, rows: int) -> Strategy:
@@ -108,13 +138,15 @@ class _TransferEstimator(BaseEstimator):
             strategy = STRATEGIES[strategy]()
         if not isinstance(strategy, Strategy):
             raise DataError(
-                f"strategy must be a Strategy or the name of one: {listed(['auto', *STRATEGIES], most=20)}.\n"
+                "strategy must be a Strategy or the name of one: "
+                f"{listed(['auto', *STRATEGIES], most=20)}.\n"
                 f"Received {strategy!r}."
             )
         if self.sources is None and strategy.uses_source:
             if "uses_source" not in {f.name for f in dataclasses.fields(strategy)}:
                 raise DataError(
-                    f"The strategy {strategy.name!r} learns from source data.\nReceived sources=None.\n"
+                    f"The strategy {strategy.name!r} learns from source data.\nReceived "
+                    "sources=None.\n"
                     "Give sources=(texts, labels), or use target_only, linear_probe or tfidf."
                 )
             strategy = dataclasses.replace(strategy, uses_source=False)
@@ -128,7 +160,8 @@ class _TransferEstimator(BaseEstimator):
             return strategy
         if not isinstance(strategy, TargetTraining):
             raise DataError(
-                f"{listed(list(given))} are for strategies that fine-tune.\nReceived them with {strategy.name!r}.\n"
+                f"{listed(list(given))} are for strategies that fine-tune.\nReceived them with "
+                f"{strategy.name!r}.\n"
                 f"Leave them None, and set the fields of the strategy itself: {strategy!r}."
             )
         for name in given.keys() - {"learning_rate"}:
@@ -150,14 +183,17 @@ class _TransferEstimator(BaseEstimator):
 class TransferClassifier(ClassifierMixin, _TransferEstimator):
     """A text classifier made of a pretrained encoder and a transfer strategy, for scikit-learn.
 
-    ``X`` is a list, array or Series of texts, or a frame of one column. Rows' weights are not supported.
+    ``X`` is a list, array or Series of texts, or a frame of one column. Rows' weights are not
+    supported.
 
     Args:
         encoder: name or folder for `load_encoder`, or an `Encoder`, which stays as it is.
-        strategy: a `Strategy`, its name, or ``"auto"``: ``fine_tune`` with sources, else ``target_only``.
-        sources: source data: ``(texts, labels)``, a table with the columns ``text`` and ``label``, a list of
-            these, or a dict of them by name. Their classes may go beyond those of `fit`.
-        epochs: passes over the rows of `fit`, whatever the strategy's ``adapt_steps``; None: the strategy's.
+        strategy: a `Strategy`, its name, or ``"auto"``: ``fine_tune`` with sources, else
+            ``target_only``.
+        sources: source data: ``(texts, labels)``, a table with the columns ``text`` and ``label``,
+            a list of these, or a dict of them by name. Their classes may go beyond those of `fit`.
+        epochs: passes over the rows of `fit`, whatever the strategy's ``adapt_steps``; None: the
+            strategy's.
         batch_size, learning_rate: on the rows of `fit`; None: the strategy's.
         max_length: the most tokens a text; longer ones are cut.
         freeze: see `encoders.freezing.freeze`.
@@ -168,23 +204,43 @@ class TransferClassifier(ClassifierMixin, _TransferEstimator):
 
     Attributes:
         classes_: (classes,) the sorted labels of `fit`.
-        model_: the trained `TransferModel`, for `save` and `export` (of ``tfidf`` and ``majority``: its like).
-            Its classes are the places in ``classes_``, then those of sources alone.
+        model_: the trained `TransferModel`, for `save` and `export` (of ``tfidf`` and ``majority``:
+            its like). Its classes are the places in ``classes_``, then those of sources alone.
 
     Raises:
-        DataError: (of `fit`) texts that are none, a single class, an unknown strategy, or sources where they
-            are needed but missing.
+        DataError: (of `fit`) texts that are none, a single class, an unknown strategy, or sources
+            where they are needed but missing.
     """
 
     def __init__(
-        self, encoder="bert-tiny", *, strategy="auto", sources=None, epochs=None, batch_size=None, learning_rate=None,
-        max_length=128, freeze=None, dropout=0.1, class_weight=None, random_state=0, verbose=0,
-    ):  # fmt: skip
+        self,
+        encoder="bert-tiny",
+        *,
+        strategy="auto",
+        sources=None,
+        epochs=None,
+        batch_size=None,
+        learning_rate=None,
+        max_length=128,
+        freeze=None,
+        dropout=0.1,
+        class_weight=None,
+        random_state=0,
+        verbose=0,
+    ):
         super().__init__(
-            encoder, strategy=strategy, sources=sources, epochs=epochs, batch_size=batch_size,
-            learning_rate=learning_rate, max_length=max_length, freeze=freeze, dropout=dropout,
-            random_state=random_state, verbose=verbose,
-        )  # fmt: skip
+            encoder,
+            strategy=strategy,
+            sources=sources,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            max_length=max_length,
+            freeze=freeze,
+            dropout=dropout,
+            random_state=random_state,
+            verbose=verbose,
+        )
         self.class_weight = class_weight
 
     def fit(self, X, y):
@@ -197,17 +253,25 @@ class TransferClassifier(ClassifierMixin, _TransferEstimator):
         classes = np.unique(y)
         if len(classes) < 2:
             raise DataError(
-                f"A classifier needs rows of at least two classes.\nReceived one class only: {classes[0]!r}."
+                "A classifier needs rows of at least two classes.\nReceived one class only: "
+                f"{classes[0]!r}."
             )
-        beyond = {label for s in sources.values() for label in s.labels.tolist()} - set(classes.tolist())
+        beyond = {label for s in sources.values() for label in s.labels.tolist()} - set(
+            classes.tolist()
+        )
         places = {c: i for i, c in enumerate([*classes.tolist(), *sorted(beyond, key=str)])}
         weight = self.class_weight
         if isinstance(weight, Mapping):
             wrong = [c for c in weight if c not in places]
             if wrong:
-                raise DataError(f"class_weight must name the classes {listed(list(places))}.\nReceived {wrong[0]!r}.")
+                raise DataError(
+                    f"class_weight must name the classes {listed(list(places))}.\nReceived "
+                    f"{wrong[0]!r}."
+                )
             weight = {places[c]: factor for c, factor in weight.items()}
-        task = Task(LABEL, kind="classification", classes=tuple(places.values()), class_weight=weight)
+        task = Task(
+            LABEL, kind="classification", classes=tuple(places.values()), class_weight=weight
+        )
         self._fit(texts, y, task, lambda labels: [places[c] for c in labels.tolist()], sources)
         self.classes_ = classes
         return self
@@ -245,7 +309,13 @@ class TransferRegressor(RegressorMixin, _TransferEstimator):
         texts = self._read(X)
         y = _numbers(_one_column(self, y))
         check_as_many(texts, y)
-        self._fit(texts, y, Task(LABEL, kind="regression"), _numbers, read_sources(self.sources, self._read))
+        self._fit(
+            texts,
+            y,
+            Task(LABEL, kind="regression"),
+            _numbers,
+            read_sources(self.sources, self._read),
+        )
         return self
 
     def predict(self, X) -> np.ndarray:
@@ -267,7 +337,8 @@ class _Columns:
 def _one_column(estimator, y) -> np.ndarray:
     if y is None:
         raise DataError(
-            f"This {type(estimator).__name__} estimator requires y to be passed, but the target y is None.\n"
+            f"This {type(estimator).__name__} estimator requires y to be passed, but the target y "
+            "is None.\n"
             "Give the labels of the texts."
         )
     return column_or_1d(as_array(y), warn=True)

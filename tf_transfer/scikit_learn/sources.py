@@ -25,8 +25,8 @@ def read_sources(sources, read_texts: Callable) -> dict[str, Labelled]:
     """The sources by name.
 
     Args:
-        sources: ``(texts, labels)``, a table with the columns ``text`` and ``label``, a list of these, a dict of
-            them by name, or None.
+        sources: ``(texts, labels)``, a table with the columns ``text`` and ``label``, a list of
+            these, a dict of them by name, or None.
         read_texts: checks texts.
 
     Raises:
@@ -46,7 +46,8 @@ def _read_source(name: str, source, read_texts: Callable) -> Labelled:
         source = source[TEXT], source[LABEL]
     if not isinstance(source, tuple) or len(source) != 2:
         raise DataError(
-            f"A source is a pair (texts, labels), or a table with the columns {TEXT!r} and {LABEL!r}.\n"
+            f"A source is a pair (texts, labels), or a table with the columns {TEXT!r} and "
+            f"{LABEL!r}.\n"
             f"Received a {type(source).__name__} for {name!r}."
         )
     read = Labelled(read_texts(source[0]), as_array(source[1], f"the labels of source {name!r}"))
@@ -70,5 +71,6 @@ def check_as_many(texts, labels, where: str = "X and y") -> None:
     """
     if len(texts) != len(labels):
         raise DataError(
-            f"Every text must have a label ({where}).\nReceived {len(texts)} texts and {len(labels)} labels."
+            f"Every text must have a label ({where}).\nReceived {len(texts)} texts and "
+            f"{len(labels)} labels."
         )

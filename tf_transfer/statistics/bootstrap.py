@@ -1,38 +1,45 @@
 """The margin of a mean over seeds, from resampled rows and the spread between seeds.
 
-Rows and seeds are both drawn from more that could have been. Bootstrapping them together goes wrong for the
-three to five seeds that anyone runs: resampled seeds vary too little, by (S - 1) / S, their distribution has
-no tails, and the noise that rows and seeds share is counted up to three times. So the parts are kept apart:
+Rows and seeds are both drawn from more that could have been. Bootstrapping them together goes wrong
+for the three to five seeds that anyone runs: resampled seeds vary too little, by (S - 1) / S, their
+distribution has no tails, and the noise that rows and seeds share is counted up to three times. So
+the parts are kept apart:
 
-* rows: the percentiles of a bootstrap of the rows (or whole groups), the same draw for both strategies and all
-  seeds, of the mean over seeds; less the part in which the seeds differ on the drawn rows; widened for few
-  rows as Hesterberg 2015 says, by n / (n - 1) in the variance and Student's t;
+* rows: the percentiles of a bootstrap of the rows (or whole groups), the same draw for both
+  strategies and all seeds, of the mean over seeds; less the part in which the seeds differ on the
+  drawn rows; widened for few rows as Hesterberg 2015 says, by n / (n - 1) in the variance and
+  Student's t;
 * seeds: the variance between seeds, V = s² / S, which holds the part that was taken off;
-* a margin is Student's t times the root of the sum. Its degrees of freedom f follow the share w of the seeds in the
-  sum: 1 / f = (1 - w) / (n - 1) + w ** p / (S - 1). Satterthwaite's rule squares both shares. That is right for shares
-  that are known, but w is estimated from S seeds. Where their variance comes out small by chance, the interval is
-  narrow and f is large at once: of three seeds up to 7.7 % of the verdicts are false. With a power p below 1, f falls
-  as soon as seeds matter at all. With p = .85 the false verdicts of three seeds lie over all true shares in 3.2 to
-  5.2 %. Two seeds estimate their share so badly that p must be .4 (1.1 to 5.1 %). The interval of Behrens and Fisher,
-  which has no fitted number, is as good with two and with five seeds. With three, the number that most people run, it
-  is 6 % wider (2.4 to 5.2 %). `python -m tests.benchmarks.freedom` prints all of them.
+* a margin is Student's t times the root of the sum. Its degrees of freedom f follow the share w of
+  the seeds in the sum: 1 / f = (1 - w) / (n - 1) + w ** p / (S - 1). Satterthwaite's rule squares
+  both shares. That is right for shares that are known, but w is estimated from S seeds. Where their
+  variance comes out small by chance, the interval is narrow and f is large at once: of three seeds
+  up to 7.7 % of the verdicts are false. With a power p below 1, f falls as soon as seeds matter at
+  all. With p = .85 the false verdicts of three seeds lie over all true shares in 3.2 to 5.2 %. Two
+  seeds estimate their share so badly that p must be .4 (1.1 to 5.1 %). The interval of Behrens and
+  Fisher, which has no fitted number, is as good with two and with five seeds. With three, the
+  number that most people run, it is 6 % wider (2.4 to 5.2 %). `python -m tests.benchmarks.freedom`
+  prints all of them.
 
-Draws are biased as the value is: of F1 averaged over 50 classes with 8 rows each they lie as far below the value as it
-lies below the truth, so that percentiles as they stand are off by both. Where their mean is off the value by more than
-three of its standard errors, which no mean over rows is but by chance, the interval has their shape around the value
-less that bias (Efron and Tibshirani 1993, chapter 10), and is stretched to hold the value where it would not.
+Draws are biased as the value is: of F1 averaged over 50 classes with 8 rows each they lie as far
+below the value as it lies below the truth, so that percentiles as they stand are off by both. Where
+their mean is off the value by more than three of its standard errors, which no mean over rows is
+but by chance, the interval has their shape around the value less that bias (Efron and Tibshirani
+1993, chapter 10), and is stretched to hold the value where it would not.
 
-Percentiles, not BCa: of paired differences without a true effect the 95 % interval leaves out the truth in
-(percentiles as above / BCa; one seed, 1,500 simulations each; `python -m tests.benchmarks.percentiles`)
+Percentiles, not BCa: of paired differences without a true effect the 95 % interval leaves out the
+truth in (percentiles as above / BCa; one seed, 1,500 simulations each; `python -m
+tests.benchmarks.percentiles`)
 
-    heavy tails (t with 3 degrees of freedom), 20, 100, 400 rows     6.0 / 11.0,  5.5 / 8.2,  5.1 / 6.2 %
-    skewed (lognormal), 20, 100, 400 rows                           12.5 / 12.9,  7.5 / 7.8,  6.7 / 7.1 %
-    2 % against 2 % of 100 rows wrong                                              4.2 / 9.4 %
+    heavy tails (t with 3 degrees of freedom), 20, 100, 400 rows     6.0 / 11.0,  5.5 / 8.2,  5.1 /
+    6.2 % skewed (lognormal), 20, 100, 400 rows                           12.5 / 12.9,  7.5 / 7.8,
+    6.7 / 7.1 % 2 % against 2 % of 100 rows wrong                                              4.2 /
+    9.4 %
 
 Reference:
-    Satterthwaite 1946, "An Approximate Distribution of Estimates of Variance Components"; Fisher 1935, "The Fiducial
-    Argument in Statistical Inference" (Behrens and Fisher);
-    Hesterberg 2015, "What Teachers Should Know About the Bootstrap", section 5.3; Efron and Tibshirani 1993, "An
+    Satterthwaite 1946, "An Approximate Distribution of Estimates of Variance Components"; Fisher
+    1935, "The Fiducial Argument in Statistical Inference" (Behrens and Fisher); Hesterberg 2015,
+    "What Teachers Should Know About the Bootstrap", section 5.3; Efron and Tibshirani 1993, "An
     Introduction to the Bootstrap".
 """
 
@@ -49,7 +56,9 @@ from tf_transfer.errors import DataError
 FEW_UNITS = 20
 """Below as many rows (or groups) a note warns that the interval is likely too narrow."""
 _SHARE_POWER, _SHARE_POWER_OF_TWO = 0.85, 0.4
-"""How the share of the seeds, and of two seeds, in a variance counts for its degrees of freedom; see the module."""
+"""How the share of the seeds, and of two seeds, in a variance counts for its degrees of freedom;
+see the module.
+"""
 _MATERIAL = 3.0
 """Standard errors of the mean of the draws from which it is taken to be off the value."""
 _TAILS = 0.01, 0.5
@@ -102,20 +111,29 @@ def _unit_counts(units: int, resamples: int, seed: int) -> np.ndarray:
 
 
 def few_units(units: int, drawn: str, alpha: float = 0.05) -> str:
-    """What is wrong with an interval from so few ``drawn``, rows or groups; empty for enough of them."""
+    """What is wrong with an interval from so few ``drawn``, rows or groups; empty for enough of
+    them.
+    """
     if units >= FEW_UNITS:
         return ""
-    fault = "the interval is likely too narrow" if 2.0 ** (1 - units) < alpha else "too few for an interval"
+    fault = (
+        "the interval is likely too narrow"
+        if 2.0 ** (1 - units) < alpha
+        else "too few for an interval"
+    )
     return f"only {units} {drawn}: {fault}"
 
 
 def share_power(seeds: int) -> float:
-    """The power of the share of ``seeds`` in a variance, for its degrees of freedom; see the module."""
+    """The power of the share of ``seeds`` in a variance, for its degrees of freedom; see the
+    module.
+    """
     return _SHARE_POWER_OF_TWO if seeds == 2 else _SHARE_POWER
 
 
 class Sample:
-    """A statistic of each seed and its row resamples, with the variance of the mean over seeds in parts.
+    """A statistic of each seed and its row resamples, with the variance of the mean over seeds in
+    parts.
 
     Args:
         values: (seeds,), the statistic on all rows.
@@ -127,8 +145,8 @@ class Sample:
         bias: of the draws' mean, 0 where it may be chance; the value has about the same.
         row_variance: of rows alone, at ``units`` units.
         seed_variance: between seeds, V = s² / S; 0 with one seed, whose part is unknown.
-        shared_variance: the part of ``seed_variance`` in which the seeds differ on the drawn rows, so that
-            more rows lower it too.
+        shared_variance: the part of ``seed_variance`` in which the seeds differ on the drawn rows,
+            so that more rows lower it too.
     """
 
     def __init__(self, values, draws, units: int):
@@ -167,7 +185,9 @@ class Sample:
 
     def decides(self, alpha: float) -> bool:
         """Whether there are enough units: of u, all of one sign have a chance of 2 ** (1 - u)."""
-        return bool(len(self.means)) and not np.isnan(self.value) and 2.0 ** (1 - self.units) < alpha
+        return (
+            bool(len(self.means)) and not np.isnan(self.value) and 2.0 ** (1 - self.units) < alpha
+        )
 
     def bounds(self, alpha: float) -> tuple[float, float]:
         """The ends of the interval with coverage 1 - ``alpha``; NaN where it is undefined."""
@@ -184,10 +204,15 @@ class Sample:
     def _margins(self, alpha: float) -> tuple[float, float]:
         level = min(max(alpha, _TAILS[0]), _TAILS[1])
         last = len(self.means) - 1
-        low, high = np.interp([last * level / 2, last * (1 - level / 2)], np.arange(last + 1), self.means)
+        low, high = np.interp(
+            [last * level / 2, last * (1 - level / 2)], np.arange(last + 1), self.means
+        )
         scale = self._row_share * self._widening / ndtri(level / 2) ** 2
         middle = self.value + self.bias
-        return tuple(self._margin(scale * max(distance, 0.0) ** 2, alpha) for distance in (middle - low, high - middle))
+        return tuple(
+            self._margin(scale * max(distance, 0.0) ** 2, alpha)
+            for distance in (middle - low, high - middle)
+        )
 
     def _margin(self, row_variance: float, alpha: float) -> float:
         total = row_variance + self.seed_variance
@@ -202,7 +227,8 @@ class Sample:
         return 1 / ((1 - part) / (self.units - 1) + of_seeds)
 
     def p(self) -> float:
-        """The smallest alpha whose interval excludes 0, to a ten-thousandth of it, by bisection of its logarithm.
+        """The smallest alpha whose interval excludes 0, to a ten-thousandth of it, by bisection of
+        its logarithm.
 
         At least 2 ** (1 - units), and at least 1e-12.
         """
@@ -220,13 +246,20 @@ class Sample:
         return float(excluded)
 
     def note(self, metric: str, confidence: float, drawn: str) -> str:
-        """What an interval does not cover, for a reader; ``drawn`` is ``"rows"`` or ``"groups"``."""
+        """What an interval does not cover, for a reader; ``drawn`` is ``"rows"`` or
+        ``"groups"``.
+        """
         parts = []
         if len(self.undefined_seeds):
-            parts.append(f"{metric} is undefined for seed number {', '.join(map(str, self.undefined_seeds))}")
+            parts.append(
+                f"{metric} is undefined for seed number {', '.join(map(str, self.undefined_seeds))}"
+            )
         elif self.undefined:
             total = self.undefined + len(self.means)
-            parts.append(f"{metric} is undefined in {self.undefined} of {total} resamples, which are left out")
+            parts.append(
+                f"{metric} is undefined in {self.undefined} of {total} resamples, which are "
+                "left out"
+            )
         if self.seeds == 1:
             parts.append("one seed: variation between seeds is not covered")
         few = few_units(self.units, drawn, 1 - confidence)

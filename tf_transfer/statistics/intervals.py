@@ -1,9 +1,10 @@
 """How sure we are: intervals of metrics, paired differences, and the verdict.
 
-A result depends on which rows happen to be in the test split and on which seeds happened to be run (a seed
-draws the initial weights, the order of the batches and the sampled labels). `bootstrap` says how an interval
-covers both, `power` what the smallest effect is that could have been shown, `paired_tests` has the tests that
-speak of the rows alone. How often a verdict is wrong: `python -m tests.benchmarks.calibration`.
+A result depends on which rows happen to be in the test split and on which seeds happened to be run
+(a seed draws the initial weights, the order of the batches and the sampled labels). `bootstrap`
+says how an interval covers both, `power` what the smallest effect is that could have been shown,
+`paired_tests` has the tests that speak of the rows alone. How often a verdict is wrong: `python -m
+tests.benchmarks.calibration`.
 """
 
 from __future__ import annotations
@@ -57,15 +58,18 @@ class Difference(Interval):
     """How much better one strategy is than another; positive is better, for errors and losses too.
 
     Args:
-        p: two-sided; the smallest ``1 - confidence`` whose interval excludes 0. NaN where the difference is
-            undefined.
-        minimum_effect: the true difference that a repetition with other rows and seeds would show with a
-            chance of 80 %; see `power`. Inf where it is none that the metric can have, NaN where nothing varies.
-        rows_needed: test rows with which the difference found would be the minimum effect; inf beyond
-            `power.MOST_UNITS`.
+        p: two-sided; the smallest ``1 - confidence`` whose interval excludes 0. NaN where the
+            difference is undefined.
+        minimum_effect: the true difference that a repetition with other rows and seeds would show
+            with a chance of 80 %; see `power`. Inf where it is none that the metric can have, NaN
+            where nothing varies.
+        rows_needed: test rows with which the difference found would be the minimum effect; inf
+            beyond `power.MOST_UNITS`.
         seeds_needed: the same of seeds, beyond `power.MOST_SEEDS`; NaN also with one seed.
-        margin: the largest difference that does not matter, in the metric's unit; None when not asked for.
-        equivalent: both one-sided tests at ``(1 - confidence)`` reject a difference as large as ``margin``.
+        margin: the largest difference that does not matter, in the metric's unit; None when not
+            asked for.
+        equivalent: both one-sided tests at ``(1 - confidence)`` reject a difference as large as
+            ``margin``.
         effect: what `at_level` goes by; None where nothing varies.
     """
 
@@ -88,14 +92,23 @@ class Difference(Interval):
         return "helped" if self.low > 0 else "hurt" if self.high < 0 else "undecided"
 
     def at_level(self, alpha: float) -> Difference:
-        """With the minimum effect of verdicts at ``alpha``, and the rows and seeds that would settle it there."""
+        """With the minimum effect of verdicts at ``alpha``, and the rows and seeds that would
+        settle it there.
+        """
         if self.effect is None:
             return self
-        smallest, seeds = power.minimum_effect(self.effect, alpha), power.seeds_needed(self.effect, alpha)
+        smallest, seeds = (
+            power.minimum_effect(self.effect, alpha),
+            power.seeds_needed(self.effect, alpha),
+        )
         if smallest >= np.ptp(METRICS[self.metric].range):
             smallest = np.inf
-        rows = float(np.ceil(power.units_needed(self.effect, alpha) * self.rows / self.effect.units))
-        return dataclasses.replace(self, minimum_effect=smallest, rows_needed=rows, seeds_needed=seeds)
+        rows = float(
+            np.ceil(power.units_needed(self.effect, alpha) * self.rows / self.effect.units)
+        )
+        return dataclasses.replace(
+            self, minimum_effect=smallest, rows_needed=rows, seeds_needed=seeds
+        )
 
     def __str__(self) -> str:
         text = f"{self.metric} {self.value:+.4f} [{self.low:+.4f}, {self.high:+.4f}] {self.verdict}"
@@ -110,17 +123,26 @@ def verdict(difference: Difference) -> Verdict:
 
 
 def paired_difference(
-    metric: str, kind: str, y, scores_a, scores_b, *, groups=None, resamples=2000, confidence=CONFIDENCE, seed=0,
+    metric: str,
+    kind: str,
+    y,
+    scores_a,
+    scores_b,
+    *,
+    groups=None,
+    resamples=2000,
+    confidence=CONFIDENCE,
+    seed=0,
     margin=None,
-) -> Difference:  # fmt: skip
+) -> Difference:
     """How much better strategy A is than B on the same rows, over rows and seeds.
 
     Args:
         metric: one of the kind's.
         kind: kind of the task.
         y: labels of the test rows, as `Task.encode` gives them.
-        scores_a, scores_b: an array of scores for each seed, as `Prediction.scores` has them; seed s
-            of A is paired with seed s of B.
+        scores_a, scores_b: an array of scores for each seed, as `Prediction.scores` has them; seed
+            s of A is paired with seed s of B.
         groups: (rows,) names of groups that are drawn whole, such as the documents of sentences.
         resamples: int >= 100.
         confidence: in (0, 1).
@@ -128,24 +150,34 @@ def paired_difference(
         margin: None, or the largest difference that does not matter, > 0 and in the metric's unit.
 
     Returns:
-        The difference; exactly 0 with the interval [0, 0] for identical predictions, while others that no row tells
-        apart have the interval that the number of rows gives. NaN and undecided when the metric is undefined for
-        one of the seeds, for instance a correlation with constants.
+        The difference; exactly 0 with the interval [0, 0] for identical predictions, while others
+        that no row tells apart have the interval that the number of rows gives. NaN and undecided
+        when the metric is undefined for one of the seeds, for instance a correlation with
+        constants.
 
     Raises:
-        DataError: lists of different lengths, a missing group, or what `evaluation.metrics.resampled` raises.
+        DataError: lists of different lengths, a missing group, or what
+            `evaluation.metrics.resampled` raises.
 
     Example:
         >>> y, rows = np.tile([0, 1], 100), np.arange(200)
         >>> better = np.eye(2)[np.where(rows % 10 < 9, y, 1 - y)]  # right in 9 rows of 10
-        >>> worse = np.eye(2)[np.where(rows % 10 < 7, y, 1 - y)]  # right in 7, and where the better one is
+        >>> worse = np.eye(2)[np.where(rows % 10 < 7, y, 1 - y)]  # right in 7, all the better one's
         >>> found = paired_difference("accuracy", "classification", y, [better], [worse])
         >>> round(found.value, 6), found.verdict
         (0.2, 'helped')
         >>> paired_difference("accuracy", "classification", y, [better], [better]).verdict
         'undecided'
     """
-    draws = suite_draws(kind, y, [*scores_a, *scores_b], groups=groups, resamples=resamples, seed=seed, names=[metric])
+    draws = suite_draws(
+        kind,
+        y,
+        [*scores_a, *scores_b],
+        groups=groups,
+        resamples=resamples,
+        seed=seed,
+        names=[metric],
+    )
     first = range(len(scores_a))
     second = range(len(scores_a), len(scores_a) + len(scores_b))
     return draws.difference(metric, first, second, confidence, margin)
@@ -167,12 +199,15 @@ def bootstrap_interval(
         >>> print(bootstrap_interval("accuracy", "classification", np.zeros(10, int), [right]))
         accuracy 0.8000 [0.4902, 0.9433]
     """
-    draws = suite_draws(kind, y, scores, groups=groups, resamples=resamples, seed=seed, names=[metric])
+    draws = suite_draws(
+        kind, y, scores, groups=groups, resamples=resamples, seed=seed, names=[metric]
+    )
     return draws.interval(metric, range(len(scores)), confidence)
 
 
 def suite_draws(kind: str, y, scores, *, groups=None, resamples=2000, seed=0, names=None) -> Draws:
-    """Many metrics of many scores on the same row draws, from which intervals and differences cost little.
+    """Many metrics of many scores on the same row draws, from which intervals and differences cost
+    little.
 
     Args:
         scores: list of scores of the same rows, of every strategy and seed.
@@ -185,12 +220,16 @@ def suite_draws(kind: str, y, scores, *, groups=None, resamples=2000, seed=0, na
         raise DataError(f"resamples must be at least 100.\nReceived resamples={resamples!r}.")
     y = np.asarray(y)
     if not len(scores):
-        raise DataError("An interval or difference needs scores of at least one seed.\nReceived 0 seeds.")
+        raise DataError(
+            "An interval or difference needs scores of at least one seed.\nReceived 0 seeds."
+        )
     _, units = group_codes(len(y), groups)
     once = resampled_suite(kind, y, scores, np.ones((1, len(y)), np.uint8), names)
     found = resampled_suite(kind, y, scores, row_counts(len(y), groups, resamples, seed), names)
     digests = tuple(hash(np.asarray(each, np.float64).tobytes()) for each in scores)
-    return Draws(kind, len(y), units, groups is not None, {m: v[0] for m, v in once.items()}, found, digests)
+    return Draws(
+        kind, len(y), units, groups is not None, {m: v[0] for m, v in once.items()}, found, digests
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -215,14 +254,17 @@ class Draws:
     resamples: dict[str, np.ndarray]
     digests: tuple[int, ...]
 
-    def interval(self, metric: str, seeds: Sequence[int], confidence: float = CONFIDENCE) -> Interval:
+    def interval(
+        self, metric: str, seeds: Sequence[int], confidence: float = CONFIDENCE
+    ) -> Interval:
         """The interval of the mean over seeds; ``seeds`` are positions in the list of scores.
 
-        A proportion, such as accuracy, has Wilson's, and so has a metric of classes at an end of its range on all
-        draws, such as F1 where all rows are right; every other metric has the bootstrap's. The calibration error sums
-        absolute gaps, whose bias is that of the draws only somewhere between: where the gaps are clear it is none,
-        where there are none it is 1 + √2 times as large, since noise of variance 2 instead of 1 makes the draws of a
-        gap of 0. So its interval reaches from the second case to the first.
+        A proportion, such as accuracy, has Wilson's, and so has a metric of classes at an end of
+        its range on all draws, such as F1 where all rows are right; every other metric has the
+        bootstrap's. The calibration error sums absolute gaps, whose bias is that of the draws only
+        somewhere between: where the gaps are clear it is none, where there are none it is 1 + √2
+        times as large, since noise of variance 2 instead of 1 makes the draws of a gap of 0. So its
+        interval reaches from the second case to the first.
         """
         _check(seeds, seeds, confidence)
         seeds = list(seeds)
@@ -236,29 +278,46 @@ class Draws:
             low, high = low - np.sqrt(2) * sample.bias, high + sample.bias
         low, high = np.clip([low, high], *METRICS[metric].range)
         note = self._note(sample, metric, confidence)
-        return Interval(sample.value, float(low), float(high), confidence, metric, self.rows, len(seeds), note)
+        return Interval(
+            sample.value, float(low), float(high), confidence, metric, self.rows, len(seeds), note
+        )
 
     def difference(
-        self, metric: str, first: Sequence[int], second: Sequence[int], confidence: float = CONFIDENCE,
+        self,
+        metric: str,
+        first: Sequence[int],
+        second: Sequence[int],
+        confidence: float = CONFIDENCE,
         margin: float | None = None,
-    ) -> Difference:  # fmt: skip
-        """How much better the scores at positions ``first`` are than those at ``second``, seed by seed."""
+    ) -> Difference:
+        """How much better the scores at positions ``first`` are than those at ``second``, seed by
+        seed.
+        """
         _check(first, second, confidence, margin)
         first, second, alpha = list(first), list(second), 1 - confidence
         sign = METRICS[metric].sign
         values, draws = self.values[metric], self.resamples[metric]
         sample = Sample(
-            sign * (values[first] - values[second]), sign * (draws[:, first] - draws[:, second]), self.units
+            sign * (values[first] - values[second]),
+            sign * (draws[:, first] - draws[:, second]),
+            self.units,
         )
         ends, one_sided, p = sample.bounds(alpha), sample.bounds(2 * alpha), sample.p()
         if sample.decides(alpha) and not sample.varies and not self._identical(first, second):
             ends, one_sided, p = _of_alike_rows(sample, np.ptp(METRICS[metric].range), alpha)
         return Difference(
-            sample.value, *ends, confidence, metric, self.rows, len(first),
-            self._note(sample, metric, confidence), p, margin=margin,
+            sample.value,
+            *ends,
+            confidence,
+            metric,
+            self.rows,
+            len(first),
+            self._note(sample, metric, confidence),
+            p,
+            margin=margin,
             equivalent=margin is not None and _within(one_sided, margin),
             effect=power.Effect.of(sample) if sample.decides(alpha) and sample.varies else None,
-        ).at_level(alpha)  # fmt: skip
+        ).at_level(alpha)
 
     def _at_an_end(self, sample: Sample, metric: str) -> bool:
         ends = METRICS[metric].range
@@ -276,8 +335,9 @@ class Draws:
 
 
 def _of_alike_rows(sample: Sample, width: float, alpha: float) -> tuple[tuple, tuple, float]:
-    """The interval of a difference that no draw varies, the one for equivalence, and p; a metric without a largest
-    value bounds none of them, and keeps the first and p."""
+    """The interval of a difference that no draw varies, the one for equivalence, and p; a metric
+    without a largest value bounds none of them, and keeps the first and p.
+    """
     if not np.isfinite(width):
         return sample.bounds(alpha), (-np.inf, np.inf), sample.p()
     ends = proportions.of_alike_rows(sample.value, sample.units, width, alpha)
@@ -291,7 +351,8 @@ def _within(bounds: tuple[float, float], margin: float) -> bool:
 def _check(first, second, confidence, margin=None) -> None:
     if len(first) != len(second) or not len(first):
         raise DataError(
-            "A paired difference needs scores of the same seeds, at least one, from both strategies.\n"
+            "A paired difference needs scores of the same seeds, at least one, from both "
+            "strategies.\n"
             f"Received {len(first)} and {len(second)} seeds."
         )
     if not 0 < confidence < 1:
@@ -304,4 +365,7 @@ def check_margin(margin: float | None) -> None:
     DataError: a margin that is not above 0.
     """
     if margin is not None and not 0 < margin < np.inf:
-        raise DataError(f"margin must be above 0, in the unit of the metric, or None.\nReceived margin={margin!r}.")
+        raise DataError(
+            "margin must be above 0, in the unit of the metric, or None.\nReceived "
+            f"margin={margin!r}."
+        )

@@ -1,8 +1,8 @@
 """Tests of two strategies on the same rows that speak of the rows alone, for the runs at hand.
 
-`intervals.paired_difference` asks whether a difference would be found again with other rows *and* other seeds.
-These tests ask less, whether these very models differ on rows like these, and assume less: with one seed they
-are exact for any number of rows.
+`intervals.paired_difference` asks whether a difference would be found again with other rows *and*
+other seeds. These tests ask less, whether these very models differ on rows like these, and assume
+less: with one seed they are exact for any number of rows.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def mcnemar(right_a, right_b) -> McNemar:
         DataError: not the same rows, or none.
 
     Reference:
-        McNemar 1947, "Note on the Sampling Error of the Difference Between Correlated Proportions"; exact,
-        by the binomial distribution of the rows that tell A and B apart.
+        McNemar 1947, "Note on the Sampling Error of the Difference Between Correlated Proportions";
+        exact, by the binomial distribution of the rows that tell A and B apart.
 
     Example:
         >>> mcnemar([1, 1, 1, 1, 1, 1, 0], [0, 0, 0, 0, 0, 0, 1])
@@ -68,15 +68,17 @@ def mcnemar(right_a, right_b) -> McNemar:
 
 
 def sign_flip_p(differences, groups=None, resamples: int = 10_000, seed: int = 0) -> np.ndarray:
-    """The paired permutation test of means: which of a pair of values is A's is a toss-up, if they do not differ.
+    """The paired permutation test of means: which of a pair of values is A's is a toss-up, if they
+    do not differ.
 
-    `scipy.stats.permutation_test` draws the signs anew for every pair; here many pairs share them, as one matrix
-    product.
+    `scipy.stats.permutation_test` draws the signs anew for every pair; here many pairs share them,
+    as one matrix product.
 
     Args:
         differences: (rows,) or (rows, pairs), A less B.
         groups: None, or (rows,) names of groups whose signs flip together.
-        resamples: int >= 100, random sign flips; up to 12 rows (groups) all flips are tried instead.
+        resamples: int >= 100, random sign flips; up to 12 rows (groups) all flips are tried
+            instead.
         seed: of the flips.
 
     Returns:
@@ -89,15 +91,17 @@ def sign_flip_p(differences, groups=None, resamples: int = 10_000, seed: int = 0
         Fisher 1935, "The Design of Experiments", section 21.
 
     Example:
-        >>> sign_flip_p([0.2, 0.1, 0.4, 0.3, 0.2, 0.1])  # only all plus and all minus are as large: 2 of 2**6
+        >>> sign_flip_p([0.2, 0.1, 0.4, 0.3, 0.2, 0.1])  # all plus, all minus: 2 of 2**6
         0.03125
     """
     differences = np.asarray(differences, np.float64)
     values = differences[:, None] if differences.ndim == 1 else differences
     if not len(values) or not np.isfinite(values).all() or resamples < 100:
         raise DataError(
-            "A permutation test needs finite differences of at least one row, and at least 100 resamples.\n"
-            f"Received {len(values)} rows, {int((~np.isfinite(values)).sum())} numbers that are not finite, "
+            "A permutation test needs finite differences of at least one row, and at least 100 "
+            "resamples.\n"
+            f"Received {len(values)} rows, {int((~np.isfinite(values)).sum())} numbers that are "
+            "not finite, "
             f"resamples={resamples!r}."
         )
     codes, units = group_codes(len(values), groups)
@@ -134,7 +138,9 @@ def _signs(units: int, resamples: int, seed: int) -> tuple[np.ndarray, bool]:
     return signs, False
 
 
-def row_tests(kind: str, y, scores_a, scores_b, groups=None, resamples: int = 10_000) -> pd.DataFrame:
+def row_tests(
+    kind: str, y, scores_a, scores_b, groups=None, resamples: int = 10_000
+) -> pd.DataFrame:
     """Every such test that a kind of task allows.
 
     Args:
@@ -142,9 +148,10 @@ def row_tests(kind: str, y, scores_a, scores_b, groups=None, resamples: int = 10
         resamples: of the permutation test.
 
     Returns:
-        A row a test: ``metric``; ``test``, ``"permutation"`` for the mean over seeds of each metric that is a
-        mean over rows, ``"mcnemar"`` for the accuracy of each seed; ``seed``, its position, -1 for all;
-        ``value``, positive where A is better; ``p``. McNemar's test is left out where rows are grouped.
+        A row a test: ``metric``; ``test``, ``"permutation"`` for the mean over seeds of each metric
+        that is a mean over rows, ``"mcnemar"`` for the accuracy of each seed; ``seed``, its
+        position, -1 for all; ``value``, positive where A is better; ``p``. McNemar's test is left
+        out where rows are grouped.
 
     Raises:
         DataError: lists of different lengths, or what the tests and the suite raise.
@@ -161,17 +168,23 @@ def row_tests(kind: str, y, scores_a, scores_b, groups=None, resamples: int = 10
             f"Received {len(scores_a)} and {len(scores_b)} seeds."
         )
     means = [metric for metric in kind_named(kind).metrics if metric.row is not None]
-    a, b = (np.array([row_values(means, kind, y, s) for s in scores]) for scores in (scores_a, scores_b))
+    a, b = (
+        np.array([row_values(means, kind, y, s) for s in scores]) for scores in (scores_a, scores_b)
+    )
     signs = np.array([metric.sign for metric in means])
     better = signs * (a - b)  # (seeds, rows, metrics)
     p = sign_flip_p(better.mean(0), groups, resamples)
-    records = [(m.name, "permutation", -1, v, each) for m, v, each in zip(means, better.mean((0, 1)), p)]
+    records = [
+        (m.name, "permutation", -1, v, each) for m, v, each in zip(means, better.mean((0, 1)), p)
+    ]
     exact = next((metric for metric in means if metric.proportion), None)
     if exact is not None and groups is None:
         column = means.index(exact)
         for seed, (right_a, right_b) in enumerate(zip(a[..., column], b[..., column])):
             found = mcnemar(right_a, right_b)
-            records.append((exact.name, "mcnemar", seed, (found.only_a - found.only_b) / len(right_a), found.p))
+            records.append(
+                (exact.name, "mcnemar", seed, (found.only_a - found.only_b) / len(right_a), found.p)
+            )
     return pd.DataFrame(records, columns=["metric", "test", "seed", "value", "p"])
 
 

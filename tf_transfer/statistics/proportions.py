@@ -35,12 +35,13 @@ def wilson(share, size, quantile):
 def of_sample(sample: Sample, alpha: float, exact: bool = True) -> tuple[float, float]:
     """Wilson's interval of a share that rows and seeds vary.
 
-    With one seed and ``exact`` (rows that are drawn one by one) it is that of `scipy.stats.binomtest`. Else the
-    rows are replaced by the number that would give the variance over rows and seeds, and the normal quantile by
-    Student's, as surveys do.
+    With one seed and ``exact`` (rows that are drawn one by one) it is that of
+    `scipy.stats.binomtest`. Else the rows are replaced by the number that would give the variance
+    over rows and seeds, and the normal quantile by Student's, as surveys do.
 
     Reference:
-        Dean and Pagano 2015, "Evaluating Confidence Interval Methods for Binomial Proportions in Clustered Surveys".
+        Dean and Pagano 2015, "Evaluating Confidence Interval Methods for Binomial Proportions in
+        Clustered Surveys".
     """
     share, size, quantile = sample.value, float(sample.units), -ndtri(alpha / 2)
     variance = sample.row_variance + sample.seed_variance
@@ -51,7 +52,8 @@ def of_sample(sample: Sample, alpha: float, exact: bool = True) -> tuple[float, 
 
 
 def at_an_end(sample: Sample, alpha: float, lowest: float, highest: float) -> tuple[float, float]:
-    """Wilson's interval of a metric that is ``lowest`` or ``highest`` on all draws, as F1 of rows that are all right.
+    """Wilson's interval of a metric that is ``lowest`` or ``highest`` on all draws, as F1 of rows
+    that are all right.
 
     It is that of as many rows right out of all, stretched to the range of the metric.
     """
@@ -63,15 +65,16 @@ def at_an_end(sample: Sample, alpha: float, lowest: float, highest: float) -> tu
 def of_alike_rows(value: float, units: int, width: float, alpha: float) -> tuple[float, float]:
     """The interval of a mean of which no unit differs from the others, from the "rule of three".
 
-    Units of which more than a share 1 - alpha^(1 / units) differ would have shown it with a chance of 1 - ``alpha``;
-    so many may lie anywhere in ±``width``. Both ends go by the same event, so that for two one-sided tests at alpha,
-    too, it is the bound at alpha and not at 2 alpha.
+    Units of which more than a share 1 - alpha^(1 / units) differ would have shown it with a chance
+    of 1 - ``alpha``; so many may lie anywhere in ±``width``. Both ends go by the same event, so
+    that for two one-sided tests at alpha, too, it is the bound at alpha and not at 2 alpha.
 
     Reference:
-        Hanley and Lippman-Hand 1983, "If Nothing Goes Wrong, Is Everything All Right?"; Clopper and Pearson 1934.
+        Hanley and Lippman-Hand 1983, "If Nothing Goes Wrong, Is Everything All Right?"; Clopper and
+        Pearson 1934.
 
     Example:
-        >>> low, high = of_alike_rows(0.0, 10, 1.0, 0.05)  # ten rows that both strategies have right
+        >>> low, high = of_alike_rows(0.0, 10, 1.0, 0.05)  # ten rows, both right
         >>> round(high, 3)
         0.259
     """

@@ -17,13 +17,37 @@ from tf_transfer.strategies.target_only import TargetOnly
 STRATEGIES = {
     s.name: s
     for s in (
-        TargetOnly, FineTune, MultiTask, LinearProbe, Scratch, TfIdf, Majority,
-        MAML, ANIL, MetaSGD, Reptile, ProtoNet, ProtoMAML,
+        TargetOnly,
+        FineTune,
+        MultiTask,
+        LinearProbe,
+        Scratch,
+        TfIdf,
+        Majority,
+        MAML,
+        ANIL,
+        MetaSGD,
+        Reptile,
+        ProtoNet,
+        ProtoMAML,
     )
-}  # fmt: skip
+}
 """By the name that an experiment file gives them."""
 
 __all__ = [
-    "ANIL", "MAML", "STRATEGIES", "FineTune", "LinearProbe", "Majority", "MetaSGD", "MultiTask", "ProtoMAML",
-    "ProtoNet", "Reptile", "Scratch", "Strategy", "TargetOnly", "TfIdf",
-]  # fmt: skip
+    "ANIL",
+    "MAML",
+    "STRATEGIES",
+    "FineTune",
+    "LinearProbe",
+    "Majority",
+    "MetaSGD",
+    "MultiTask",
+    "ProtoMAML",
+    "ProtoNet",
+    "Reptile",
+    "Scratch",
+    "Strategy",
+    "TargetOnly",
+    "TfIdf",
+]

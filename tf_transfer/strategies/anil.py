@@ -1,7 +1,7 @@
 """MAML whose inner loop changes the heads alone, on features that are computed once.
 
-Raghu et al. 2020, "Rapid Learning or Feature Reuse? Towards Understanding the Effectiveness of MAML"
-(almost no inner loop).
+Raghu et al. 2020, "Rapid Learning or Feature Reuse? Towards Understanding the Effectiveness of
+MAML" (almost no inner loop).
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ class ANIL(MetaGradientStrategy):
     """Learn an encoder whose features let a few gradient steps on the heads go far.
 
     The encoder runs once forward and once back whatever the number of inner steps: the recursion
-    through the inner loop gives the exact gradient by the features. Of an episode in parts it runs forward
-    once more. In the inner loop on a target the encoder stays as it is.
+    through the inner loop gives the exact gradient by the features. Of an episode in parts it runs
+    forward once more. In the inner loop on a target the encoder stays as it is.
     """
 
     name: ClassVar[str] = "anil"
     unread: ClassVar[tuple[str, ...]] = ("inner_freeze",)
-    search_space: ClassVar[Mapping[str, object]] = MetaGradientStrategy.search_space | {"inner_steps": [5, 10, 20]}
+    search_space: ClassVar[Mapping[str, object]] = MetaGradientStrategy.search_space | {
+        "inner_steps": [5, 10, 20]
+    }
 
     inner_steps: int = 10
     inner_lr: float = 0.01
@@ -43,15 +45,21 @@ class ANIL(MetaGradientStrategy):
             loop, loss, start, self.rates_of(model, start[: len(top)]), by_rates=False
         )
         by_heads = dict(zip(map(id, top), gradient))
-        total = [by_heads.get(id(v), g) for v, g in zip(learner.variables, pull_back(gradient[-2:]))]
+        total = [
+            by_heads.get(id(v), g) for v, g in zip(learner.variables, pull_back(gradient[-2:]))
+        ]
         return query_loss, total, losses
 
     def episode_loss(self, learner, support, query):
         loop, loss, start, _ = self._problem(learner, support, query)
-        return loss(loop.descend(start, self.rates_of(learner.model, [start[i] for i in loop.changed])).end, 0)
+        return loss(
+            loop.descend(start, self.rates_of(learner.model, [start[i] for i in loop.changed])).end,
+            0,
+        )
 
     def _problem(self, learner, support, query):
-        """The inner loop on the heads, the query loss, and where the loop starts: the heads' weights, the features.
+        """The inner loop on the heads, the query loss, and where the loop starts: the heads'
+        weights, the features.
 
         Last, what takes a gradient by the two features to one by the learner's variables.
         """
@@ -64,10 +72,17 @@ class ANIL(MetaGradientStrategy):
             return _head_loss(learner.model, top, weights, (weights[place], *batch[1:]), training)
 
         loop = InnerLoop(
-            lambda w, _: loss(w, support, -2, self.inner_dropout), self.inner_steps, changed=range(len(top)),
+            lambda w, _: loss(w, support, -2, self.inner_dropout),
+            self.inner_steps,
+            changed=range(len(top)),
             compiled=self.jit_compile,
-        )  # fmt: skip
-        return loop, lambda w, _: loss(w, query, -1), [*map(tf.convert_to_tensor, top), *features], pull_back
+        )
+        return (
+            loop,
+            lambda w, _: loss(w, query, -1),
+            [*map(tf.convert_to_tensor, top), *features],
+            pull_back,
+        )
 
     def rows_at_once(self, rows):
         return min(2 * rows, self.rows_a_part)
@@ -85,7 +100,8 @@ class ANIL(MetaGradientStrategy):
 
 
 class HeadAdapter:
-    """Gradient descent from the weights of a model's heads on a table's vectors, traced once for all tables.
+    """Gradient descent from the weights of a model's heads on a table's vectors, traced once for
+    all tables.
 
     Args:
         model: a `TransferModel` with heads; it is not changed.
@@ -102,11 +118,16 @@ class HeadAdapter:
         """The weights after the loop, (steps,) support losses before each step.
 
         Args:
-            batch: ``(vectors, y, w)``: vectors (rows, width), labels (rows, …) and weights (rows,) by task.
+            batch: ``(vectors, y, w)``: vectors (rows, width), labels (rows, …) and weights (rows,)
+                by task.
         """
         if self._traced is None:
-            rows = tf.nest.map_structure(lambda t: tf.TensorSpec([None, *t.shape[1:]], t.dtype), batch)
-            fixed = [[tf.TensorSpec(t.shape, t.dtype) for t in tensors] for tensors in (start, rates)]
+            rows = tf.nest.map_structure(
+                lambda t: tf.TensorSpec([None, *t.shape[1:]], t.dtype), batch
+            )
+            fixed = [
+                [tf.TensorSpec(t.shape, t.dtype) for t in tensors] for tensors in (start, rates)
+            ]
             self._traced = tf.function(self._run, input_signature=(rows, *fixed), autograph=False)
         return self._traced(batch, list(start), list(rates))
 

@@ -15,9 +15,15 @@ from tf_transfer.batches.rows import steps_of
 from tf_transfer.errors import DataError
 
 JOINT, SEQUENTIAL, TARGET, ANCHORED, PROBE, WORDS, EPISODES, CONTROL = FAMILIES = (
-    "joint training", "sequential training", "training on the target", "a probe with source", "a probe on the target",
-    "word counts", "learning from episodes", "a control",
-)  # fmt: skip
+    "joint training",
+    "sequential training",
+    "training on the target",
+    "a probe with source",
+    "a probe on the target",
+    "word counts",
+    "learning from episodes",
+    "a control",
+)
 """Strategies that move knowledge in the same way."""
 
 
@@ -36,7 +42,9 @@ class Strategy:
     uses_source: ClassVar[bool] = True
     uses_encoder: ClassVar[bool] = True
     search_space: ClassVar[Mapping[str, object]] = {}
-    """Where `tune` looks for each argument unless told otherwise, in the form of an experiment file."""
+    """Where `tune` looks for each argument unless told otherwise, in the form of an experiment
+    file.
+    """
     unread: ClassVar[tuple[str, ...]] = ()
     """Inherited arguments that mean nothing to it."""
     lacks_labels: ClassVar[str] = ""
@@ -46,22 +54,27 @@ class Strategy:
     timed_by: ClassVar[Literal["steps", "episodes", "calls"]] = "calls"
     """What its time is told from before it runs.
 
-    ``"calls"``: `fit` and `adapt` as a whole. ``"episodes"``: ``fit(..., steps=)`` of a few steps, and the field
-    ``steps``. ``"steps"``: gradient steps of tables, from what `TargetTraining` and `FineTune` have: ``adapt_passes``,
-    ``adapt_batch_size``, ``head_start``, and with sources ``parts_of``, ``epochs`` and ``batch_size``.
+    ``"calls"``: `fit` and `adapt` as a whole. ``"episodes"``: ``fit(..., steps=)`` of a few steps,
+    and the field ``steps``. ``"steps"``: gradient steps of tables, from what `TargetTraining` and
+    `FineTune` have: ``adapt_passes``, ``adapt_batch_size``, ``head_start``, and with sources
+    ``parts_of``, ``epochs`` and ``batch_size``.
     """
     effort: ClassVar[str | None] = None
-    """The argument that Hyperband's epochs stand for; None: the training has no length to choose."""
+    """The argument that Hyperband's epochs stand for; None: the training has no length to
+    choose.
+    """
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.name in self.unread and value != field.default:
                 raise DataError(
-                    f"{self.name} has no {field.name}.\nReceived {field.name}={value!r}, which would change nothing.\n"
+                    f"{self.name} has no {field.name}.\nReceived {field.name}={value!r}, which "
+                    "would change nothing.\n"
                     "Leave it out."
                 )
-            kind = getattr(field.type, "__name__", str(field.type))  # a class where annotations are not postponed
+            # a class where annotations are not postponed
+            kind = getattr(field.type, "__name__", str(field.type))
             auto = value == "auto" and "auto" in kind
             if kind.startswith("bool"):
                 good = isinstance(value, bool) or auto
@@ -72,8 +85,14 @@ class Strategy:
                 good = not kind.startswith("float") or auto
                 wanted = "a number above 0"
             if not good:
-                remedy = "" if field.default is dataclasses.MISSING else f"\nThe default is {field.default!r}."
-                raise DataError(f"{field.name} of {self.name} must be {wanted}.\nReceived {value!r}.{remedy}")
+                remedy = (
+                    ""
+                    if field.default is dataclasses.MISSING
+                    else f"\nThe default is {field.default!r}."
+                )
+                raise DataError(
+                    f"{field.name} of {self.name} must be {wanted}.\nReceived {value!r}.{remedy}"
+                )
 
     def fit(self, model, source, *, seed: int = 0, verbose=0, callbacks=None):
         """Learns from the source.
@@ -83,23 +102,27 @@ class Strategy:
             source: a table, or ``{name: table}``; a strategy that does not use sources ignores it.
             seed: of the order of batches and of dropout.
             verbose: as in Keras.
-            callbacks: of Keras, for strategies that train step by step; `Resume` makes a training that
-                was killed go on. A strategy that trains several times in turn runs them in each.
+            callbacks: of Keras, for strategies that train step by step; `Resume` makes a training
+                that was killed go on. A strategy that trains several times in turn runs them in
+                each.
 
         Returns:
             The model to hand to `adapt`.
         """
         raise NotImplementedError
 
-    def adapt(self, model, support: pd.DataFrame, *, seed: int = 0, out=None, verbose=0, callbacks=None):
+    def adapt(
+        self, model, support: pd.DataFrame, *, seed: int = 0, out=None, verbose=0, callbacks=None
+    ):
         """Learns from the target's labelled rows.
 
         Args:
             model: what `fit` returned; it stays as it is.
             support: the target's labelled rows.
-            out: an earlier result of `adapt` to overwrite, which saves building and tracing a model.
-            callbacks: as for `fit`. Of an inner loop, which is one traced function, they hear step by step
-                when it has ended.
+            out: an earlier result of `adapt` to overwrite, which saves building and tracing a
+                model.
+            callbacks: as for `fit`. Of an inner loop, which is one traced function, they hear step
+                by step when it has ended.
 
         Returns:
             The adapted copy.
@@ -108,26 +131,34 @@ class Strategy:
 
     @property
     def family(self) -> str:
-        """The one of `FAMILIES` that it belongs to with its arguments; advice is given by families."""
+        """The one of `FAMILIES` that it belongs to with its arguments; advice is given by
+        families.
+        """
         return EPISODES if self.uses_source else PROBE
 
     def without_source(self) -> Strategy | None:
-        """The strategy that does the same on the target and sees no source: what a verdict on it is against.
+        """The strategy that does the same on the target and sees no source: what a verdict on it is
+        against.
 
         None for a strategy without source data.
         """
         return None
 
     def for_episodes(self) -> Strategy:
-        """The strategy as it adapts to an episode, a task of a few rows like those of its training."""
+        """The strategy as it adapts to an episode, a task of a few rows like those of its
+        training.
+        """
         return self
 
     def on_sources(self, count: int) -> Strategy:
         """The strategy that this one is with so many source tables."""
         return self
 
-    def settings(self, model, source_rows: Mapping[str, int], target_rows: int) -> dict[str, object]:
-        """What training on so many rows comes to, by name: steps, rates, and what starts how; for the report.
+    def settings(
+        self, model, source_rows: Mapping[str, int], target_rows: int
+    ) -> dict[str, object]:
+        """What training on so many rows comes to, by name: steps, rates, and what starts how; for
+        the report.
 
         Args:
             model: the pretrained `TransferModel`.
@@ -141,7 +172,9 @@ class Strategy:
         return model.auto_learning_rate
 
     def learned(self, fitted) -> list[np.ndarray] | None:
-        """What `fit` learned beside the model's weights; None where its result is no model to be kept in a file."""
+        """What `fit` learned beside the model's weights; None where its result is no model to be
+        kept in a file.
+        """
         return [] if self.uses_encoder else None
 
     def restored(self, model, learned: list[np.ndarray]):
@@ -170,15 +203,23 @@ def source_tables(source) -> dict[str, pd.DataFrame]:
 
 
 def train(
-    model, table: pd.DataFrame, *, epochs: int = 1, passes: int = 1, learning_rate: float | str, batch_size: int,
-    seed: int, verbose, callbacks=None,
-) -> None:  # fmt: skip
+    model,
+    table: pd.DataFrame,
+    *,
+    epochs: int = 1,
+    passes: int = 1,
+    learning_rate: float | str,
+    batch_size: int,
+    seed: int,
+    verbose,
+    callbacks=None,
+) -> None:
     """One run of the model's own `fit` with a fresh optimizer: the loop that strategies share.
 
     Args:
         epochs: Keras epochs; after each, the weights are kept in case the loss becomes NaN.
-        passes: over the table in each epoch. A hundred passes over a few rows in one epoch take half
-            the time of a hundred epochs.
+        passes: over the table in each epoch. A hundred passes over a few rows in one epoch take
+            half the time of a hundred epochs.
     """
     model.resolve(table)
     model.start_run(learning_rate, seed)

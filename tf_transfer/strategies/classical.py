@@ -31,7 +31,9 @@ class TextModel:
         source: rows that every training starts with, or None.
     """
 
-    def __init__(self, tasks: list[Task], text: str, text_pair: str | None, source: pd.DataFrame | None):
+    def __init__(
+        self, tasks: list[Task], text: str, text_pair: str | None, source: pd.DataFrame | None
+    ):
         self.tasks, self.text, self.text_pair, self.source = tasks, text, text_pair, source
         self.estimators = {}
 
@@ -47,7 +49,8 @@ class TextModel:
         table = support if self.source is None else join_tables([self.source, support])
         texts = np.asarray(self._read(table), object)
         learned.tasks = []
-        vectorised = {}  # tasks with labels on the same rows share the words, whose counting takes most of the time
+        # tasks with labels on the same rows share the words, whose counting takes most of the time
+        vectorised = {}
         for task in [task.resolve(table) for task in self.tasks]:
             y, present = task.encode(table)
             y = kind_of(task).for_estimator(y)
@@ -56,10 +59,16 @@ class TextModel:
                 rows = present.tobytes()
                 if rows not in vectorised:
                     words = make_words() if make_words else "passthrough"
-                    vectorised[rows] = words, words.fit_transform(texts[present]) if make_words else texts[present]
+                    vectorised[rows] = (
+                        words,
+                        words.fit_transform(texts[present]) if make_words else texts[present],
+                    )
                 words, inputs = vectorised[rows]
-                with warnings.catch_warnings():  # with few labels, classes in all or none of the rows are no news
-                    warnings.filterwarnings("ignore", message="Label .* is present in all training examples")
+                # with few labels, classes in all or none of the rows are no news
+                with warnings.catch_warnings():
+                    warnings.filterwarnings(
+                        "ignore", message="Label .* is present in all training examples"
+                    )
                     estimator = make_estimator(task, y[present]).fit(inputs, y[present])
                 learned.estimators[task.name] = make_pipeline(words, estimator)
         return learned
@@ -67,7 +76,9 @@ class TextModel:
     def predict(self, table: pd.DataFrame, verbose="auto") -> Predictions:
         """As a `TransferModel`'s; a task without a label in training is left out."""
         texts = self._read(table)
-        answers = {t.name: kind_of(t).answers_of(t, self.estimators[t.name], texts) for t in self.tasks}
+        answers = {
+            t.name: kind_of(t).answers_of(t, self.estimators[t.name], texts) for t in self.tasks
+        }
         return Predictions({t.name: Prediction(t, answers[t.name]) for t in self.tasks})
 
     def evaluate(self, splits) -> evaluation.Evaluation:
@@ -77,7 +88,11 @@ class TextModel:
     def _read(self, table: pd.DataFrame) -> list[str]:
         check_columns(table, [self.text] if self.text_pair is None else [self.text, self.text_pair])
         texts = table[self.text].astype(str)
-        return list(texts if self.text_pair is None else texts + " " + table[self.text_pair].fillna("").astype(str))
+        return list(
+            texts
+            if self.text_pair is None
+            else texts + " " + table[self.text_pair].fillna("").astype(str)
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +108,8 @@ class TfIdf(Strategy):
 
     Example:
         >>> from tf_transfer import Task, TransferModel, tiny_encoder
-        >>> table = pd.DataFrame({"text": ["warm light", "cold rain"] * 4, "mood": ["glad", "sad"] * 4})
+        >>> texts, moods = ["warm light", "cold rain"], ["glad", "sad"]
+        >>> table = pd.DataFrame({"text": texts * 4, "mood": moods * 4})
         >>> model, words = TransferModel(tiny_encoder(), Task("mood")), TfIdf(uses_source=False)
         >>> adapted = words.adapt(words.fit(model), table)
         >>> adapted.evaluate(table)["test", "mood", "accuracy"]
@@ -126,9 +142,11 @@ class TfIdf(Strategy):
 
     def _words(self) -> TfidfVectorizer:
         return TfidfVectorizer(
-            ngram_range=(1, 2), sublinear_tf=True, stop_words="english" if self.stop_words else None,
+            ngram_range=(1, 2),
+            sublinear_tf=True,
+            stop_words="english" if self.stop_words else None,
             token_pattern=r"(?u)\b\w+\b|[^\w\s]+",
-        )  # fmt: skip
+        )
 
     def _estimator(self, task: Task, y: np.ndarray):
         return _known(self, task, kind_of(task).linear_model(task, y, self.penalty))
@@ -161,7 +179,8 @@ def _known(strategy: Strategy, task: Task, estimator):
     """
     if estimator is None:
         raise DataError(
-            f"{strategy.name} has no model for tasks of kind {task.kind}.\nReceived task {task.name!r}.\n"
+            f"{strategy.name} has no model for tasks of kind {task.kind}.\nReceived task "
+            f"{task.name!r}.\n"
             "Leave the strategy out of the experiment."
         )
     return estimator

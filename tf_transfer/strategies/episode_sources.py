@@ -18,8 +18,11 @@ SOURCE = "__source__"
 """Column that names the source of a row while episodes are drawn from several."""
 
 
-def training_sampler(strategy, model, source, *, shot: int, num_query: int, seed: int) -> EpisodeSampler:
-    """The sampler of the source's episodes; classes and heads that the model leaves open are made to fit them.
+def training_sampler(
+    strategy, model, source, *, shot: int, num_query: int, seed: int
+) -> EpisodeSampler:
+    """The sampler of the source's episodes; classes and heads that the model leaves open are made
+    to fit them.
 
     Args:
         strategy: a `MetaStrategy`.
@@ -31,13 +34,17 @@ def training_sampler(strategy, model, source, *, shot: int, num_query: int, seed
         DataError: the episodes do not fit the model or the strategy.
     """
     if not isinstance(source, EpisodeSampler):
-        return _sampler_of_tables(strategy, model, source, shot=shot, num_query=num_query, seed=seed)
+        return _sampler_of_tables(
+            strategy, model, source, shot=shot, num_query=num_query, seed=seed
+        )
     check_fits(strategy, model, source)
     if not _of_classes(source):
         model.resolve(source.table)
     elif not model.tasks[0].resolved:
         classes = tuple(range(source.ways[1]))
-        model.set_tasks([dataclasses.replace(model.tasks[0], kind="classification", classes=classes)])
+        model.set_tasks(
+            [dataclasses.replace(model.tasks[0], kind="classification", classes=classes)]
+        )
     return source
 
 
@@ -48,10 +55,12 @@ def samplers_of(
 
     Args:
         strategy, model, source, options: as for `training_sampler`.
-        validation: a sampler; or None: one of the source table that ``validation_source`` names, if any.
+        validation: a sampler; or None: one of the source table that ``validation_source`` names, if
+            any.
 
     Raises:
-        DataError: the episodes do not fit the model or the strategy, or there is no source of that name.
+        DataError: the episodes do not fit the model or the strategy, or there is no source of that
+            name.
     """
     if validation_source is None or validation is not None:
         return training_sampler(strategy, model, source, **options), validation
@@ -62,12 +71,15 @@ def samplers_of(
         return sampler, training_sampler(strategy, model, held_out, **options)
     except DataError as error:
         raise DataError(
-            f"validation_source={validation_source!r} of {strategy.name} gives no episodes of shot={sampler.shot}, "
+            f"validation_source={validation_source!r} of {strategy.name} gives no episodes of "
+            f"shot={sampler.shot}, "
             f"num_query={sampler.num_query}{_of_each(sampler)}.\n{error}\nName another source."
         ) from error
 
 
-def _held_out(strategy, source, name: str) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
+def _held_out(
+    strategy, source, name: str
+) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
     """The source tables to train on, and the one to validate on."""
     tables = {} if isinstance(source, EpisodeSampler) else source_tables(source)
     if name not in tables or len(tables) < 2:
@@ -91,25 +103,34 @@ def check_fits(strategy, model, sampler: EpisodeSampler, use: str = "training") 
     """
     if not _of_classes(sampler):
         if strategy.needs_classes:
-            raise _only_classes(strategy, "episodes of rows" if sampler.task is None else sampler.task.kind)
+            raise _only_classes(
+                strategy, "episodes of rows" if sampler.task is None else sampler.task.kind
+            )
         if sampler.task is not None and not any(t.label == sampler.task.label for t in model.tasks):
             raise DataError(
-                f"The model must have the task of the episodes, with its labels in column {sampler.task.label!r}.\n"
-                f"Received the tasks {listed([t.name for t in model.tasks])}, and episodes for {use}.\n"
-                "Give the model that Task, or draw episodes of rows of any labels with EpisodeSampler(table, None)."
+                "The model must have the task of the episodes, with its labels in column "
+                f"{sampler.task.label!r}.\n"
+                f"Received the tasks {listed([t.name for t in model.tasks])}, and episodes for "
+                f"{use}.\n"
+                "Give the model that Task, or draw episodes of rows of any labels with "
+                "EpisodeSampler(table, None)."
             )
         return
     task, (lowest, way) = only_classification(model), sampler.ways
     if lowest != way and not strategy.any_way:
         raise DataError(
-            f"{strategy.name} trains one head, so every episode must have the same number of classes.\n"
-            f"Received way={sampler.way!r} for {use}.\nGive one number, or use proto_maml or proto_net."
+            f"{strategy.name} trains one head, so every episode must have the same number of "
+            "classes.\n"
+            f"Received way={sampler.way!r} for {use}.\nGive one number, or use proto_maml or "
+            "proto_net."
         )
     if task.resolved and (task.outputs < way or (task.outputs > way and not strategy.any_way)):
         raise DataError(
-            f"The head must have one output for each class of an episode.\nReceived a head of {task.outputs} "
+            "The head must have one output for each class of an episode.\nReceived a head of "
+            f"{task.outputs} "
             f"outputs for task {task.name!r}, and episodes of way={way} for {use}.\n"
-            "Leave the task's classes open, which then follow from the training, or draw episodes of that way."
+            "Leave the task's classes open, which then follow from the training, or draw episodes "
+            "of that way."
         )
 
 
@@ -135,15 +156,22 @@ def _sampler_of_tables(strategy, model, source, **options) -> EpisodeSampler:
 
 def _say_left_out(strategy, tables: dict, sampler: EpisodeSampler) -> None:
     """Warns of sources that are too small for an episode."""
-    small = [f"{name!r} ({len(table)} rows)" for name, table in tables.items() if name not in sampler.domains]
+    small = [
+        f"{name!r} ({len(table)} rows)"
+        for name, table in tables.items()
+        if name not in sampler.domains
+    ]
     if small:
         needed = sampler.shots[1] + sampler.num_query
         warnings.warn(
-            f"{strategy.name} leaves out {len(small)} of {len(tables)} sources, which have fewer than the {needed} rows"
-            f"{_of_each(sampler)} that an episode takes (shot={sampler.shot}, num_query={sampler.num_query}): "
+            f"{strategy.name} leaves out {len(small)} of {len(tables)} sources, which have fewer "
+            f"than the {needed} rows"
+            f"{_of_each(sampler)} that an episode takes (shot={sampler.shot}, "
+            f"num_query={sampler.num_query}): "
             f"{', '.join(small)}. Lower shot or num_query.",
-            UserWarning, stacklevel=6,
-        )  # fmt: skip
+            UserWarning,
+            stacklevel=6,
+        )
 
 
 def _of_each(sampler: EpisodeSampler) -> str:

@@ -21,8 +21,8 @@ from tf_transfer.training.callbacks.arrange import in_parts
 class FineTune(TargetTraining):
     """Train the whole model on each source in turn, then on the target.
 
-    With one source this is `MultiTask`; with several, the last one is remembered best. For the other arguments see
-    `TargetTraining`.
+    With one source this is `MultiTask`; with several, the last one is remembered best. For the
+    other arguments see `TargetTraining`.
 
     Args:
         epochs: passes over each source.
@@ -40,7 +40,9 @@ class FineTune(TargetTraining):
     name: ClassVar[str] = "fine_tune"
     family: ClassVar[str] = SEQUENTIAL
     effort: ClassVar[str | None] = "epochs"
-    lacks_labels: ClassVar[str] = "the encoder learns from the sources' other tasks, the head from the target alone"
+    lacks_labels: ClassVar[str] = (
+        "the encoder learns from the sources' other tasks, the head from the target alone"
+    )
     lacks_classes: ClassVar[str] = "the outputs of these classes are learned on the target alone"
     search_space: ClassVar[Mapping[str, object]] = TargetTraining.search_space | {
         "epochs": [1, 2, 3],
@@ -64,7 +66,9 @@ class FineTune(TargetTraining):
         return TargetOnly(**shared)
 
     def settings(self, model, source_rows, target_rows):
-        steps = sum(self.epochs * steps_of(rows, self.batch_size) for rows in self.parts_of(source_rows))
+        steps = sum(
+            self.epochs * steps_of(rows, self.batch_size) for rows in self.parts_of(source_rows)
+        )
         rate = model.auto_learning_rate if self.learning_rate == "auto" else self.learning_rate
         of_source = {"steps on the source": steps, "peak rate on the source": rate}
         return of_source | super().settings(model, source_rows, target_rows)
@@ -74,5 +78,9 @@ class FineTune(TargetTraining):
         return list(source_rows.values())
 
     def _train_on_source(self, model, table, seed, verbose, callbacks):
-        options = {"epochs": self.epochs, "batch_size": self.batch_size, "learning_rate": self.learning_rate}
+        options = {
+            "epochs": self.epochs,
+            "batch_size": self.batch_size,
+            "learning_rate": self.learning_rate,
+        }
         train(model, table, seed=seed, verbose=verbose, callbacks=callbacks, **options)

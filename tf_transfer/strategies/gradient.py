@@ -1,7 +1,9 @@
-"""What the meta-learning strategies share that adapt by gradient descent: the inner loop on a target's labels.
+"""What the meta-learning strategies share that adapt by gradient descent: the inner loop on a
+target's labels.
 
-A target has more labels than an episode: on it the inner loop is followed by the training that `TargetOnly` does. Dou
-et al. 2019, "Investigating Meta-Learning Algorithms for Low-Resource Natural Language Understanding Tasks".
+A target has more labels than an episode: on it the inner loop is followed by the training that
+`TargetOnly` does. Dou et al. 2019, "Investigating Meta-Learning Algorithms for Low-Resource Natural
+Language Understanding Tasks".
 """
 
 from __future__ import annotations
@@ -17,7 +19,12 @@ from tf_transfer.errors import TrainingError, check_whole
 from tf_transfer.meta_gradients.batch_functions import BatchLoss, in_parts
 from tf_transfer.meta_gradients.functional import summed
 from tf_transfer.meta_gradients.inner_loop import InnerLoop, meta_gradient
-from tf_transfer.meta_gradients.meta_learner import Adapter, first_not_finite, inner_variables, kept_with
+from tf_transfer.meta_gradients.meta_learner import (
+    Adapter,
+    first_not_finite,
+    inner_variables,
+    kept_with,
+)
 from tf_transfer.strategies.meta import MetaStrategy
 from tf_transfer.strategies.target_only import TargetOnly
 from tf_transfer.training.callbacks.arrange import in_parts as in_parts_of_run
@@ -31,10 +38,13 @@ class GradientStrategy(MetaStrategy):
         inner_steps: gradient steps on an episode's support.
         inner_lr: their rate.
         adapt_steps: gradient steps on a target's labels; None: as many as ``inner_steps``.
-        inner_freeze: depth to which the inner loop leaves the encoder alone, as in `encoders.freezing.freeze`.
-        fine_tune: after the inner loop, train on a target as `TargetOnly` does; before it, heads are solved, drawn
-            towards what the episodes have taught. `evaluate_episodes` does without.
-        inner_dropout: dropout in the inner loop; off by default, since masks differ between support and query.
+        inner_freeze: depth to which the inner loop leaves the encoder alone, as in
+            `encoders.freezing.freeze`.
+        fine_tune: after the inner loop, train on a target as `TargetOnly` does; before it, heads
+            are solved, drawn towards what the episodes have taught. `evaluate_episodes` does
+            without.
+        inner_dropout: dropout in the inner loop; off by default, since masks differ between support
+            and query.
         jit_compile: run the inner gradients of episodes through XLA.
     """
 
@@ -64,13 +74,17 @@ class GradientStrategy(MetaStrategy):
     def episode_loss(self, learner, support, query):
         loop, start = self.inner_loop(learner, support), self.start_of(learner, support)
         loss = BatchLoss(learner.model, learner.variables, *in_parts(query, self.rows_a_part))
-        end = loop.descend(start, self.rates_in_training(learner, [start[i] for i in loop.changed])).end
+        end = loop.descend(
+            start, self.rates_in_training(learner, [start[i] for i in loop.changed])
+        ).end
         return summed(lambda part: loss(end, part), loss.parts)
 
     def inner_loop(self, learner, batch, **options) -> InnerLoop:
         """The descent on a batch of an episode; ``options`` are those of `InnerLoop`."""
         model, variables = learner.model, learner.variables
-        loss = BatchLoss(model, variables, *in_parts(batch, self.rows_a_part), self.inner_dropout, repeated=True)
+        loss = BatchLoss(
+            model, variables, *in_parts(batch, self.rows_a_part), self.inner_dropout, repeated=True
+        )
         changed = inner_variables(model, variables, self.inner_freeze)
         options |= {"parts": loss.parts, "changed": changed, "compiled": self.jit_compile}
         return InnerLoop(loss, self.inner_steps, **options)
@@ -111,7 +125,9 @@ class GradientStrategy(MetaStrategy):
         with in_parts_of_run(callbacks, 2 if self.fine_tune else 1) as (first, *second):
             self._descend(adapted, support, rated, first)
             for part in second:
-                TargetOnly().train_on_target(adapted, support, seed=seed, verbose=verbose, callbacks=part)
+                TargetOnly().train_on_target(
+                    adapted, support, seed=seed, verbose=verbose, callbacks=part
+                )
 
     def _descend(self, adapted, support, model, callbacks) -> None:
         """Gradient descent on the support, from the weights of ``adapted`` into them."""
@@ -121,11 +137,14 @@ class GradientStrategy(MetaStrategy):
         rates = self.rates_of(model, [start[i] for i in adapter.changed])
         end, losses = adapter(self.batch_of(adapted, support), start, rates)
         where = first_not_finite(losses.numpy())
-        if where is None and not all(bool(tf.reduce_all(tf.math.is_finite(end[i]))) for i in adapter.changed):
+        if where is None and not all(
+            bool(tf.reduce_all(tf.math.is_finite(end[i]))) for i in adapter.changed
+        ):
             where = len(losses)
         if where is not None:
             raise TrainingError(
-                f"The loss on the target must be a finite number.\nReceived none after {where} of {len(losses)} "
+                f"The loss on the target must be a finite number.\nReceived none after {where} of "
+                f"{len(losses)} "
                 f"inner steps.\nLower inner_lr ({self.inner_lr})."
             )
         for i in adapter.changed:
@@ -148,7 +167,12 @@ class GradientStrategy(MetaStrategy):
         return self.rates_of(learner.model, weights)
 
     def _adapter(self, model) -> Adapter:
-        options = self.adapt_steps or self.inner_steps, self.inner_freeze, self.rows_a_part, self.inner_dropout
+        options = (
+            self.adapt_steps or self.inner_steps,
+            self.inner_freeze,
+            self.rows_a_part,
+            self.inner_dropout,
+        )
         return kept_with(model, ("adapt", *options), lambda: Adapter(model, *options))
 
 
@@ -157,7 +181,8 @@ class MetaGradientStrategy(GradientStrategy):
     """Those whose outer loop differentiates through the inner loop.
 
     Args:
-        first_order: leave the second derivatives out: less time an outer step, and another gradient.
+        first_order: leave the second derivatives out: less time an outer step, and another
+            gradient.
         multi_step: every inner step's query loss counts, 1/steps each, not the last alone.
     """
 

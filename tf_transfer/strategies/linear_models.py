@@ -1,31 +1,34 @@
 """Ridge and logistic regression on few rows: how strongly to penalise, and how sure to be.
 
-A penalty λ is a multiple of the features' spread, the mean squared length of a centred vector. It says how far a
-solution goes from the class means to the rows themselves. How sure the answers are is another question: the logits of
-a classification are multiplied by a temperature t, which leaves every answer as it is.
+A penalty λ is a multiple of the features' spread, the mean squared length of a centred vector. It
+says how far a solution goes from the class means to the rows themselves. How sure the answers are
+is another question: the logits of a classification are multiplied by a temperature t, which leaves
+every answer as it is.
 
-The cross-validated loss of all rows is, in nats, the negative logarithm of a likelihood; with few rows it is mostly
-noise, and least at either end as often as not. So both have a prior, and the greatest posterior is taken:
+The cross-validated loss of all rows is, in nats, the negative logarithm of a likelihood; with few
+rows it is mostly noise, and least at either end as often as not. So both have a prior, and the
+greatest posterior is taken:
 
     λ*, t* = argmin  loss(λ, t) − ln λ + s(t),    s(t) = 4 ln t above t = 1, and ½ ln t below.
 
-A penalty that is e times smaller must save one nat on all rows together. To be e times as sure must save half a nat,
-and four where it is surer than the solution itself. Where each row has one class, a rare one may be in no row that was
-learned from. Such rows are left out of the loss by which λ is chosen, for they ask for the strongest. In that by which
-t is chosen they stay, since other texts will have such classes too.
+A penalty that is e times smaller must save one nat on all rows together. To be e times as sure must
+save half a nat, and four where it is surer than the solution itself. Where each row has one class,
+a rare one may be in no row that was learned from. Such rows are left out of the loss by which λ is
+chosen, for they ask for the strongest. In that by which t is chosen they stay, since other texts
+will have such classes too.
 
-The ends of the grid are such that no harm comes from them: its greatest λ leaves weights that single precision keeps,
-and that point where those of any greater λ would. Weights of classes that are drawn to 0 get less, and biases have a
-penalty of their own: without both, a few rows of unequal classes make a classifier that gives the most frequent class
-to every row.
+The ends of the grid are such that no harm comes from them: its greatest λ leaves weights that
+single precision keeps, and that point where those of any greater λ would. Weights of classes that
+are drawn to 0 get less, and biases have a penalty of their own: without both, a few rows of unequal
+classes make a classifier that gives the most frequent class to every row.
 
-Grids and priors were chosen on phrases, reviews, films and requests (mpqa, fdu_mtl, vader's films and shops, clinc150's
-first 75 intents, snips).
+Grids and priors were chosen on phrases, reviews, films and requests (mpqa, fdu_mtl, vader's films
+and shops, clinc150's first 75 intents, snips).
 
 Reference:
-    Guo et al. 2017, "On Calibration of Modern Neural Networks" (temperature scaling). Chelba & Acero 2004,
-    "Adaptation of Maximum Entropy Capitalizer: Little Data Can Help a Lot" (penalised distance from a source's
-    weights).
+    Guo et al. 2017, "On Calibration of Modern Neural Networks" (temperature scaling). Chelba &
+    Acero 2004, "Adaptation of Maximum Entropy Capitalizer: Little Data Can Help a Lot" (penalised
+    distance from a source's weights).
 """
 
 from __future__ import annotations
@@ -48,7 +51,9 @@ CLASS_PENALTIES = PENALTIES[:8]
 """Of the weights of classes that are drawn to 0: to 10^-½."""
 
 BIAS_PENALTY = 1.0
-"""That of the bias of a class: a normal prior of deviation 1 around 0, or the bias of a source's head."""
+"""That of the bias of a class: a normal prior of deviation 1 around 0, or the bias of a source's
+head.
+"""
 
 TEMPERATURES = tuple((2.0 ** np.arange(-5, 5.5, 0.5)).tolist())
 SURER, LESS_SURE = 4.0, 0.5
@@ -67,9 +72,10 @@ class LinearModel:
         kernel: (width, outputs) float64.
         bias: (outputs,) float64.
         penalty: the chosen λ.
-        temperature: by which an anchor's logits, too, are to be multiplied; those of ``kernel`` and ``bias`` are.
-        skill: how much less the cross-validated loss of all rows is than that of saying the same of each, in
-            nats; NaN where too few rows are there to validate.
+        temperature: by which an anchor's logits, too, are to be multiplied; those of ``kernel`` and
+            ``bias`` are.
+        skill: how much less the cross-validated loss of all rows is than that of saying the same of
+            each, in nats; NaN where too few rows are there to validate.
         end: ``"least"`` or ``"greatest"`` where the penalty was that end of the grid, else empty.
     """
 
@@ -106,10 +112,16 @@ def fit_ridge(x: np.ndarray, y: np.ndarray) -> LinearModel:
 # The matrices are small: threads would wait for each other ten times longer than they compute.
 @threadpool_limits.wrap(limits=1, user_api="blas")
 def fit_logistic(
-    x: np.ndarray, targets: np.ndarray, start: np.ndarray, weights: np.ndarray, *, exclusive: bool,
+    x: np.ndarray,
+    targets: np.ndarray,
+    start: np.ndarray,
+    weights: np.ndarray,
+    *,
+    exclusive: bool,
     anchored: bool = False,
-) -> LinearModel:  # fmt: skip
-    """Logistic regression, multinomial or one a label, validated on folds with equal shares of each class.
+) -> LinearModel:
+    """Logistic regression, multinomial or one a label, validated on folds with equal shares of each
+    class.
 
     Args:
         x: (rows, width) features.
@@ -122,7 +134,8 @@ def fit_logistic(
     grid = PENALTIES if anchored else CLASS_PENALTIES
     scale = spread(x) if len(x) > 1 else 1.0
     centre = x.mean(0)
-    # A solution lies in the space of the rows, which is smaller than that of the features when rows are few.
+    # A solution lies in the space of the rows, which is smaller than that of the features when rows
+    # are few.
     basis, rotated = np.linalg.qr((x - centre).T)
     problem = _Problem(rotated.T, targets, start, weights, exclusive)
     validated = _validate(problem, grid, scale)
@@ -170,11 +183,15 @@ class _Problem:
 
     def of(self, rows: np.ndarray) -> _Problem:
         """The same of some rows."""
-        return _Problem(self.x[rows], self.targets[rows], self.start[rows], self.weights[rows], self.exclusive)
+        return _Problem(
+            self.x[rows], self.targets[rows], self.start[rows], self.weights[rows], self.exclusive
+        )
 
 
 def _validate(problem: _Problem, grid: tuple, scale: float) -> tuple[int, float, float] | None:
-    """The place of the best penalty in the grid, the temperature, and the skill; None where too few rows are there."""
+    """The place of the best penalty in the grid, the temperature, and the skill; None where too few
+    rows are there.
+    """
     rows = np.random.default_rng(0).permutation(len(problem.x))[:VALIDATED_ROWS]
     drawn = problem.of(rows)
     # The loss is a sum over rows: a penalty chosen on a part of them is for as many as a fold has.
@@ -188,7 +205,9 @@ def _validate(problem: _Problem, grid: tuple, scale: float) -> tuple[int, float,
         constant[checked] = _shares(learning)
         for place in reversed(range(len(grid))):
             solution = _solve(learning, grid[place] * scale / share, solution)
-            logits[place, checked] = drawn.start[checked] + drawn.x[checked] @ solution[0] + solution[1]
+            logits[place, checked] = (
+                drawn.start[checked] + drawn.x[checked] @ solution[0] + solution[1]
+            )
     if not counted.any():
         return None
     log_t = np.log(TEMPERATURES)
@@ -200,14 +219,19 @@ def _validate(problem: _Problem, grid: tuple, scale: float) -> tuple[int, float,
     def loss(outputs: np.ndarray, entries: np.ndarray) -> float:
         return float((_losses(outputs, drawn.targets, drawn.exclusive)[0] * entries).sum())
 
-    chosen = [int(np.argmin([loss(t * outputs, asked) for t in TEMPERATURES] + prior)) for outputs in logits]
+    chosen = [
+        int(np.argmin([loss(t * outputs, asked) for t in TEMPERATURES] + prior))
+        for outputs in logits
+    ]
     found = [loss(TEMPERATURES[place] * outputs, counted) for place, outputs in zip(chosen, logits)]
     best = _likeliest(np.array(found) + prior[chosen], grid)
     return best, TEMPERATURES[chosen[best]], loss(constant, counted) - found[best]
 
 
 def _countable(learned: np.ndarray, checked: np.ndarray, exclusive: bool) -> np.ndarray:
-    """(rows, classes): which entries of the checked targets can be found: not a class that no learned row has."""
+    """(rows, classes): which entries of the checked targets can be found: not a class that no
+    learned row has.
+    """
     known = learned.any(0)
     if exclusive:
         return np.repeat((checked * known).any(1)[:, None], checked.shape[1], axis=1)
@@ -220,7 +244,11 @@ def _shares(problem: _Problem) -> np.ndarray:
     total = problem.weights.sum()
     with np.errstate(divide="ignore"):
         likely = np.maximum(counts, 1e-6 * total)
-        return np.log(likely) if problem.exclusive else np.log(likely / np.maximum(total - counts, 1e-6 * total))
+        return (
+            np.log(likely)
+            if problem.exclusive
+            else np.log(likely / np.maximum(total - counts, 1e-6 * total))
+        )
 
 
 def _folds(problem: _Problem) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -240,7 +268,9 @@ def _folds(problem: _Problem) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 def _solve(problem: _Problem, penalty: float, near=None) -> tuple[np.ndarray, np.ndarray]:
-    """The minimum of Σ w loss + penalty/2 |kernel|² + 1/2 |bias|², by L-BFGS, begun ``near`` another one."""
+    """The minimum of Σ w loss + penalty/2 |kernel|² + 1/2 |bias|², by L-BFGS, begun ``near``
+    another one.
+    """
     x, exclusive = problem.x, problem.exclusive
     shape = (x.shape[1] + 1, problem.targets.shape[1])
 
@@ -250,19 +280,29 @@ def _solve(problem: _Problem, penalty: float, near=None) -> tuple[np.ndarray, np
         entries, error = _losses(logits, problem.targets, exclusive)
         error = problem.weights[:, None] * error
         loss = float((problem.weights[:, None] * entries).sum())
-        gradient = np.vstack([x.T @ error + penalty * change[:-1], error.sum(0) + BIAS_PENALTY * change[-1]])
-        loss += penalty / 2 * np.square(change[:-1]).sum() + BIAS_PENALTY / 2 * np.square(change[-1]).sum()
+        gradient = np.vstack(
+            [x.T @ error + penalty * change[:-1], error.sum(0) + BIAS_PENALTY * change[-1]]
+        )
+        loss += (
+            penalty / 2 * np.square(change[:-1]).sum()
+            + BIAS_PENALTY / 2 * np.square(change[-1]).sum()
+        )
         return loss, gradient.ravel()
 
     begin = np.zeros(shape) if near is None else np.vstack([near[0], near[1]])
-    solved = minimize(objective, begin.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 200})
+    solved = minimize(
+        objective, begin.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 200}
+    )
     change = solved.x.reshape(shape)
     return change[:-1], change[-1]
 
 
-def _losses(logits: np.ndarray, targets: np.ndarray, exclusive: bool) -> tuple[np.ndarray, np.ndarray]:
+def _losses(
+    logits: np.ndarray, targets: np.ndarray, exclusive: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """The losses (rows, classes) in nats, and their gradient (rows, classes) by the logits."""
-    # The probabilities serve both, and scipy's softmax and log_softmax take longer than the rest of a small solve.
+    # The probabilities serve both, and scipy's softmax and log_softmax take longer than the rest of
+    # a small solve.
     if not exclusive:
         return np.logaddexp(0, logits) - targets * logits, expit(logits) - targets
     logits = logits - logits.max(1, keepdims=True)

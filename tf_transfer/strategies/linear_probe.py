@@ -32,7 +32,8 @@ class LinearProbe(Strategy):
 
     Example:
         >>> from tf_transfer import Task, TransferModel, tiny_encoder
-        >>> table = pd.DataFrame({"text": ["warm light", "cold rain"] * 4, "mood": ["glad", "sad"] * 4})
+        >>> texts, moods = ["warm light", "cold rain"], ["glad", "sad"]
+        >>> table = pd.DataFrame({"text": texts * 4, "mood": moods * 4})
         >>> model = TransferModel(tiny_encoder(texts=table["text"]), Task("mood"), max_length=8)
         >>> adapted = LinearProbe(uses_source=False).adapt(model, table)
         >>> adapted.predict(table.head(2), verbose=0)["mood"].labels.tolist()
@@ -80,6 +81,8 @@ def _check_solvable(strategy: Strategy, model) -> None:
     """
     for task in (task for task in model.tasks if task.kind != AUTO and kind_of(task).link is None):
         raise DataError(
-            f"{strategy.name} solves heads on frozen features, which tasks of kind {task.kind} do not have.\n"
-            f"Received task {task.name!r}.\nUse a strategy that trains, as fine_tune or target_only."
+            f"{strategy.name} solves heads on frozen features, which tasks of kind {task.kind} do "
+            "not have.\n"
+            f"Received task {task.name!r}.\nUse a strategy that trains, as fine_tune or "
+            "target_only."
         )

@@ -20,9 +20,10 @@ class MAML(MetaGradientStrategy):
     """Learn where to start gradient descent: the outer loop differentiates through the inner loop.
 
     Args:
-        memory_gb: the most gigabytes that intermediate values of the inner steps may take. Where `kept_bytes`
-            estimates more, they are computed twice instead of kept, and a step adds its weights alone to the
-            memory. ``"auto"``: 8, or a third of the machine's memory where that is less.
+        memory_gb: the most gigabytes that intermediate values of the inner steps may take. Where
+            `kept_bytes` estimates more, they are computed twice instead of kept, and a step adds
+            its weights alone to the memory. ``"auto"``: 8, or a third of the machine's memory where
+            that is less.
     """
 
     name: ClassVar[str] = "maml"
@@ -44,7 +45,9 @@ class MAML(MetaGradientStrategy):
         return super().inner_loop(learner, batch, keep=keep)
 
     def keeps(self, model, rows: int, query_rows: int) -> bool:
-        """Whether the intermediate values of all inner steps on so many rows are to be kept: they fit ``memory_gb``."""
+        """Whether the intermediate values of all inner steps on so many rows are to be kept: they
+        fit ``memory_gb``.
+        """
         if self.first_order or self.jit_compile or rows > self.rows_a_part:
             return False
         limit = min(8e9, machine_bytes() / 3) if self.memory_gb == "auto" else self.memory_gb * 1e9
@@ -55,6 +58,10 @@ class MAML(MetaGradientStrategy):
 
     def memory_estimate(self, model, rows):
         if self.keeps(model, rows, rows):
-            kept = kept_bytes(model, self._rows_a_step(rows, rows), self.inner_steps) - kept_bytes(model, rows, 1)
+            kept = kept_bytes(model, self._rows_a_step(rows, rows), self.inner_steps) - kept_bytes(
+                model, rows, 1
+            )
             return super().memory_estimate(model, rows) + kept / 1e9
-        return super().memory_estimate(model, rows) + 4 * self.inner_steps * weight_count(model) / 1e9
+        return (
+            super().memory_estimate(model, rows) + 4 * self.inner_steps * weight_count(model) / 1e9
+        )

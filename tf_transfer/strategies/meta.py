@@ -29,7 +29,8 @@ from tf_transfer.training.callbacks.settings import data_columns, episode_settin
 
 @dataclasses.dataclass(frozen=True)
 class MetaStrategy(Strategy):
-    """The outer loop: episodes in, meta-gradients averaged over a meta-batch, one optimizer step each.
+    """The outer loop: episodes in, meta-gradients averaged over a meta-batch, one optimizer step
+    each.
 
     ``fit`` takes an `EpisodeSampler`, or source tables: each episode is then drawn from the rows of
     one source (domains as tasks). L = 1/T Σₜ ℓₜ over the T episodes of a meta-batch.
@@ -48,7 +49,9 @@ class MetaStrategy(Strategy):
 
     timed_by: ClassVar[Literal["steps", "episodes", "calls"]] = "episodes"
     effort: ClassVar[str | None] = "steps"
-    lacks_labels: ClassVar[str] = "the encoder learns from episodes of other tasks, the head from the target alone"
+    lacks_labels: ClassVar[str] = (
+        "the encoder learns from episodes of other tasks, the head from the target alone"
+    )
     lacks_classes: ClassVar[str] = "these classes are learned from the target alone"
     search_space: ClassVar[Mapping[str, object]] = {
         "steps": [100, 250, 500],
@@ -79,41 +82,56 @@ class MetaStrategy(Strategy):
             check_whole(f"{field} of {self.name}", getattr(self, field))
         if not isinstance(self.validation_source, str | None):
             raise DataError(
-                f"validation_source of {self.name} must name a source.\nReceived {self.validation_source!r}.\n"
+                f"validation_source of {self.name} must name a source.\nReceived "
+                f"{self.validation_source!r}.\n"
                 "Name one, or leave it out."
             )
 
     # -- the outer loop ---------------------------------------------------------------------------
 
     def fit(
-        self, model, source, *, seed=0, verbose=0, callbacks=None, steps: int | None = None,
-        validation: EpisodeSampler | None = None, validate_every: int = 50, validation_episodes: int = 50,
-    ):  # fmt: skip
+        self,
+        model,
+        source,
+        *,
+        seed=0,
+        verbose=0,
+        callbacks=None,
+        steps: int | None = None,
+        validation: EpisodeSampler | None = None,
+        validate_every: int = 50,
+        validation_episodes: int = 50,
+    ):
         """Learns from episodes of the source.
 
         Args:
             model: `TransferModel`; its weights are changed.
             source: an `EpisodeSampler`; or a table, or ``{name: table}``.
-            callbacks: of Keras: an outer step is a batch to them, ``validate_every`` steps are an epoch; the logs
-                have ``loss`` (mean query loss), ``gradient_norm``, ``learning_rate`` and, validating, ``val_loss``.
-                Their model has the outer loop's optimizer.
+            callbacks: of Keras: an outer step is a batch to them, ``validate_every`` steps are an
+                epoch; the logs have ``loss`` (mean query loss), ``gradient_norm``,
+                ``learning_rate`` and, validating, ``val_loss``. Their model has the outer loop's
+                optimizer.
             steps: outer steps instead of the strategy's own.
-            validation: sampler of episodes to stop by, of classes, or domains, that no other split has, instead of
-                those of ``validation_source``. The weights of the best validation are kept, which may be those of
-                the first, before any outer step.
+            validation: sampler of episodes to stop by, of classes, or domains, that no other split
+                has, instead of those of ``validation_source``. The weights of the best validation
+                are kept, which may be those of the first, before any outer step.
             validate_every: outer steps between validations; the last step is followed by one too.
             validation_episodes: episodes a validation; always the same ones.
 
         Raises:
             DataError: the episodes do not fit the model or the strategy.
-            TrainingError: a loss or a gradient was not finite; the weights are those before that outer step.
+            TrainingError: a loss or a gradient was not finite; the weights are those before that
+                outer step.
         """
-        from tf_transfer.strategies.outer_loop import OuterLoop  # its callbacks need TensorFlow at once
+        # its callbacks need TensorFlow at once
+        from tf_transfer.strategies.outer_loop import OuterLoop
 
         check_whole("validate_every", validate_every)
         check_whole("validation_episodes", validation_episodes)
         options = {"shot": self.shot, "num_query": self.num_query, "seed": seed}
-        sampler, validation = samplers_of(self, model, source, validation, self.validation_source, **options)
+        sampler, validation = samplers_of(
+            self, model, source, validation, self.validation_source, **options
+        )
         model.encoder.reseed(seed)
         tensors, learner = EpisodeTensors(model, sampler), self._learner(model)
         self._say_memory(model, tensors, verbose)
@@ -123,16 +141,28 @@ class MetaStrategy(Strategy):
                 f"Received meta_batch={self.meta_batch} for {learner.replicas} replicas.\n"
                 f"Give a multiple of {learner.replicas}."
             )
-        check = None if validation is None else self._validation(model, validation, sampler, validation_episodes)
+        check = (
+            None
+            if validation is None
+            else self._validation(model, validation, sampler, validation_episodes)
+        )
         total = self.steps if steps is None else steps
         check_whole("steps", total)
         optimizer = self._optimizer(model)
         loop = OuterLoop(
-            learner, optimizer, steps=total, epoch_steps=validate_every, callbacks=callbacks, patience=self.patience,
+            learner,
+            optimizer,
+            steps=total,
+            epoch_steps=validate_every,
+            callbacks=callbacks,
+            patience=self.patience,
             validates=check is not None,
-        )  # fmt: skip
+        )
         parts = {"training": sampler, "validation": validation} if sampler is source else {}
-        used, update = {use: part for use, part in parts.items() if part is not None}, learner.updater(optimizer)
+        used, update = (
+            {use: part for use, part in parts.items() if part is not None},
+            learner.updater(optimizer),
+        )
 
         def step(number: int) -> dict[str, float]:
             logs = self._outer_step(learner, update, tensors, sampler, number)
@@ -142,7 +172,8 @@ class MetaStrategy(Strategy):
         loop.run(
             step,
             lambda: {"val_loss": check.loss(learner, self.meta_batch)},
-            self._settings(model, sampler, validation) | {"outer steps": total, "seed": seed, "epoch": validate_every},
+            self._settings(model, sampler, validation)
+            | {"outer steps": total, "seed": seed, "epoch": validate_every},
             verbose,
         )
         remember_classes(model, used)  # a run that went on may have had no step left
@@ -152,7 +183,11 @@ class MetaStrategy(Strategy):
         """What two runs of the outer loop must share for one to go on where the other stopped."""
         columns = data_columns(model)
         parts = {"episodes": sampler, "episodes of the validation": validation}
-        described = {name: episode_settings(part, columns) for name, part in parts.items() if part is not None}
+        described = {
+            name: episode_settings(part, columns)
+            for name, part in parts.items()
+            if part is not None
+        }
         return {"strategy": {"name": self.name, **dataclasses.asdict(self)}, **described}
 
     def _outer_step(self, learner, update, tensors, sampler, step: int) -> dict[str, float]:
@@ -170,14 +205,20 @@ class MetaStrategy(Strategy):
         for episode, loss, steps in zip(episodes, losses, inner):
             where = first_not_finite(np.append(steps, loss))
             if where is not None:
-                at = "its query loss" if where == len(steps) else f"inner step {where + 1} of {len(steps)}"
+                at = (
+                    "its query loss"
+                    if where == len(steps)
+                    else f"inner step {where + 1} of {len(steps)}"
+                )
                 raise TrainingError(
-                    f"A loss must be a finite number.\nReceived {np.append(steps, loss)[where]} in episode "
+                    f"A loss must be a finite number.\nReceived {np.append(steps, loss)[where]} in "
+                    "episode "
                     f"{episode.index} of outer step {step + 1}: {at}.\n{kept}"
                 )
         if not np.isfinite(norm):  # clipping would turn it into weights that are NaN
             raise TrainingError(
-                f"The norm of the outer gradient must be a finite number.\nReceived {norm} in outer step {step + 1}, "
+                f"The norm of the outer gradient must be a finite number.\nReceived {norm} in "
+                f"outer step {step + 1}, "
                 f"from the episodes {listed([episode.index for episode in episodes])}.\n{kept}"
             )
 
@@ -187,7 +228,8 @@ class MetaStrategy(Strategy):
         rate = model.auto_learning_rate if self.learning_rate == "auto" else self.learning_rate
         with model.distribute_strategy.scope():
             if self.outer_optimizer == "adam":
-                optimizer = AdamW(rate, weight_decay=0.0, global_clipnorm=self.clip_norm)  # Adam, in one kernel
+                # Adam, in one kernel
+                optimizer = AdamW(rate, weight_decay=0.0, global_clipnorm=self.clip_norm)
             else:
                 optimizer = keras.optimizers.SGD(rate, global_clipnorm=self.clip_norm)
             optimizer.build(self._learner(model).parameters)
@@ -197,7 +239,8 @@ class MetaStrategy(Strategy):
         if not isinstance(validation, EpisodeSampler):
             raise DataError(
                 f"validation must be an EpisodeSampler.\nReceived {type(validation).__name__}.\n"
-                "Give EpisodeSampler(table, task), or name a source table with the strategy's validation_source."
+                "Give EpisodeSampler(table, task), or name a source table with the strategy's "
+                "validation_source."
             )
         check_fits(self, model, validation, "validation")
         # Of tables, domains are the tasks: classes are meant to come again in others.
@@ -210,7 +253,9 @@ class MetaStrategy(Strategy):
 
         def make():
             with model.distribute_strategy.scope():
-                return MetaLearner(model, self.episode_gradient, self.extra_variables(model), self.episode_loss)
+                return MetaLearner(
+                    model, self.episode_gradient, self.extra_variables(model), self.episode_loss
+                )
 
         return kept_with(model, ("learn", self), make)
 
@@ -224,28 +269,41 @@ class MetaStrategy(Strategy):
             model: a `TransferModel` with heads.
             rows: of an episode's support or query, whichever has more.
         """
-        held = 6 * weight_count(model)  # two of Adam, the total, the episode's gradient and its two summands
+        # two of Adam, the total, the episode's gradient and its two summands
+        held = 6 * weight_count(model)
         return (4 * held + kept_bytes(model, self.rows_at_once(rows), 1)) / 1e9
 
     def rows_at_once(self, rows: int) -> int:
-        """The most rows whose intermediate values are held together, of episodes of ``rows`` support or query rows."""
+        """The most rows whose intermediate values are held together, of episodes of ``rows``
+        support or query rows.
+        """
         return min(rows, self.rows_a_part)
 
     def _say_memory(self, model, tensors, verbose) -> None:
-        estimate, most = self.memory_estimate(model, max(tensors.rows.values())), machine_bytes() / 1e9
+        estimate, most = (
+            self.memory_estimate(model, max(tensors.rows.values())),
+            machine_bytes() / 1e9,
+        )
         if verbose:
-            print(f"{self.name}: about {estimate:.1f} GB beside the model; this machine has {most:.1f} GB.")
+            print(
+                f"{self.name}: about {estimate:.1f} GB beside the model; this machine has "
+                f"{most:.1f} GB."
+            )
         if estimate > most:
             warnings.warn(
-                f"{self.name} is estimated to take {estimate:.1f} GB; this machine has {most:.1f} GB. "
+                f"{self.name} is estimated to take {estimate:.1f} GB; this machine has {most:.1f} "
+                "GB. "
                 f"Lower rows_a_part ({self.rows_a_part}) or the model's max_length.",
-                ResourceWarning, stacklevel=3,
-            )  # fmt: skip
+                ResourceWarning,
+                stacklevel=3,
+            )
 
-    # -- what each strategy says --------------------------------------------------------------------
+    # -- what each strategy says -------------------------------------------------------------------
 
     def episode_gradient(self, learner: MetaLearner, support, query):
-        """Query loss, gradients by ``learner.parameters``, (steps,) support losses of one episode."""
+        """Query loss, gradients by ``learner.parameters``, (steps,) support losses of one
+        episode.
+        """
         raise NotImplementedError
 
     def episode_loss(self, learner: MetaLearner, support, query) -> tf.Tensor:
@@ -259,14 +317,14 @@ class MetaStrategy(Strategy):
     def settings(self, model, source_rows, target_rows):
         return {"outer steps on the source": self.steps, "episodes an outer step": self.meta_batch}
 
-    # -- adaptation -----------------------------------------------------------------------------------
+    # -- adaptation --------------------------------------------------------------------------------
 
     def target_model(self, model, support: pd.DataFrame, out):
         """A copy of ``model`` whose classes are those of the support, to be adapted.
 
         Raises:
-            DataError: the support has another number of classes than the head, and the strategy needs as many;
-                or the model is none.
+            DataError: the support has another number of classes than the head, and the strategy
+                needs as many; or the model is none.
         """
         if not hasattr(model, "resolve"):
             raise DataError(
@@ -280,8 +338,10 @@ class MetaStrategy(Strategy):
         for old, new in zip(model.tasks, tasks):
             if new.outputs != old.outputs and not self.any_way:
                 raise DataError(
-                    f"The head must have one output for each class of the support.\nReceived a head of {old.outputs} "
-                    f"outputs for task {old.name!r}, and a support of {new.outputs} classes: {listed(new.classes)}.\n"
+                    "The head must have one output for each class of the support.\nReceived a "
+                    f"head of {old.outputs} "
+                    f"outputs for task {old.name!r}, and a support of {new.outputs} classes: "
+                    f"{listed(new.classes)}.\n"
                     "Use episodes of that way, or proto_maml or proto_net, which take any."
                 )
         return model.copy(tasks=tasks)

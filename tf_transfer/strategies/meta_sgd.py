@@ -28,7 +28,9 @@ class MetaSGD(MAML):
     """
 
     name: ClassVar[str] = "meta_sgd"
-    search_space: ClassVar[Mapping[str, object]] = MAML.search_space | {"rates": ["layer", "weight"]}
+    search_space: ClassVar[Mapping[str, object]] = MAML.search_space | {
+        "rates": ["layer", "weight"]
+    }
 
     rates: Literal["layer", "weight"] = "layer"
 
@@ -41,7 +43,8 @@ class MetaSGD(MAML):
         changed = [variables[i] for i in inner_variables(model, variables, self.inner_freeze)]
         shapes = [v.shape if self.rates == "weight" else () for v in changed]
         return [
-            tf.Variable(tf.fill(s, tf.constant(self.inner_lr, v.dtype)), name="rate") for s, v in zip(shapes, changed)
+            tf.Variable(tf.fill(s, tf.constant(self.inner_lr, v.dtype)), name="rate")
+            for s, v in zip(shapes, changed)
         ]
 
     def rates_in_training(self, learner, weights):
@@ -68,7 +71,8 @@ class MetaSGD(MAML):
     def model_of(self, fitted):
         if not isinstance(fitted, Rated):
             raise DataError(
-                f"meta_sgd adapts at the rates that it has learned.\nReceived {type(fitted).__name__}, without any.\n"
+                "meta_sgd adapts at the rates that it has learned.\nReceived "
+                f"{type(fitted).__name__}, without any.\n"
                 "Give what its fit returned, or adapt with maml."
             )
         return fitted.model
@@ -76,7 +80,9 @@ class MetaSGD(MAML):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Rated:
-    """A model and the inner rates that were learned for it, one for each weight that the inner loop changes."""
+    """A model and the inner rates that were learned for it, one for each weight that the inner loop
+    changes.
+    """
 
     model: object
     rates: list

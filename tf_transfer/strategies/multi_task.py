@@ -1,7 +1,8 @@
 """Joint transfer: one shared network trained on all tasks and domains at once, then on the target.
 
 L = 1/N Σᵢ Σⱼ ℓᵢⱼ over tasks i and their labelled rows j. Caruana 1997, "Multitask Learning"; for
-text with shared transformers, Liu et al. 2019, "Multi-Task Deep Neural Networks" (MT-DNN), Algorithm 1.
+text with shared transformers, Liu et al. 2019, "Multi-Task Deep Neural Networks" (MT-DNN),
+Algorithm 1.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""The outer loop of meta-learning as a run that Keras callbacks hook into: an outer step is a batch."""
+"""The outer loop of meta-learning as a run that Keras callbacks hook into: an outer step is a
+batch.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ from tf_transfer.training.optimization import current_rate, optimizer_state
 
 
 class OuterModel:
-    """What callbacks see as their model: the `TransferModel`, but for the outer loop's optimizer and weights.
+    """What callbacks see as their model: the `TransferModel`, but for the outer loop's optimizer
+    and weights.
 
     Args:
         learner: a `MetaLearner`; variables that it learns beside the model's count as weights.
@@ -61,13 +64,23 @@ class OuterLoop:
         steps: outer steps in all.
         epoch_steps: outer steps an epoch; the last epoch may be shorter.
         callbacks: the user's.
-        patience: validations without a better ``val_loss`` before the loop stops. The best one's weights stay.
-        validates: whether there is a validation, before the first step and at the end of every epoch.
+        patience: validations without a better ``val_loss`` before the loop stops. The best one's
+            weights stay.
+        validates: whether there is a validation, before the first step and at the end of every
+            epoch.
     """
 
     def __init__(
-        self, learner, optimizer, *, steps: int, epoch_steps: int, callbacks, patience: int, validates: bool,
-    ):  # fmt: skip
+        self,
+        learner,
+        optimizer,
+        *,
+        steps: int,
+        epoch_steps: int,
+        callbacks,
+        patience: int,
+        validates: bool,
+    ):
         self._learner, self._optimizer = learner, optimizer
         self._steps, self._epoch_steps, self._validates = steps, epoch_steps, validates
         self._epochs = math.ceil(steps / epoch_steps)
@@ -75,7 +88,9 @@ class OuterLoop:
         self._resume = resume_of(given)
         own = [c for c in given if c is not self._resume]
         self._means = EpochMeans()
-        watch = watched(own, learner.model, ["loss", "gradient_norm", "learning_rate", "lr"], validates)
+        watch = watched(
+            own, learner.model, ["loss", "gradient_norm", "learning_rate", "lr"], validates
+        )
         self._best = KeepBest(learner.parameters, patience) if validates else None
         best = [self._best] if validates else []
         self._callbacks = [self._means, *own, watch, *best, keras.callbacks.History()]
@@ -91,7 +106,10 @@ class OuterLoop:
             DistributionError: other workers go on elsewhere, or have other settings.
         """
         place = Place() if self._resume is None else self._open_backup(settings)
-        facts = {name: hashlib.sha256(repr(value).encode()).hexdigest()[:16] for name, value in settings.items()}
+        facts = {
+            name: hashlib.sha256(repr(value).encode()).hexdigest()[:16]
+            for name, value in settings.items()
+        }
         facts |= {"goes on at": f"epoch {place.epoch}, step {place.batch}"}
         workers.check_agreement(self._learner.model.distribute_strategy, facts)
         return place
@@ -99,21 +117,33 @@ class OuterLoop:
     def _open_backup(self, settings: Mapping) -> Place:
         model, learner = self._learner.model, self._learner
         variables = {
-            "weights": model.state, "rates": learner.extra, "counter": [model._train_counter],
+            "weights": model.state,
+            "rates": learner.extra,
+            "counter": [model._train_counter],
             "optimizer": optimizer_state(self._optimizer, learner.parameters),
-        }  # fmt: skip
+        }
 
         def start() -> dict:
-            return start_settings(model, self._optimizer) | {"first rates": weights_hash(learner.extra)}
+            return start_settings(model, self._optimizer) | {
+                "first rates": weights_hash(learner.extra)
+            }
 
         training = Training(
-            model, variables, model_settings(model) | settings, start, self._callbacks, self._epochs, self._epoch_steps
+            model,
+            variables,
+            model_settings(model) | settings,
+            start,
+            self._callbacks,
+            self._epochs,
+            self._epoch_steps,
         )
         place = self._resume.open(training)
         self._resume.prepare()
         return place
 
-    def run(self, step: Callable[[int], dict], validate: Callable[[], dict], settings: Mapping, verbose) -> None:
+    def run(
+        self, step: Callable[[int], dict], validate: Callable[[], dict], settings: Mapping, verbose
+    ) -> None:
         """Does the steps that are still to do.
 
         Args:
@@ -133,9 +163,13 @@ class OuterLoop:
         outer = OuterModel(self._learner, self._optimizer)
         verbose = 1 if verbose == "auto" else int(verbose)
         hooks = keras.callbacks.CallbackList(
-            [*self._callbacks, *([self._resume] if self._resume else [])], add_progbar=verbose != 0, model=outer,
-            verbose=verbose, epochs=self._epochs, steps=min(self._epoch_steps, self._steps),
-        )  # fmt: skip
+            [*self._callbacks, *([self._resume] if self._resume else [])],
+            add_progbar=verbose != 0,
+            model=outer,
+            verbose=verbose,
+            epochs=self._epochs,
+            steps=min(self._epoch_steps, self._steps),
+        )
         self._learner.model._train_counter.assign(0)
         hooks.on_train_begin()
         if self._validates and place.epoch == place.batch == 0:  # a run that goes on remembers it
@@ -163,7 +197,8 @@ class OuterLoop:
 
 
 def tell(model, losses, callbacks) -> None:
-    """Calls the hooks for a loop that has run in one traced function: an epoch, with a batch for each loss.
+    """Calls the hooks for a loop that has run in one traced function: an epoch, with a batch for
+    each loss.
 
     Args:
         model: with the weights at the end.
@@ -235,7 +270,10 @@ class KeepBest(keras.callbacks.Callback):
             variable.assign(value)
         if not self.best < self.first:
             warnings.warn(
-                f"No validation had a lower query loss than the first, before any outer step ({self.first:.4g}): the "
-                "weights are those from before meta-learning. Lower learning_rate, or validate more often.",
-                UserWarning, stacklevel=2,
-            )  # fmt: skip
+                "No validation had a lower query loss than the first, before any outer step "
+                f"({self.first:.4g}): the "
+                "weights are those from before meta-learning. Lower learning_rate, or validate "
+                "more often.",
+                UserWarning,
+                stacklevel=2,
+            )

@@ -39,12 +39,21 @@ class ProtoMAML(ClassMeans, MAML):
         start = _with_head(learner, made)
         loop, outer = (
             self.inner_loop(learner, support, query),
-            BatchLoss(learner.model, learner.variables, *in_parts(query, self.rows_a_part), repeated=self.multi_step),
+            BatchLoss(
+                learner.model,
+                learner.variables,
+                *in_parts(query, self.rows_a_part),
+                repeated=self.multi_step,
+            ),
         )
         query_loss, gradient, _, losses = self.meta_gradient(
-            loop, outer, start, self.rates_of(learner.model, [start[i] for i in loop.changed]), by_rates=False,
+            loop,
+            outer,
+            start,
+            self.rates_of(learner.model, [start[i] for i in loop.changed]),
+            by_rates=False,
             query_parts=outer.parts,
-        )  # fmt: skip
+        )
         through = pull_back(by_vectors([gradient[p] for p in places]))
         total = [t + (0 if i in places else g) for i, (t, g) in enumerate(zip(through, gradient))]
         return query_loss, total, losses
@@ -54,7 +63,9 @@ class ProtoMAML(ClassMeans, MAML):
         return _with_head(learner, self._class_means(learner, filled, *vectors))
 
     def _class_means(self, learner, support, vectors):
-        """Kernel and bias of the nearest-class-mean classifier, from the support's vectors (rows, width)."""
+        """Kernel and bias of the nearest-class-mean classifier, from the support's vectors (rows,
+        width).
+        """
         (name, head), (_, y, w) = next(iter(learner.model.heads.items())), support
         return self.head_of(vectors, y[name], w[name], head.task.outputs)
 
@@ -81,4 +92,7 @@ def _places(learner) -> list[int]:
     """Where the head's kernel and bias are among the learner's variables."""
     learner.model.require_free_heads()
     head = next(iter(learner.model.heads.values()))
-    return [next(i for i, v in enumerate(learner.variables) if v is part) for part in (head.kernel, head.bias)]
+    return [
+        next(i for i, v in enumerate(learner.variables) if v is part)
+        for part in (head.kernel, head.bias)
+    ]

@@ -1,6 +1,7 @@
 """Classify by the nearest class mean in the space of the encoder's vectors.
 
-Snell et al. 2017, "Prototypical Networks for Few-shot Learning", Algorithm 1; the linear form of the
+Snell et al. 2017, "Prototypical Networks for Few-shot Learning", Algorithm 1; the linear form of
+the
 classifier: section 2.4. By cosines, scaled, instead of distances: Chen et al. 2021, "Meta-Baseline:
 Exploring Simple Meta-Learning for Few-Shot Learning", who learn the scale.
 """
@@ -22,7 +23,9 @@ from tf_transfer.strategies.meta import MetaStrategy
 
 @dataclasses.dataclass(frozen=True)
 class ClassMeans(Strategy):
-    """How class means classify: the arguments and the head that `ProtoNet` and `ProtoMAML` share."""
+    """How class means classify: the arguments and the head that `ProtoNet` and `ProtoMAML`
+    share.
+    """
 
     distance: Literal["euclidean", "cosine"] = "euclidean"
     cosine_scale: float = 10.0
@@ -32,13 +35,17 @@ class ClassMeans(Strategy):
         check_choice("distance", self.distance, ["euclidean", "cosine"])
         if self.distance == "euclidean" and self.cosine_scale != ClassMeans.cosine_scale:
             raise DataError(
-                f"cosine_scale of {self.name} is for distance='cosine'.\nReceived cosine_scale={self.cosine_scale!r} "
-                "with distance='euclidean', where it would change nothing.\nLeave it out, or add distance='cosine'."
+                f"cosine_scale of {self.name} is for distance='cosine'.\nReceived "
+                f"cosine_scale={self.cosine_scale!r} "
+                "with distance='euclidean', where it would change nothing.\nLeave it out, or add "
+                "distance='cosine'."
             )
 
     def head_of(self, vectors, labels, weights, way: int):
         """The linear classifier of `prototype_head`."""
-        return prototype_head(vectors, labels, weights, way, self.cosine_scale if self.distance == "cosine" else None)
+        return prototype_head(
+            vectors, labels, weights, way, self.cosine_scale if self.distance == "cosine" else None
+        )
 
     def set_head(self, model, support) -> None:
         """Gives the model's one head the classifier of a table's class means."""
@@ -53,17 +60,19 @@ class ClassMeans(Strategy):
 
 @dataclasses.dataclass(frozen=True)
 class ProtoNet(ClassMeans, MetaStrategy):
-    """Train the encoder so that a text lies nearest to the mean of its class; adapting takes no training.
+    """Train the encoder so that a text lies nearest to the mean of its class; adapting takes no
+    training.
 
     The adapted model is an ordinary one: its head holds the linear classifier (2c, −‖c‖²) that the
-    squared distances to the class means c amount to. Any number of classes, also another in training than
-    on the target: episodes of more classes make a harder lesson.
+    squared distances to the class means c amount to. Any number of classes, also another in
+    training than on the target: episodes of more classes make a harder lesson.
 
     Args:
-        distance: ``"euclidean"``: the squared distance to a class mean; ``"cosine"``: of their angle, which
-            suits encoders that were trained by cosines, as sentence encoders are.
+        distance: ``"euclidean"``: the squared distance to a class mean; ``"cosine"``: of their
+            angle, which suits encoders that were trained by cosines, as sentence encoders are.
         cosine_scale: the factor that makes logits of cosines.
-        uses_source: train the encoder on the source first; False shows the class means of the pretrained one.
+        uses_source: train the encoder on the source first; False shows the class means of the
+            pretrained one.
     """
 
     name: ClassVar[str] = "proto_net"
@@ -80,7 +89,9 @@ class ProtoNet(ClassMeans, MetaStrategy):
 
     def episode_gradient(self, learner, support, query):
         batches, vectors, pull_back = learner.vectors(support, query, rows=self.rows_a_part)
-        loss, by_vectors = value_and_gradient(lambda v: self._loss(learner.model, batches, v), vectors)
+        loss, by_vectors = value_and_gradient(
+            lambda v: self._loss(learner.model, batches, v), vectors
+        )
         return loss, pull_back(by_vectors), tf.zeros((0,))
 
     def episode_loss(self, learner, support, query):
@@ -91,7 +102,9 @@ class ProtoNet(ClassMeans, MetaStrategy):
         """The query loss from the vectors (rows, width) of support and query."""
         (name, head), ((_, y, w), (_, y_query, w_query)) = next(iter(model.heads.items())), batches
         kernel, bias = self.head_of(vectors[0], y[name], w[name], head.task.outputs)
-        return model.compute_losses(y_query, {name: tf.matmul(vectors[1], kernel) + bias}, w_query)[0]
+        return model.compute_losses(y_query, {name: tf.matmul(vectors[1], kernel) + bias}, w_query)[
+            0
+        ]
 
     def rows_at_once(self, rows):
         return min(2 * rows, self.rows_a_part)
@@ -106,13 +119,17 @@ class ProtoNet(ClassMeans, MetaStrategy):
 
 
 def prototype_head(
-    vectors: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, way: int, cosine_scale: float | None = None
-):  # fmt: skip
+    vectors: tf.Tensor,
+    labels: tf.Tensor,
+    weights: tf.Tensor,
+    way: int,
+    cosine_scale: float | None = None,
+):
     """The linear classifier that equals the nearest class mean.
 
-    −‖z − c‖² = 2 c·z − ‖c‖² − ‖z‖², and the last term is the same for all classes. By cosines, the logit is
-    ``cosine_scale`` c·z / (‖c‖ ρ), with ρ the mean norm of the rows: the cosine of z and c, times the norm of
-    z relative to theirs, which the choice of the class does not depend on.
+    −‖z − c‖² = 2 c·z − ‖c‖² − ‖z‖², and the last term is the same for all classes. By cosines, the
+    logit is ``cosine_scale`` c·z / (‖c‖ ρ), with ρ the mean norm of the rows: the cosine of z and
+    c, times the norm of z relative to theirs, which the choice of the class does not depend on.
 
     Args:
         vectors: (rows, width).
@@ -127,18 +144,24 @@ def prototype_head(
     Example:
         >>> vectors = tf.constant([[0.0, 0.0], [0.0, 2.0], [4.0, 1.0]])
         >>> kernel, bias = prototype_head(vectors, tf.constant([0, 0, 1]), tf.ones(3), way=2)
-        >>> logits = tf.constant([[1.0, 1.0]]) @ kernel + bias  # means (0, 1) and (4, 1): squared distances 1 and 9
+        >>> logits = tf.constant([[1.0, 1.0]]) @ kernel + bias  # means (0, 1) and (4, 1)
         >>> float(logits[0, 0] - logits[0, 1])
         8.0
     """
-    members = tf.one_hot(labels, way, dtype=vectors.dtype) * tf.cast(weights, vectors.dtype)[:, None]
+    members = (
+        tf.one_hot(labels, way, dtype=vectors.dtype) * tf.cast(weights, vectors.dtype)[:, None]
+    )
     counts = tf.reduce_sum(members, 0)
     means = tf.math.divide_no_nan(tf.matmul(members, vectors, transpose_a=True), counts[:, None])
-    absent = tf.constant(vectors.dtype.min / 2, vectors.dtype)  # below any logit, whatever the vectors' norm
+    # below any logit, whatever the vectors' norm
+    absent = tf.constant(vectors.dtype.min / 2, vectors.dtype)
     if cosine_scale is None:
-        return 2 * tf.transpose(means), tf.where(counts > 0, -tf.reduce_sum(means * means, 1), absent)
+        return 2 * tf.transpose(means), tf.where(
+            counts > 0, -tf.reduce_sum(means * means, 1), absent
+        )
     members = tf.reduce_sum(members, 1)
-    norms = tf.sqrt(tf.maximum(tf.reduce_sum(vectors * vectors, 1), 1e-24))  # the norm of 0 has no gradient
+    # the norm of 0 has no gradient
+    norms = tf.sqrt(tf.maximum(tf.reduce_sum(vectors * vectors, 1), 1e-24))
     norm = tf.math.divide_no_nan(tf.reduce_sum(members * norms), tf.reduce_sum(members))
     kernel = tf.math.divide_no_nan(cosine_scale * tf.math.l2_normalize(means, 1), norm)
     return tf.transpose(kernel), tf.where(counts > 0, tf.zeros_like(counts), absent)

@@ -19,8 +19,8 @@ class Reptile(GradientStrategy):
 
     θ ← θ + learning_rate · mean over episodes of (θ_k − θ). With one inner step this is gradient
     descent on the mixture of tasks; with more it prefers starts from which tasks agree. Support and
-    query rows both train: the ``loss`` in the logs is theirs, before the last inner step. A validation
-    descends on the support alone and scores the query.
+    query rows both train: the ``loss`` in the logs is theirs, before the last inner step. A
+    validation descends on the support alone and scores the query.
 
     Args:
         learning_rate: share of the way that a step goes; ``"auto"``: 0.5.
@@ -40,11 +40,17 @@ class Reptile(GradientStrategy):
     def episode_gradient(self, learner, support, query):
         batch = tf.nest.map_structure(_stacked, *_of_one_length(support, query))
         loop, start = self.inner_loop(learner, batch), learner.weights()
-        descent = loop.descend(start, self.rates_of(learner.model, [start[i] for i in loop.changed]))
+        descent = loop.descend(
+            start, self.rates_of(learner.model, [start[i] for i in loop.changed])
+        )
         return descent.losses[-1], [a - b for a, b in zip(start, descent.end)], descent.losses
 
     def _optimizer(self, model):
-        rate = self.auto_rate("learning_rate", model, 0) if self.learning_rate == "auto" else self.learning_rate
+        rate = (
+            self.auto_rate("learning_rate", model, 0)
+            if self.learning_rate == "auto"
+            else self.learning_rate
+        )
         with model.distribute_strategy.scope():
             return keras.optimizers.SGD(rate)
 

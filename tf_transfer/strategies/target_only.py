@@ -11,7 +11,8 @@ from tf_transfer.strategies.target_training import TargetTraining
 
 @dataclasses.dataclass(frozen=True)
 class TargetOnly(TargetTraining):
-    """Fine-tune the pretrained encoder on the target alone, from heads solved on its frozen features.
+    """Fine-tune the pretrained encoder on the target alone, from heads solved on its frozen
+    features.
 
     Its training on the target is that of `FineTune`, step for step.
     """

@@ -1,8 +1,9 @@
 """Training a model on a target's labels: the one way of it, whatever the model has learned before.
 
-With and without source data the steps, the rates and the choice of a head start are the same, so that a difference is
-the source's. The heads that labels have not taught are solved on the frozen features first (LP-FT): Kumar et al. 2022,
-"Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution".
+With and without source data the steps, the rates and the choice of a head start are the same, so
+that a difference is the source's. The heads that labels have not taught are solved on the frozen
+features first (LP-FT): Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features and
+Underperform Out-of-Distribution".
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from tf_transfer.strategies.solve_heads import solve_heads
 FULL_RATE_ROWS = 256
 """Rows of a regression from which on the rate is the encoder's own.
 
-On fewer, squared errors at the full rate undo what a source has taught, and gain nothing without one. Chosen on
-ratings of films and shops with tweets and editorials as targets; classifications of few rows (mpqa, clinc150, trec)
-want the full rate.
+On fewer, squared errors at the full rate undo what a source has taught, and gain nothing without
+one. Chosen on ratings of films and shops with tweets and editorials as targets; classifications of
+few rows (mpqa, clinc150, trec) want the full rate.
 """
 
 
@@ -33,10 +34,10 @@ class TargetTraining(Strategy):
     Args:
         adapt_steps: gradient steps on up to 256 target rows; more rows get as many passes as those.
         adapt_batch_size: rows a step on the target.
-        adapt_learning_rate: peak on the target; ``"auto"`` follows the encoder's width, and where a task is a
-            regression the square root of the number of rows, up to 256.
-        head_start: solve the heads on the target's frozen features before training on it, drawn towards what a
-            source has taught them.
+        adapt_learning_rate: peak on the target; ``"auto"`` follows the encoder's width, and where a
+            task is a regression the square root of the number of rows, up to 256.
+        head_start: solve the heads on the target's frozen features before training on it, drawn
+            towards what a source has taught them.
     """
 
     timed_by: ClassVar[Literal["steps", "episodes", "calls"]] = "steps"
@@ -66,10 +67,15 @@ class TargetTraining(Strategy):
     def train_on_target(self, model, support, *, seed=0, verbose=0, callbacks=None) -> None:
         """Trains ``model`` itself on a target's labelled rows."""
         train(
-            model, support, passes=self.adapt_passes(len(support)),
-            batch_size=self.adapt_batch_size, learning_rate=self._adapt_rate(model, len(support)),
-            seed=seed, verbose=verbose, callbacks=callbacks,
-        )  # fmt: skip
+            model,
+            support,
+            passes=self.adapt_passes(len(support)),
+            batch_size=self.adapt_batch_size,
+            learning_rate=self._adapt_rate(model, len(support)),
+            seed=seed,
+            verbose=verbose,
+            callbacks=callbacks,
+        )
 
     def adapt_passes(self, rows: int) -> int:
         """How often `adapt` goes over a support of ``rows``."""
@@ -87,7 +93,9 @@ class TargetTraining(Strategy):
 
     def auto_rate(self, field, model, rows):
         rate = super().auto_rate(field, model, rows)
-        if field == "adapt_learning_rate" and any(kind_of(task).link == "identity" for task in model.tasks):
+        if field == "adapt_learning_rate" and any(
+            kind_of(task).link == "identity" for task in model.tasks
+        ):
             return rate * min(1.0, math.sqrt(rows / FULL_RATE_ROWS))
         return rate
 

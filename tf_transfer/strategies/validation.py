@@ -20,10 +20,14 @@ class Validation:
     """
 
     def __init__(self, model, sampler: EpisodeSampler, count: int):
-        self._tensors, self._episodes = EpisodeTensors(model, sampler, teach=False), sampler.sample(count)
+        self._tensors, self._episodes = (
+            EpisodeTensors(model, sampler, teach=False),
+            sampler.sample(count),
+        )
 
     def loss(self, learner, batch: int) -> float:
-        """The mean query loss after adapting to each episode's support; infinite where one is not finite.
+        """The mean query loss after adapting to each episode's support; infinite where one is not
+        finite.
 
         Args:
             learner: a `MetaLearner`.
@@ -32,7 +36,8 @@ class Validation:
         found = []
         for start in range(0, len(self._episodes), batch):
             episodes = self._episodes[start : start + batch]
-            spare = episodes[-1:] * (-len(episodes) % learner.replicas)  # replicas take equal shares
+            # replicas take equal shares
+            spare = episodes[-1:] * (-len(episodes) % learner.replicas)
             losses = learner.query_losses(*self._tensors([*episodes, *spare])).numpy()
             found += losses[: len(episodes)].tolist()
         return float(np.mean(found)) if np.isfinite(found).all() else math.inf

@@ -12,21 +12,24 @@ from tf_transfer.encoders.kernels import compiled
 class AdamW(keras.optimizers.AdamW):
     """Keras' AdamW with decay, clipping to a global norm and the update in one kernel a variable.
 
-    The formula is that of `keras.optimizers.AdamW` (Loshchilov & Hutter 2019, Algorithm 2), and
-    the results agree to rounding; about fifteen passes over each variable become five. A sparse
+    The formula is that of `keras.optimizers.AdamW` (Loshchilov & Hutter 2019, Algorithm 2), and the
+    results agree to rounding; about fifteen passes over each variable become five. A sparse
     gradient (embeddings) is added to the moments at its rows alone; as the formula asks, the other
-    rows still decay and still move with their momentum. Clipping sees the gradients of a row that occurs
-    several times as one, where Keras' own counts each. On a TPU, which compiles the whole step, the update
-    is Keras' own.
+    rows still decay and still move with their momentum. Clipping sees the gradients of a row that
+    occurs several times as one, where Keras' own counts each. On a TPU, which compiles the whole
+    step, the update is Keras' own.
 
     Attributes:
-        gradient_norm: of the step that is being traced, before clipping; None unless it clips to a global norm.
+        gradient_norm: of the step that is being traced, before clipping; None unless it clips to a
+            global norm.
     """
 
     gradient_norm = None
 
     def _compute_current_learning_rate(self):
-        """A rate that a callback has set since the last step takes the place of a `WarmupDecay`'s plan."""
+        """A rate that a callback has set since the last step takes the place of a `WarmupDecay`'s
+        plan.
+        """
         plan = self._learning_rate
         if isinstance(plan, WarmupDecay):
             plan.hold_if_set(self._current_learning_rate)
@@ -93,9 +96,11 @@ class AdamW(keras.optimizers.AdamW):
 
 
 def with_whole_rows(gradients) -> list:
-    """Gradients in which each row of a sparse one (embeddings) occurs once, with the sum of its parts.
+    """Gradients in which each row of a sparse one (embeddings) occurs once, with the sum of its
+    parts.
 
-    The norm of the parts is not that of the row, and the replicas that share a batch have other parts.
+    The norm of the parts is not that of the row, and the replicas that share a batch have other
+    parts.
     """
     return [_whole(g) if isinstance(g, tf.IndexedSlices) else g for g in gradients]
 
@@ -109,13 +114,17 @@ def _whole(gradient: tf.IndexedSlices) -> tf.IndexedSlices:
 @compiled
 def _adamw(variable, m, v, gradient, scale, decayed, rate, beta_1, beta_2, epsilon):
     # Handles, not variables: a traced function would outlive its variables and refuse later ones.
-    old, new_m, new_v = (tf.raw_ops.ReadVariableOp(resource=h, dtype=rate.dtype) for h in (variable, m, v))
+    old, new_m, new_v = (
+        tf.raw_ops.ReadVariableOp(resource=h, dtype=rate.dtype) for h in (variable, m, v)
+    )
     new_m, new_v = new_m * beta_1, new_v * beta_2
     if gradient is not None:
         gradient = gradient * scale
         new_m += (1 - beta_1) * gradient
         new_v += (1 - beta_2) * gradient * gradient
-    tf.raw_ops.AssignVariableOp(resource=variable, value=old * decayed - rate * new_m / (tf.sqrt(new_v) + epsilon))
+    tf.raw_ops.AssignVariableOp(
+        resource=variable, value=old * decayed - rate * new_m / (tf.sqrt(new_v) + epsilon)
+    )
     tf.raw_ops.AssignVariableOp(resource=m, value=new_m)
     tf.raw_ops.AssignVariableOp(resource=v, value=new_v)
 
@@ -132,8 +141,9 @@ def _number(value: float, name: str) -> tf.Variable:
 class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
     """A linear rise to ``peak`` over the first tenth of the steps, then a linear fall to zero.
 
-    The numbers of steps are variables, so that one traced training step serves runs of any length. With `AdamW`, a
-    rate that a callback sets (`LearningRateScheduler`, `ReduceLROnPlateau`) holds from then on, until the next plan.
+    The numbers of steps are variables, so that one traced training step serves runs of any length.
+    With `AdamW`, a rate that a callback sets (`LearningRateScheduler`, `ReduceLROnPlateau`) holds
+    from then on, until the next plan.
 
     Args:
         peak: the highest learning rate.
@@ -165,7 +175,9 @@ class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
 
     def hold_if_set(self, current: tf.Variable) -> None:
         """Keeps to ``current`` from now on if it is not the rate that was given last."""
-        changed = tf.logical_and(tf.not_equal(self.given, NOT_SET), tf.not_equal(current, self.given))
+        changed = tf.logical_and(
+            tf.not_equal(self.given, NOT_SET), tf.not_equal(current, self.given)
+        )
         self._held.assign(tf.where(changed, tf.cast(current, tf.float32), self._held))
 
     def __call__(self, step):
@@ -186,7 +198,8 @@ def plan_rate(optimizer, start: int, steps: int, peak: float | None = None) -> N
     schedule = optimizer._learning_rate
     schedule.plan(start, steps, peak)
     current = getattr(optimizer, "_current_learning_rate", None)
-    if current is not None:  # a rate that a callback set at the end of the last run is not for this one
+    # a rate that a callback set at the end of the last run is not for this one
+    if current is not None:
         current.assign(schedule(optimizer.iterations))
         schedule.given.assign(current)
 
@@ -194,7 +207,8 @@ def plan_rate(optimizer, start: int, steps: int, peak: float | None = None) -> N
 def current_rate(optimizer) -> tf.Tensor:
     """() float32: the learning rate of the last step."""
     rate = optimizer.learning_rate
-    if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):  # Keras' legacy optimizers
+    # Keras' legacy optimizers
+    if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
         rate = rate(optimizer.iterations)
     return tf.identity(tf.cast(rate, tf.float32))  # the number, no variable that goes on changing
 
@@ -202,15 +216,17 @@ def current_rate(optimizer) -> tf.Tensor:
 def prepare(optimizer, trained: Sequence[tf.Variable]) -> bool:
     """Makes an optimizer ready to train variables.
 
-    Its variables are made, which would else come into being in the first step: TensorFlow then traces that step twice.
-    Keras' refuses a variable that was not there when it was built. One that meets such a variable starts anew, as
-    after a new `compile`: its moments are 0 and its steps count from 0. A `WarmupDecay` keeps to its plan.
+    Its variables are made, which would else come into being in the first step: TensorFlow then
+    traces that step twice. Keras' refuses a variable that was not there when it was built. One that
+    meets such a variable starts anew, as after a new `compile`: its moments are 0 and its steps
+    count from 0. A `WarmupDecay` keeps to its plan.
 
     Returns:
         Whether it starts anew, in other variables than before.
     """
     inner = getattr(optimizer, "inner_optimizer", optimizer)
-    known = getattr(inner, "_index_dict", None)  # None: not built yet, or Keras' legacy kind, which takes any variable
+    # None: not built yet, or Keras' legacy kind, which takes any variable
+    known = getattr(inner, "_index_dict", None)
     if known is None:
         _build(optimizer, trained)
         return False
@@ -231,7 +247,11 @@ def optimizer_state(optimizer, trained: list[tf.Variable]) -> list[tf.Variable]:
     _build(optimizer, trained)
     found = list(optimizer.variables())
     scale = getattr(optimizer, "_loss_scale", None)
-    found += [v for v in (getattr(scale, "current_loss_scale", None), getattr(scale, "counter", None)) if v is not None]
+    found += [
+        v
+        for v in (getattr(scale, "current_loss_scale", None), getattr(scale, "counter", None))
+        if v is not None
+    ]
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     schedule = getattr(inner, "_learning_rate", None)
     if isinstance(schedule, WarmupDecay):
@@ -257,6 +277,8 @@ def auto_learning_rate(width: int) -> float:
 
 def auto_optimizer(learning_rate: float) -> AdamW:
     """AdamW with decay .01 on matrices only, gradients clipped to norm 1, and `WarmupDecay`."""
-    optimizer = AdamW(WarmupDecay(learning_rate), weight_decay=0.01, global_clipnorm=1.0, epsilon=1e-8)
+    optimizer = AdamW(
+        WarmupDecay(learning_rate), weight_decay=0.01, global_clipnorm=1.0, epsilon=1e-8
+    )
     optimizer.exclude_from_weight_decay(var_names=[r"(bias|beta|gamma)(:0)?$", "layer_norm"])
     return optimizer

@@ -1,1 +1,3 @@
-"""The search for better strategies: spaces, validation, early stopping and the bridge to keras-tuner."""
+"""The search for better strategies: spaces, validation, early stopping and the bridge to
+keras-tuner.
+"""

@@ -1,4 +1,6 @@
-"""Where candidates are trained and scored: one model for all trials of equal settings, and its traced steps."""
+"""Where candidates are trained and scored: one model for all trials of equal settings, and its
+traced steps.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from tf_transfer.tuning.space import Candidate
 from tf_transfer.tuning.validation import Measurement
 
 MOST_MODELS = 4
-"""With their traced steps, in memory; a search over numbers, such as rates of dropout, asks for ever new ones."""
+"""With their traced steps, in memory; a search over numbers, such as rates of dropout, asks for
+ever new ones.
+"""
 
 
 class Bench:
@@ -45,15 +49,17 @@ class Bench:
         return self._runner({})[1].encoder_hash
 
     def auto(self, strategy, field: str) -> float:
-        """What ``"auto"`` stands for in a learning rate of a strategy, with all labels of the budget."""
+        """What ``"auto"`` stands for in a learning rate of a strategy, with all labels of the
+        budget.
+        """
         return strategy.auto_rate(field, self._runner({})[1].model, self.plan.budget)
 
     def measure(self, candidate: Candidate, measurement: Measurement) -> dict:
         """One training of a candidate.
 
         Returns:
-            ``{"seconds": float, "scores": {task: {metric: value}}}`` of the validation rows, for the tasks that the
-            support has labels of; an undefined metric is None.
+            ``{"seconds": float, "scores": {task: {metric: value}}}`` of the validation rows, for
+            the tasks that the support has labels of; an undefined metric is None.
 
         Raises:
             TransferError: the candidate cannot learn from these tables, or diverges.
@@ -71,11 +77,17 @@ class Bench:
             self._adapted[place] = adapted
         predictions = adapted.predict(measurement.validation, verbose=0)
         truths = encode_split(self.plan.tasks, measurement.validation, measurement.name)
-        taught = [t for t in self.plan.tasks if t.name in predictions and t.encode(measurement.support)[1].any()]
+        taught = [
+            t
+            for t in self.plan.tasks
+            if t.name in predictions and t.encode(measurement.support)[1].any()
+        ]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", metrics.UndefinedMetricWarning)
             suites = score_split(taught, predictions, truths, measurement.name)
-        scores = {task.name: _scalars(suites[task.name], task) for task in taught if task.name in suites}
+        scores = {
+            task.name: _scalars(suites[task.name], task) for task in taught if task.name in suites
+        }
         return {"seconds": time.perf_counter() - start, "scores": scores}
 
     def _fit(self, candidate: Candidate, measurement: Measurement, runner: Runner) -> None:
@@ -85,11 +97,14 @@ class Bench:
             return
         if self._tried != candidate.key:
             for model in (runner.model, *self._adapted.values()):
-                model.__dict__.pop("_learners", None)  # traced for the arguments of the last candidate
+                # traced for the arguments of the last candidate
+                model.__dict__.pop("_learners", None)
             self._tried = candidate.key
         self._fitted = ("", None)
         runner.reset(measurement.seed)
-        runner.model.options["max_length"] = candidate.settings.get("max_length", self.experiment.encoder.max_length)
+        runner.model.options["max_length"] = candidate.settings.get(
+            "max_length", self.experiment.encoder.max_length
+        )
         sources = {name: self.plan.sources[name] for name in measurement.sources}
         self._fitted = (stage, candidate.strategy.fit(runner.model, sources, seed=measurement.seed))
 
@@ -104,7 +119,9 @@ class Bench:
                 self._runners.pop(oldest)
                 self._adapted.pop(oldest, None)
                 self._fitted = ("", None)  # which may hold it
-            tasks = [dataclasses.replace(t, loss_weight=w) for t, w in zip(self.plan.tasks, weights)]
+            tasks = [
+                dataclasses.replace(t, loss_weight=w) for t, w in zip(self.plan.tasks, weights)
+            ]
             self._runners[place] = Runner(experiment, tasks)
         return place, self._runners[place]
 

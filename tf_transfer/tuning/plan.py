@@ -1,4 +1,6 @@
-"""What a search is about: the target and its labels, the objective, and what every trial is scored on."""
+"""What a search is about: the target and its labels, the objective, and what every trial is scored
+on.
+"""
 
 from __future__ import annotations
 
@@ -51,10 +53,11 @@ class Plan:
 
     @classmethod
     def of(cls, experiment: Experiment) -> Plan:
-        """Loads the tables and draws the labels that the budget buys with the experiment's first seed.
+        """Loads the tables and draws the labels that the budget buys with the experiment's first
+        seed.
 
-        The test rows' texts are read by the leakage audit, whose finds leave the training rows as `compare` leaves
-        them; then they are dropped.
+        The test rows' texts are read by the leakage audit, whose finds leave the training rows as
+        `compare` leaves them; then they are dropped.
 
         Raises:
             DataError: an unknown target or objective, or tables and labels that do not suffice.
@@ -63,16 +66,35 @@ class Plan:
         target = next(iter(experiment.targets)) if spec.target is None else spec.target
         check_choice("tune.target", target, experiment.targets)
         budget = max(experiment.budgets) if spec.budget is None else spec.budget
-        data = Prepared.load(experiment.model_copy(update={"budgets": [*experiment.budgets, budget]}))
+        data = Prepared.load(
+            experiment.model_copy(update={"budgets": [*experiment.budgets, budget]})
+        )
         task, metric = find_objective(experiment, data.tasks)
         support = draw_support(data.targets[target].train, target, budget, experiment.seeds[0])
         group = experiment.targets[target].group
-        planned, overlap = measurements(spec, task, support, data.sources, group=group, budget=budget)
+        planned, overlap = measurements(
+            spec, task, support, data.sources, group=group, budget=budget
+        )
         tables = {k: v for k, v in data.common.items() if not k.startswith("target ")}
-        common = tables | {"labelled rows": data.common[f"target {target} (train)"], "target": target}
-        common |= {"budget": budget, "objective": f"{task.name}/{metric}", "first seed": experiment.seeds[0]}
+        common = tables | {
+            "labelled rows": data.common[f"target {target} (train)"],
+            "target": target,
+        }
+        common |= {
+            "budget": budget,
+            "objective": f"{task.name}/{metric}",
+            "first seed": experiment.seeds[0],
+        }
         return cls(
-            target, budget, data.tasks, task, metric, data.sources, planned, overlap, common | options(experiment)
+            target,
+            budget,
+            data.tasks,
+            task,
+            metric,
+            data.sources,
+            planned,
+            overlap,
+            common | options(experiment),
         )
 
 
@@ -80,7 +102,8 @@ def find_objective(experiment: Experiment, tasks: list[Task]) -> tuple[Task, str
     """The task and metric that trials are chosen by.
 
     Raises:
-        DataError: an unknown task or metric (with the nearest one), or a metric that several tasks have.
+        DataError: an unknown task or metric (with the nearest one), or a metric that several tasks
+            have.
     """
     asked, by_name = experiment.tune.objective, {t.name: t for t in tasks}
     if asked is None:
@@ -90,18 +113,24 @@ def find_objective(experiment: Experiment, tasks: list[Task]) -> tuple[Task, str
     name, slash, metric = asked.rpartition("/")
     if slash:
         check_choice("The task of tune.objective", name, by_name)
-        check_choice(f"The metric of tune.objective, for task {name!r}", metric, kind_of(by_name[name]).metric_names)
+        check_choice(
+            f"The metric of tune.objective, for task {name!r}",
+            metric,
+            kind_of(by_name[name]).metric_names,
+        )
         return by_name[name], metric
     having = [t for t in tasks if asked in kind_of(t).metric_names]
     known = list(dict.fromkeys([*by_name, *(m for t in tasks for m in kind_of(t).metric_names)]))
     if not having:
         raise DataError(
-            f"tune.objective must be a task, a metric of its suite, or both as task/metric.\nReceived {asked!r}; "
+            "tune.objective must be a task, a metric of its suite, or both as "
+            f"task/metric.\nReceived {asked!r}; "
             f"known are {listed(known, 50)}.{nearest(asked, known)}"
         )
     if len(having) > 1:
         raise DataError(
             f"tune.objective must say which task's {asked} is meant.\nReceived {asked!r}, which "
-            f"{listed([t.name for t in having])} have.\nGive {having[0].name}/{asked}, for instance."
+            f"{listed([t.name for t in having])} have.\nGive {having[0].name}/{asked}, for "
+            "instance."
         )
     return having[0], asked

@@ -10,7 +10,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from tf_transfer.errors import DataError, check_choice
-from tf_transfer.report.plots import COLOURS, INK, MARKERS, MUTED, NotebookFigure, plain_frame, plain_legend, shown
+from tf_transfer.report.plots import (
+    COLOURS,
+    INK,
+    MARKERS,
+    MUTED,
+    NotebookFigure,
+    plain_frame,
+    plain_legend,
+    shown,
+)
 from tf_transfer.report.wording import metric_name
 
 _WIDE, _PANEL = (8.2, 3.8), (3.1, 2.7)
@@ -20,8 +29,8 @@ _COLUMNS = 3
 def plot_trials(result) -> Figure:
     """Every trial's score in the order of the trials, and the best completed one so far as a line.
 
-    A completed trial has its 95 % interval; a stopped one is hollow, at the score that is expected of it; a failed
-    one stands at the foot as a cross.
+    A completed trial has its 95 % interval; a stopped one is hollow, at the score that is expected
+    of it; a failed one stands at the foot as a cross.
 
     Args:
         result: `TuneResult`.
@@ -37,7 +46,14 @@ def plot_trials(result) -> Figure:
         look = _look(result, label)
         done, ended = rows[rows["status"] == "completed"], rows[rows["status"] == "stopped"]
         spread = done[["score", "low", "high"]].dropna()
-        ax.vlines(spread.index, spread["low"], spread["high"], color=look["color"], alpha=0.35, linewidth=1.4)
+        ax.vlines(
+            spread.index,
+            spread["low"],
+            spread["high"],
+            color=look["color"],
+            alpha=0.35,
+            linewidth=1.4,
+        )
         ax.plot(done.index, done["score"], linestyle="", label=shown(label), **look)
         ax.plot(ended.index, ended["expected"], linestyle="", fillstyle="none", **look)
     best = completed["score"].cummax() if result.sign > 0 else completed["score"].cummin()
@@ -58,7 +74,8 @@ def plot_trials(result) -> Figure:
 
 
 def plot_arguments(result, strategy: str) -> Figure:
-    """The scores of a strategy's trials against each argument that varied, or all where none did: a panel each.
+    """The scores of a strategy's trials against each argument that varied, or all where none did: a
+    panel each.
 
     Args:
         result: `TuneResult`.
@@ -73,7 +90,9 @@ def plot_arguments(result, strategy: str) -> Figure:
     known = result.arguments(strategy) if len(table) else []
     arguments = [a for a in known if table[a].astype(str).nunique() > 1] or known
     if not arguments:
-        raise DataError(f"A plot needs a trial of {strategy!r} with a score and an argument.\nReceived none.")
+        raise DataError(
+            f"A plot needs a trial of {strategy!r} with a score and an argument.\nReceived none."
+        )
     columns = min(len(arguments), _COLUMNS)
     lines = -(-len(arguments) // columns)
     figure = NotebookFigure(figsize=(_PANEL[0] * columns, _PANEL[1] * lines), layout="constrained")
@@ -120,7 +139,11 @@ def _scored(result) -> pd.DataFrame:
 
 def _look(result, label: str) -> dict:
     i = list(dict.fromkeys(result.trials["strategy"])).index(label)
-    return {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)], "markersize": 6}
+    return {
+        "color": COLOURS[i % len(COLOURS)],
+        "marker": MARKERS[i % len(MARKERS)],
+        "markersize": 6,
+    }
 
 
 def _limits(ax, result, table: pd.DataFrame) -> None:
@@ -129,11 +152,17 @@ def _limits(ax, result, table: pd.DataFrame) -> None:
     middle = values.quantile([0.25, 0.75])
     worst = max(values.min(), middle.iloc[0] - 4 * max(np.ptp(middle), 0.01))
     spread = (values.max() - worst) or 0.1
-    ax.set_ylim(*sorted(result.sign * end for end in (worst - 0.35 * spread, values.max() + 0.35 * spread)))
+    ax.set_ylim(
+        *sorted(result.sign * end for end in (worst - 0.35 * spread, values.max() + 0.35 * spread))
+    )
 
 
 def _value_axis(ax, result) -> None:
     task, _, metric = result.objective.rpartition("/")
     direction = "higher" if result.sign > 0 else "lower"
-    ax.set_ylabel(f"{metric_name(metric)} of {shown(task)}\n({direction} is better)", color=INK, parse_math=False)
+    ax.set_ylabel(
+        f"{metric_name(metric)} of {shown(task)}\n({direction} is better)",
+        color=INK,
+        parse_math=False,
+    )
     plain_frame(ax)

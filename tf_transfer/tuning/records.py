@@ -30,12 +30,14 @@ class Outcome:
 
     Args:
         trial: its number.
-        status: ``"completed"``; ``"stopped"``: it could not become the best; ``"failed"``: see ``message``.
+        status: ``"completed"``; ``"stopped"``: it could not become the best; ``"failed"``: see
+            ``message``.
         label, arguments, settings: what was tried.
         measured: the objective in each measurement, in their order.
-        score, low, high: their mean, in the metric's unit, with its 95 % interval; None where there is none.
-        reported: what the oracle learns from: the score; for a stopped trial the expected one, which lies below the
-            best one's; None for a failed trial.
+        score, low, high: their mean, in the metric's unit, with its 95 % interval; None where there
+            is none.
+        reported: what the oracle learns from: the score; for a stopped trial the expected one,
+            which lies below the best one's; None for a failed trial.
         seconds: of all its measurements, also of those that an equal trial had made before.
         epochs: Hyperband's, else None.
         message: why it was stopped or failed.
@@ -72,7 +74,10 @@ class Records:
         if (self.folder / "search.json").exists():
             self.check(common)
         else:
-            write_text(self.folder / "search.json", json.dumps({"format": FORMAT, "common": common}, indent=1))
+            write_text(
+                self.folder / "search.json",
+                json.dumps({"format": FORMAT, "common": common}, indent=1),
+            )
 
     def check(self, common: dict, who: str = "today's") -> None:
         """Raises:
@@ -80,17 +85,23 @@ class Records:
         """
         earlier, common = _read(self.folder / "search.json"), json.loads(json.dumps(common))
         if not isinstance(earlier, dict) or earlier.get("format") != FORMAT:
-            raise CheckpointError(f"{self.folder / 'search.json'} must be of the format {FORMAT!r}.\nReceived another.")
+            raise CheckpointError(
+                f"{self.folder / 'search.json'} must be of the format {FORMAT!r}.\nReceived "
+                "another."
+            )
         kept = earlier["common"]
         differing = [k for k in dict.fromkeys([*common, *kept]) if common.get(k) != kept.get(k)]
         if differing:
             raise DataError(
-                f"The folder {self.folder} holds another search.\nThese differ from {who}: {', '.join(differing)}.\n"
+                f"The folder {self.folder} holds another search.\nThese differ from {who}: "
+                f"{', '.join(differing)}.\n"
                 "Choose another folder, or delete this one to start afresh."
             )
 
     def measured(self, key: str) -> dict[str, dict]:
-        """``{measurement: its result}`` of a candidate, as far as made; what cannot be read is made again."""
+        """``{measurement: its result}`` of a candidate, as far as made; what cannot be read is made
+        again.
+        """
         try:
             content = _read(self._measured_path(key))
             return content["measured"] if content["candidate"] == json.loads(key) else {}
@@ -133,7 +144,9 @@ class Records:
             return {}
         content = _read(path)
         if not isinstance(content, dict):
-            raise CheckpointError(f"{path} is damaged: it holds no object.\nDelete it, and search again.")
+            raise CheckpointError(
+                f"{path} is damaged: it holds no object.\nDelete it, and search again."
+            )
         return {name: _outcome(one, path, "it, and search again") for name, one in content.items()}
 
     def _measured_path(self, key: str) -> Path:
@@ -157,4 +170,6 @@ def _read(path: Path):
     try:
         return read_json(path)
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}\nDelete it, or the folder of the search.") from None
+        raise CheckpointError(
+            f"{path} cannot be read: {error}\nDelete it, or the folder of the search."
+        ) from None

@@ -37,7 +37,12 @@ class TuneResult:
 
     def __init__(self, folder: Path, experiment: Experiment, plan: Plan):
         self.folder, self.experiment = folder, experiment
-        self.target, self.budget, self.objective, self.sign = plan.target, plan.budget, plan.objective, plan.sign
+        self.target, self.budget, self.objective, self.sign = (
+            plan.target,
+            plan.budget,
+            plan.objective,
+            plan.sign,
+        )
         self.planned = len(plan.measurements)
         self.outcomes: list[Outcome] = Records(folder).outcomes()
         self._space = SearchSpace.of(experiment)
@@ -46,18 +51,30 @@ class TuneResult:
     def trials(self) -> pd.DataFrame:
         """A row a trial: what was tried, its score with the 95 % interval, and what became of it.
 
-        ``status`` is completed, stopped (``score`` is the mean of the ``measured`` of ``planned`` measurements that
-        were made, ``expected`` what all would have given; see `scores.expected_score`) or failed (see ``message``);
-        ``seconds`` are those of its measurements. An argument is empty where the trial's strategy was not searched
-        for it.
+        ``status`` is completed, stopped (``score`` is the mean of the ``measured`` of ``planned``
+        measurements that were made, ``expected`` what all would have given; see
+        `scores.expected_score`) or failed (see ``message``); ``seconds`` are those of its
+        measurements. An argument is empty where the trial's strategy was not searched for it.
         """
         labels = [o.label for o in self.outcomes] or self._space.strategies
         fields = list(dict.fromkeys(f for label in labels for f in self.arguments(label)))
         records = []
         for o in self.outcomes:
-            found = [o.trial, o.status, o.label, o.score, o.low, o.high, o.reported, len(o.measured), self.planned]
+            found = [
+                o.trial,
+                o.status,
+                o.label,
+                o.score,
+                o.low,
+                o.high,
+                o.reported,
+                len(o.measured),
+                self.planned,
+            ]
             tried = {f: (o.arguments | o.settings).get(f) for f in self.arguments(o.label)}
-            records.append(dict(zip(_FOUND, found)) | tried | {"seconds": o.seconds, "message": o.message})
+            records.append(
+                dict(zip(_FOUND, found)) | tried | {"seconds": o.seconds, "message": o.message}
+            )
         table = pd.DataFrame(records, columns=[*_FOUND, *fields, "seconds", "message"])
         return table.astype(dict.fromkeys(["score", "low", "high", "expected"], float))
 
@@ -70,18 +87,24 @@ class TuneResult:
         """
         found = best_of(self.outcomes, self.sign)
         if found is None:
-            raise DataError(f"The search in {self.folder} must have a completed trial.\nReceived none yet.")
+            raise DataError(
+                f"The search in {self.folder} must have a completed trial.\nReceived none yet."
+            )
         return found
 
     @property
     def beside(self) -> dict[str, Outcome]:
         """What the best trial is shown beside, in the same measurements.
 
-        ``"untuned"`` is its strategy as the experiment has it, or with its defaults. ``"without the source"`` is the
-        winner without it. Neither was chosen by its own score. One that is the winner itself is left out; before the
-        search has ended there is none.
+        ``"untuned"`` is its strategy as the experiment has it, or with its defaults. ``"without the
+        source"`` is the winner without it. Neither was chosen by its own score. One that is the
+        winner itself is left out; before the search has ended there is none.
         """
-        return {name: o for name, o in Records(self.folder).beside().items() if o.trial == self.best_trial.trial}
+        return {
+            name: o
+            for name, o in Records(self.folder).beside().items()
+            if o.trial == self.best_trial.trial
+        }
 
     @property
     def best(self) -> Strategy:
@@ -91,9 +114,11 @@ class TuneResult:
 
     @property
     def best_experiment(self) -> Experiment:
-        """The experiment with the best strategy as ``tuned`` among its strategies, ready for `compare`.
+        """The experiment with the best strategy as ``tuned`` among its strategies, ready for
+        `compare`.
 
-        Where settings were searched, encoder and tasks have those of the best trial, for all strategies.
+        Where settings were searched, encoder and tasks have those of the best trial, for all
+        strategies.
         """
         strategies = self.experiment.strategies | {TUNED: self.best}
         experiment = with_settings(self.experiment, self.best_trial.settings)
@@ -102,7 +127,9 @@ class TuneResult:
     def to_yaml(self) -> str:
         """The best strategy, to paste into an experiment file."""
         best = self.best
-        arguments = {k: v for k, v in dataclasses.asdict(best).items() if v != getattr(type(best), k)}
+        arguments = {
+            k: v for k, v in dataclasses.asdict(best).items() if v != getattr(type(best), k)
+        }
         content = {"strategies": {TUNED: {"strategy": best.name} | arguments}}
         content |= plain_settings(self.experiment, self.best_trial.settings)
         return yaml.safe_dump(content, sort_keys=False)
@@ -114,7 +141,9 @@ class TuneResult:
         return plot_trials(self)
 
     def plot_arguments(self, strategy: str | None = None):
-        """A matplotlib Figure: the scores against each argument of a strategy; None: the best trial's."""
+        """A matplotlib Figure: the scores against each argument of a strategy; None: the best
+        trial's.
+        """
         from tf_transfer.tuning.plots import plot_arguments
 
         return plot_arguments(self, strategy or self.best_trial.label)
@@ -143,7 +172,10 @@ class TuneResult:
         return [
             f"{len(self.outcomes)} trials on {self.target}, {self.budget} labels: {states}.",
             f"The {direction} {self.objective}: {_score(best)}, trial {best.trial}.",
-            *(f"In the same measurements, {name} ({o.label}): {_score(o)}." for name, o in self.beside.items()),
+            *(
+                f"In the same measurements, {name} ({o.label}): {_score(o)}."
+                for name, o in self.beside.items()
+            ),
         ]
 
     def _repr_html_(self) -> str:
@@ -152,7 +184,9 @@ class TuneResult:
         places = self.trials["status"].map({"completed": 0, "stopped": 1, "failed": 2})
         order = pd.DataFrame({"place": places, "score": -self.sign * self.trials["expected"]})
         shown = self.trials.loc[order.sort_values(["place", "score"]).index, columns]
-        table = shown.to_html(index=False, escape=True, border=0, float_format=lambda v: f"{v:.4g}", na_rep="")
+        table = shown.to_html(
+            index=False, escape=True, border=0, float_format=lambda v: f"{v:.4g}", na_rep=""
+        )
         if best_of(self.outcomes, self.sign) is None:
             return table
         return f"<p>{'<br>'.join(map(html.escape, self._sentences()))}</p>\n{table}"

@@ -1,4 +1,6 @@
-"""What a search may vary beside the strategies' arguments: settings of the encoder, and the weights of the tasks."""
+"""What a search may vary beside the strategies' arguments: settings of the encoder, and the weights
+of the tasks.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ def spaces_of(experiment: Experiment) -> dict[str, Range | list]:
     """``{setting: Range or list of choices}`` that an experiment asks for.
 
     Raises:
-        DataError: an unknown setting (with the nearest one), or a space that holds a value which it cannot take.
+        DataError: an unknown setting (with the nearest one), or a space that holds a value which it
+            cannot take.
     """
     spaces, known = {}, [*SETTINGS, *(_weight_of(task) for task in experiment.tasks)]
     for setting, space in experiment.tune.settings.items():
@@ -39,9 +42,13 @@ def spaces_of(experiment: Experiment) -> dict[str, Range | list]:
 
 def with_settings(experiment: Experiment, settings: Mapping[str, Any]) -> Experiment:
     """The experiment with other values for some settings."""
-    encoder = experiment.encoder.model_copy(update={k: v for k, v in settings.items() if k in SETTINGS})
+    encoder = experiment.encoder.model_copy(
+        update={k: v for k, v in settings.items() if k in SETTINGS}
+    )
     weights = [settings.get(_weight_of(task), task.loss_weight) for task in experiment.tasks]
-    tasks = [t.model_copy(update={LOSS_WEIGHT: weight}) for t, weight in zip(experiment.tasks, weights)]
+    tasks = [
+        t.model_copy(update={LOSS_WEIGHT: weight}) for t, weight in zip(experiment.tasks, weights)
+    ]
     return experiment.model_copy(update={"encoder": encoder, "tasks": tasks})
 
 
@@ -67,7 +74,12 @@ def _checked(setting: str, value):
     """
     kind, field = (EncoderSpec, setting) if setting in SETTINGS else (TaskSpec, LOSS_WEIGHT)
     try:
-        return getattr(kind.model_validate({"name": setting.removeprefix(f"{LOSS_WEIGHT}."), field: value}), field)
+        return getattr(
+            kind.model_validate({"name": setting.removeprefix(f"{LOSS_WEIGHT}."), field: value}),
+            field,
+        )
     except pydantic.ValidationError as error:
         reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise DataError(f"tune.settings.{setting} holds {value!r}, which cannot be: {reason}") from None
+        raise DataError(
+            f"tune.settings.{setting} holds {value!r}, which cannot be: {reason}"
+        ) from None

@@ -1,4 +1,6 @@
-"""What may vary between trials: which strategy, its arguments, and the settings that all strategies share."""
+"""What may vary between trials: which strategy, its arguments, and the settings that all strategies
+share.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from tf_transfer.tuning.settings import spaces_of
 
 STRATEGY = "strategy"
 DIGITS = 4
-"""Significant digits of a number that a trial takes: what a person can copy, and no trial lies between two."""
+"""Significant digits of a number that a trial takes: what a person can copy, and no trial lies
+between two.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,11 +50,12 @@ class SearchSpace:
 
     Args:
         strategies: ``{label: strategy}``, with the arguments that are not searched.
-        untuned: the same as the experiment has them, or with their defaults: nothing of the search is in them.
+        untuned: the same as the experiment has them, or with their defaults: nothing of the search
+            is in them.
         spaces: ``{label: {argument: Range or list of choices}}``.
         settings: ``{setting: Range or list of choices}``.
-        max_epochs: of Hyperband, from whose epochs the strategies' efforts follow instead of being searched; else
-            None.
+        max_epochs: of Hyperband, from whose epochs the strategies' efforts follow instead of being
+            searched; else None.
     """
 
     strategies: Mapping[str, Strategy]
@@ -64,8 +69,8 @@ class SearchSpace:
         """The space that an experiment asks for.
 
         Raises:
-            DataError: an unknown strategy, argument or setting (with the nearest one), or a space that holds a
-                value which the argument cannot take.
+            DataError: an unknown strategy, argument or setting (with the nearest one), or a space
+                that holds a value which the argument cannot take.
         """
         spec = experiment.tune
         asked = spec.strategies
@@ -88,14 +93,19 @@ class SearchSpace:
     def dimensions(self) -> Iterator[tuple[str, str | None, str, Range | list]]:
         """Name, label (None for a setting), argument and space of everything that varies."""
         for label, space in self.spaces.items():
-            yield from ((f"{label}/{field}", label, field, values) for field, values in space.items())
-        yield from ((f"settings/{field}", None, field, values) for field, values in self.settings.items())
+            yield from (
+                (f"{label}/{field}", label, field, values) for field, values in space.items()
+            )
+        yield from (
+            (f"settings/{field}", None, field, values) for field, values in self.settings.items()
+        )
 
     def decode(self, values: Mapping[str, Any]) -> Candidate:
         """The candidate that the values of a trial stand for.
 
-        Under Hyperband a strategy whose effort is in epochs gets the trial's epochs, any other the trial's share of
-        its own effort, say of 500 steps; it is trained anew, since a learning rate follows from the number of steps.
+        Under Hyperband a strategy whose effort is in epochs gets the trial's epochs, any other the
+        trial's share of its own effort, say of 500 steps; it is trained anew, since a learning rate
+        follows from the number of steps.
         """
         label = values[STRATEGY]
         strategy, arguments, settings = self.strategies[label], {}, {}
@@ -105,14 +115,20 @@ class SearchSpace:
                 place[field] = _decoded(values[name], space)
         if self.max_epochs and strategy.effort:
             epochs = values["tuner/epochs"]
-            whole = self.max_epochs if strategy.effort == "epochs" else getattr(strategy, strategy.effort)
+            whole = (
+                self.max_epochs
+                if strategy.effort == "epochs"
+                else getattr(strategy, strategy.effort)
+            )
             arguments[strategy.effort] = max(1, round(whole * epochs / self.max_epochs))
         return Candidate(label, dataclasses.replace(strategy, **arguments), settings)
 
     def to_plain(self) -> dict:
         """For JSON: what makes a search the same search."""
         return {
-            "strategies": {label: [s.name, dataclasses.asdict(s)] for label, s in self.strategies.items()},
+            "strategies": {
+                label: [s.name, dataclasses.asdict(s)] for label, s in self.strategies.items()
+            },
             "spaces": {name: _plain(space) for name, _, _, space in self.dimensions()},
         }
 
@@ -121,7 +137,9 @@ def _plain(space: Range | list):
     return space.model_dump() if isinstance(space, Range) else space
 
 
-def _of_strategy(experiment: Experiment, label: str, wanted: Mapping) -> tuple[Strategy, Strategy, dict]:
+def _of_strategy(
+    experiment: Experiment, label: str, wanted: Mapping
+) -> tuple[Strategy, Strategy, dict]:
     """A strategy untuned and with its fixed arguments, and the spaces of the others."""
     place, wanted = f"tune.strategies.{label}", dict(wanted)
     name = wanted.pop("strategy", label)
@@ -130,7 +148,8 @@ def _of_strategy(experiment: Experiment, label: str, wanted: Mapping) -> tuple[S
         known = [*experiment.strategies, *STRATEGIES]
         if name not in STRATEGIES:
             raise DataError(
-                f"{place}: there is no strategy {name!r}; known are {listed(dict.fromkeys(known), 30)}."
+                f"{place}: there is no strategy {name!r}; known are "
+                f"{listed(dict.fromkeys(known), 30)}."
                 f"{nearest(name, known)}"
             )
         base = STRATEGIES[name]()
@@ -140,7 +159,8 @@ def _of_strategy(experiment: Experiment, label: str, wanted: Mapping) -> tuple[S
     for field, space in wanted.items():
         if field not in fields:
             raise DataError(
-                f"{place}: {base.name} has no argument {field!r} to search; it has {listed(fields, 20)}."
+                f"{place}: {base.name} has no argument {field!r} to search; it has "
+                f"{listed(fields, 20)}."
                 f"{nearest(field, fields)}"
             )
         spaces[field] = space
@@ -150,13 +170,18 @@ def _of_strategy(experiment: Experiment, label: str, wanted: Mapping) -> tuple[S
             values = [_checked(base, field, v, f"{place}.{field}") for v in _ends(space)]
             searched[field] = space if isinstance(space, Range) else values
         else:
-            base = dataclasses.replace(base, **{field: _checked(base, field, space, f"{place}.{field}")})
+            base = dataclasses.replace(
+                base, **{field: _checked(base, field, space, f"{place}.{field}")}
+            )
     if base.uses_source and not experiment.sources:
-        raise DataError(f"{place} learns from source data.\nReceived an experiment without sources.")
+        raise DataError(
+            f"{place} learns from source data.\nReceived an experiment without sources."
+        )
     for source in searched.get("validation_source", [getattr(base, "validation_source", None)]):
         _check_validation_source(experiment, place, source)
     if experiment.tune.validation == "sources" and getattr(untuned, "validation_source", None):
-        untuned = dataclasses.replace(untuned, validation_source=None)  # it plays the target in turn
+        # it plays the target in turn
+        untuned = dataclasses.replace(untuned, validation_source=None)
     return untuned, base, searched
 
 
@@ -170,7 +195,8 @@ def _check_validation_source(experiment: Experiment, place: str, source: str | N
     if experiment.tune.validation == "sources":
         raise DataError(
             f"{place} must not validate on a source that plays the target in turn.\nReceived "
-            f"validation_source={source!r} and tune.validation: sources.\nLeave the one out, or set tune.validation: "
+            f"validation_source={source!r} and tune.validation: sources.\nLeave the one out, or "
+            "set tune.validation: "
             "folds."
         )
 
@@ -196,11 +222,12 @@ def _checked(base: Strategy, field: str, value, place: str):
         raise DataError(f"{place} holds {value!r}, which cannot be: {error}") from None
 
 
-# -- keras-tuner's hyperparameters ---------------------------------------------------------------------
+# -- keras-tuner's hyperparameters -----------------------------------------------------------------
 
 
 def declare(space: SearchSpace, hyperparameters, auto) -> None:
-    """Adds the space to keras-tuner's `HyperParameters`; the arguments of a strategy hang on its being chosen.
+    """Adds the space to keras-tuner's `HyperParameters`; the arguments of a strategy hang on its
+    being chosen.
 
     Args:
         hyperparameters: empty.
@@ -234,7 +261,14 @@ def _declare_one(hyperparameters, name: str, space: Range | list, unit: float) -
     low, high = (end if space.whole else end * unit for end in (space.min, space.max))
     middle = (low * high) ** 0.5 if space.sampling == "log" else (low + high) / 2
     step = space.step if space.step is None or space.sampling == "log" else space.step * unit
-    kind(name, low, high, step=step, sampling=space.sampling, default=int(middle) if space.whole else middle)
+    kind(
+        name,
+        low,
+        high,
+        step=step,
+        sampling=space.sampling,
+        default=int(middle) if space.whole else middle,
+    )
 
 
 def _all(values, kind) -> bool:

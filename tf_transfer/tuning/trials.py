@@ -1,4 +1,6 @@
-"""How a trial is run: measured, measurement by measurement, until it is done or cannot become the best."""
+"""How a trial is run: measured, measurement by measurement, until it is done or cannot become the
+best.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,8 @@ class Trials:
     say: Callable[[str], None]
 
     def run(self, trial_id: str, values: Mapping) -> Outcome:
-        """Measures a trial, or takes from the records what it has measured already, and keeps its outcome.
+        """Measures a trial, or takes from the records what it has measured already, and keeps its
+        outcome.
 
         Raises:
             DataError: no trial has succeeded, and many have failed.
@@ -60,9 +63,12 @@ class Trials:
         """
         outcomes = self.records.outcomes()
         if len(outcomes) >= most and all(o.status == "failed" for o in outcomes):
-            reasons = list(dict.fromkeys(f"{o.label}: {o.message.splitlines()[0]}" for o in outcomes))
+            reasons = list(
+                dict.fromkeys(f"{o.label}: {o.message.splitlines()[0]}" for o in outcomes)
+            )
             raise DataError(
-                f"The search space must hold a valid trial.\nReceived {len(outcomes)} trials, which all failed:\n  "
+                f"The search space must hold a valid trial.\nReceived {len(outcomes)} trials, "
+                "which all failed:\n  "
                 + "\n  ".join(reasons[:5])
                 + "\nChange tune.strategies, tune.settings or the objective."
             )
@@ -77,10 +83,11 @@ class Trials:
         return self._try(number, candidate, best, f"trial {number}")
 
     def stand_beside(self, best: Outcome) -> None:
-        """Measures the winner's strategy untuned, and the winner without the source, and keeps their outcomes.
+        """Measures the winner's strategy untuned, and the winner without the source, and keeps
+        their outcomes.
 
-        They are measured as the winner was. One that is the winner itself is left out, and so is the other where the
-        strategy has no source.
+        They are measured as the winner was. One that is the winner itself is left out, and so is
+        the other where the strategy has no source.
         """
         winner = dataclasses.replace(self.space.strategies[best.label], **best.arguments)
         beside = {UNTUNED: Candidate(best.label, self.space.untuned[best.label], {})}
@@ -95,9 +102,16 @@ class Trials:
         self.records.write_beside(outcomes)
 
     def _try(self, number: int, candidate: Candidate, best: Outcome | None, name: str) -> Outcome:
-        """Measures a candidate until it is done, or cannot reach ``best``; ``name`` is said with each measurement."""
+        """Measures a candidate until it is done, or cannot reach ``best``; ``name`` is said with
+        each measurement.
+        """
         blank = Outcome(
-            number, "failed", candidate.label, dataclasses.asdict(candidate.strategy), dict(candidate.settings), []
+            number,
+            "failed",
+            candidate.label,
+            dataclasses.asdict(candidate.strategy),
+            dict(candidate.settings),
+            [],
         )
         known, seconds = self.records.measured(candidate.key), 0.0
         for measurement in self.plan.measurements:
@@ -107,13 +121,19 @@ class Trials:
                     known[measurement.name] = self._measure(candidate, measurement)
                 except (TransferError, MemoryError, tf.errors.ResourceExhaustedError) as error:
                     return dataclasses.replace(
-                        blank, seconds=seconds, message=f"{measurement.name}: {error or 'out of memory'}"
+                        blank,
+                        seconds=seconds,
+                        message=f"{measurement.name}: {error or 'out of memory'}",
                     )
                 self.records.write_measured(candidate.key, known)
             seconds += known[measurement.name]["seconds"]
-            value = known[measurement.name]["scores"].get(self.plan.task.name, {}).get(self.plan.metric)
+            value = (
+                known[measurement.name]["scores"].get(self.plan.task.name, {}).get(self.plan.metric)
+            )
             if value is None:
-                message = f"{measurement.name}: {self.plan.objective} is undefined for what it predicts"
+                message = (
+                    f"{measurement.name}: {self.plan.objective} is undefined for what it predicts"
+                )
                 return dataclasses.replace(blank, seconds=seconds, message=message)
             blank.measured.append(value)
             if best is not None and cannot_reach(blank.measured, best.measured, self.plan.sign):
@@ -129,9 +149,13 @@ class Trials:
         low, high = (None if end != end else min(max(end, least), most) for end in ends)
         found = {"score": score, "low": low, "high": high}
         if len(outcome.measured) == len(self.plan.measurements):
-            return dataclasses.replace(outcome, status="completed", reported=score, seconds=seconds, **found)
+            return dataclasses.replace(
+                outcome, status="completed", reported=score, seconds=seconds, **found
+            )
         expected = expected_score(outcome.measured, best.measured)
-        message = f"cannot reach trial {best.trial} on the same measurements; expected {expected:.4f}"
+        message = (
+            f"cannot reach trial {best.trial} on the same measurements; expected {expected:.4f}"
+        )
         return dataclasses.replace(
             outcome, status="stopped", reported=expected, seconds=seconds, message=message, **found
         )

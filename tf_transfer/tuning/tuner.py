@@ -1,4 +1,6 @@
-"""The bridge to keras-tuner: its search loop, its oracles and its chief and workers, on our trials."""
+"""The bridge to keras-tuner: its search loop, its oracles and its chief and workers, on our
+trials.
+"""
 
 from __future__ import annotations
 
@@ -29,19 +31,22 @@ def is_worker() -> bool:
     for name in ("KERASTUNER_ORACLE_PORT", "KERASTUNER_TUNER_ID"):
         if name not in os.environ:
             raise DataError(
-                f"A shared search needs KERASTUNER_ORACLE_IP, KERASTUNER_ORACLE_PORT and KERASTUNER_TUNER_ID in the "
-                f"environment.\nReceived no {name}.\nSet it, or unset KERASTUNER_ORACLE_IP to search alone."
+                "A shared search needs KERASTUNER_ORACLE_IP, KERASTUNER_ORACLE_PORT and "
+                "KERASTUNER_TUNER_ID in the "
+                f"environment.\nReceived no {name}.\nSet it, or unset KERASTUNER_ORACLE_IP to "
+                "search alone."
             )
     return "chief" not in os.environ["KERASTUNER_TUNER_ID"]
 
 
 class TransferTuner(BaseTuner):
-    """keras-tuner's tuner, whose trials are measured by `Trials` and touch no Keras model of keras-tuner's.
+    """keras-tuner's tuner, whose trials are measured by `Trials` and touch no Keras model of
+    keras-tuner's.
 
-    Several processes share a search as keras-tuner has it: started alike on the same experiment and folder, with
-    ``KERASTUNER_TUNER_ID`` (``chief`` in one of them, another name in each worker), ``KERASTUNER_ORACLE_IP`` and
-    ``KERASTUNER_ORACLE_PORT`` (where the chief listens) in their environments. The chief hands out trials; the
-    workers run them.
+    Several processes share a search as keras-tuner has it: started alike on the same experiment and
+    folder, with ``KERASTUNER_TUNER_ID`` (``chief`` in one of them, another name in each worker),
+    ``KERASTUNER_ORACLE_IP`` and ``KERASTUNER_ORACLE_PORT`` (where the chief listens) in their
+    environments. The chief hands out trials; the workers run them.
 
     Args:
         oracle: of `oracles.make_oracle`.
@@ -57,7 +62,8 @@ class TransferTuner(BaseTuner):
         self.trials, self._ready, folder = trials, ready, folder.resolve()
         state = folder / "oracle.json"
         if state.exists():
-            # keras-tuner goes on where it finds this file, which it writes only when the first trial has ended.
+            # keras-tuner goes on where it finds this file, which it writes only when the first
+            # trial has ended.
             write_text(folder / f"{os.environ.get('KERASTUNER_TUNER_ID', 'tuner0')}.json", "{}")
         try:
             check_folder(folder)
@@ -95,5 +101,6 @@ class TransferTuner(BaseTuner):
         return {self.oracle.objective.name: math.nan if reported is None else reported}
 
     def on_trial_end(self, trial) -> None:
-        with contextlib.redirect_stdout(io.StringIO()):  # keras-tuner prints the conditions that it sends
+        # keras-tuner prints the conditions that it sends
+        with contextlib.redirect_stdout(io.StringIO()):
             super().on_trial_end(trial)

@@ -1,4 +1,6 @@
-"""What a trial is scored on: parts of the labelled rows that training has not seen; never a test row."""
+"""What a trial is scored on: parts of the labelled rows that training has not seen; never a test
+row.
+"""
 
 from __future__ import annotations
 
@@ -48,13 +50,18 @@ class Measurement:
 
 
 def measurements(
-    spec: TuneSpec, task: Task, support: pd.DataFrame, sources: Mapping[str, pd.DataFrame], *, group: str | None = None,
+    spec: TuneSpec,
+    task: Task,
+    support: pd.DataFrame,
+    sources: Mapping[str, pd.DataFrame],
+    *,
+    group: str | None = None,
     budget: int | None = None,
-) -> tuple[list[Measurement], float]:  # fmt: skip
+) -> tuple[list[Measurement], float]:
     """The plan of every trial.
 
-    A fold or held-out part is drawn from the rows with a label of the objective's task, class by class, and by whole
-    groups where the target has some; the other rows always train.
+    A fold or held-out part is drawn from the rows with a label of the objective's task, class by
+    class, and by whole groups where the target has some; the other rows always train.
 
     Args:
         spec: says how to validate.
@@ -62,7 +69,8 @@ def measurements(
         support: the target's labelled rows that the budget buys.
         sources: the source tables.
         group: column of the target's groups.
-        budget: rows that a source which plays the target has labels of; None: as many as ``support``.
+        budget: rows that a source which plays the target has labels of; None: as many as
+            ``support``.
 
     Returns:
         The measurements in their order, and the overlap that `scores.score_interval` wants.
@@ -87,10 +95,16 @@ def _folds(spec, task, support, sources, group) -> Iterator[Measurement]:
     units = len(np.unique(groups)) if groups is not None else len(rows)
     least = spec.folds if groups is not None else 2 * spec.folds
     if units < least:
-        what = f"groups of {group!r}" if groups is not None else f"rows with a label of task {task.name!r}"
+        what = (
+            f"groups of {group!r}"
+            if groups is not None
+            else f"rows with a label of task {task.name!r}"
+        )
         raise DataError(
-            f"{spec.folds} folds need at least {least} {what} among the rows that the budget buys.\n"
-            f"Received {units}.\nLower tune.folds, raise tune.budget, or set tune.validation: sources."
+            f"{spec.folds} folds need at least {least} {what} among the rows that the budget "
+            "buys.\n"
+            f"Received {units}.\nLower tune.folds, raise tune.budget, or set tune.validation: "
+            "sources."
         )
     for repeat in range(spec.repeats):
         seed = seed_of(spec, repeat)
@@ -98,10 +112,16 @@ def _folds(spec, task, support, sources, group) -> Iterator[Measurement]:
         if groups is not None:
             kind = StratifiedGroupKFold(**options)
         else:
-            kind = StratifiedKFold(**options) if _can_stratify(classes, spec.folds) else KFold(**options)
+            kind = (
+                StratifiedKFold(**options)
+                if _can_stratify(classes, spec.folds)
+                else KFold(**options)
+            )
         for fold, (_, held) in enumerate(kind.split(rows, classes, groups)):
             parts = _parted(support, rows[held])
-            yield Measurement(f"repeat {repeat}, fold {fold}", f"repeat {repeat}", seed, sources, *parts)
+            yield Measurement(
+                f"repeat {repeat}, fold {fold}", f"repeat {repeat}", seed, sources, *parts
+            )
 
 
 def _holdout(spec, task, support, sources, group) -> Iterator[Measurement]:
@@ -109,36 +129,47 @@ def _holdout(spec, task, support, sources, group) -> Iterator[Measurement]:
     held_rows = round(spec.holdout * len(rows))
     if held_rows < 2 or len(rows) - held_rows < 2:
         raise DataError(
-            f"tune.holdout must leave at least 2 rows to train and 2 to score.\nReceived {spec.holdout:g} of "
+            "tune.holdout must leave at least 2 rows to train and 2 to score.\nReceived "
+            f"{spec.holdout:g} of "
             f"{len(rows)} rows with a label of task {task.name!r}.\nRaise tune.budget."
         )
     options = {"n_splits": 1, "test_size": spec.holdout, "random_state": seed_of(spec, 0)}
     if groups is not None:
         kind = GroupShuffleSplit(**options)
     else:
-        stratified = _can_stratify(classes, 2) and len(np.unique(classes)) <= min(held_rows, len(rows) - held_rows)
+        stratified = _can_stratify(classes, 2) and len(np.unique(classes)) <= min(
+            held_rows, len(rows) - held_rows
+        )
         kind = StratifiedShuffleSplit(**options) if stratified else ShuffleSplit(**options)
     _, held = next(kind.split(rows, classes, groups))
     parts = _parted(support, rows[held])
     for repeat in range(spec.repeats):
-        yield Measurement(f"seed {repeat}", f"seed {repeat}", seed_of(spec, repeat), sources, *parts)
+        yield Measurement(
+            f"seed {repeat}", f"seed {repeat}", seed_of(spec, repeat), sources, *parts
+        )
 
 
 def _sources(spec, task, sources, budget: int) -> Iterator[Measurement]:
-    labelled = {name: table[task.encode(table)[1]].reset_index(drop=True) for name, table in sources.items()}
+    labelled = {
+        name: table[task.encode(table)[1]].reset_index(drop=True) for name, table in sources.items()
+    }
     fit = [name for name, table in labelled.items() if len(table) >= budget + 2]
     if len(sources) < 2 or not fit:
         raise DataError(
-            "tune.validation: sources lets each source in turn play the target: it needs two or more, and one with "
+            "tune.validation: sources lets each source in turn play the target: it needs two or "
+            "more, and one with "
             f"{budget + 2} rows with a label of task {task.name!r}.\nReceived "
-            f"{ {name: len(table) for name, table in labelled.items()} }.\nGive more, or set tune.validation: folds."
+            f"{ {name: len(table) for name, table in labelled.items()} }.\nGive more, or set "
+            "tune.validation: folds."
         )
     for repeat in range(spec.repeats):
         for name in fit:
             seed, others = seed_of(spec, repeat), tuple(other for other in sources if other != name)
             order = draw_support(labelled[name], name, len(labelled[name]), seed)
             parts = order[:budget], order[budget : budget + MOST_ROWS].reset_index(drop=True)
-            yield Measurement(f"repeat {repeat}, {name}", f"repeat {repeat}, {name}", seed, others, *parts)
+            yield Measurement(
+                f"repeat {repeat}, {name}", f"repeat {repeat}, {name}", seed, others, *parts
+            )
 
 
 def _labelled(task: Task, support: pd.DataFrame, group: str | None):
@@ -149,7 +180,8 @@ def _labelled(task: Task, support: pd.DataFrame, group: str | None):
     if group is None:
         return rows, classes, None
     codes = pd.factorize(support[group])[0]
-    codes = np.where(codes < 0, len(support) + np.arange(len(support)), codes)  # a row without a group is its own
+    # a row without a group is its own
+    codes = np.where(codes < 0, len(support) + np.arange(len(support)), codes)
     return rows, classes, codes[rows]
 
 

@@ -1,4 +1,6 @@
-"""What both rivals train: a mean-pooled encoder of Hugging Face with a linear head, in eager PyTorch."""
+"""What both rivals train: a mean-pooled encoder of Hugging Face with a linear head, in eager
+PyTorch.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A cold process: from the start of Python to a trained classifier and its predictions, in eager PyTorch."""
+"""A cold process: from the start of Python to a trained classifier and its predictions, in eager
+PyTorch.
+"""
 
 from __future__ import annotations
 

@@ -13,16 +13,25 @@ from tests.benchmarks.sides import serve
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", help="config.json, model.safetensors and tokenizer of the encoder")
+    parser.add_argument(
+        "folder", help="config.json, model.safetensors and tokenizer of the encoder"
+    )
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--length", type=int, default=64)
     arguments = parser.parse_args()
     torch.manual_seed(0)
     model = Classifier(arguments.folder).train()
     ids = torch.randint(1000, 20000, (arguments.batch, arguments.length))
-    fields = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}
+    fields = {
+        "input_ids": ids,
+        "attention_mask": torch.ones_like(ids),
+        "token_type_ids": torch.zeros_like(ids),
+    }
     labels = torch.randint(0, 2, (arguments.batch,))
-    optimizers = {fused: torch.optim.AdamW(model.parameters(), 2e-5, fused=fused or None) for fused in (False, True)}
+    optimizers = {
+        fused: torch.optim.AdamW(model.parameters(), 2e-5, fused=fused or None)
+        for fused in (False, True)
+    }
 
     def steps(request: dict) -> dict:
         milliseconds = []

@@ -1,4 +1,6 @@
-"""Second-order MAML meta-gradients with `torch.func`, the inner loop unrolled; seconds and peak memory."""
+"""Second-order MAML meta-gradients with `torch.func`, the inner loop unrolled; seconds and peak
+memory.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from tests.benchmarks.sides import serve
 
 
 class Classifier(torch.nn.Module):
-    """Logits (batch, way) of a mean-pooled encoder; eager attention, whose second derivative exists."""
+    """Logits (batch, way) of a mean-pooled encoder; eager attention, whose second derivative
+    exists.
+    """
 
     def __init__(self, folder: str, way: int):
         super().__init__()
@@ -24,12 +28,18 @@ class Classifier(torch.nn.Module):
         self.head = torch.nn.Linear(self.encoder.config.hidden_size, way)
 
     def forward(self, ids):
-        return self.head(self.encoder(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state.mean(1))
+        return self.head(
+            self.encoder(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state.mean(
+                1
+            )
+        )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", help="config.json, model.safetensors and tokenizer of the encoder")
+    parser.add_argument(
+        "folder", help="config.json, model.safetensors and tokenizer of the encoder"
+    )
     parser.add_argument("--way", type=int, default=5)
     parser.add_argument("--rows", type=int, default=25)
     parser.add_argument("--length", type=int, default=32)
@@ -39,7 +49,9 @@ def main() -> None:
     model = Classifier(arguments.folder, arguments.way).eval()
     start = dict(model.named_parameters())
     labels = torch.arange(arguments.rows) % arguments.way
-    support, query = (torch.randint(1000, 20000, (arguments.rows, arguments.length)) for _ in range(2))
+    support, query = (
+        torch.randint(1000, 20000, (arguments.rows, arguments.length)) for _ in range(2)
+    )
 
     def loss(weights, ids):
         return torch.nn.functional.cross_entropy(functional_call(model, weights, (ids,)), labels)
@@ -48,11 +60,18 @@ def main() -> None:
         before = time.perf_counter()
         fast = start
         for _ in range(request["steps"]):
-            gradients = torch.autograd.grad(loss(fast, support), list(fast.values()), create_graph=True)
-            fast = {name: w - arguments.inner_lr * g for (name, w), g in zip(fast.items(), gradients)}
+            gradients = torch.autograd.grad(
+                loss(fast, support), list(fast.values()), create_graph=True
+            )
+            fast = {
+                name: w - arguments.inner_lr * g for (name, w), g in zip(fast.items(), gradients)
+            }
         torch.autograd.grad(loss(fast, query), list(start.values()))
         seconds = time.perf_counter() - before
-        return {"seconds": seconds, "gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6}
+        return {
+            "seconds": seconds,
+            "gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+        }
 
     versions = f"PyTorch {torch.__version__}, transformers {transformers.__version__}"
     serve({"name": f"{versions}, torch.func, unrolled, {torch.get_num_threads()} threads"}, answer)

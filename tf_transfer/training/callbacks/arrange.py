@@ -11,10 +11,11 @@ from tf_transfer.errors import DataError
 
 
 def arranged(callbacks) -> list:
-    """The callbacks as a list, in the order in which they work together, whatever order they were given in.
+    """The callbacks as a list, in the order in which they work together, whatever order they were
+    given in.
 
-    Those that add to the logs (`EvaluateSuite`) come before those that read them; a `Resume`, which keeps what
-    the others have become, comes last. Keras' `BackupAndRestore` becomes a `Resume`.
+    Those that add to the logs (`EvaluateSuite`) come before those that read them; a `Resume`, which
+    keeps what the others have become, comes last. Keras' `BackupAndRestore` becomes a `Resume`.
 
     Args:
         callbacks: a callback, a list (of lists) of them, Keras' `CallbackList`, or None.
@@ -28,12 +29,16 @@ def arranged(callbacks) -> list:
         if not isinstance(callback, keras.callbacks.Callback):
             raise DataError(
                 f"callbacks must be Keras' callbacks.\nReceived {callback!r}.\n"
-                "Give objects, for instance keras.callbacks.EarlyStopping('val_loss'), with tf_keras as keras."
+                "Give objects, for instance keras.callbacks.EarlyStopping('val_loss'), with "
+                "tf_keras as keras."
             )
     found = [_with_our_backup(c) for c in given]
     resumes = [c for c in found if hasattr(c, "part")]
     if len(resumes) > 1:
-        raise DataError(f"A training has one backup.\nReceived {len(resumes)} callbacks that make one.\nGive one.")
+        raise DataError(
+            f"A training has one backup.\nReceived {len(resumes)} callbacks that make one.\nGive "
+            "one."
+        )
     others = [c for c in found if not hasattr(c, "part")]
     # sorted is stable: otherwise the given order stays.
     return [*sorted(others, key=lambda c: not getattr(c, "adds_to_logs", False)), *resumes]
@@ -48,8 +53,8 @@ def resume_of(callbacks: list):
 def in_parts(callbacks, count: int) -> Iterator[list[list]]:
     """The callbacks of each of ``count`` runs that make up one training.
 
-    Each run has a backup of its own; when the block ends well, the training's ``delete_checkpoint`` decides on
-    all of them.
+    Each run has a backup of its own; when the block ends well, the training's ``delete_checkpoint``
+    decides on all of them.
     """
     callbacks = arranged(callbacks)
     resume = resume_of(callbacks)
@@ -67,14 +72,20 @@ def _flat(callbacks) -> list:
     if callbacks is None:
         return []
     if isinstance(callbacks, keras.callbacks.CallbackList):
-        return [c for c in callbacks if not isinstance(c, keras.callbacks.History | keras.callbacks.ProgbarLogger)]
+        return [
+            c
+            for c in callbacks
+            if not isinstance(c, keras.callbacks.History | keras.callbacks.ProgbarLogger)
+        ]
     if isinstance(callbacks, list | tuple):
         return [c for part in callbacks for c in _flat(part)]
     return [callbacks]
 
 
 def _with_our_backup(callback):
-    """`Resume` instead of Keras' own, for the reasons that it gives; a subclass may mean something else."""
+    """`Resume` instead of Keras' own, for the reasons that it gives; a subclass may mean something
+    else.
+    """
     if type(callback) is not keras.callbacks.BackupAndRestore or not callback.save_freq:
         return callback
     from tf_transfer.training.callbacks.resume import Resume

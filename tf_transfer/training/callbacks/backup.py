@@ -67,7 +67,9 @@ class Backup:
         """Raises:
         CheckpointError: the variables of the run are others than those that were kept.
         """
-        shapes = {n: [tuple(self._arrays[k].shape) for k in keys] for n, keys in self._variables.items()}
+        shapes = {
+            n: [tuple(self._arrays[k].shape) for k in keys] for n, keys in self._variables.items()
+        }
         expected = {n: [tuple(v.shape) for v in variables] for n, variables in groups.items()}
         wrong = [n for n in dict.fromkeys([*shapes, *expected]) if shapes.get(n) != expected.get(n)]
         if wrong:
@@ -78,26 +80,39 @@ class Backup:
 
 
 def write_backup(
-    path: Path, place: Place, settings: dict, start: dict, groups: Mapping[str, Sequence[tf.Variable]],
-    callbacks: dict, arrays: Arrays, strategy,
-) -> None:  # fmt: skip
+    path: Path,
+    place: Place,
+    settings: dict,
+    start: dict,
+    groups: Mapping[str, Sequence[tf.Variable]],
+    callbacks: dict,
+    arrays: Arrays,
+    strategy,
+) -> None:
     """Writes a backup in place of the last one, whole or not at all.
 
     Args:
         groups: the variables, by what they are.
         callbacks: ``{name: packed attributes}``, whose arrays are in ``arrays``.
-        strategy: the `tf.distribute` strategy; of several workers all read their variables, and the chief writes.
+        strategy: the `tf.distribute` strategy; of several workers all read their variables, and the
+            chief writes.
     """
     variables = {name: [arrays.add(v.numpy()) for v in group] for name, group in groups.items()}
     content = {
-        "format": FORMAT, "place": dataclasses.asdict(place), "settings": settings, "start": start,
-        "variables": variables, "callbacks": callbacks,
-    }  # fmt: skip
+        "format": FORMAT,
+        "place": dataclasses.asdict(place),
+        "settings": settings,
+        "start": start,
+        "variables": variables,
+        "callbacks": callbacks,
+    }
     if not strategy.extended.should_checkpoint:
         return
     used = set(_keys(content))
     with whole_file(path) as staging:
-        write_tensors(staging, {k: v for k, v in arrays.items() if k in used}, {"backup": json.dumps(content)})
+        write_tensors(
+            staging, {k: v for k, v in arrays.items() if k in used}, {"backup": json.dumps(content)}
+        )
 
 
 def _keys(content):
@@ -126,6 +141,7 @@ def read_backup(path: Path) -> Backup:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path} is damaged: {error}\n{REMEDY}") from None
     raise CheckpointError(
-        f"{path} must be of the format {FORMAT!r}.\nReceived {written!r}: it was written by another "
+        f"{path} must be of the format {FORMAT!r}.\nReceived {written!r}: it was written by "
+        "another "
         "program or version; nothing was changed.\nGive another backup_dir."
     )

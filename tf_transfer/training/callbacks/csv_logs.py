@@ -11,7 +11,8 @@ from tf_transfer.files.storage import write_text
 
 
 def go_on(callbacks, epoch: int) -> list:
-    """Lets each `CSVLogger` append to its file, without the rows from ``epoch`` on, which come again.
+    """Lets each `CSVLogger` append to its file, without the rows from ``epoch`` on, which come
+    again.
 
     Returns:
         The loggers whose ``append`` was False, for `let_go`.

@@ -13,8 +13,8 @@ from tf_transfer.errors import DataError, listed, nearest
 def set_directions(callbacks, higher_is_better: Mapping[str, bool]) -> None:
     """Gives the callbacks that monitor a metric of the suite the direction that is better.
 
-    Keras' ``mode="auto"`` takes the least value as the best for every name without "acc" or "auc" at its end,
-    an F1 included.
+    Keras' ``mode="auto"`` takes the least value as the best for every name without "acc" or "auc"
+    at its end, an F1 included.
 
     Args:
         higher_is_better: by name in the logs.
@@ -65,11 +65,15 @@ class CheckMonitors(keras.callbacks.Callback):
         """
         for callback in self._callbacks:
             monitor = getattr(callback, "monitor", None)
-            reads = not isinstance(callback, keras.callbacks.ModelCheckpoint) or callback.save_best_only
+            reads = (
+                not isinstance(callback, keras.callbacks.ModelCheckpoint) or callback.save_best_only
+            )
             if monitor is not None and reads and monitor not in names:
                 raise DataError(
-                    f"{type(callback).__name__} must monitor a name of the logs: {listed(sorted(names), most=40)}.\n"
+                    f"{type(callback).__name__} must monitor a name of the logs: "
+                    f"{listed(sorted(names), most=40)}.\n"
                     f"Received {monitor!r}.{nearest(monitor, names)}\n"
-                    "Names with 'val_' come from validation_data, Keras' metrics from compile(metrics=['accuracy']), "
+                    "Names with 'val_' come from validation_data, Keras' metrics from "
+                    "compile(metrics=['accuracy']), "
                     "those of the suite from tt.EvaluateSuite."
                 )

@@ -1,4 +1,6 @@
-"""What a Python object knows, as JSON and arrays: numbers, texts, arrays, and lists and dicts of them."""
+"""What a Python object knows, as JSON and arrays: numbers, texts, arrays, and lists and dicts of
+them.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ class Arrays(dict):
     def add(self, value: np.ndarray) -> str:
         """The key of an array."""
         value = np.asarray(value, order="C")
-        key = hashlib.sha256(f"{value.dtype.str} {value.shape}".encode() + value.tobytes()).hexdigest()
+        key = hashlib.sha256(
+            f"{value.dtype.str} {value.shape}".encode() + value.tobytes()
+        ).hexdigest()
         self.setdefault(key, value)
         return key
 
@@ -65,4 +69,6 @@ def state_of(thing, arrays: Arrays) -> dict:
 
 def changes(before: dict, now: dict) -> dict:
     """The entries of ``now`` that are new or another than in ``before``."""
-    return {name: value for name, value in now.items() if name not in before or before[name] != value}
+    return {
+        name: value for name, value in now.items() if name not in before or before[name] != value
+    }

@@ -44,35 +44,46 @@ class Resume(keras.callbacks.Callback):
     """Backs up a training, and restores it when the same training is started again.
 
     What `keras.callbacks.BackupAndRestore` is, with its arguments. On the CPU the run ends with the
-    bits of one that was never interrupted. Keras' own keeps the weights and the optimizer, but
-    goes on with another order of the rows, forgets what `EarlyStopping` and other callbacks have seen,
-    the logs of the epoch so far and the `History`, trains on when a callback had ended the run, and takes
-    the weights of another model where they happen to fit. `fit` therefore puts this class in its place.
+    bits of one that was never interrupted. Keras' own keeps the weights and the optimizer, but goes
+    on with another order of the rows, forgets what `EarlyStopping` and other callbacks have seen,
+    the logs of the epoch so far and the `History`, trains on when a callback had ended the run, and
+    takes the weights of another model where they happen to fit. `fit` therefore puts this class in
+    its place.
 
-    The backup holds the weights, the optimizer's state, the dropout state, the metrics, the place in the data,
-    and of every callback the attributes that are numbers, texts, arrays, or lists and dicts of them. What a
-    callback keeps elsewhere (a closure, an open file) it must keep safe itself; a `CSVLogger` goes on in its file.
+    The backup holds the weights, the optimizer's state, the dropout state, the metrics, the place
+    in the data, and of every callback the attributes that are numbers, texts, arrays, or lists and
+    dicts of them. What a callback keeps elsewhere (a closure, an open file) it must keep safe
+    itself; a `CSVLogger` goes on in its file.
 
-    Rows come from tables, which are not read again up to the place; from `tf.data`, whose done batches are drawn
-    and dropped, and whose shuffles need seeds.
+    Rows come from tables, which are not read again up to the place; from `tf.data`, whose done
+    batches are drawn and dropped, and whose shuffles need seeds.
 
     Args:
         backup_dir: folder of the backup, of this training alone.
-        save_freq: ``"epoch"``, or a number of batches. To the outer loop of meta-learning an outer step is
-            a batch, and ``validate_every`` of them are an epoch.
+        save_freq: ``"epoch"``, or a number of batches. To the outer loop of meta-learning an outer
+            step is a batch, and ``validate_every`` of them are an epoch.
         delete_checkpoint: delete the backup when the training has ended.
 
     Raises:
         DataError: another ``save_freq``.
-        CheckpointError: at the start of a training: the backup is damaged, or of another model, other data or
-            other settings; neither it nor the model was changed. Or the backup cannot be written.
+        CheckpointError: at the start of a training: the backup is damaged, or of another model,
+            other data or other settings; neither it nor the model was changed. Or the backup cannot
+            be written.
     """
 
-    def __init__(self, backup_dir: str | Path, save_freq: str | int = "epoch", delete_checkpoint: bool = True):
+    def __init__(
+        self, backup_dir: str | Path, save_freq: str | int = "epoch", delete_checkpoint: bool = True
+    ):
         super().__init__()
         if save_freq != "epoch" and (not is_whole(save_freq) or save_freq < 1):
-            raise DataError(f"save_freq must be 'epoch' or a number of batches.\nReceived {save_freq!r}.")
-        self.backup_dir, self.save_freq, self.delete_checkpoint = Path(backup_dir), save_freq, delete_checkpoint
+            raise DataError(
+                f"save_freq must be 'epoch' or a number of batches.\nReceived {save_freq!r}."
+            )
+        self.backup_dir, self.save_freq, self.delete_checkpoint = (
+            Path(backup_dir),
+            save_freq,
+            delete_checkpoint,
+        )
         self.seconds_before = 0.0
         self.writes = True  # of several workers the chief alone writes and deletes
         self._supports_tf_logs = True
@@ -99,10 +110,12 @@ class Resume(keras.callbacks.Callback):
             check_writable(self.path)
         if any(self.backup_dir.glob("part-*")):
             raise CheckpointError(
-                f"{self.backup_dir} holds the backup of a training in several parts; nothing was changed.\n"
+                f"{self.backup_dir} holds the backup of a training in several parts; nothing was "
+                "changed.\n"
                 "Give another backup_dir."
             )
-        # After an interruption in this process the weights are no longer those that the run started from.
+        # After an interruption in this process the weights are no longer those that the run started
+        # from.
         starts = training.model.__dict__.setdefault("_starts_of_runs", {})
         if not self.path.exists():
             starts[str(self.path)] = plain_json(training.start())
@@ -111,7 +124,9 @@ class Resume(keras.callbacks.Callback):
             self.seconds_before = 0.0
             return Place()
         self._loaded = read_backup(self.path)
-        check_same(self.path, self._loaded.settings | self._loaded.start, self._settings | self._start)
+        check_same(
+            self.path, self._loaded.settings | self._loaded.start, self._settings | self._start
+        )
         self._loaded.check_fit(self.path, training.variables)
         self.seconds_before = self._loaded.place.seconds
         return self.place
@@ -120,13 +135,18 @@ class Resume(keras.callbacks.Callback):
     def place(self) -> Place:
         """Where the run goes on."""
         found = self._loaded.place if self._loaded else Place()
-        return dataclasses.replace(found, epoch=self._training.epochs, batch=0) if found.stopped else found
+        return (
+            dataclasses.replace(found, epoch=self._training.epochs, batch=0)
+            if found.stopped
+            else found
+        )
 
     def on_train_begin(self, logs=None):
         if self._training is None:
             raise DataError(
                 "tt.Resume works in TransferModel.fit and in strategies.\n"
-                f"Received a {type(self.model).__name__}.\nUse keras.callbacks.BackupAndRestore there."
+                f"Received a {type(self.model).__name__}.\nUse keras.callbacks.BackupAndRestore "
+                "there."
             )
         self._began, self._count, self._due = time.perf_counter(), 0, False
         self._names = dict(_named(c for c in self._training.callbacks if not isinstance(c, Resume)))
@@ -141,7 +161,9 @@ class Resume(keras.callbacks.Callback):
         if self._loaded:
             self._loggers = csv_logs.go_on(self._training.callbacks, self.place.epoch)
 
-    def maybe_load_initial_counters_from_ckpt(self, steps_per_epoch, initial_epoch, mode) -> tuple[int, int]:
+    def maybe_load_initial_counters_from_ckpt(
+        self, steps_per_epoch, initial_epoch, mode
+    ) -> tuple[int, int]:
         """The epoch and the batch to begin with: Keras asks for them after ``on_train_begin``."""
         self.model._training_state = None
         return self.place.epoch, self.place.batch
@@ -157,7 +179,8 @@ class Resume(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch, self._done = epoch, 0
         if self._loaded and self._loaded.place.batch:
-            # Keras has reset the metrics, and other callbacks have seen this epoch begin a second time.
+            # Keras has reset the metrics, and other callbacks have seen this epoch begin a second
+            # time.
             self._restore()
             self._done = self._loaded.place.batch
         self._loaded = None
@@ -191,26 +214,38 @@ class Resume(keras.callbacks.Callback):
 
     def _save(self, place: Place) -> None:
         arrays = Arrays()
-        callbacks = {n: changes(self._before[n], state_of(c, arrays)) for n, c in self._names.items()}
+        callbacks = {
+            n: changes(self._before[n], state_of(c, arrays)) for n, c in self._names.items()
+        }
         seconds = self.seconds_before + time.perf_counter() - self._began
         write_backup(
-            self.path, dataclasses.replace(place, seconds=seconds), self._settings, self._start,
-            self._training.variables, callbacks, arrays, self._training.model.distribute_strategy,
-        )  # fmt: skip
+            self.path,
+            dataclasses.replace(place, seconds=seconds),
+            self._settings,
+            self._start,
+            self._training.variables,
+            callbacks,
+            arrays,
+            self._training.model.distribute_strategy,
+        )
 
     # -- the folder -------------------------------------------------------------------------------
 
     def part(self, number: int) -> Resume:
-        """The callback of one of several runs that make up a training, such as one source after another.
+        """The callback of one of several runs that make up a training, such as one source after
+        another.
 
         Raises:
             CheckpointError: the folder holds the backup of a training of one run.
         """
         if self.path.exists():
             raise CheckpointError(
-                f"{self.path} is the backup of another training; nothing was changed.\nGive another backup_dir."
+                f"{self.path} is the backup of another training; nothing was changed.\nGive "
+                "another backup_dir."
             )
-        return Resume(self.backup_dir / f"part-{number + 1}", self.save_freq, delete_checkpoint=False)
+        return Resume(
+            self.backup_dir / f"part-{number + 1}", self.save_freq, delete_checkpoint=False
+        )
 
     def delete(self) -> None:
         """Deletes the backup, and its folder if nothing else is in it."""

@@ -60,17 +60,27 @@ class Run:
         watch = watched(own, model, [m.name for m in model.metrics], validates)
         kinds = {type(c) for c in own}
         guard = [] if keras.callbacks.TerminateOnNaN in kinds else [StopOnNaN(model.state)]
-        history = [] if any(isinstance(c, keras.callbacks.History) for c in own) else [keras.callbacks.History()]
+        history = (
+            []
+            if any(isinstance(c, keras.callbacks.History) for c in own)
+            else [keras.callbacks.History()]
+        )
         end = [] if self._resume is None else [self._resume]
         self.callbacks = [*guard, *own, watch, *history, *end]
 
     def settings(self, plan: Plan) -> dict:
         """What a run must share to go on where this one stops."""
         order = {} if plan.shuffle else {"shuffle": False}
-        return model_settings(self._model) | order | {
-            "data": _data_settings(self._model, plan.data, plan.batch_size), "initial_epoch": plan.initial_epoch,
-            "epochs": plan.epochs, "steps_per_epoch": plan.steps,
-        }  # fmt: skip
+        return (
+            model_settings(self._model)
+            | order
+            | {
+                "data": _data_settings(self._model, plan.data, plan.batch_size),
+                "initial_epoch": plan.initial_epoch,
+                "epochs": plan.epochs,
+                "steps_per_epoch": plan.steps,
+            }
+        )
 
     def settings_of_workers(self, plan: Plan) -> dict:
         """What workers must share to train together."""
@@ -92,12 +102,14 @@ class Run:
 
         if not isinstance(data, tf.data.Dataset | Rows):
             raise DataError(
-                f"A backup needs a table or tf.data.\nReceived {type(data).__name__}.\nGive one of them, or no backup."
+                f"A backup needs a table or tf.data.\nReceived {type(data).__name__}.\nGive one of "
+                "them, or no backup."
             )
         if self._resume.save_freq != "epoch" and _starts_anew(data, steps):
             raise DataError(
                 "A backup within an epoch needs a place to go on from in the data.\n"
-                f"Received save_freq={self._resume.save_freq} and a data set that starts anew each epoch.\n"
+                f"Received save_freq={self._resume.save_freq} and a data set that starts anew each "
+                "epoch.\n"
                 "Give a table, or dataset.repeat() with steps_per_epoch, or save_freq='epoch'."
             )
         model, optimizer = self._model, self._model.optimizer
@@ -108,11 +120,17 @@ class Run:
         training = Training(
             model,
             {
-                "weights": model.state, "optimizer": optimizer_variables,
-                "metrics": [v for m in model.metrics for v in m.variables], "counter": [model._train_counter],
+                "weights": model.state,
+                "optimizer": optimizer_variables,
+                "metrics": [v for m in model.metrics for v in m.variables],
+                "counter": [model._train_counter],
             },
-            settings, lambda: start_settings(model, optimizer), self.callbacks, epochs, steps,
-        )  # fmt: skip
+            settings,
+            lambda: start_settings(model, optimizer),
+            self.callbacks,
+            epochs,
+            steps,
+        )
         place = self._resume.open(training)
         self._resume.prepare()
         return Place(max(place.epoch, initial_epoch), place.batch)
@@ -123,7 +141,8 @@ class Run:
             return data
         if not _starts_anew(data, steps):
             return data.skip((place.epoch - initial_epoch) * steps + place.batch)
-        for _ in range(place.epoch - initial_epoch):  # a shuffle of the next epoch follows from those before it
+        # a shuffle of the next epoch follows from those before it
+        for _ in range(place.epoch - initial_epoch):
             for _ in data:
                 pass
         return data
@@ -145,8 +164,11 @@ def watched(callbacks, model, names, validates: bool) -> CheckMonitors:
     own = (keras.callbacks.Callback.__module__, CheckMonitors.__module__.rpartition(".")[0])
     ours = all(type(c).__module__.startswith(own) for c in callbacks)
     compiled = getattr(model, "compiled_metrics", None)
-    named = any(getattr(compiled, part, None) for part in ("_user_metrics", "_user_weighted_metrics"))
-    # Keras names the metrics of `compile` in the first step, and a user's callback may log what it likes.
+    named = any(
+        getattr(compiled, part, None) for part in ("_user_metrics", "_user_weighted_metrics")
+    )
+    # Keras names the metrics of `compile` in the first step, and a user's callback may log what it
+    # likes.
     return CheckMonitors(callbacks, known, sure=ours and not named)
 
 
@@ -157,11 +179,17 @@ def _starts_anew(data, steps: int | None) -> bool:
 
 def _data_settings(model, data, batch_size: int) -> dict:
     if isinstance(data, tf.data.Dataset):
-        return {"kind": "tf.data", "elements": str(data.element_spec), "batches": int(data.cardinality())}
+        return {
+            "kind": "tf.data",
+            "elements": str(data.element_spec),
+            "batches": int(data.cardinality()),
+        }
     if not isinstance(data, Rows):
         return {"kind": type(data).__name__}
     table, weights = data
     found = {"kind": "table", "rows": len(table), "hash": table_hash(table, data_columns(model))}
     if weights is not None:
-        found["weights"] = hashlib.sha256(b"".join(w.tobytes() for w in weights.values())).hexdigest()
+        found["weights"] = hashlib.sha256(
+            b"".join(w.tobytes() for w in weights.values())
+        ).hexdigest()
     return found | {"batch_size": batch_size}

@@ -20,7 +20,11 @@ def plain_json(content) -> dict:
 def model_settings(model) -> dict:
     """What a `TransferModel` is, but for its weights."""
     encoder, frozen = model.encoder, model.frozen
-    config = {k: v for k, v in encoder.config.to_dict().items() if k not in ("_name_or_path", "transformers_version")}
+    config = {
+        k: v
+        for k, v in encoder.config.to_dict().items()
+        if k not in ("_name_or_path", "transformers_version")
+    }
     return {
         "tasks": [dataclasses.asdict(t) for t in model.tasks],
         "freeze": frozen["encoder"],
@@ -35,7 +39,11 @@ def model_settings(model) -> dict:
 def _tokenizer_hash(tokenizer) -> str:
     """Of what it is, without what its last call asked of it."""
     content = json.loads(tokenizer.backend_tokenizer.to_str())
-    return _hash(json.dumps({k: v for k, v in content.items() if k not in ("truncation", "padding")}, sort_keys=True))
+    return _hash(
+        json.dumps(
+            {k: v for k, v in content.items() if k not in ("truncation", "padding")}, sort_keys=True
+        )
+    )
 
 
 def start_settings(model, optimizer) -> dict:
@@ -72,7 +80,9 @@ def episode_settings(sampler, columns) -> dict:
     label = None if sampler.task is None else sampler.task.label
     names = ("way", "shot", "num_query", "seed", "domain", "balanced", "drop_small", "classes")
     hashed = table_hash(sampler.table, [*columns, label, sampler.domain])
-    return {"rows": len(sampler.table), "hash": hashed, "label": label} | {n: getattr(sampler, n) for n in names}
+    return {"rows": len(sampler.table), "hash": hashed, "label": label} | {
+        n: getattr(sampler, n) for n in names
+    }
 
 
 def check_same(path, kept: dict, now: dict) -> None:
@@ -84,7 +94,8 @@ def check_same(path, kept: dict, now: dict) -> None:
         raise CheckpointError(
             f"{path} is the backup of another training; nothing was changed.\n"
             f"These differ: {'; '.join(_difference(n, kept.get(n), now.get(n)) for n in names)}.\n"
-            "Start as that training was started to go on with it; to train anew, give another backup_dir or delete "
+            "Start as that training was started to go on with it; to train anew, give another "
+            "backup_dir or delete "
             "this one."
         )
 

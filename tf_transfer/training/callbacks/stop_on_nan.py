@@ -30,7 +30,9 @@ class StopOnNaN(keras.callbacks.Callback):
         TrainingError: the mean loss of the epoch so far is NaN or infinite.
         """
         if logs and not np.isfinite(logs["loss"]):
-            self._stop(f"The loss became {logs['loss']} in step {batch + 1} of epoch {self._epoch + 1}.")
+            self._stop(
+                f"The loss became {logs['loss']} in step {batch + 1} of epoch {self._epoch + 1}."
+            )
 
     def on_epoch_end(self, epoch, logs=None):
         """Raises:

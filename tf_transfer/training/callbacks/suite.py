@@ -14,9 +14,10 @@ from tf_transfer.kinds import METRICS, kind_of
 class EvaluateSuite(keras.callbacks.Callback):
     """Adds the suite's metrics on validation tables to the logs: ``val_<task>_<metric>``.
 
-    All that reads logs reads them: `EarlyStopping` and `ReduceLROnPlateau` (``monitor="val_mood_f1_macro"``; which
-    way is better is known), `ModelCheckpoint`, `CSVLogger`, `TensorBoard`, `History`. `fit` and the strategies
-    run it before those, wherever it stands in the list. What is undefined is NaN, without a warning each epoch.
+    All that reads logs reads them: `EarlyStopping` and `ReduceLROnPlateau`
+    (``monitor="val_mood_f1_macro"``; which way is better is known), `ModelCheckpoint`, `CSVLogger`,
+    `TensorBoard`, `History`. `fit` and the strategies run it before those, wherever it stands in
+    the list. What is undefined is NaN, without a warning each epoch.
 
     Args:
         validation: a table, or ``{split: table}``, for names ``val_<split>_<task>_<metric>``.
@@ -57,11 +58,13 @@ class EvaluateSuite(keras.callbacks.Callback):
         for split in self.splits:
             for task in self.model.tasks:
                 suite = found[split or "validation"].get(task.name, {})
-                logs.update({
-                    self._name(split, task.name, metric): float(suite[metric])
-                    for metric in self._of(task)
-                    if metric in suite
-                })  # fmt: skip
+                logs.update(
+                    {
+                        self._name(split, task.name, metric): float(suite[metric])
+                        for metric in self._of(task)
+                        if metric in suite
+                    }
+                )
 
     def _of(self, task) -> list[str]:
         return [m for m in kind_of(task).metric_names if self.metrics is None or m in self.metrics]
