@@ -47,9 +47,10 @@ def reliability(
         Multilabel: the same of every label of every row, its probability and whether it is there.
         ``low`` to ``high`` is Wilson's interval for ``rows`` rows, since seeds say little more of
         the same rows. Regression: tenths of the predictions of each seed, the mean prediction and
-        the mean label, with Student's interval. The labels of a row, and the rows of a group where
-        there are groups, are drawn together: they count as the number of rows that would give the
-        variance between rows (groups). Ends are NaN where these are a single one, but for Wilson's.
+        the mean label, with Student's interval. A kind whose answers are neither is left out. The
+        labels of a row, and the rows of a group where there are groups, are drawn together: they
+        count as the number of rows that would give the variance between rows (groups). Ends are NaN
+        where these are a single one, but for Wilson's.
 
     Reference:
         Guo et al. 2017, "On Calibration of Modern Neural Networks"; Kish 1965, "Survey Sampling",
@@ -64,6 +65,8 @@ def reliability(
         )
         if scores:
             kind = kind_named(comparison.kind(place_task))
+            if kind.reliability_words is None:
+                continue
             units = None if groups is None else group_codes(len(y), groups)[0]
             sure = [kind.confidences(y, seed) for seed in scores]
             if sure[0] is None:

@@ -53,7 +53,7 @@ def changed_rows(
     before, after = (
         np.stack([kind.row_error(y, s[seed]) for seed in seeds]).mean(0) for s in (theirs, ours)
     )
-    means = [np.mean([s[seed] for seed in seeds], axis=0, dtype=np.float64) for s in (theirs, ours)]
+    means = [kind.mean_answers([s[seed] for seed in seeds]) for s in (theirs, ours)]
     fine = np.round(before - after, 12)
     order = np.lexsort(
         [-np.abs(kind.evidence(y, means[0]) - kind.evidence(y, means[1])), -np.abs(fine)]

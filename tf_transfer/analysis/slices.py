@@ -200,8 +200,9 @@ def _cut(
 
 def _classes(task, y) -> Iterator[_Slice]:
     kind = kind_of(task)
-    if not kind.has_classes:
+    if kind.numbers:
         yield from _thirds("class", y, "{:.3g}")
+    if not kind.has_classes:
         return
     for number, name in enumerate(task.classes):
         yield _Slice("class", str(name), np.flatnonzero(kind.has_class(y, number)))

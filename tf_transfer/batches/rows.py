@@ -1,8 +1,8 @@
 """Tables to tensors: tokenised once, batched by length into a few static shapes.
 
 A batch is ``(x, y, w)``: ``x`` a dict of int32 (batch, length) fields, ``y`` a dict with each
-task's labels (batch,) or (batch, classes), ``w`` a dict of float32 (batch,) weights that are 0
-where a row has no label for the task.
+task's labels (batch,) or (batch, classes), or (batch, length) where each token has one, ``w`` a
+dict of float32 (batch,) weights that are 0 where a row has no label for the task.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import pandas as pd
 from tf_transfer.checks.array_likes import as_list, as_texts
 from tf_transfer.devices.backend import tf
 from tf_transfer.errors import DataError, check_columns
+from tf_transfer.kinds.base import PADDED
 
 WINDOW = 50
 """The most batches whose rows are sorted by length together, and never over half of an epoch's:
@@ -34,6 +35,9 @@ class Tokens:
         lengths: (rows,) int32, tokens of each row.
         pad_id: id that fills a row up to its batch's length.
         limit: the most tokens that the encoder takes.
+        spans: (tokens, 3) int32, of each token the text of the pair, 0 or 1, and its first
+            character and the one behind its last; -1, 0, 0 where it stands for none. None unless
+            asked for.
         more: (tokens, width) float32 by field, handed out with the ids and 0 at padding; see
             `encoders.vectors.Trunk`.
     """
@@ -44,6 +48,7 @@ class Tokens:
     lengths: np.ndarray
     pad_id: int
     limit: int = 2**31 - 1
+    spans: np.ndarray | None = None
     more: Mapping[str, tf.Tensor] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -51,14 +56,11 @@ class Tokens:
 
     def gather(self, rows: tf.Tensor, length: tf.Tensor) -> dict[str, tf.Tensor]:
         """The fields (batch, length) of ``rows`` (batch,) int64; a row of -1 is all padding."""
-        real = tf.maximum(rows, 0)
-        lengths = tf.where(rows >= 0, tf.gather(self.lengths, real), 0)
-        places = tf.range(length)[None, :]
-        mask = places < lengths[:, None]
-        index = tf.where(mask, tf.gather(self.starts, real)[:, None] + tf.cast(places, tf.int64), 0)
+        lengths, mask, index = self._index(rows, length)
         # A row without a token would divide by zero in a softmax: let it attend to one padding
         # token.
-        attended = mask | ((lengths == 0)[:, None] & (places == 0))
+        first = tf.range(length)[None, :] == 0
+        attended = mask | ((lengths == 0)[:, None] & first)
         x = {
             "input_ids": tf.where(mask, tf.gather(self.ids, index), self.pad_id),
             "attention_mask": tf.cast(attended, tf.int32),
@@ -69,6 +71,20 @@ class Tokens:
             f: tf.where(mask[..., None], tf.gather(v, index), 0) for f, v in self.more.items()
         }
 
+    def spread(self, values, rows: tf.Tensor, length: tf.Tensor, fill) -> tf.Tensor:
+        """(batch, length) of ``values`` (tokens,), as the ids are gathered; ``fill`` at padding."""
+        _, mask, index = self._index(rows, length)
+        return tf.where(mask, tf.gather(values, index), fill)
+
+    def _index(self, rows: tf.Tensor, length: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """The lengths (batch,) of rows, which places (batch, length) hold a token, and which."""
+        real = tf.maximum(rows, 0)
+        lengths = tf.where(rows >= 0, tf.gather(self.lengths, real), 0)
+        places = tf.range(length)[None, :]
+        mask = places < lengths[:, None]
+        index = tf.where(mask, tf.gather(self.starts, real)[:, None] + tf.cast(places, tf.int64), 0)
+        return lengths, mask, index
+
 
 def tokenise(
     encoder,
@@ -77,6 +93,7 @@ def tokenise(
     text: str = "text",
     text_pair: str | None = None,
     max_length: int = 128,
+    spans: bool = False,
 ) -> Tokens:
     """Tokenises a column, or a pair of columns, in one call of the fast tokenizer.
 
@@ -84,6 +101,7 @@ def tokenise(
         encoder: an `Encoder`, for its tokenizer and its fields.
         text_pair: column of second texts; rows where it is missing are single texts.
         max_length: the most tokens a row; a longer one is cut, a pair from its longer text.
+        spans: note which characters each token stands for.
 
     Raises:
         DataError: a text is missing or empty, or there are no rows.
@@ -99,19 +117,23 @@ def tokenise(
     single = np.array([not p for p in pairs]) if pairs is not None else np.ones(len(texts), bool)
     if pairs is None or single.all():
         encoded = encoder.tokenizer(texts, **options)
+        read = encoded.encodings
     else:
         encoded = encoder.tokenizer(texts, pairs, **options)
+        read = list(encoded.encodings)
         for row in np.flatnonzero(single):
-            alone = encoder.tokenizer(texts[row], **options)
+            alone = encoder.tokenizer([texts[row]], **options)
+            read[row] = alone.encodings[0]
             for field in encoded:
-                encoded[field][row] = alone[field]
+                encoded[field][row] = alone[field][0]
     lengths = np.fromiter(map(len, encoded["input_ids"]), np.int32, len(texts))
     starts = np.concatenate([[0], np.cumsum(lengths[:-1], dtype=np.int64)])
     ids = _flat(encoded["input_ids"])
     _check_ids(ids, encoder)
     types = _flat(encoded["token_type_ids"]) if "token_type_ids" in encoder.fields else None
     pad_id = encoder.tokenizer.pad_token_id or 0
-    return Tokens(ids, types, starts, lengths, pad_id, encoder.max_length)
+    known = _spans(read) if spans else None
+    return Tokens(ids, types, starts, lengths, pad_id, encoder.max_length, known)
 
 
 def to_dataset(
@@ -127,6 +149,7 @@ def to_dataset(
     skip: int = 0,
     multiple: int = 1,
     length: int | None = None,
+    token_y: dict | None = None,
 ) -> tf.data.Dataset:
     """Batches of rows of similar length, padded to the smallest of a few lengths.
 
@@ -143,6 +166,7 @@ def to_dataset(
         multiple: every batch is filled up to a multiple of so many rows, with rows of weight 0.
         length: pads every row to this length instead of its batch's; with ``multiple=batch_size``
             all batches have one static shape, as a TPU wants them.
+        token_y: labels by task (tokens,), which become part of ``y``; `PADDED` beside the tokens.
 
     Returns:
         ``x``, or ``(x, y, w)``, of ``epochs * ceil(rows / batch_size) - skip`` batches.
@@ -158,18 +182,21 @@ def to_dataset(
             batch = tf.pad(batch, [[0, -tf.size(batch) % multiple]], constant_values=-1)
             if one_size:
                 batch = tf.ensure_shape(batch, [multiple])
+        width = length
         if length is None:
             longest = tf.reduce_max(
                 tf.where(batch >= 0, tf.gather(tokens.lengths, tf.maximum(batch, 0)), 1)
             )
-            x = tokens.gather(batch, lengths[tf.searchsorted(lengths, longest[None])[0]])
-        else:
-            x = tokens.gather(batch, length)
+            width = lengths[tf.searchsorted(lengths, longest[None])[0]]
+        x = tokens.gather(batch, width)
         if y is None:
             return x
         real = tf.maximum(batch, 0)
         weights = {t: tf.where(batch >= 0, tf.gather(v, real), 0.0) for t, v in w.items()}
-        return x, {t: tf.gather(v, real) for t, v in y.items()}, weights
+        labels = {t: tf.gather(v, real) for t, v in y.items()}
+        for task, values in (token_y or {}).items():
+            labels[task] = tokens.spread(values, batch, width, PADDED)
+        return x, labels, weights
 
     @tf.autograph.experimental.do_not_convert
     def shuffled(epoch):
@@ -310,6 +337,15 @@ def _check_ids(ids: np.ndarray, encoder) -> None:
             "model's embeddings, "
             "and load_encoder the folder that it saves."
         )
+
+
+def _spans(encodings) -> np.ndarray:
+    """(tokens, 3) int32 of `Tokens.spans`."""
+    found = []
+    for encoding in encodings:
+        for part, (start, end) in zip(encoding.sequence_ids, encoding.offsets):
+            found.append((-1, 0, 0) if part is None else (part, start, end))
+    return np.array(found, np.int32).reshape(-1, 3)
 
 
 def _flat(lists: list[list[int]]) -> np.ndarray:

@@ -14,6 +14,7 @@ from tf_transfer.batches.inputs import IDS, MASK, TYPES
 from tf_transfer.batches.rows import untuned
 from tf_transfer.devices.backend import tf
 from tf_transfer.errors import DataError, listed
+from tf_transfer.kinds import kind_of
 from tf_transfer.kinds.labels import given_class_factors
 
 
@@ -44,6 +45,12 @@ def batches_of(
     Raises:
         DataError: a field is missing, or labels do not fit.
     """
+    names = [t.name for t in model.tasks if t.resolved and kind_of(t).reads == "tokens"]
+    if names:
+        raise DataError(
+            f"Texts are wanted here: {listed(names)} is about their characters.\n"
+            "Received token ids or tf.data.\nGive the texts, or a table that holds them."
+        )
     if isinstance(x, Mapping):
         x = _slices(model, x, y, weights, training, class_weight)
         rows = int(x.cardinality())

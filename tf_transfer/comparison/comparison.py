@@ -19,7 +19,7 @@ from tf_transfer.errors import DataError, check_choice
 from tf_transfer.evaluation import metrics
 from tf_transfer.experiments.run_draws import PlaceDraws, RunDraws
 from tf_transfer.experiments.runs import Cell, Run, all_cells
-from tf_transfer.experiments.usable import usable_cells, usable_targets
+from tf_transfer.experiments.usable import unpacked, usable_cells, usable_targets
 from tf_transfer.files.storage import explained, write_text
 from tf_transfer.kinds import kind_of
 from tf_transfer.kinds.tasks import Task
@@ -424,7 +424,8 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         scores = {}
         for seed in self.seeds:
             cell = Cell(target, strategy, budget, seed)
-            frozen = self.run.read_frozen(cell) if cell in self._cells else {}
+            stored = self.run.read_frozen(cell) if cell in self._cells else {}
+            frozen = unpacked(stored, self.tasks)
             if task in frozen:
                 scores[seed] = frozen[task][present]
         return scores

@@ -145,10 +145,11 @@ class Encoder(keras.layers.Layer):
 
     def call(self, x: dict, training: bool = False) -> tf.Tensor:
         """(batch, width) float: a vector a text, from ids (batch, length) int32."""
-        return self._pool(self.hidden(x, training=training), x["attention_mask"])
+        return self.pool(self.hidden(x, training=training), x["attention_mask"])
 
     @tf.autograph.experimental.do_not_convert
-    def _pool(self, hidden: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    def pool(self, hidden: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+        """(batch, width) from the tokens' vectors (batch, length, width); see ``pooling``."""
         hidden = tf.cast(hidden, tf.float32) if hidden.dtype.size < 4 else hidden
         if self.pooling == "cls":
             return hidden[:, 0]

@@ -193,7 +193,7 @@ def truth_misfit(truth: dict, groups: np.ndarray | None, tasks: Sequence[Task]) 
         tasks: resolved.
     """
     known = {task.name: task for task in tasks}
-    rows = {len(y) for y, _ in truth.values() if y.ndim}
+    rows = {len(y) for y, _ in truth.values() if getattr(y, "ndim", 1)}
     if not truth or len(rows) != 1 or not set(truth) <= set(known):
         return f"must hold labels of {', '.join(known)} for the same rows"
     (count,) = rows
@@ -201,16 +201,13 @@ def truth_misfit(truth: dict, groups: np.ndarray | None, tasks: Sequence[Task]) 
         return f"must hold a group for each of its {count} rows"
     for name, (y, present) in truth.items():
         task = known[name]
-        expected = kind_of(task).blank(task, count).shape
-        if (
-            y.shape != expected
-            or present.shape != (count,)
-            or present.dtype != bool
-            or y.dtype.kind not in "if"
-        ):
+        misfit = kind_of(task).label_misfit(task, y, count)
+        if misfit:
+            return f"must hold labels of {name} {misfit}"
+        if present.shape != (count,) or present.dtype != bool:
             return (
-                f"must hold labels of {name} of shape {expected}; received {y.dtype} of shape "
-                f"{y.shape}"
+                f"must hold labels of {name}, and whether each of its {count} rows has one; "
+                f"received {present.dtype} of shape {present.shape}"
             )
         if not present.any() or not kind_of(task).is_possible(task, y[present]):
             return f"holds labels that {name} cannot have"

@@ -2,9 +2,9 @@
 again.
 
 run.json                                        what the cells have in common, and provenance
-targets/TARGET.npz                              labels of the test rows, groups, leakage audit, rare
-words targets/TARGET.jsonl                            the test rows themselves: texts and all other
-columns cells/TARGET/STRATEGY/budget-16-seed-0.npz      scores of every task, and what the cell cost
+targets/TARGET.npz                              labels of the test rows, groups, leakage audit
+targets/TARGET.jsonl                            the test rows themselves: texts, all other columns
+cells/TARGET/STRATEGY/budget-16-seed-0.npz      scores of every task, and what the cell cost
 advice.json                                     of before training, where it was asked for
 fitted/STRATEGY-seed-0.backup/                  of source training, until it is done
 fitted/STRATEGY-seed-0.safetensors              after source training, until its cells are done
@@ -16,7 +16,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -36,10 +36,11 @@ from tf_transfer.experiments.run_checks import (
 from tf_transfer.files.storage import write_text
 from tf_transfer.files.temporary import remove, sweep
 from tf_transfer.files.untrusted import read_bytes, read_json
+from tf_transfer.kinds.answers import Answers, packed
 from tf_transfer.kinds.tasks import Task
 
 FORMAT = "tf_transfer run/2"
-RARE, CLASSES, SCORES, FROZEN = "rare words/", "classes/", "scores/", "frozen/"
+RARE, CLASSES, SCORES, FROZEN = "rare words/", "classes/", "scores", "frozen"
 _MOST_ROWS = 2 * 10**9
 
 
@@ -190,7 +191,7 @@ class Run:
         """Keeps what is known of a target's test rows.
 
         Args:
-            truth: ``{task: (y, present)}``, (rows, …) each.
+            truth: ``{task: (y, present)}``, of each row.
             groups: (rows,) int, or None.
             leakage: the audit.
             table: the test rows.
@@ -198,9 +199,8 @@ class Run:
                 `data.rare_words.rare_word_shares`.
             classes: ``{task: (classes,) bool}``: those that occur among the target's own labels.
         """
-        arrays = {f"y/{t}": y for t, (y, _) in truth.items()} | {
-            f"present/{t}": p for t, (_, p) in truth.items()
-        }
+        arrays = _named("y", {t: y for t, (y, _) in truth.items()})
+        arrays |= {f"present/{t}": p for t, (_, p) in truth.items()}
         arrays |= {f"{RARE}{budget}": shares for budget, shares in (rare_words or {}).items()}
         arrays |= {f"{CLASSES}{task}": own for task, own in (classes or {}).items()}
         if groups is not None:
@@ -213,7 +213,8 @@ class Run:
         write_arrays(self.folder / "targets" / f"{name}.npz", arrays, meta)
 
     def read_target(self, name: str) -> tuple[dict, np.ndarray | None, dict]:
-        """Truth, groups and leakage audit, as they were written.
+        """Truth, groups and leakage audit, as they were written; labels that are no array are the
+        arrays of their ``pack()``.
 
         Raises:
             CheckpointError: the file is missing, cut short, edited, or of another target or
@@ -257,7 +258,7 @@ class Run:
             )
         shares = {int(budget): arrays[RARE + budget] for budget in budgets}
         table = formats.read(path)
-        misfit = rows_misfit(len(next(iter(_truth(arrays).values()))[0]), len(table), shares)
+        misfit = rows_misfit(len(next(iter(_truth(arrays).values()))[1]), len(table), shares)
         if misfit:
             raise CheckpointError(f"{path} {misfit}.\n{AGAIN}")
         return table, shares
@@ -304,9 +305,9 @@ class Run:
     def write_cell(
         self,
         cell: Cell,
-        scores: dict[str, np.ndarray],
+        scores: dict[str, Answers],
         meta: dict,
-        frozen: dict[str, np.ndarray] | None = None,
+        frozen: dict[str, Answers] | None = None,
     ) -> None:
         """Keeps the scores of every task, rows as in the target's truth.
 
@@ -314,19 +315,19 @@ class Run:
             frozen: the scores of heads solved on the features that the encoder had before the
                 target's training.
         """
-        arrays = {f"{SCORES}{t}": s for t, s in scores.items()}
-        arrays |= {f"{FROZEN}{t}": s for t, s in (frozen or {}).items()}
+        arrays = _named(SCORES, scores) | _named(FROZEN, frozen or {})
         write_arrays(self.path(cell), arrays, meta | self._identity(cell))
 
-    def read_cell(self, cell: Cell) -> tuple[dict[str, np.ndarray], dict]:
-        """``{task: scores}`` and what was noted beside them.
+    def read_cell(self, cell: Cell) -> tuple[dict, dict]:
+        """``{task: scores}`` and what was noted beside them; scores that are no array are the
+        arrays of their ``pack()``.
 
         Raises:
             CheckpointError: the file is missing, cut short, edited, or of another cell or
                 experiment.
         """
         arrays, meta = self._open_cell(cell)
-        return _of(SCORES, arrays), meta
+        return _by_task(SCORES, arrays), meta
 
     def read_frozen(self, cell: Cell) -> dict[str, np.ndarray]:
         """``{task: scores}`` of heads on frozen features, see `write_cell`; empty where none were
@@ -335,7 +336,7 @@ class Run:
         Raises:
             CheckpointError: as `read_cell`.
         """
-        return _of(FROZEN, self._open_cell(cell)[0])
+        return _by_task(FROZEN, self._open_cell(cell)[0])
 
     def _open_cell(self, cell: Cell) -> tuple[dict[str, np.ndarray], dict]:
         arrays, meta = read_arrays(self.path(cell))
@@ -372,10 +373,29 @@ class Run:
 
 def _truth(arrays: dict) -> dict:
     """``{task: (y, present)}`` of a target's arrays."""
-    tasks = [
-        k.removeprefix("y/") for k in arrays if k.startswith("y/") and f"present/{k[2:]}" in arrays
-    ]
-    return {t: (arrays[f"y/{t}"], arrays[f"present/{t}"]) for t in tasks}
+    labels = _by_task("y", arrays)
+    return {t: (y, arrays[f"present/{t}"]) for t, y in labels.items() if f"present/{t}" in arrays}
+
+
+def _named(what: str, values: Mapping[str, Answers]) -> dict[str, np.ndarray]:
+    """Arrays under ``what/TASK``, or ``what:PART/TASK`` where a task has several."""
+    arrays = {}
+    for task, answers in values.items():
+        for part, array in packed(answers).items():
+            arrays[f"{what}:{part}/{task}" if part else f"{what}/{task}"] = array
+    return arrays
+
+
+def _by_task(what: str, arrays: Mapping[str, np.ndarray]) -> dict:
+    """What `_named` was given, as an array or as arrays by part."""
+    found: dict = {}
+    for name, array in arrays.items():
+        head, _, task = name.partition("/")
+        if head == what:
+            found[task] = array
+        elif head.startswith(f"{what}:") and not isinstance(found.get(task), np.ndarray):
+            found.setdefault(task, {})[head.removeprefix(f"{what}:")] = array
+    return found
 
 
 def _of(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
-import numpy as np
-
-from tf_transfer.errors import CheckpointError
+from tf_transfer.errors import CheckpointError, first_line
 from tf_transfer.experiments.array_files import AGAIN
 from tf_transfer.experiments.run_checks import truth_misfit
 from tf_transfer.experiments.runs import Cell, Run
 from tf_transfer.kinds import kind_of
+from tf_transfer.kinds.answers import Answers
 from tf_transfer.kinds.tasks import Task
 
 
@@ -31,11 +30,17 @@ def usable_targets(
         except CheckpointError as error:
             problems.append(f"target {name}, with all its cells: {error}")
             continue
-        misfit = truth_misfit(*content[:2], tasks)
+        try:
+            truth, groups, leakage = content
+            labels = unpacked({task: y for task, (y, _) in truth.items()}, tasks)
+            truth = {task: (labels[task], present) for task, (_, present) in truth.items()}
+            misfit = truth_misfit(truth, groups, tasks)
+        except ValueError as error:
+            misfit = f"must hold labels of the tasks; {first_line(error)}"
         if misfit:
             problems.append(f"target {name}, with all its cells: its file {misfit}.\n{AGAIN}")
         else:
-            targets[name] = content
+            targets[name] = truth, groups, leakage
     return targets, problems
 
 
@@ -60,14 +65,32 @@ def usable_cells(
             (problems if os.path.lexists(run.path(cell)) else absent).append(f"{cell}: {error}")
             continue
         truth = targets[cell.target][0]
-        misfit = _misfit(content[0], tasks, truth) or _misfit(run.read_frozen(cell), tasks, truth)
+        try:
+            scores = unpacked(content[0], tasks)
+            frozen = unpacked(run.read_frozen(cell), tasks)
+            misfit = _misfit(scores, tasks, truth) or _misfit(frozen, tasks, truth)
+        except ValueError as error:
+            misfit = f"holds other scores than the tasks have: {first_line(error)}\n{AGAIN}"
         if misfit:
             problems.append(f"{cell}: {run.path(cell)} {misfit}")
         else:
-            found[cell] = content
+            found[cell] = scores, content[1]
     if len(absent) > 1:
         absent = [f"{len(absent)} of {len(planned)} cells are missing.\nThe first: {absent[0]}"]
     return found, problems + absent
+
+
+def unpacked(stored: Mapping[str, object], tasks: Iterable[Task]) -> dict[str, Answers]:
+    """Labels or answers by task, from what a file holds of them; what no task has stays as it is.
+
+    Raises:
+        ValueError: a task has others.
+    """
+    known = {task.name: kind_of(task) for task in tasks}
+    return {
+        name: known[name].unpack(values) if name in known else values
+        for name, values in stored.items()
+    }
 
 
 def seeds_note(planned: Sequence[int], used: Collection[int]) -> str:
@@ -76,32 +99,11 @@ def seeds_note(planned: Sequence[int], used: Collection[int]) -> str:
     return f"without seed {', '.join(missing)}, which one of the two lacks" if missing else ""
 
 
-def _misfit(scores: dict[str, np.ndarray], tasks: Sequence[Task], truth: dict) -> str:
+def _misfit(scores: dict[str, Answers], tasks: Sequence[Task], truth: dict) -> str:
     """What is wrong with a cell's scores; empty when nothing is."""
     for task in (t for t in tasks if t.name in scores and t.name in truth):
         rows = len(truth[task.name][0])
-        expected = kind_of(task).answer_shape(task, rows)
-        given = scores[task.name]
-        if given.shape != expected or given.dtype.kind != "f":
-            return (
-                f"must hold scores of {task.name} of shape {expected} for the {rows} test rows.\n"
-                f"Received {given.dtype} of shape {given.shape}.\nDelete the file and run the "
-                "experiment again."
-            )
-        bad = np.flatnonzero(~np.isfinite(given.reshape(rows, -1)).all(1)) if rows else ()
-        if len(bad):
-            return (
-                f"must hold finite scores of {task.name}.\nReceived {given[bad[0]]} in row "
-                f"{bad[0]} ({len(bad)} such "
-                "rows): the model has diverged.\nDelete the file, and run the experiment again "
-                "with a lower learning "
-                "rate."
-            )
-        fault = kind_of(task).answer_fault(given)
-        if fault:
-            return (
-                f"must hold {fault} of {task.name}.\nReceived scores from {given.min():.4g} to "
-                f"{given.max():.4g}."
-                "\nDelete the file and run the experiment again."
-            )
+        misfit = kind_of(task).answer_misfit(task, scores[task.name], rows)
+        if misfit:
+            return f"must hold {misfit}"
     return ""

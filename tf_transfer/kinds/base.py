@@ -3,17 +3,18 @@
 A kind is one object. Everything that the toolkit does differently for classes and for numbers is a
 method or an attribute here, and nothing outside this folder asks for a kind by its name.
 
-A head sees one vector a text. Labels and answers are arrays of numbers whose first axis is the
-rows, so that rows can be chosen by index everywhere. A kind with classes has `classes_in`,
+A head sees one vector a text, or a vector for each of its tokens: ``reads`` says which. Labels and
+answers are arrays whose first axis is the rows, or another object that has a length and of which
+rows can be chosen by an index array or a mask, as `Ragged`. A kind with classes has `classes_in`,
 `class_counts`, `has_class` and, in `details`, the precision, recall, F1 and support of each class;
 a kind of one class a row has its confusion matrix there, too, and answers of which the greatest is
-the class. Labels of a kind without classes are (rows,) numbers.
+the class. Labels and answers of a kind with ``numbers`` are (rows,) numbers.
 
 Arguments everywhere:
     task: a resolved `Task`, unless it says otherwise.
-    y: encoded labels, an array of which the first axis is the rows.
-    answers: what a model says of the rows, an array of which the first axis is the rows:
-        probabilities, or numbers in the label's own unit.
+    y: encoded labels of some rows.
+    answers: what a model says of the rows, an `Answers`: probabilities, numbers in the label's own
+        unit, or whatever else the kind's metrics read.
     head: a `Head`; ``output`` is what its dense layer gives, see `shape_output`.
 """
 
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 import abc
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import ClassVar, Literal
 
@@ -29,6 +30,7 @@ import numpy as np
 import pandas as pd
 
 from tf_transfer.errors import DataError, check_choice
+from tf_transfer.kinds.answers import Answers
 from tf_transfer.measures.metric import Metric
 
 
@@ -41,6 +43,9 @@ class Kind(abc.ABC):
         row_metric: a mean over rows, so that the difference on all rows is the mean of those on
             parts of them.
         metrics: in the order of the tables.
+        reads: what a head computes from: ``"text"``, a vector a text, or ``"tokens"``, a vector a
+            token.
+        numbers: whether labels and answers are (rows,) numbers.
         has_classes: whether labels are names of classes; see above for what this asks.
         one_class: whether a row has exactly one class, and ``y`` is its number.
         several: whether a row may have several classes, or none.
@@ -50,20 +55,25 @@ class Kind(abc.ABC):
             ``"identity"`` can be solved on frozen features; None cannot.
         change_words: what a mended row and a broken row are, for the report.
         reliability_words: what is predicted and what is observed where predictions are held against
-            labels.
+            labels; None where answers say neither a number nor how sure they are.
     """
 
     name: ClassVar[str]
     primary: ClassVar[str]
     row_metric: ClassVar[str]
     metrics: ClassVar[tuple[Metric, ...]]
+    reads: ClassVar[Literal["text", "tokens"]] = "text"
+    numbers: ClassVar[bool] = False
     has_classes: ClassVar[bool] = True
     one_class: ClassVar[bool] = False
     several: ClassVar[bool] = False
     episodes: ClassVar[Literal["classes", "rows"] | None] = None
     link: ClassVar[Literal["softmax", "sigmoid", "identity"] | None] = None
     change_words: ClassVar[tuple[str, str]] = ("a smaller error", "a larger error")
-    reliability_words: ClassVar[tuple[str, str]] = ("probability given", "share that is right")
+    reliability_words: ClassVar[tuple[str, str] | None] = (
+        "probability given",
+        "share that is right",
+    )
 
     # -- metrics -----------------------------------------------------------------------------------
 
@@ -85,7 +95,7 @@ class Kind(abc.ABC):
 
     @abc.abstractmethod
     def checked(self, y, answers, of: str = "") -> tuple[np.ndarray, np.ndarray]:
-        """Labels and answers as arrays that fit together, answers as float64.
+        """Labels and answers that fit together; where they are arrays, answers as float64.
 
         Args:
             of: what they are called in a message, beginning with a blank: ``" of test/sentiment"``.
@@ -141,16 +151,28 @@ class Kind(abc.ABC):
         return Counter()
 
     @abc.abstractmethod
-    def blank(self, task, rows: int) -> np.ndarray:
+    def blank(self, task, rows: int) -> Answers:
         """Labels of ``rows`` without any, of the type that `encode` gives."""
 
     @abc.abstractmethod
-    def encode(self, task, column: pd.Series, present: np.ndarray, where: str) -> np.ndarray:
-        """``y`` of a column of labels; 0 where ``present`` (rows,) bool is False.
+    def encode(self, task, column: pd.Series, present: np.ndarray, where: str) -> Answers:
+        """``y`` of a column of labels; 0, or nothing, where ``present`` (rows,) bool is False.
 
         Raises:
             DataError: a label that the task does not have.
         """
+
+    def targets(self, task, y, tokens) -> np.ndarray:
+        """What a head is trained on, from ``y`` and the tokens of the same rows.
+
+        Args:
+            tokens: `batches.rows.Tokens`; ``tokens.spans`` are the characters of each.
+
+        Returns:
+            (rows, …) of numbers, of a kind that reads texts; (tokens,) of one that reads tokens,
+            which batches pad with `PADDED`.
+        """
+        return y
 
     def class_counts(self, task, y) -> np.ndarray:
         """(classes,): rows of each class."""
@@ -174,19 +196,69 @@ class Kind(abc.ABC):
 
     @abc.abstractmethod
     def is_possible(self, task, y) -> bool:
-        """Whether stored labels, numbers of the shape of `blank`, can be any."""
+        """Whether stored labels, of the type of `blank`, can be any."""
 
     # -- answers -----------------------------------------------------------------------------------
 
-    @abc.abstractmethod
     def answer_shape(self, task, rows: int) -> tuple[int, ...]:
-        """Of the answers for ``rows``."""
+        """Of the answers for ``rows``, where they are an array of numbers."""
+        raise NotImplementedError
 
     def answer_fault(self, answers) -> str:
         """What stored answers, finite numbers of the right shape, should be and are not; empty when
         they can be.
         """
         return ""
+
+    def answer_misfit(self, task, answers, rows: int) -> str:
+        """What is wrong with stored answers for ``rows``, as the end of "The file must hold ...";
+        empty when nothing is.
+        """
+        shape = self.answer_shape(task, rows)
+        if answers.shape != shape or answers.dtype.kind != "f":
+            return (
+                f"scores of {task.name} of shape {shape} for the {rows} test rows.\n"
+                f"Received {answers.dtype} of shape {answers.shape}.\n"
+                "Delete the file and run the experiment again."
+            )
+        bad = np.flatnonzero(~np.isfinite(answers.reshape(rows, -1)).all(1)) if rows else ()
+        if len(bad):
+            return (
+                f"finite scores of {task.name}.\nReceived {answers[bad[0]]} in row "
+                f"{bad[0]} ({len(bad)} such rows): the model has diverged.\n"
+                "Delete the file, and run the experiment again with a lower learning rate."
+            )
+        fault = self.answer_fault(answers)
+        if fault:
+            return (
+                f"{fault} of {task.name}.\n"
+                f"Received scores from {answers.min():.4g} to {answers.max():.4g}.\n"
+                "Delete the file and run the experiment again."
+            )
+        return ""
+
+    def label_misfit(self, task, y, rows: int) -> str:
+        """What is wrong with the type or the shape of stored labels for ``rows``; empty when
+        nothing is.
+        """
+        expected = self.blank(task, rows).shape
+        if y.shape != expected or y.dtype.kind not in "if":
+            return f"of shape {expected}; received {y.dtype} of shape {y.shape}"
+        return ""
+
+    def mean_answers(self, answers: Sequence) -> Answers:
+        """The answers of several models to the same rows as one, to be shown."""
+        return np.mean(answers, axis=0, dtype=np.float64)
+
+    def unpack(self, stored: np.ndarray | Mapping[str, np.ndarray]) -> Answers:
+        """Labels or answers from a file, where they are an array, or arrays by name.
+
+        Raises:
+            ValueError: they are of another type than the kind has.
+        """
+        if not isinstance(stored, np.ndarray):
+            raise ValueError(f"One array is needed, and not {sorted(stored)}.")
+        return stored
 
     def probabilities(self, answers) -> np.ndarray | None:
         """(rows, classes), or None where the kind has none."""
@@ -210,7 +282,8 @@ class Kind(abc.ABC):
         """How sure each answer is and whether it is right, (n,) each with n a multiple of the rows,
         row by row.
 
-        None where answers are numbers: they are held against the labels themselves.
+        None where answers do not say: those that are numbers are held against the labels
+        themselves.
         """
         return None
 
@@ -229,16 +302,26 @@ class Kind(abc.ABC):
         return
 
     def shape_output(self, output):
-        """What a head returns, from its dense layer's (batch, outputs)."""
+        """What a head returns, from its dense layer's (batch, outputs) or (batch, length,
+        outputs).
+        """
         return output
 
     @abc.abstractmethod
     def losses(self, head, y, output):
-        """(batch,) loss of each row, as a tensor."""
+        """(batch,) loss of each row, as a tensor.
+
+        Args:
+            y: a batch of `targets`. Those of tokens are (batch, length); the loss of a row is the
+                mean over its tokens that are not `PADDED`, so that a long text weighs no more than
+                a short one.
+        """
 
     @abc.abstractmethod
     def scores(self, head, output):
-        """(batch, outputs) answers, as a tensor; also of a regression, which has one output."""
+        """(batch, outputs) answers, as a tensor, also of a regression, which has one output; of
+        tokens (batch, length, outputs).
+        """
 
     def served(self, head, output):
         """The answers of a serving signature, float32 unless the label's unit needs more."""
@@ -247,8 +330,13 @@ class Kind(abc.ABC):
         return tf.cast(self.scores(head, output), tf.float32)
 
     @abc.abstractmethod
-    def decode(self, head, output: np.ndarray) -> np.ndarray:
-        """Answers from outputs, in double precision."""
+    def decode(self, head, output: np.ndarray, tokens=None) -> Answers:
+        """Answers from outputs, in double precision.
+
+        Args:
+            output: (rows, …), or of tokens (tokens, …), those of the first row first.
+            tokens: of the same rows; None where a kind reads texts.
+        """
 
     def standardised(self, head, y) -> np.ndarray:
         """(rows,) float64: labels in the unit that the head's output has. Of the link
@@ -273,6 +361,10 @@ class Kind(abc.ABC):
     def answers_of(self, task, estimator, inputs: Sequence) -> np.ndarray:
         """Answers of a model of scikit-learn, float64."""
         return np.asarray(estimator.predict(inputs), np.float64)
+
+
+PADDED = -1
+"""The target of a token that is none, or that has no label."""
 
 
 def check_finite(answers: np.ndarray, of: str) -> None:

@@ -234,7 +234,7 @@ class Classification(Kind):
 
         return tf.nn.softmax(output)
 
-    def decode(self, head, output):
+    def decode(self, head, output, tokens=None):
         logits = output.astype(np.float64)
         odds = np.exp(logits - logits.max(1, keepdims=True))
         return odds / odds.sum(1, keepdims=True)

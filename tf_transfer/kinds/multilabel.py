@@ -211,7 +211,7 @@ class Multilabel(Kind):
 
         return tf.sigmoid(output)
 
-    def decode(self, head, output):
+    def decode(self, head, output, tokens=None):
         return 1 / (1 + np.exp(-output.astype(np.float64)))
 
     # -- scikit-learn ------------------------------------------------------------------------------

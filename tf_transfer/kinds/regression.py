@@ -112,7 +112,7 @@ class Regression(Kind):
 
     name = "regression"
     primary, row_metric = "pearson", "mae"
-    has_classes, episodes, link = False, "rows", "identity"
+    numbers, has_classes, episodes, link = True, False, "rows", "identity"
     reliability_words = ("mean prediction", "mean label")
     metrics = (
         Metric.of_rows("mae", _error, label="MAE", higher=False, range=(0.0, np.inf)),
@@ -312,7 +312,7 @@ class Regression(Kind):
     def served(self, head, output):
         return self.scores(head, output)[:, 0]
 
-    def decode(self, head, output):
+    def decode(self, head, output, tokens=None):
         mean, deviation, _ = head.scale.numpy()
         return output.astype(np.float64) * deviation + mean
 

@@ -259,7 +259,8 @@ def describe(task: Task, table: pd.DataFrame, most: int = 20) -> str:
     present = present_rows(column)
     missing = f"; {_rows((~present).sum())} without a label" if not present.all() else ""
     if not kind.has_classes:
-        return f"{task.name} ({task.kind}): {_rows(present.sum())} with a number{missing}"
+        what = "number" if kind.numbers else "label"
+        return f"{task.name} ({task.kind}): {_rows(present.sum())} with a {what}{missing}"
     counts = class_counts(kind.label_counts(task, column))
     more = f" and {len(task.classes) - most} more" if len(task.classes) > most else ""
     classes = counted(task.classes[:most], counts)

@@ -16,7 +16,8 @@ from tf_transfer.kinds.tasks import Task
 
 
 class Head(keras.layers.Layer):
-    """A dense layer on the text's vector, with the loss and the decoding of the task's kind.
+    """A dense layer on the text's vector, or on that of each token, with the loss and the decoding
+    of the task's kind.
 
     Args:
         task: a resolved `Task`.
@@ -51,7 +52,8 @@ class Head(keras.layers.Layer):
         self.kind.restart(self)
 
     def call(self, vectors: tf.Tensor, dropout_seed=None) -> tf.Tensor:
-        """(batch, outputs) logits, or (batch,) standardised values, from (batch, width).
+        """(batch, outputs) logits, or (batch,) standardised values, from (batch, width); of
+        tokens (batch, length, outputs) from (batch, length, width).
 
         Args:
             dropout_seed: (2,) int32 in training; None for no dropout.
@@ -93,9 +95,9 @@ class Head(keras.layers.Layer):
         """The scores as a serving signature gives them."""
         return self.kind.served(self, output)
 
-    def decode(self, output: np.ndarray) -> Prediction:
-        """Scores and labels from the outputs (rows, …) of `call`, in double precision."""
-        return Prediction(self.task, self.kind.decode(self, output))
+    def decode(self, output: np.ndarray, tokens=None) -> Prediction:
+        """Scores and labels from outputs, in double precision; see `Kind.decode`."""
+        return Prediction(self.task, self.kind.decode(self, output, tokens))
 
 
 def _precision() -> str:

@@ -16,7 +16,7 @@ from tf_transfer.checks.array_likes import is_batched
 from tf_transfer.data.tables import is_tables
 from tf_transfer.devices import workers
 from tf_transfer.devices.backend import tf
-from tf_transfer.errors import DataError
+from tf_transfer.errors import DataError, shown
 from tf_transfer.evaluation import scores as evaluation
 from tf_transfer.evaluation.predictions import Predictions
 from tf_transfer.kinds.labels import given_class_factors
@@ -206,6 +206,10 @@ class KerasVerbs(TextModel):
             data, count = batches_of(self, x, batch_size=batch_size), None
         else:
             table = rows.table if steps is None else rows.table.head(steps * batch_size)
+            if self.reads_tokens:
+                tokens = self.tokenise(table, spans=True)
+                self._refuse_callbacks(callbacks)
+                return self._decode(self.outputs_of(tokens, batch_size), tokens)
             if callbacks is None:
                 vectors = tf.constant(self.encode(table, batch_size=batch_size, verbose=verbose))
                 return self._decode(
@@ -219,8 +223,20 @@ class KerasVerbs(TextModel):
         outputs = super().predict(data, verbose=verbose, steps=steps, callbacks=heard, **options)
         return self._decode({name: o[:count] for name, o in outputs.items()})
 
-    def _decode(self, outputs: Mapping[str, np.ndarray]) -> Predictions:
-        return Predictions({t.name: self.heads[t.name].decode(outputs[t.name]) for t in self.tasks})
+    def _decode(self, outputs: Mapping[str, np.ndarray], tokens=None) -> Predictions:
+        return Predictions(
+            {t.name: self.heads[t.name].decode(outputs[t.name], tokens) for t in self.tasks}
+        )
+
+    def _refuse_callbacks(self, callbacks) -> None:
+        """Raises:
+        DataError: Keras' own `predict`, which tells callbacks, cannot join tokens of many lengths.
+        """
+        if callbacks is not None:
+            raise DataError(
+                "predict takes no callbacks where a task is about the tokens of a text.\n"
+                f"Received {shown(callbacks)}.\nLeave callbacks out."
+            )
 
     def evaluate(
         self,

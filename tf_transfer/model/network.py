@@ -143,18 +143,31 @@ class Network(Trainable):
                 f"{shown(x)}.\n"
                 "For texts call predict(texts), or encode(texts) for their vectors."
             )
-        vectors = self.encoder(x, training=training)
-        return self.apply_heads(vectors, training=training)
+        if all(kind_of(task).reads == "text" for task in self.tasks):
+            return self.apply_heads(self.encoder(x, training=training), training=training)
+        hidden = self.encoder.hidden(x, training=training)
+        vectors = self.encoder.pool(hidden, x["attention_mask"])
+        return self.apply_heads(vectors, training=training, hidden=hidden)
 
-    def apply_heads(self, vectors: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
-        """``{task: outputs}`` from the texts' vectors (batch, width)."""
+    def apply_heads(
+        self, vectors: tf.Tensor, training: bool = False, hidden: tf.Tensor | None = None
+    ) -> dict[str, tf.Tensor]:
+        """``{task: outputs}`` from the texts' vectors.
+
+        Args:
+            vectors: (batch, width).
+            hidden: (batch, length, width), the tokens' vectors; None leaves the heads out that
+                read them.
+        """
+        features = {"text": vectors} | ({} if hidden is None else {"tokens": hidden})
         outputs = {}
         for number, task in enumerate(self.tasks):
             head = self.heads[task.name]
+            if head.kind.reads not in features:
+                continue
             dropped = training and head.trainable
-            outputs[task.name] = head(
-                vectors, self.encoder.dropout_seed(-1 - number) if dropped else None
-            )
+            seed = self.encoder.dropout_seed(-1 - number) if dropped else None
+            outputs[task.name] = head(features[head.kind.reads], seed)
         return outputs
 
     def compile(
@@ -239,7 +252,9 @@ class Network(Trainable):
         def update():
             outputs = self.apply_heads(tf.zeros((1, self.encoder.width)))
             scores = {name: self.heads[name].scores(output) for name, output in outputs.items()}
-            y = {t.name: tf.constant(kind_of(t).blank(t, 1)) for t in self.tasks}
+            y = {
+                t.name: tf.constant(kind_of(t).blank(t, 1)) for t in self.tasks if t.name in scores
+            }
             self._update_metrics(y, scores, {name: tf.ones((1,)) for name in scores})
 
         if self.run_eagerly:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -14,8 +15,9 @@ from tf_transfer.batches.token_inputs import batches_of
 from tf_transfer.data.tables import is_tables
 from tf_transfer.devices import distribution, workers
 from tf_transfer.devices.backend import tf
-from tf_transfer.encoders.vectors import Trunk, Vectoriser
+from tf_transfer.encoders.vectors import TOKENS_A_ROW, Trunk, Vectoriser
 from tf_transfer.errors import DataError
+from tf_transfer.kinds import kind_of
 from tf_transfer.kinds.labels import encode_labels
 from tf_transfer.model.network import Network
 
@@ -41,8 +43,10 @@ class TextModel(Network):
         if not self.heads:
             self.set_tasks([t.resolve(table) for t in self.tasks])
 
-    def tokenise(self, table) -> batches.Tokens:
-        """The token ids of a table's texts, or of a list of texts."""
+    def tokenise(self, table, spans: bool = False) -> batches.Tokens:
+        """The token ids of a table's texts, or of a list of texts; for ``spans`` see
+        `batches.rows.tokenise`.
+        """
         if not isinstance(table, pd.DataFrame):
             table = self._texts(table)
         workers.check_training(
@@ -55,7 +59,37 @@ class TextModel(Network):
             text=o["text"],
             text_pair=o["text_pair"],
             max_length=o["max_length"],
+            spans=spans,
         )
+
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether a head needs a vector for each token."""
+        return any(kind_of(task).reads == "tokens" for task in self.tasks)
+
+    def outputs_of(self, tokens: batches.Tokens, batch_size: int = 32) -> dict[str, np.ndarray]:
+        """What the heads give for whole rows: (rows, …), or (tokens, …) of a head that reads
+        tokens.
+        """
+        outputs = {name: [] for name in self.heads}
+        plan = batches.plan_by_length(tokens, batch_size * TOKENS_A_ROW)
+        for rows, length in plan:
+            for name, output in self._run(tokens.gather(rows, length)).items():
+                outputs[name].append(output.numpy())
+        order = np.argsort(np.concatenate([rows for rows, _ in plan]), kind="stable")
+        return {
+            task.name: _by_token(outputs[task.name], plan, tokens)
+            if kind_of(task).reads == "tokens"
+            else np.concatenate(outputs[task.name])[order]
+            for task in self.tasks
+        }
+
+    @cached_property
+    def _run(self):
+        """The call of the network, traced once for all shapes."""
+        fields = {"input_ids", "attention_mask", *self.encoder.fields}
+        shapes = {field: tf.TensorSpec((None, None), tf.int32) for field in fields}
+        return tf.function(lambda x: self(x, training=False), input_signature=[shapes])
 
     def encode(self, table, batch_size: int = 32, verbose="auto") -> np.ndarray:
         """(rows, width) float32: the vectors of a table's or a list's texts, kept until the encoder
@@ -103,14 +137,19 @@ class TextModel(Network):
         """
         self.resolve(table)
         y, w = self.encode_labels(table, where, note_labels)
+        tokens = self.tokenise(table, spans=self.reads_tokens)
+        targets = {t.name: kind_of(t).targets(t, y[t.name], tokens) for t in self.tasks}
+        by_token = {t.name for t in self.tasks if kind_of(t).reads == "tokens"}
         factors = check_weights(weights, len(table), self.tasks)
         if factors is not None:
             w = {name: values * factors[name] for name, values in w.items()}
         if options.get("shuffle"):
             options = self._shapes(options.get("batch_size", 32)) | options
-        tokens = self.tokenise(table)
         tokens = self._trunk.keep(tokens) if keep_trunk else tokens
-        return batches.to_dataset(tokens, y, w, **{"seed": self.options["seed"]} | options)
+        options = {"seed": self.options["seed"]} | options
+        if by_token:
+            options["token_y"] = {name: targets.pop(name) for name in by_token}
+        return batches.to_dataset(tokens, targets, w, **options)
 
     # -- what the verbs are given ---------------------------------------------------------------
 
@@ -158,3 +197,13 @@ class TextModel(Network):
             "multiple": batch_size + -batch_size % replicas,
             "length": self.options["max_length"],
         }
+
+
+def _by_token(parts: Sequence[np.ndarray], plan: Sequence, tokens: batches.Tokens) -> np.ndarray:
+    """(tokens, …) in the order of the rows, from (batch, length, …) of each batch of a plan."""
+    found = np.empty((len(tokens.ids), *parts[0].shape[2:]), parts[0].dtype)
+    for (rows, length), part in zip(plan, parts, strict=True):
+        places = np.arange(length)
+        real = places < tokens.lengths[rows][:, None]
+        found[(tokens.starts[rows][:, None] + places)[real]] = part[real]
+    return found

@@ -258,7 +258,8 @@ def _percent(share: float) -> str:
 
 def calibration(comparison: Results) -> Section:
     """Calibration curves of the baseline and of the strategy with the clearest difference."""
-    places = readings.places(comparison)
+    told = [t.name for t in comparison.tasks if kind_of(t).reliability_words is not None]
+    places = [place for place in readings.places(comparison) if place.task in told]
     if not places:
         return Section("calibration", "Calibration", (Text("There is no verdict to look into."),))
     introduction = (

@@ -31,10 +31,12 @@ Percentiles, not BCa: of paired differences without a true effect the 95 % inter
 truth in (percentiles as above / BCa; one seed, 1,500 simulations each; `python -m
 tests.benchmarks.percentiles`)
 
-    heavy tails (t with 3 degrees of freedom), 20, 100, 400 rows     6.0 / 11.0,  5.5 / 8.2,  5.1 /
-    6.2 % skewed (lognormal), 20, 100, 400 rows                           12.5 / 12.9,  7.5 / 7.8,
-    6.7 / 7.1 % 2 % against 2 % of 100 rows wrong                                              4.2 /
-    9.4 %
+    rows        heavy tails (t with 3 degrees of freedom)       skewed (lognormal)
+    20          6.0 / 11.0 %                                    12.5 / 12.9 %
+    100         5.5 / 8.2 %                                     7.5 / 7.8 %
+    400         5.1 / 6.2 %                                     6.7 / 7.1 %
+
+    2 % against 2 % of 100 rows wrong: 4.2 / 9.4 %
 
 Reference:
     Satterthwaite 1946, "An Approximate Distribution of Estimates of Variance Components"; Fisher

@@ -18,6 +18,7 @@ import numpy as np
 from tf_transfer.errors import DataError
 from tf_transfer.evaluation.metrics import resampled_suite
 from tf_transfer.kinds import METRICS, kind_named
+from tf_transfer.kinds.answers import as_answers, digest_of
 from tf_transfer.measures.metric import Metric
 from tf_transfer.statistics import power, proportions
 from tf_transfer.statistics.bootstrap import Sample, group_codes, row_counts
@@ -218,7 +219,7 @@ def suite_draws(kind: str, y, scores, *, groups=None, resamples=2000, seed=0, na
     """
     if resamples < 100:
         raise DataError(f"resamples must be at least 100.\nReceived resamples={resamples!r}.")
-    y = np.asarray(y)
+    y = as_answers(y)
     if not len(scores):
         raise DataError(
             "An interval or difference needs scores of at least one seed.\nReceived 0 seeds."
@@ -226,7 +227,7 @@ def suite_draws(kind: str, y, scores, *, groups=None, resamples=2000, seed=0, na
     _, units = group_codes(len(y), groups)
     once = resampled_suite(kind, y, scores, np.ones((1, len(y)), np.uint8), names)
     found = resampled_suite(kind, y, scores, row_counts(len(y), groups, resamples, seed), names)
-    digests = tuple(hash(np.asarray(each, np.float64).tobytes()) for each in scores)
+    digests = tuple(map(digest_of, scores))
     return Draws(
         kind, len(y), units, groups is not None, {m: v[0] for m, v in once.items()}, found, digests
     )
@@ -321,7 +322,7 @@ class Draws:
 
     def _at_an_end(self, sample: Sample, metric: str) -> bool:
         ends = METRICS[metric].range
-        finite = kind_named(self.kind).has_classes and np.isfinite(ends).all()
+        finite = not kind_named(self.kind).numbers and np.isfinite(ends).all()
         return bool(finite and not sample.varies and np.isclose(sample.value, ends, 0, 1e-12).any())
 
     def _metric(self, name: str) -> Metric:
