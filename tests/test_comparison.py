@@ -102,9 +102,9 @@ class Witness:
         return predict
 
     def _tokenise(self, original):
-        def tokenise(model, table):
+        def tokenise(model, table, **options):
             self.encoded.append((self.predicting, set(table["text"])))
-            return original(model, table)
+            return original(model, table, **options)
 
         return tokenise
 

@@ -307,7 +307,7 @@ def test_a_room_without_a_page_gets_one(monkeypatch):
     found = grouped()
     assert list(found) == [*GROUPS, "files", "checks"]
     assert found["files"] == (
-        inspect.getdoc(tf_transfer.files).rstrip("."),
+        " ".join(inspect.getdoc(tf_transfer.files).split()).rstrip("."),
         ["tf_transfer.write_text"],
     )
     assert found["checks"][1] == ["tf_transfer.checks.names"]

@@ -106,7 +106,8 @@ def _module(name: str) -> str:
 
 def _title(module: str) -> str:
     summary = inspect.getdoc(importlib.import_module(f"tf_transfer.{module}")) or module
-    return summary.splitlines()[0].rstrip(".")
+    first = summary.split("\n\n")[0]
+    return " ".join(first.split()).rstrip(".")
 
 
 def _find(name: str):

@@ -128,7 +128,10 @@ def test_only_training_rows_reach_the_encoder_and_only_the_budgets_labels_the_fa
     monkeypatch.setattr(
         model.TransferModel,
         "tokenise",
-        lambda self, table: (seen.update(table["text"]), original(self, table))[1],
+        lambda self, table, **options: (
+            seen.update(table["text"]),
+            original(self, table, **options),
+        )[1],
     )
     gather = facts.gather_facts
     watched = lambda *args: encoded.append(args[4]) or gather(*args)  # noqa: E731

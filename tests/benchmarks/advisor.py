@@ -30,7 +30,7 @@ SHARE = 0.75
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("folder", nargs="?", type=Path, default=Path("runs/advisor"))
     parser.add_argument(
         "--development", action="store_true", help="the cases that the rules were written from"

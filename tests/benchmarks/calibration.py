@@ -286,7 +286,7 @@ def experiments(number: int, share: int, count: int) -> tuple[list[Outcome], lis
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument(
         "count", nargs="?", type=int, default=EXPERIMENTS, help="experiments of a setting"
     )

@@ -26,7 +26,7 @@ ROWS, BATCH, MAX_LENGTH = 1000, 32, 128
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rows", type=int, default=ROWS)
     parser.add_argument("--side", action="store_true", help=argparse.SUPPRESS)

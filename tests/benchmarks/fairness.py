@@ -42,7 +42,7 @@ META = [
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("folder", nargs="?", type=Path, default=Path("runs/fairness"))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--kinds", nargs="+", choices=SOURCES, default=list(SOURCES))

@@ -113,7 +113,7 @@ NOT_META = ("fine_tune", "linear_probe", "knn")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("folder", nargs="?", default="runs/fewshot", type=Path)
     parser.add_argument("--encoder", default="bert-tiny", choices=["bert-tiny", "minilm"])
     parser.add_argument("--setting", action="append", choices=list(SETTINGS))

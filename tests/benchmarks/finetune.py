@@ -23,7 +23,7 @@ BATCH, LENGTH = 32, 64
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=8, help="timed steps a round")
     parser.add_argument("--side", action="store_true", help=argparse.SUPPRESS)

@@ -36,7 +36,7 @@ ROWS, BATCH, MAX_LENGTH = 1000, 32, 64
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--own-side", choices=["cold", *FIRST_FIT], help=argparse.SUPPRESS)
     arguments = parser.parse_args()

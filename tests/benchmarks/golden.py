@@ -61,7 +61,7 @@ MOST_NAMED = 6
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument(
         "folder", nargs="?", type=Path, help="keeps the runs; must not be there yet"
     )

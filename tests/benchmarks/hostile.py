@@ -23,7 +23,7 @@ MINUTE, MOST_BYTES = 60, 24 * 2**30
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument(
         "kinds", nargs="*", metavar="KIND", help=f"of {', '.join(KINDS)}; all by default"
     )

@@ -33,7 +33,7 @@ MOMENTS = 5
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument(
         "jobs", nargs="*", metavar="JOB", help=f"of {', '.join(JOBS)}; all by default"
     )

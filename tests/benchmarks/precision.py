@@ -23,7 +23,7 @@ PRECISIONS = ("float32", "mixed_bfloat16")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=8, help="timed steps a round")
     parser.add_argument("--rows", type=int, default=500, help="rows trained on")

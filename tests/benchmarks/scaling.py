@@ -35,7 +35,7 @@ METHODS = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--steps", type=int, default=20, help="of each method, an even number")
     parser.add_argument("--encoder", default="bert-tiny")
     parser.add_argument("--side", choices=SETTINGS, help=argparse.SUPPRESS)

@@ -26,7 +26,7 @@ TASKS, POINTS, RATE, TEST_TASKS = 25, 10, 0.01, 600
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--full", action="store_true", help="70,000 meta-steps")
     parser.add_argument("--seeds", type=int, default=3, help="trainings, whose errors are averaged")
     parser.add_argument("--iterations", type=int, help=argparse.SUPPRESS)

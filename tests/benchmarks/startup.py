@@ -24,7 +24,7 @@ HEAVY = re.compile(r"\|\s+(tensorflow|tf_keras|keras|transformers|torch)(\.|$)")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--runs", type=int, default=9)
     runs = parser.parse_args().runs
     report = Report(f"Starting, {runs} runs each, a process a run")

@@ -80,7 +80,7 @@ _BEGINNING = re.compile(r"^\s*(?:[-*|]|\d+\.)[\s|\d]*((?:\W*`[\w/.]+`)+)")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument(
         "--rivals", action="store_true", help="measure other packages too, which pip downloads"
     )

@@ -36,7 +36,7 @@ RATIO = 0.65
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--kills", type=int, default=20)
     arguments = parser.parse_args()
