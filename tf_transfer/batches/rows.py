@@ -8,6 +8,7 @@ dict of float32 (batch,) weights that are 0 where a row has no label for the tas
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -53,6 +54,17 @@ class Tokens:
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    @property
+    def size(self) -> int:
+        """How many tokens all rows have together."""
+        return len(self.ids)
+
+    def digest(self) -> bytes:
+        """A hash of the ids and of where the rows begin and end."""
+        digest = hashlib.sha256(self.ids.tobytes() + self.starts.tobytes() + self.lengths.tobytes())
+        digest.update(b"" if self.types is None else self.types.tobytes())
+        return digest.digest()
 
     def gather(self, rows: tf.Tensor, length: tf.Tensor) -> dict[str, tf.Tensor]:
         """The fields (batch, length) of ``rows`` (batch,) int64; a row of -1 is all padding."""

@@ -12,6 +12,7 @@ from tf_transfer.devices.backend import keras, tf, transformers
 from tf_transfer.encoders import checks as encoder_checks
 from tf_transfer.encoders import kernels, pretrained
 from tf_transfer.encoders.freezing import freeze, frozen_part, set_pooler_aside, weights_of
+from tf_transfer.encoders.inputs import Inputs, Texts
 from tf_transfer.encoders.trunk import from_trunk, with_trunk
 from tf_transfer.errors import DataError, check_choice, first_line, listed, nearest
 from tf_transfer.files.storage import restore
@@ -46,7 +47,7 @@ class Encoder(keras.layers.Layer):
 
     Args:
         transformer: a TensorFlow model of `transformers` whose output has ``last_hidden_state``.
-        tokenizer: its fast tokenizer.
+        tokenizer: its fast tokenizer; or an `Inputs`, where it reads something else than texts.
         pooling: ``"mean"`` over the text's tokens, ``"cls"`` the first token, ``"last"`` the last
             token that is not padding, or ``"auto"``: last for decoder-only families, else mean.
 
@@ -60,6 +61,7 @@ class Encoder(keras.layers.Layer):
         check_choice("pooling", pooling, POOLINGS)
         self.transformer = transformer
         self.tokenizer = tokenizer
+        self.reads = tokenizer if isinstance(tokenizer, Inputs) else Texts(self)
         self.precision = keras.mixed_precision.global_policy().name
         decoder_only = _is_decoder_only(transformer.config)
         self.pooling = ("last" if decoder_only else "mean") if pooling == "auto" else pooling
@@ -101,7 +103,8 @@ class Encoder(keras.layers.Layer):
         )
         if positions and self.config.model_type in ("roberta", "xlm-roberta", "mpnet"):
             positions -= 2  # positions start behind the padding index
-        return int(min(positions or 10**6, self.tokenizer.model_max_length, 10**6))
+        longest = getattr(self.tokenizer, "model_max_length", 10**6)
+        return int(min(positions or 10**6, longest, 10**6))
 
     @property
     def state(self) -> list[tf.Variable]:
@@ -116,14 +119,13 @@ class Encoder(keras.layers.Layer):
     @property
     def fields(self) -> list[str]:
         """The inputs of `call`, as the tokenizer makes them."""
-        wanted = [
-            f for f in self.tokenizer.model_input_names if f != "token_type_ids" or self._has_types
-        ]
-        return [f for f in ("input_ids", "attention_mask", "token_type_ids") if f in wanted]
+        return list(self.reads.fields)
 
     @property
-    def _has_types(self) -> bool:
-        return bool(getattr(self.config, "type_vocab_size", 0))
+    def signature(self) -> dict[str, tf.TensorSpec]:
+        """What a batch of any size and length holds, by field."""
+        mask = {"attention_mask": tf.TensorSpec((None, None), tf.int32)}
+        return mask | dict(self.reads.fields)
 
     def hidden(self, x: dict, training: bool = False) -> tf.Tensor:
         """(batch, length, width) float: a vector a token, from ids (batch, length) int32, or from a
@@ -311,7 +313,17 @@ def encoder_from_config(folder: str | Path) -> Encoder:
 
 
 def save_config(encoder: Encoder, folder: str | Path) -> None:
-    """Writes the encoder's configuration and tokenizer, not its weights."""
+    """Writes the encoder's configuration and tokenizer, not its weights.
+
+    Raises:
+        DataError: it reads something else than texts.
+    """
+    if not isinstance(encoder.reads, Texts):
+        raise DataError(
+            "Only encoders of texts can be saved.\n"
+            f"Received one that reads with {type(encoder.reads).__name__}.\n"
+            "Save its weights with save_weights, and make it anew to load them."
+        )
     encoder.config.save_pretrained(folder)
     encoder.tokenizer.save_pretrained(folder)
     note = {"pooling": encoder.pooling, "precision": encoder.precision}
@@ -366,7 +378,10 @@ def build(kind, config):
         transformer = kind(config)
     transformer.build_in_name_scope()
     ids = tf.ones((1, 2), tf.int32)
-    transformer({"input_ids": ids, "attention_mask": ids})
+    reads_ids = transformer.main_input_name == "input_ids"
+    transformer(
+        {"input_ids": ids, "attention_mask": ids} if reads_ids else transformer.dummy_inputs
+    )
     return transformer
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from tf_transfer.batches import rows as batches
 from tf_transfer.devices import distribution
 from tf_transfer.devices.backend import keras, tf
+from tf_transfer.encoders.inputs import EncodedRows
 from tf_transfer.encoders.trunk import trunk_field, with_trunk
 
 CACHED_TABLES = 16
@@ -63,9 +64,7 @@ class Vectoriser:
         self._distribution = tf.distribute.get_strategy()
         # One graph for all shapes: graphs of static shapes round otherwise, and a reloaded model
         # must not.
-        fields = {"input_ids", "attention_mask", *encoder.fields}
-        shapes = {field: tf.TensorSpec((None, None), tf.int32) for field in fields}
-        self._run = tf.function(self._encode, input_signature=[shapes])
+        self._run = tf.function(self._encode, input_signature=[encoder.signature])
 
     def _encode(self, x):
         if not distribution.shared_out(self._distribution):
@@ -75,23 +74,19 @@ class Vectoriser:
         )
         return distribution.in_order(self._distribution, shares)
 
-    def __call__(self, tokens: batches.Tokens, batch_size: int = 32, verbose="auto") -> np.ndarray:
+    def __call__(self, tokens: EncodedRows, batch_size: int = 32, verbose="auto") -> np.ndarray:
         """(rows, width) float32, in the order of the rows.
 
         Args:
             batch_size: rows of 64 tokens a batch; more of shorter rows, fewer of longer ones.
             verbose: 1 or ``"auto"`` shows a progress bar, as in Keras.
         """
-        if len(tokens.ids) < KEPT_FROM:
+        if tokens.size < KEPT_FROM:
             return self._compute(tokens, batch_size, verbose)
-        digest = hashlib.sha256(
-            tokens.ids.tobytes() + tokens.starts.tobytes() + tokens.lengths.tobytes()
-        )
-        digest.update(b"" if tokens.types is None else tokens.types.tobytes())
-        key = (self.encoder.pooling, self.fingerprint(), digest.digest())
+        key = (self.encoder.pooling, self.fingerprint(), tokens.digest())
         return self.cache.get(key, lambda: self._compute(tokens, batch_size, verbose))
 
-    def _compute(self, tokens: batches.Tokens, batch_size: int, verbose) -> np.ndarray:
+    def _compute(self, tokens: EncodedRows, batch_size: int, verbose) -> np.ndarray:
         one_shape = distribution.is_tpu(self._distribution)
         plan = batches.plan_by_length(tokens, batch_size * TOKENS_A_ROW, one_shape=one_shape)
         replicas = self._distribution.num_replicas_in_sync
@@ -125,14 +120,18 @@ class Trunk:
         self.encoder, self._traced = encoder, {}
         self._alone = not tf.distribute.has_strategy()
 
-    def keep(self, tokens: batches.Tokens) -> batches.Tokens:
+    def keep(self, tokens: EncodedRows) -> EncodedRows:
         """The tokens with what the frozen blocks make of them, to be handed out with the ids.
 
-        As they are where there is no `trunk`, where it would take more than `MOST_TRUNK_BYTES` (and
-        twice that while it is made), and where devices share the batches.
+        As they are where they are no texts, where there is no `trunk`, where it would take more
+        than `MOST_TRUNK_BYTES` (and twice that while it is made), and where devices share the
+        batches.
         """
-        field, size = trunk_field(self.encoder), 4 * len(tokens.ids) * self.encoder.width
-        if field is None or not self._alone or size > MOST_TRUNK_BYTES or not tokens.lengths.all():
+        field, size = trunk_field(self.encoder), 4 * tokens.size * self.encoder.width
+        texts = isinstance(tokens, batches.Tokens)
+        if field is None or not self._alone or not texts or size > MOST_TRUNK_BYTES:
+            return tokens
+        if not tokens.lengths.all():
             return tokens
         kept = np.empty((len(tokens.ids), self.encoder.width), np.float32)
         for rows, length in batches.plan_by_length(tokens, 32 * TOKENS_A_ROW):

@@ -62,8 +62,8 @@ class TransferModel(KerasVerbs):
                 f"{shown(encoder)}.\n"
                 "Give for instance tt.load_encoder('bert-tiny')."
             )
-        around = encoder.tokenizer.num_special_tokens_to_add(pair=text_pair is not None)
-        max_length = whole("max_length", max_length, least=around + 1)
+        least = encoder.reads.least_length(text_pair is not None)
+        max_length = whole("max_length", max_length, least=least)
         options = {
             "dropout": rate("dropout", dropout, below=1),
             "seed": whole("seed", seed, least=None),

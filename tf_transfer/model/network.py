@@ -137,7 +137,7 @@ class Network(Trainable):
         Raises:
             DataError: ``x`` holds no token ids.
         """
-        if not isinstance(x, Mapping) or "input_ids" not in x:
+        if not isinstance(x, Mapping) or not set(self.encoder.fields) <= set(x):
             raise DataError(
                 "A model is called on token ids by field, as a tokenizer returns them.\nReceived "
                 f"{shown(x)}.\n"

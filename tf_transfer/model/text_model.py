@@ -15,6 +15,7 @@ from tf_transfer.batches.token_inputs import batches_of
 from tf_transfer.data.tables import is_tables
 from tf_transfer.devices import distribution, workers
 from tf_transfer.devices.backend import tf
+from tf_transfer.encoders.inputs import EncodedRows
 from tf_transfer.encoders.vectors import TOKENS_A_ROW, Trunk, Vectoriser
 from tf_transfer.errors import DataError
 from tf_transfer.kinds import kind_of
@@ -43,9 +44,9 @@ class TextModel(Network):
         if not self.heads:
             self.set_tasks([t.resolve(table) for t in self.tasks])
 
-    def tokenise(self, table, spans: bool = False) -> batches.Tokens:
-        """The token ids of a table's texts, or of a list of texts; for ``spans`` see
-        `batches.rows.tokenise`.
+    def tokenise(self, table, spans: bool = False) -> EncodedRows:
+        """The rows of a table as the encoder reads them: the token ids of its texts, or of a list
+        of texts. For ``spans`` see `batches.rows.tokenise`.
         """
         if not isinstance(table, pd.DataFrame):
             table = self._texts(table)
@@ -53,14 +54,8 @@ class TextModel(Network):
             self, lambda: {"table": workers.hash_of_table(table), **self.options}
         )
         o = self.options
-        return batches.tokenise(
-            self.encoder,
-            table,
-            text=o["text"],
-            text_pair=o["text_pair"],
-            max_length=o["max_length"],
-            spans=spans,
-        )
+        columns = {name: o[name] for name in ("text", "text_pair", "max_length")}
+        return self.encoder.reads.read(table, **columns, spans=spans)
 
     @property
     def reads_tokens(self) -> bool:
@@ -87,9 +82,8 @@ class TextModel(Network):
     @cached_property
     def _run(self):
         """The call of the network, traced once for all shapes."""
-        fields = {"input_ids", "attention_mask", *self.encoder.fields}
-        shapes = {field: tf.TensorSpec((None, None), tf.int32) for field in fields}
-        return tf.function(lambda x: self(x, training=False), input_signature=[shapes])
+        signature = [self.encoder.signature]
+        return tf.function(lambda x: self(x, training=False), input_signature=signature)
 
     def encode(self, table, batch_size: int = 32, verbose="auto") -> np.ndarray:
         """(rows, width) float32: the vectors of a table's or a list's texts, kept until the encoder

@@ -30,20 +30,10 @@ def model_settings(model) -> dict:
         "freeze": frozen["encoder"],
         "frozen heads": frozen["heads"],
         "encoder": _hash(json.dumps(config, sort_keys=True, default=str), encoder.pooling),
-        "tokenizer": _tokenizer_hash(encoder.tokenizer),
+        "tokenizer": _hash(encoder.reads.identity()),
         "shapes of the weights": _hash(*(f"{v.shape} {v.dtype}" for v in model.state)),
         **model.options,
     }
-
-
-def _tokenizer_hash(tokenizer) -> str:
-    """Of what it is, without what its last call asked of it."""
-    content = json.loads(tokenizer.backend_tokenizer.to_str())
-    return _hash(
-        json.dumps(
-            {k: v for k, v in content.items() if k not in ("truncation", "padding")}, sort_keys=True
-        )
-    )
 
 
 def start_settings(model, optimizer) -> dict:
