@@ -91,7 +91,7 @@ class Marked(Kind):
         found = np.where(tokens.spans[:, 0] < 0, PADDED, 0)
         for start, length, spans in zip(tokens.starts, tokens.lengths, y, strict=True):
             inside = slice(start, start + length)
-            _, first, last = tokens.spans[inside].T
+            _, first, last, _ = tokens.spans[inside].T
             for a, b in spans:
                 found[inside][(first >= a) & (last <= b) & (found[inside] != PADDED)] = 1
         return found
@@ -150,7 +150,7 @@ class Marked(Kind):
         for start, length in zip(tokens.starts, tokens.lengths):
             inside = slice(start, start + length)
             spans: list[list[int]] = []
-            for (part, first, last), logit in zip(tokens.spans[inside], output[inside, 0]):
+            for (part, first, last, _), logit in zip(tokens.spans[inside], output[inside, 0]):
                 if part < 0 or logit <= 0:
                     continue
                 if spans and spans[-1][1] == first:

@@ -112,8 +112,10 @@ def test_spans_of_tokens_are_characters_of_each_text():
     tokens = model.tokenise(["  naïve   cafés", "rain"], spans=True)
     first = tokens.spans[: tokens.lengths[0]]
     text = "  naïve   cafés"
-    assert "".join(text[a:b] for part, a, b in first if part == 0) == "naïvecafés"
-    assert first[0].tolist() == [-1, 0, 0] and first[-1].tolist() == [-1, 0, 0]
+    assert "".join(text[a:b] for part, a, b, _ in first if part == 0) == "naïvecafés"
+    assert first[0].tolist() == first[-1].tolist() == [-1, 0, 0, -1]
+    words = {word: text[a:b] for part, a, b, word in first if part == 0}
+    assert len(words) == 2
 
 
 def test_spans_of_pairs_say_which_text():

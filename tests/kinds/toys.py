@@ -81,5 +81,5 @@ def read_toy(folder) -> pd.DataFrame:
     return pd.read_json(folder / "rows.jsonl", lines=True)
 
 
-def label(tone: int) -> str:
+def label(tone: int, text: str) -> str:
     return TONES[tone]

@@ -66,22 +66,19 @@ def changed_rows(
 def _table(comparison: Results, target, task, rows, y, means, before, after) -> pd.DataFrame:
     resolved = next(t for t in comparison.tasks if t.name == task)
     table, _ = comparison.test_rows(target, task)
-    sure = kind_of(resolved).sure(resolved, y)
-    labels, baseline, prediction = (_plain(Prediction(resolved, s).labels) for s in (sure, *means))
+    kind, texts = kind_of(resolved), row_texts(comparison, table)[rows]
+    answers = (kind.sure(resolved, y), *means)
+    labels, baseline, prediction = (
+        kind.written(Prediction(resolved, each[rows]).labels, texts) for each in answers
+    )
     columns = {
         "row": table.index.to_numpy()[rows],
-        "text": row_texts(comparison, table)[rows],
-        "label": labels[rows],
-        "baseline": baseline[rows],
-        "prediction": prediction[rows],
+        "text": texts,
+        "label": labels,
+        "baseline": baseline,
+        "prediction": prediction,
         "before": before[rows],
         "after": after[rows],
         "change": (before - after)[rows],
     }
     return pd.DataFrame(columns, columns=COLUMNS)
-
-
-def _plain(labels: np.ndarray) -> np.ndarray:
-    """Labels of several classes as they are written in a table: ``a|b``."""
-    joined = ["|".join(map(str, v)) if isinstance(v, tuple) else v for v in labels]
-    return np.array(joined, object) if labels.dtype == object else labels

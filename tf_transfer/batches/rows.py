@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import unicodedata
 from collections.abc import Mapping
 
 import numpy as np
@@ -36,9 +37,9 @@ class Tokens:
         lengths: (rows,) int32, tokens of each row.
         pad_id: id that fills a row up to its batch's length.
         limit: the most tokens that the encoder takes.
-        spans: (tokens, 3) int32, of each token the text of the pair, 0 or 1, and its first
-            character and the one behind its last; -1, 0, 0 where it stands for none. None unless
-            asked for.
+        spans: (tokens, 4) int32, of each token the text of the pair, 0 or 1, its first character,
+            the one behind its last, and the number of its word; -1, 0, 0, -1 where it stands for
+            none. None unless asked for.
         more: (tokens, width) float32 by field, handed out with the ids and 0 at padding; see
             `encoders.vectors.Trunk`.
     """
@@ -144,7 +145,7 @@ def tokenise(
     _check_ids(ids, encoder)
     types = _flat(encoded["token_type_ids"]) if "token_type_ids" in encoder.fields else None
     pad_id = encoder.tokenizer.pad_token_id or 0
-    known = _spans(read) if spans else None
+    known = _spans(read, texts, pairs) if spans else None
     return Tokens(ids, types, starts, lengths, pad_id, encoder.max_length, known)
 
 
@@ -351,13 +352,27 @@ def _check_ids(ids: np.ndarray, encoder) -> None:
         )
 
 
-def _spans(encodings) -> np.ndarray:
-    """(tokens, 3) int32 of `Tokens.spans`."""
-    found = []
-    for encoding in encodings:
-        for part, (start, end) in zip(encoding.sequence_ids, encoding.offsets):
-            found.append((-1, 0, 0) if part is None else (part, start, end))
-    return np.array(found, np.int32).reshape(-1, 3)
+def _spans(encodings, texts: list[str], pairs: list[str] | None) -> np.ndarray:
+    """(tokens, 4) int32 of `Tokens.spans`."""
+    spans = []
+    for row, encoding in enumerate(encodings):
+        read = texts[row], "" if pairs is None else pairs[row]
+        places = zip(encoding.sequence_ids, encoding.offsets, encoding.word_ids, strict=True)
+        for part, (start, end), word in places:
+            if part is None:
+                spans.append((-1, 0, 0, -1))
+            else:
+                spans.append((part, start, _with_marks(read[part], end), word))
+    return np.array(spans, np.int32).reshape(-1, 4)
+
+
+def _with_marks(text: str, end: int) -> int:
+    """The end of a token with the marks that follow its last character, as accents; tokenizers
+    leave those out that they do not read.
+    """
+    while end < len(text) and unicodedata.category(text[end]).startswith("M"):
+        end += 1
+    return end
 
 
 def _flat(lists: list[list[int]]) -> np.ndarray:

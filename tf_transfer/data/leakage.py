@@ -15,6 +15,7 @@ from tf_transfer.data.leakage_report import KINDS, LeakageReport, Overlap
 from tf_transfer.data.near_duplicates import find_similar
 from tf_transfer.errors import DataError, check_columns, check_texts
 from tf_transfer.kinds.label_columns import LISTS, SEPARATOR, labels_of, present_rows, spelling
+from tf_transfer.kinds.spans import is_cell_of_spans, read_cell
 
 _PAIR = "\x1f"
 
@@ -176,5 +177,17 @@ def _conflicts(labels: pd.Series, test_labels: pd.Series, codes: np.ndarray) -> 
 
 def _label_key(cell):
     """What two cells with the same labels share, in whatever order and type."""
+    if is_cell_of_spans(cell):
+        return _span_key(cell)
     several = isinstance(cell, LISTS) or (isinstance(cell, str) and SEPARATOR in cell)
     return tuple(sorted(set(map(spelling, labels_of(cell))))) if several else spelling(cell)
+
+
+def _span_key(cell):
+    """Labels and lengths of spans in the order of the text: where they stand depends on its blanks.
+    A cell that cannot be read is left to whoever needs its labels.
+    """
+    try:
+        return tuple((end - start, str(label)) for start, end, label in read_cell(cell, ""))
+    except DataError:
+        return str(cell)

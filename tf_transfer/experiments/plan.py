@@ -91,12 +91,12 @@ def _taught(task: Task, data: Prepared) -> np.ndarray | None:
     """(classes,) bool: which classes the sources have labels of, [True] of a number; None where
     there is no label.
     """
-    known = np.zeros(task.outputs, bool)
+    known = np.zeros(max(len(task.classes), 1), bool)
     for table in data.sources.values():
         y, present = task.encode(table)
         y = y[present]
         if len(y):
-            known |= kind_of(task).taught(task, y)
+            known |= kind_of(task).occurring(task, y)
     return known if known.any() else None
 
 

@@ -18,6 +18,7 @@ from tf_transfer.data.rare_words import rare_word_shares
 from tf_transfer.errors import DataError, check_choice, listed, speaking
 from tf_transfer.experiments.experiment import Experiment
 from tf_transfer.kinds import kind_of
+from tf_transfer.kinds.answers import joined
 from tf_transfer.kinds.class_types import class_text, class_to_json
 from tf_transfer.kinds.label_columns import relabel
 from tf_transfer.kinds.tasks import Task, describe
@@ -219,7 +220,7 @@ def _classes(tasks: list[Task], *tables: pd.DataFrame) -> dict[str, np.ndarray]:
     for task in tasks:
         labels = [y[present] for y, present in map(task.encode, tables)]
         if kind_of(task).has_classes:
-            classes[task.name] = kind_of(task).taught(task, np.concatenate(labels))
+            classes[task.name] = kind_of(task).occurring(task, joined(labels))
     return classes
 
 

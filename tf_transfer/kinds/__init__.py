@@ -13,6 +13,7 @@ from tf_transfer.kinds.classification import Classification
 from tf_transfer.kinds.label_columns import present_rows
 from tf_transfer.kinds.multilabel import Multilabel
 from tf_transfer.kinds.regression import Regression
+from tf_transfer.kinds.tagging import Tagging
 from tf_transfer.measures.metric import Metric
 
 KINDS: dict[str, Kind] = {}
@@ -68,8 +69,10 @@ def register(kind: Kind) -> Kind:
     return kind
 
 
-_BUILT_IN = tuple(register(kind) for kind in (Classification(), Multilabel(), Regression()))
-_ASKED = tuple(KINDS[name] for name in ("multilabel", "regression", "classification"))
+_BUILT_IN = tuple(
+    register(kind) for kind in (Classification(), Multilabel(), Regression(), Tagging())
+)
+_ASKED = tuple(KINDS[name] for name in ("tagging", "multilabel", "regression", "classification"))
 """The order in which they are asked whether a column is theirs; the last one takes all."""
 
 

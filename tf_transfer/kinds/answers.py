@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+_PARTS = ("values", "lengths")
+
 
 class Answers(Protocol):
     """What the toolkit asks of labels and answers. An array has it, whose first axis is the rows.
@@ -88,7 +90,11 @@ class Ragged:
             return self.values[start : start + self.lengths[chosen]]
         lengths = self.lengths[chosen]
         within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        return Ragged(self.values[np.repeat(self.starts[chosen], lengths) + within], lengths)
+        return self.like(self.values[np.repeat(self.starts[chosen], lengths) + within], lengths)
+
+    def like(self, values: np.ndarray, lengths: np.ndarray) -> Ragged:
+        """Other values, with whatever else this one knows."""
+        return type(self)(values, lengths)
 
 
 def as_answers(values) -> Answers:
@@ -99,6 +105,14 @@ def as_answers(values) -> Answers:
 def packed(values: Answers) -> dict[str, np.ndarray]:
     """Arrays by name that say the same; an array's own name is empty."""
     return values.pack() if hasattr(values, "pack") else {"": values}
+
+
+def joined(parts: Sequence[Answers]) -> Answers:
+    """The rows of several, one after the other."""
+    if not hasattr(parts[0], "pack"):
+        return np.concatenate(parts)
+    values, lengths = (np.concatenate([getattr(p, name) for p in parts]) for name in _PARTS)
+    return parts[0].like(values, lengths)
 
 
 def digest_of(values: Answers) -> int:

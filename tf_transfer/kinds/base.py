@@ -182,6 +182,12 @@ class Kind(abc.ABC):
     def taught(self, task, y) -> np.ndarray:
         """(outputs,) bool: which outputs the labels are of."""
 
+    def occurring(self, task, y) -> np.ndarray:
+        """(classes,) bool: which classes occur among labels; of a kind without classes (1,),
+        whether there is any label.
+        """
+        return self.class_counts(task, y) > 0 if self.has_classes else np.array([len(y) > 0])
+
     @abc.abstractmethod
     def sure(self, task, y) -> np.ndarray:
         """The answers of someone who knows the labels, float64."""
@@ -267,6 +273,15 @@ class Kind(abc.ABC):
     @abc.abstractmethod
     def labels_of(self, task, answers) -> np.ndarray:
         """(rows,): answers as labels, of the type that went in."""
+
+    def written(self, labels: np.ndarray, texts: Sequence) -> np.ndarray:
+        """(rows,): `labels_of` as they stand in a table; those of several classes as ``a|b``.
+
+        Args:
+            texts: of the same rows; None where it is not known.
+        """
+        joined = ["|".join(map(str, v)) if isinstance(v, tuple) else v for v in labels]
+        return np.array(joined, object) if labels.dtype == object else labels
 
     @abc.abstractmethod
     def row_error(self, y, answers) -> np.ndarray:

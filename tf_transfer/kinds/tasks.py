@@ -195,7 +195,7 @@ class Task:
         Raises:
             DataError: `class_weight` names a class that the task does not have.
         """
-        if self.class_weight is None or not kind_of(self).has_classes:
+        if not self.class_weight or not kind_of(self).has_classes:
             return None
         if isinstance(self.class_weight, str):
             counts = kind_of(self).class_counts(self, y)
