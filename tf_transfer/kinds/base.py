@@ -52,7 +52,8 @@ class Kind(abc.ABC):
         episodes: what few-shot episodes are made of: ``"classes"``, of which some are drawn and
             numbered anew, ``"rows"``, or None where there are none.
         link: how the outputs of a dense layer become answers. ``"softmax"``, ``"sigmoid"`` and
-            ``"identity"`` can be solved on frozen features; None cannot.
+            ``"identity"`` can be solved on frozen features; None cannot. That of a kind that reads
+            tokens is ``"softmax"`` of its `targets`.
         change_words: what a mended row and a broken row are, for the report.
         reliability_words: what is predicted and what is observed where predictions are held against
             labels; None where answers say neither a number nor how sure they are.

@@ -30,7 +30,7 @@ class Tagging(Kind):
 
     name = "tagging"
     primary, row_metric = "f1_micro", "sequence_accuracy"
-    reads = "tokens"
+    reads, link = "tokens", "softmax"
     reliability_words = None
     change_words = ("more spans right", "fewer spans right")
     metrics = (

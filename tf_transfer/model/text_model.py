@@ -79,6 +79,20 @@ class TextModel(Network):
             for task in self.tasks
         }
 
+    def encode_tokens(self, tokens: EncodedRows, batch_size: int = 32) -> np.ndarray:
+        """(tokens, width) float32: the vectors of the tokens of whole rows."""
+        plan = batches.plan_by_length(tokens, batch_size * TOKENS_A_ROW)
+        parts = [self._hidden(tokens.gather(rows, length)).numpy() for rows, length in plan]
+        return _by_token(parts, plan, tokens).astype(np.float32)
+
+    @cached_property
+    def _hidden(self):
+        """The encoder's vectors of tokens, traced once for all shapes."""
+        signature = [self.encoder.signature]
+        return tf.function(
+            lambda x: self.encoder.hidden(x, training=False), input_signature=signature
+        )
+
     @cached_property
     def _run(self):
         """The call of the network, traced once for all shapes."""

@@ -41,7 +41,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.linear_model import Ridge, RidgeCV
-from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold
 from threadpoolctl import threadpool_limits
 
 PENALTIES = tuple((10.0 ** np.arange(-4, 1, 0.5)).tolist())
@@ -119,6 +119,7 @@ def fit_logistic(
     *,
     exclusive: bool,
     anchored: bool = False,
+    groups: np.ndarray | None = None,
 ) -> LinearModel:
     """Logistic regression, multinomial or one a label, validated on folds with equal shares of each
     class.
@@ -130,6 +131,7 @@ def fit_logistic(
         weights: (rows,) factors of the rows' losses.
         exclusive: one class a row (softmax), or any number (sigmoid).
         anchored: whether ``start`` comes from a head that was trained.
+        groups: (rows,) int; those of a group are in one fold. None: each row is by itself.
     """
     grid = PENALTIES if anchored else CLASS_PENALTIES
     scale = spread(x) if len(x) > 1 else 1.0
@@ -137,7 +139,7 @@ def fit_logistic(
     # A solution lies in the space of the rows, which is smaller than that of the features when rows
     # are few.
     basis, rotated = np.linalg.qr((x - centre).T)
-    problem = _Problem(rotated.T, targets, start, weights, exclusive)
+    problem = _Problem(rotated.T, targets, start, weights, exclusive, groups)
     validated = _validate(problem, grid, scale)
     if validated is None:
         # The prior is all there is: the strongest penalty, which keeps nearest to the class means.
@@ -180,12 +182,13 @@ class _Problem:
     start: np.ndarray
     weights: np.ndarray
     exclusive: bool
+    groups: np.ndarray | None = None
 
     def of(self, rows: np.ndarray) -> _Problem:
         """The same of some rows."""
-        return _Problem(
-            self.x[rows], self.targets[rows], self.start[rows], self.weights[rows], self.exclusive
-        )
+        arrays = self.x, self.targets, self.start, self.weights
+        groups = None if self.groups is None else self.groups[rows]
+        return _Problem(*(array[rows] for array in arrays), self.exclusive, groups)
 
 
 def _validate(problem: _Problem, grid: tuple, scale: float) -> tuple[int, float, float] | None:
@@ -257,6 +260,9 @@ def _folds(problem: _Problem) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     options = {"shuffle": True, "random_state": 0}
     if not problem.exclusive:
         return KFold(min(FOLDS, len(rows)), **options).split(rows) if len(rows) >= 4 else iter(())
+    if problem.groups is not None:
+        folds = min(FOLDS, len(np.unique(problem.groups)))
+        return GroupKFold(folds).split(rows, groups=problem.groups) if folds > 1 else iter(())
     classes = problem.targets.argmax(1)
     most = np.bincount(classes).max()
     if most < 2:

@@ -4,6 +4,7 @@ that helps.
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Sequence
 
@@ -13,6 +14,8 @@ import pandas as pd
 from tf_transfer.data.tables import join_tables
 from tf_transfer.errors import PenaltyWarning, TrainingError
 from tf_transfer.kinds import kind_of
+from tf_transfer.kinds.answers import Answers
+from tf_transfer.kinds.base import PADDED
 from tf_transfer.kinds.labels import encode_labels
 from tf_transfer.kinds.tasks import Task
 from tf_transfer.strategies.linear_models import LinearModel, fit_logistic, fit_ridge
@@ -44,7 +47,8 @@ it they are worth having: with half of the 15 intents known to the source it was
 def solve_heads(
     model, *tables: pd.DataFrame, tasks: Sequence[Task] | None = None, anchored: bool = False
 ) -> dict[str, LinearModel]:
-    """Sets each head to the best one on the encoder's frozen features of all rows.
+    """Sets each head to the best one on the encoder's frozen features of all rows, or of their
+    tokens where the head reads those.
 
     Each table is encoded by itself, so that any choice of the same tables shares their vectors. A
     regression is ridge regression, a classification multinomial (multilabel: binary) logistic
@@ -71,10 +75,8 @@ def solve_heads(
     joined = join_tables(list(tables))
     # what one lacks is missing in its rows
     tables = [table.reindex(columns=joined.columns) for table in tables]
-    x = np.concatenate([model.encode(table, verbose=0) for table in tables]).astype(np.float64)
-    _check_finite(x, "The encoder's vectors")
     y, w = encode_labels(model.tasks, joined)
-    solved = {}
+    x, solved = None, {}
     for task in model.tasks if tasks is None else tasks:
         rows = w[task.name] > 0
         solvable = (
@@ -86,9 +88,12 @@ def solve_heads(
             continue
         head, labels = model.heads[task.name], y[task.name][rows]
         anchor = _anchor_of(task, head, labels) if anchored else None
-        solved[task.name] = _solve(
-            task, head, anchor, x[rows], labels, w[task.name][rows].astype(np.float64)
-        )
+        if kind_of(task).reads == "tokens":
+            examples = _of_tokens(model, task, joined, y[task.name], w[task.name])
+        else:
+            x = _vectors(model, tables) if x is None else x
+            examples = Examples(x[rows], labels, w[task.name][rows].astype(np.float64))
+        solved[task.name] = _solve(task, head, anchor, examples)
         # A head that may know no more than the class shares by chance is nothing to draw another
         # one to.
         if not solved[task.name].skill < SKILL:
@@ -97,11 +102,45 @@ def solve_heads(
     return solved
 
 
-def _solve(
-    task, head, anchor, x: np.ndarray, labels: np.ndarray, weights: np.ndarray
-) -> LinearModel:
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """What a head is solved on: rows, or the tokens of rows that have a label.
+
+    Args:
+        x: (examples, width) float64.
+        labels: of each; the numbers of outputs where they are of tokens.
+        weights: (examples,) float64, factors of their losses.
+        groups: (examples,) int, the row of each token; None where each example is a row.
+    """
+
+    x: np.ndarray
+    labels: Answers
+    weights: np.ndarray
+    groups: np.ndarray | None = None
+
+
+def _vectors(model, tables: Sequence[pd.DataFrame]) -> np.ndarray:
+    """(rows, width) float64: the vectors of all texts."""
+    x = np.concatenate([model.encode(table, verbose=0) for table in tables]).astype(np.float64)
+    _check_finite(x, "The encoder's vectors")
+    return x
+
+
+def _of_tokens(model, task: Task, table: pd.DataFrame, y, w: np.ndarray) -> Examples:
+    """The tokens that have a label, in the rows that have one."""
+    tokens = model.tokenise(table, spans=True)
+    labels = kind_of(task).targets(task, y, tokens)
+    rows = np.repeat(np.arange(len(table)), tokens.lengths)
+    chosen = (labels != PADDED) & (w[rows] > 0)
+    x = model.encode_tokens(tokens)[chosen].astype(np.float64)
+    _check_finite(x, "The encoder's vectors")
+    return Examples(x, labels[chosen], w[rows[chosen]].astype(np.float64), rows[chosen])
+
+
+def _solve(task, head, anchor, examples: Examples) -> LinearModel:
     """Sets the head's weights to the solution beside ``anchor``, a kernel and a bias or None."""
     kernel, bias = _weights(head, np.zeros(task.outputs, bool)) if anchor is None else anchor
+    x, labels = examples.x, examples.labels
     start = x @ kernel + bias
     kind = kind_of(task)
     if kind.link == "identity":
@@ -112,9 +151,16 @@ def _solve(
         )
         solved = fit_ridge(x, standard - start[:, 0])
     else:
-        targets, exclusive = kind.sure(task, labels), kind.link == "softmax"
+        by_token = examples.groups is not None
+        targets = np.eye(task.outputs)[labels] if by_token else kind.sure(task, labels)
         solved = fit_logistic(
-            x, targets, start, weights, exclusive=exclusive, anchored=anchor is not None
+            x,
+            targets,
+            start,
+            examples.weights,
+            exclusive=kind.link == "softmax",
+            anchored=anchor is not None,
+            groups=examples.groups,
         )
     head.kernel.assign(solved.temperature * kernel + solved.kernel)
     head.bias.assign(solved.temperature * bias + solved.bias)
