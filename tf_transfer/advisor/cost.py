@@ -208,5 +208,5 @@ class CostMeter:
 def timed(call: Callable):
     """What ``call`` returns, and its seconds."""
     start = time.perf_counter()
-    found = call()
-    return found, time.perf_counter() - start
+    result = call()
+    return result, time.perf_counter() - start

@@ -353,11 +353,11 @@ def _check_ids(ids: np.ndarray, encoder) -> None:
 
 def _spans(encodings) -> np.ndarray:
     """(tokens, 3) int32 of `Tokens.spans`."""
-    found = []
+    spans = []
     for encoding in encodings:
         for part, (start, end) in zip(encoding.sequence_ids, encoding.offsets):
-            found.append((-1, 0, 0) if part is None else (part, start, end))
-    return np.array(found, np.int32).reshape(-1, 3)
+            spans.append((-1, 0, 0) if part is None else (part, start, end))
+    return np.array(spans, np.int32).reshape(-1, 3)
 
 
 def _flat(lists: list[list[int]]) -> np.ndarray:

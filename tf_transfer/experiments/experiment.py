@@ -163,10 +163,10 @@ class Experiment(Spec):
     @property
     def validated_on(self) -> dict[str, str]:
         """``{label: source}`` of the strategies that hold a source out to validate on."""
-        found = {
+        held_out = {
             label: getattr(s, "validation_source", None) for label, s in self.strategies.items()
         }
-        return {label: source for label, source in found.items() if source is not None}
+        return {label: source for label, source in held_out.items() if source is not None}
 
     @property
     def variants(self) -> dict[str, tuple[str, str]]:

@@ -334,12 +334,12 @@ def _check_place(run: Run, digest: str, packages: dict[str, str]) -> None:
         )
 
 
-def _check_encoder(run: Run, found: str) -> None:
+def _check_encoder(run: Run, digest: str) -> None:
     """Whether a worker has loaded the encoder of the run."""
-    if found != run.read()["common"]["encoder"]:
+    if digest != run.read()["common"]["encoder"]:
         raise DistributionError(
             "Every worker must load the encoder of the process that starts the run.\n"
             "Received other weights, another configuration or another tokenizer on a worker: "
-            f"{found[:16]}.\n"
+            f"{digest[:16]}.\n"
             "Give a hub id with a revision, an asset, or a folder that all share."
         )

@@ -187,9 +187,9 @@ def _data_settings(model, data, batch_size: int) -> dict:
     if not isinstance(data, Rows):
         return {"kind": type(data).__name__}
     table, weights = data
-    found = {"kind": "table", "rows": len(table), "hash": table_hash(table, data_columns(model))}
+    settings = {"kind": "table", "rows": len(table), "hash": table_hash(table, data_columns(model))}
     if weights is not None:
-        found["weights"] = hashlib.sha256(
+        settings["weights"] = hashlib.sha256(
             b"".join(w.tobytes() for w in weights.values())
         ).hexdigest()
-    return found | {"batch_size": batch_size}
+    return settings | {"batch_size": batch_size}
