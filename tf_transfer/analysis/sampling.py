@@ -114,12 +114,8 @@ class Curves:
             sign = METRICS[self.metric].sign
             scores = self.comparison.scores(strategy, self.target, self.task, budget)
             chosen = [s[self.rows] for s in scores.values()]
-            values = (
-                sign
-                * resampled_suite(self.kind, self.y, chosen, self._counts, [self.metric])[
-                    self.metric
-                ]
-            )
+            suite = resampled_suite(self.kind, self.y, chosen, self._counts, [self.metric])
+            values = sign * suite[self.metric]
             self._known[key] = {
                 seed: each for seed, each in zip(scores, values.T) if np.isfinite(each[0])
             }
@@ -139,7 +135,8 @@ class Curves:
         seeds = [seed for seed in self.comparison.seeds if all(seed in cell for cell in cells)]
         if not seeds or not places:
             return None
-        values = np.stack([np.stack([cell[seed] for seed in seeds], 1) for cell in cells], 2)
+        of_cells = [np.stack([cell[seed] for seed in seeds], 1) for cell in cells]
+        values = np.stack(of_cells, 2)
         defined = np.isfinite(values).all((1, 2))
         if not defined[1:].any():
             return None

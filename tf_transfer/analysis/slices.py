@@ -112,11 +112,9 @@ def _of_task(
                 "strategy": strategy,
                 "budget": budget,
             }
+            parts = [cut[n] for n in numbers]
             place_samples = [samples[n].get((strategy, budget)) for n in numbers]
-            rows += [
-                place | row
-                for row in _corrected([cut[n] for n in numbers], place_samples, confidence)
-            ]
+            rows += [place | row for row in _corrected(parts, place_samples, confidence)]
     return rows
 
 

@@ -90,8 +90,9 @@ def _forest(ax: Axes, verdicts: pd.DataFrame, scale) -> None:
 def _legend(verdicts: pd.DataFrame) -> list:
     from matplotlib.lines import Line2D
 
+    words = set(verdicts["verdict"])
     handles = []
-    for word in (w for w in SYMBOLS if w in set(verdicts["verdict"])):
+    for word in (w for w in SYMBOLS if w in words):
         marker, colour = _SHAPES[word]
         face = "white" if word == "undecided" else colour
         handles.append(

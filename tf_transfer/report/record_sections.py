@@ -73,10 +73,8 @@ def costs(comparison: Results) -> Section:
     seconds = seconds.reindex(index=comparison.strategies, columns=["source", "target"])
     rows = []
     for strategy, times in zip(seconds.index, seconds.to_numpy()):
-        more = [
-            trainings.loc[trainings["strategy"] == strategy].get(c, pd.Series(dtype=float)).max()
-            for c in ("parameters", "peak_gb")
-        ]
+        own = trainings.loc[trainings["strategy"] == strategy]
+        more = [own.get(c, pd.Series(dtype=float)).max() for c in ("parameters", "peak_gb")]
         memory = "–" if pd.isna(more[1]) else f"{more[1]:.2f} GB"
         rows.append((Cell(strategy), *map(duration, times), quantity(more[0]), memory))
     introduction = (

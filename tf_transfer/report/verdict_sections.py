@@ -90,7 +90,8 @@ def _best(comparison: Results) -> tuple:
 def _glance(comparison: Results, task: str, verdicts: pd.DataFrame) -> Panel:
     rows = []
     cells = {(v.target, v.strategy, v.budget): v.verdict for v in verdicts.itertuples()}
-    for target in (t for t in comparison.targets if t in set(verdicts["target"])):
+    targets = set(verdicts["target"])
+    for target in (t for t in comparison.targets if t in targets):
         rows.append(Group(target))
         for strategy in comparison.source_strategies:
             words = [cells.get((target, strategy, budget), "") for budget in comparison.budgets]
@@ -152,10 +153,11 @@ def _facts(comparison: Results, task: str, verdicts: pd.DataFrame) -> str:
 
 def _notes(verdicts: pd.DataFrame) -> tuple:
     """A sentence for each note and strategy, with the budgets it is about."""
-    noted = verdicts[verdicts["note"].fillna("") != ""].groupby(["strategy", "note"], sort=False)[
-        "budget"
+    noted = verdicts[verdicts["note"].fillna("") != ""]
+    by_note = noted.groupby(["strategy", "note"], sort=False)["budget"]
+    sentences = [
+        f"{strategy} at {labels(budgets)}: {note}." for (strategy, note), budgets in by_note
     ]
-    sentences = [f"{strategy} at {labels(budgets)}: {note}." for (strategy, note), budgets in noted]
     return (Notes(tuple(sentences)),) if sentences else ()
 
 
