@@ -33,12 +33,12 @@ def counted(model, monkeypatch):
     """A meter for which every step takes a second, a start ten, and a compilation a hundred."""
     meter, asked = cost.CostMeter(model, SOURCES, SOURCES), []
 
-    def warm_up(table, batch_size):
+    def warm_up(table, batch_size, rule):
         asked.append((len(table), batch_size))
         return 100.0 + 10 + 2, 2
 
     monkeypatch.setattr(meter, "_warm_up", warm_up)
-    monkeypatch.setattr(meter, "_time_steps", lambda table, batch_size, steps: 10.0 + steps)
+    monkeypatch.setattr(meter, "_time_steps", lambda table, batch_size, steps, rule: 10.0 + steps)
     return meter, asked
 
 
