@@ -190,6 +190,21 @@ def test_a_rule_gets_the_shares_of_the_loss_and_the_step_follows_it(model):
     np.testing.assert_allclose(double[place], 2 * plain[place], rtol=1e-3, atol=1e-6)
 
 
+def test_the_seed_of_a_rule_follows_from_that_of_the_model_and_the_step(model):
+    data, rule = batch(model), Double()
+    for seed in (4, 4, 5):
+        tiny.restore(model, model.first)
+        model.compile(keras.optimizers.SGD(0.1), gradient_rule=rule, run_eagerly=True)
+        model.encoder.reseed(seed)
+        model.train_step(data)
+        model.train_step(data)
+    seeds = [tuple(seed.numpy()) for _, seed in rule.given]
+    assert seeds[:2] == seeds[2:4] and len(set(seeds)) == 4
+    model.encoder.reseed(4)
+    of_heads = {tuple(model.encoder.dropout_seed(-1 - number).numpy()) for number in range(3)}
+    assert seeds[0] not in of_heads
+
+
 def test_pcgrad_of_a_model_is_that_of_its_task_gradients(model):
     data = batch(model)
     found = step_of(model, "pcgrad", data)

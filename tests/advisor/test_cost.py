@@ -77,6 +77,20 @@ def test_without_source_training_there_is_no_source_time(counted, monkeypatch):
     )
 
 
+def test_steps_of_another_gradient_rule_are_timed_by_themselves(counted, monkeypatch):
+    meter, _ = counted
+    monkeypatch.setattr(meter, "_adapt_seconds", lambda *args: 0.0)
+    seconds = {"sum": 1.0, "pcgrad": 3.0}
+    monkeypatch.setattr(
+        meter, "_time_steps", lambda table, batch_size, steps, rule: 10.0 + steps * seconds[rule]
+    )
+    plain, slow = (
+        meter.cost(MultiTask(gradient_rule=rule, epochs=2, batch_size=8), "tweets", SUPPORT)
+        for rule in seconds
+    )
+    assert slow.source - 10 == 3 * (plain.source - 10) and slow.target == plain.target
+
+
 def test_what_is_solved_or_counted_is_run_and_grows_with_the_rows(model, monkeypatch):
     clock = iter(range(10**6))
     monkeypatch.setattr(
