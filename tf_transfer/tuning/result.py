@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import html
 from functools import cached_property
 from pathlib import Path
@@ -127,9 +126,7 @@ class TuneResult:
     def to_yaml(self) -> str:
         """The best strategy, to paste into an experiment file."""
         best = self.best
-        arguments = {
-            k: v for k, v in dataclasses.asdict(best).items() if v != getattr(type(best), k)
-        }
+        arguments = {k: v for k, v in best.arguments().items() if v != getattr(type(best), k)}
         content = {"strategies": {TUNED: {"strategy": best.name} | arguments}}
         content |= plain_settings(self.experiment, self.best_trial.settings)
         return yaml.safe_dump(content, sort_keys=False)

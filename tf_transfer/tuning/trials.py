@@ -109,7 +109,7 @@ class Trials:
             number,
             "failed",
             candidate.label,
-            dataclasses.asdict(candidate.strategy),
+            candidate.strategy.arguments(),
             dict(candidate.settings),
             [],
         )
