@@ -56,9 +56,12 @@ def test_two_replicas_have_the_logs_of_one_device(found):
 
 @pytest.mark.slow
 def test_two_replicas_have_the_gradients_of_one_device(found):
-    assert len(found["one"]["plain"]["losses"]) == 3
-    np.testing.assert_allclose(*both(found, "plain", "losses"), rtol=1e-6)
-    np.testing.assert_allclose(*both(found, "plain", "weights"), atol=1e-6)
+    for rule in ("plain", "pcgrad"):
+        assert len(found["one"][rule]["losses"]) == 3
+        np.testing.assert_allclose(*both(found, rule, "losses"), rtol=1e-6)
+        np.testing.assert_allclose(*both(found, rule, "weights"), atol=1e-6)
+    summed, projected = (found["one"][rule]["weights"] for rule in ("plain", "pcgrad"))
+    assert max(np.abs(np.subtract(*pair)).max() for pair in zip(summed, projected)) > 1e-4
 
 
 @pytest.mark.slow

@@ -65,6 +65,13 @@ def test_the_step_of_fit_compiles_whole(task):
     check(program_of(model.train_step, fixed_batch(model, tiny.make_table(11))))
 
 
+def test_the_step_of_pcgrad_compiles_whole():
+    model = tiny.make_model()
+    model.compile(gradient_rule="pcgrad")
+    model.optimizer.build(model.trained_variables)
+    check(program_of(model.train_step, fixed_batch(model, tiny.make_table(11))))
+
+
 def test_a_compiled_step_gives_the_losses_of_a_plain_one():
     model = tiny.make_model()
     model.compile()

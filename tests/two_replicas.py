@@ -59,16 +59,21 @@ def fit(distribution) -> dict:
     }
 
 
-def plain(distribution) -> dict:
+def plain(distribution, **options) -> dict:
     """Three steps of plain gradient descent, which enlarges no rounding."""
     from tf_transfer.devices.backend import keras
 
     with distribution.scope():
         model = tiny.make_model()
-    model.compile(keras.optimizers.SGD(0.01))
+    model.compile(keras.optimizers.SGD(0.01), **options)
     note = StepLosses()
     model.fit(train_table(), batch_size=BATCH, callbacks=[note], verbose=0)
     return {"losses": note.losses, "weights": tiny.snapshot(model)}
+
+
+def pcgrad(distribution) -> dict:
+    """The same under a gradient rule that compares the tasks."""
+    return plain(distribution, gradient_rule="pcgrad")
 
 
 def episodes(distribution) -> dict:
@@ -91,6 +96,9 @@ def uneven(distribution) -> str:
     return ""
 
 
+PARTS = (fit, plain, pcgrad, episodes, uneven)
+
+
 def main() -> None:
     from tf_transfer.devices.distribution import connect
 
@@ -100,7 +108,7 @@ def main() -> None:
         ("one", connect("cpu", verbose=False)),
         ("two", connect("mirrored", devices=["CPU:0", "CPU:1"])),
     ):
-        found[name] = {part.__name__: part(distribution) for part in (fit, plain, episodes, uneven)}
+        found[name] = {part.__name__: part(distribution) for part in PARTS}
     print(json.dumps(found, default=lambda value: value.tolist()))
 
 

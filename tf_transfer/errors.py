@@ -123,8 +123,8 @@ def nearest(name: object, choices: Iterable[str]) -> str:
         for c in map(str, itertools.islice(choices, MOST_CHOICES))
         if len(c) <= LONGEST_NAME and c != str(name)
     ]
-    found = difflib.get_close_matches(str(name)[:LONGEST_NAME], short, n=1)
-    return f" Did you mean {found[0]!r}?" if found else ""
+    matches = difflib.get_close_matches(str(name)[:LONGEST_NAME], short, n=1)
+    return f" Did you mean {matches[0]!r}?" if matches else ""
 
 
 def first_line(error: BaseException) -> str:

@@ -33,12 +33,12 @@ def counted(model, monkeypatch):
     """A meter for which every step takes a second, a start ten, and a compilation a hundred."""
     meter, asked = cost.CostMeter(model, SOURCES, SOURCES), []
 
-    def warm_up(table, batch_size):
+    def warm_up(table, batch_size, rule):
         asked.append((len(table), batch_size))
         return 100.0 + 10 + 2, 2
 
     monkeypatch.setattr(meter, "_warm_up", warm_up)
-    monkeypatch.setattr(meter, "_time_steps", lambda table, batch_size, steps: 10.0 + steps)
+    monkeypatch.setattr(meter, "_time_steps", lambda table, batch_size, steps, rule: 10.0 + steps)
     return meter, asked
 
 
@@ -75,6 +75,20 @@ def test_without_source_training_there_is_no_source_time(counted, monkeypatch):
     assert meter.cost(Scratch(adapt_steps=6, head_start=False), "tweets", SUPPORT) == cost.Cost(
         0.0, 10 + 6, 100.0
     )
+
+
+def test_steps_of_another_gradient_rule_are_timed_by_themselves(counted, monkeypatch):
+    meter, _ = counted
+    monkeypatch.setattr(meter, "_adapt_seconds", lambda *args: 0.0)
+    seconds = {"sum": 1.0, "pcgrad": 3.0}
+    monkeypatch.setattr(
+        meter, "_time_steps", lambda table, batch_size, steps, rule: 10.0 + steps * seconds[rule]
+    )
+    plain, slow = (
+        meter.cost(MultiTask(gradient_rule=rule, epochs=2, batch_size=8), "tweets", SUPPORT)
+        for rule in seconds
+    )
+    assert slow.source - 10 == 3 * (plain.source - 10) and slow.target == plain.target
 
 
 def test_what_is_solved_or_counted_is_run_and_grows_with_the_rows(model, monkeypatch):

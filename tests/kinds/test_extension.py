@@ -1,5 +1,5 @@
 """What the toolkit does not know enters without a change to it: a kind, a metric, a strategy, a
-data set.
+gradient rule, a data set.
 """
 
 import numpy as np
@@ -12,6 +12,7 @@ from tf_transfer.comparison.compare import compare
 from tf_transfer.data import readers
 from tf_transfer.kinds import KINDS, METRICS, register
 from tf_transfer.kinds.tasks import Task
+from tf_transfer.training import gradient_rules
 
 
 @pytest.fixture
@@ -20,6 +21,13 @@ def ordered():
     yield register(toys.Ordered())
     KINDS.pop("ordered")
     METRICS.pop("class_distance")
+
+
+@pytest.fixture
+def hardest():
+    """The name of the toy rule, for one test."""
+    yield gradient_rules.register(toys.Hardest()).name
+    gradient_rules.RULES.pop("hardest")
 
 
 @pytest.fixture
@@ -48,18 +56,23 @@ def test_the_order_of_classes_matters(ordered):
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_toys_go_through_a_comparison_and_the_report(
-    ordered, toy_data, encoder_folder, tmp_path, monkeypatch, workers
+    ordered, hardest, toy_data, encoder_folder, tmp_path, monkeypatch, workers
 ):  # fmt: skip
     monkeypatch.setitem(strategies.STRATEGIES, "hopeful", toys.Hopeful)
     content = contract.experiment_of("ordered", toys.label, encoder_folder)
-    content["tasks"] = [{"name": "tone", "kind": "ordered", "classes": list(contract.TONES)}]
+    tone = {"name": "tone", "kind": "ordered", "classes": list(contract.TONES)}
+    content["tasks"] = [tone, tone | {"name": "again", "label": "tone"}]
     content["targets"]["tweets"]["train"] = {"dataset": "toy"}
     content["workers"] = workers
-    content["strategies"] = ["majority", "hopeful", {"target_only": contract.BRIEF}]
+    joint = {"multi_task": contract.BRIEF | {"epochs": 1, "gradient_rule": hardest}}
+    content["strategies"] = ["majority", "hopeful", joint, {"target_only": contract.BRIEF}]
     comparison = compare(content, tmp_path / "run", verbose=0)
     verdicts = comparison.verdicts()
-    assert set(verdicts["metric"]) == {"class_distance"} and "hopeful" in set(verdicts["strategy"])
+    assert set(verdicts["metric"]) == {"class_distance"} and {
+        "hopeful",
+        "multi_task",
+    } <= set(verdicts["strategy"])
     comparison.save()
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
-    for words in ("distance in classes", "hopeful"):
+    for words in ("distance in classes", "hopeful", "gradient rule on the source", "hardest"):
         assert words in page

@@ -1,4 +1,6 @@
-"""A kind, a metric, a strategy and a data set that the toolkit does not know, one object each."""
+"""A kind, a metric, a strategy, a gradient rule and a data set that the toolkit does not know, one
+object each.
+"""
 
 import dataclasses
 import hashlib
@@ -12,6 +14,7 @@ from tf_transfer.assets.registry import Entry, File
 from tf_transfer.kinds.classification import Classification
 from tf_transfer.measures.metric import Metric
 from tf_transfer.strategies import LinearProbe
+from tf_transfer.training.gradient_rules import GradientRule
 
 
 def _expected(p) -> np.ndarray:
@@ -59,6 +62,24 @@ class Hopeful(LinearProbe):
     """A probe by another name."""
 
     name: ClassVar[str] = "hopeful"
+
+
+@dataclasses.dataclass(frozen=True)
+class Hardest(GradientRule):
+    """The gradient of the task with the greatest share of the loss."""
+
+    name: ClassVar[str] = "hardest"
+
+    def gradients(self, losses, tape, variables, seed):
+        from tf_transfer.devices.backend import tf
+
+        shares = list(losses.shares.values())
+        hardest = tf.one_hot(tf.argmax(shares), len(shares))
+        parts = [tape.gradient(s, variables, unconnected_gradients="zero") for s in shares]
+        return [
+            tf.tensordot(hardest, [tf.convert_to_tensor(g) for g in found], 1)
+            for found in zip(*parts)
+        ]
 
 
 def write_files(folder, table: pd.DataFrame) -> Entry:

@@ -81,6 +81,17 @@ def test_strategies_are_a_choice_with_arguments_of_their_own():
             assert isinstance(candidate.strategy, MultiTask) and candidate.strategy.epochs == 4
 
 
+def test_a_gradient_rule_is_a_choice():
+    candidates = drawn(space_of({"multi_task": {"gradient_rule": ["sum", "pcgrad"]}}))
+    assert {c.strategy.gradient_rule for c in candidates} == {"sum", "pcgrad"}
+    assert {"gradient_rule" in c.key for c in candidates} == {False, True}
+    assert "gradient_rule" not in MultiTask.search_space
+    with pytest.raises(
+        DataError, match=r"tune.strategies.multi_task.gradient_rule(.|\n)*'pcgrad'\?"
+    ):
+        space_of({"multi_task": {"gradient_rule": ["sum", "pcgrat"]}})
+
+
 def test_without_strategies_all_of_the_experiment_that_have_a_space_are_searched():
     assert list(space_of().strategies) == ["fine_tune", "tfidf"]
 

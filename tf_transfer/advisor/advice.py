@@ -44,16 +44,16 @@ class Advice:
 
     def first(self, target: str, task: str, budget: int) -> str:
         """The strategy to try first."""
-        found = self.rows.query(
+        rows = self.rows.query(
             "target == @target and task == @task and budget == @budget and rank == 1"
         )
-        if not len(found):
+        if not len(rows):
             raise DataError(
                 f"There is advice for the targets, tasks and budgets of the experiment.\n"
                 f"Received target={target!r}, task={task!r}, budget={budget!r}.\n"
                 f"Known are {self.rows[PLACE].drop_duplicates().values.tolist()}."
             )
-        return found["strategy"].item()
+        return rows["strategy"].item()
 
     def to_frame(self) -> pd.DataFrame:
         """The ranks, with the facts of their place in further columns."""
@@ -246,12 +246,12 @@ def _at(table: pd.DataFrame, fact: Facts) -> pd.DataFrame:
 
 def _actual_seconds(comparison: Results, strategy: str, fact: Facts) -> float:
     """Median over seeds of source and target training; NaN where no cell is usable."""
-    found = []
+    seconds = []
     for seed in comparison.seeds:
         with contextlib.suppress(CheckpointError):
             meta = comparison.run.read_cell(Cell(fact.target, strategy, fact.budget, seed))[1]
-            found.append(meta["source_seconds"] + meta["target_seconds"])
-    return float(np.median(found)) if found else np.nan
+            seconds.append(meta["source_seconds"] + meta["target_seconds"])
+    return float(np.median(seconds)) if seconds else np.nan
 
 
 def _facts(fact: Facts) -> str:

@@ -14,6 +14,7 @@ from tf_transfer.devices.backend import tf
 from tf_transfer.strategies import FineTune, LinearProbe, Strategy
 from tf_transfer.strategies.meta import MetaStrategy
 from tf_transfer.strategies.target_training import TargetTraining
+from tf_transfer.training.gradient_rules import GradientRule
 
 ENOUGH = 1.0
 """Seconds of steps after which a step's time is known well enough."""
@@ -112,27 +113,30 @@ class CostMeter:
     def _source_cost(self, strategy: FineTune) -> tuple[float, float]:
         parts = strategy.parts_of({name: len(table) for name, table in self.sources.items()})
         table = join_tables(list(self.sources.values()))
-        known = self._time_step("sources", table, min(strategy.batch_size, len(table)))
+        rule = getattr(strategy, "gradient_rule", "sum")
+        known = self._time_step("sources", table, min(strategy.batch_size, len(table)), rule)
         steps = [strategy.epochs * math.ceil(n / min(strategy.batch_size, n)) for n in parts]
         return sum(map(known.seconds, steps)), known.once
 
-    def _time_step(self, name: str, table: pd.DataFrame, batch_size: int) -> StepTime:
-        key = name, batch_size
+    def _time_step(
+        self, name: str, table: pd.DataFrame, batch_size: int, rule: str | GradientRule = "sum"
+    ) -> StepTime:
+        key = name, batch_size, rule
         if key not in self._steps:
-            first, warmed = self._warm_up(table, batch_size)
-            few = self._time_steps(table, batch_size, 4)
+            first, warmed = self._warm_up(table, batch_size, rule)
+            few = self._time_steps(table, batch_size, 4, rule)
             # More steps until they take long enough to tell their time from the start's.
             many = min(MOST_STEPS, 4 + max(4, math.ceil(4 * ENOUGH / few)))
             long, few = (
-                self._time_steps(table, batch_size, many),
-                min(few, self._time_steps(table, batch_size, 4)),
+                self._time_steps(table, batch_size, many, rule),
+                min(few, self._time_steps(table, batch_size, 4, rule)),
             )
             step = max((long - few) / (many - 4), 0.1 * long / many)
             start = max(few - 4 * step, 0.0)
             self._steps[key] = StepTime(start, step, max(first - start - warmed * step, 0.0))
         return self._steps[key]
 
-    def _warm_up(self, table: pd.DataFrame, batch_size: int) -> tuple[float, int]:
+    def _warm_up(self, table: pd.DataFrame, batch_size: int, rule) -> tuple[float, int]:
         """One step of every length that batches have: each is compiled at its first. Seconds and
         steps.
         """
@@ -144,14 +148,16 @@ class CostMeter:
             .filter(lambda i, _: tf.reduce_any(i == firsts))
             .map(lambda _, batch: batch)
         )
-        _, seconds = timed(lambda: self._run_steps(chosen, len(firsts)))
+        _, seconds = timed(lambda: self._run_steps(chosen, len(firsts), rule))
         return seconds, len(firsts)
 
-    def _time_steps(self, table: pd.DataFrame, batch_size: int, steps: int) -> float:
+    def _time_steps(self, table: pd.DataFrame, batch_size: int, steps: int, rule) -> float:
         """Seconds of ``steps`` steps with all that comes before them, as `strategies.base.train`
         makes them.
         """
-        _, seconds = timed(lambda: self._run_steps(self._dataset(table, batch_size, steps), steps))
+        _, seconds = timed(
+            lambda: self._run_steps(self._dataset(table, batch_size, steps), steps, rule)
+        )
         return seconds
 
     def _dataset(self, table: pd.DataFrame, batch_size: int, steps: int):
@@ -159,8 +165,8 @@ class CostMeter:
         options = {"shuffle": True, "batch_size": batch_size, "epochs": epochs, "keep_trunk": True}
         return self._copy.dataset(table, note_labels=True, **options)
 
-    def _run_steps(self, dataset, steps: int) -> None:
-        self._copy.start_run("auto", 0)
+    def _run_steps(self, dataset, steps: int, rule: str | GradientRule) -> None:
+        self._copy.start_run("auto", 0, rule)
         self._copy.fit(dataset, epochs=1, steps_per_epoch=steps, verbose=0)
 
     # -- strategies that solve, count, or learn from episodes --------------------------------------
@@ -208,5 +214,5 @@ class CostMeter:
 def timed(call: Callable):
     """What ``call`` returns, and its seconds."""
     start = time.perf_counter()
-    found = call()
-    return found, time.perf_counter() - start
+    result = call()
+    return result, time.perf_counter() - start

@@ -100,14 +100,14 @@ def gather_facts(
     }
     distances = {n: domain_distance(source_x, model.encode(t, verbose=0)) for n, t in texts.items()}
     cuts = {n: cut_share(model, t) for n, t in texts.items()}
-    found = []
+    facts = []
     for (name, budget), support in supports.items():
         vectors = model.encode(support, verbose=0)
         outputs = _outputs(model, source, vectors)
         for task in model.tasks:
             y, present = task.encode(support)
             if present.any():
-                found.append(
+                facts.append(
                     Facts(
                         name,
                         task.name,
@@ -123,7 +123,7 @@ def gather_facts(
                         cuts[name],
                     )
                 )
-    return found
+    return facts
 
 
 def try_out(strategy: Strategy, model, table: pd.DataFrame, task: Task) -> float:
@@ -144,8 +144,8 @@ def try_out(strategy: Strategy, model, table: pd.DataFrame, task: Task) -> float
     y, _ = task.encode(held)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UndefinedMetricWarning)
-        found = suite(task, y, adapted.predict(held, verbose=0)[task.name].scores)
-    return float(found[kind_of(task).primary])
+        scores = suite(task, y, adapted.predict(held, verbose=0)[task.name].scores)
+    return float(scores[kind_of(task).primary])
 
 
 def cut_share(model, table: pd.DataFrame) -> float:

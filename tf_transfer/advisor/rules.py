@@ -113,7 +113,7 @@ def rank(
     rule = decide(facts)
     order = [*rule.order, *(name for name in FAMILIES if name not in rule.order)]
     labels = sorted(strategies, key=lambda label: order.index(strategies[label].family))
-    quickest, found = min(seconds, key=seconds.get), []
+    quickest, ranked = min(seconds, key=seconds.get), []
     for label in labels:
         name = strategies[label].family
         parts = [_words(rule.because, facts)] if name == order[0] else []
@@ -126,8 +126,8 @@ def rank(
         times = seconds[label] / max(seconds[quickest], 1e-3)
         if times >= 3:
             parts.append(f"{times:.0f} times the work of {quickest}")
-        found.append((label, rule.name, "; ".join(parts)))
-    return found
+        ranked.append((label, rule.name, "; ".join(parts)))
+    return ranked
 
 
 def decide(facts: Facts) -> Rule:

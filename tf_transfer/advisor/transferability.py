@@ -46,8 +46,8 @@ def domain_distance(source: np.ndarray, target: np.ndarray, seed: int = 0) -> fl
         StandardScaler(), LogisticRegression(C=0.01, class_weight="balanced", max_iter=1000)
     )
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
-    found = cross_val_predict(classifier, x, is_target, cv=folds)
-    error = np.mean([(found[is_target == side] != side).mean() for side in (0, 1)])
+    predicted = cross_val_predict(classifier, x, is_target, cv=folds)
+    error = np.mean([(predicted[is_target == side] != side).mean() for side in (0, 1)])
     return float(max(0.0, 2 * (1 - 2 * error)))
 
 
@@ -77,11 +77,11 @@ def logme(features: np.ndarray, labels: np.ndarray) -> float:
     left, singular, _ = np.linalg.svd(x, full_matrices=False)
     squares = np.square(singular)
     kept = squares > 1e-10 * squares.max(initial=1e-30)
-    found = [
+    evidences = [
         _evidence(squares[kept], np.square(left.T @ column)[kept], float(column @ column), len(x))
         for column in y.T
     ]
-    return float(np.mean(found)) / len(x) if found else np.nan
+    return float(np.mean(evidences)) / len(x) if evidences else np.nan
 
 
 def _evidence(squares: np.ndarray, power: np.ndarray, total: float, rows: int) -> float:

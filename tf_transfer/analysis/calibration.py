@@ -102,7 +102,7 @@ def _of_probabilities(
     units = None if units is None else np.tile(units, len(sure))
     edges = np.linspace(0, 1, bins + 1)
     places = np.digitize(predicted, edges[1:-1], right=True)
-    found = []
+    records = []
     for place in np.unique(places):
         inside = places == place
         share, rows = right[inside].mean(), inside.sum() / len(sure)
@@ -112,17 +112,17 @@ def _of_probabilities(
             quantile = _quantile(freedom, confidence)
         low, high = wilson(share, size, quantile)
         span = edges[place], edges[place + 1]
-        found.append(
+        records.append(
             [int(place), *span, rows, predicted[inside].astype(np.float64).mean(), share, low, high]
         )
-    return found
+    return records
 
 
 def _of_numbers(y, scores: list, units, confidence: float) -> list[list]:
     """Tenths of each seed's predictions, the same tenth of all seeds pooled."""
     ranks = np.arange(len(y)) * min(DECILES, len(y)) // len(y)
     orders = [np.argsort(s, kind="stable") for s in scores]
-    found = []
+    records = []
     for tenth in np.unique(ranks):
         chosen = [order[ranks == tenth] for order in orders]
         predicted = np.concatenate([s[rows] for s, rows in zip(scores, chosen)]).astype(np.float64)
@@ -134,10 +134,10 @@ def _of_numbers(y, scores: list, units, confidence: float) -> list[list]:
         margin = _quantile(freedom, confidence) * observed.std() / np.sqrt(max(size, 1))
         mean = observed.mean()
         span = predicted.min(), predicted.max()
-        found.append(
+        records.append(
             [int(tenth), *span, rows, predicted.mean(), mean, mean - margin, mean + margin]
         )
-    return found
+    return records
 
 
 def _worth(values, units, rows: float) -> tuple[float, float]:

@@ -38,7 +38,7 @@ def curves(comparison: Results, *, resamples: int = 2000, confidence: float = 0.
                 for budget in sorted(comparison.budgets):
                     scores = list(comparison.scores(strategy, target, task, budget).values())
                     if scores:
-                        found = bootstrap_interval(
+                        interval = bootstrap_interval(
                             metric,
                             kind,
                             y,
@@ -48,7 +48,9 @@ def curves(comparison: Results, *, resamples: int = 2000, confidence: float = 0.
                             confidence=confidence,
                         )
                         place = [target, task, metric, strategy, budget]
-                        rows.append([*place, found.value, found.low, found.high, found.note])
+                        rows.append(
+                            [*place, interval.value, interval.low, interval.high, interval.note]
+                        )
     return pd.DataFrame(rows, columns=CURVES)
 
 
@@ -74,26 +76,26 @@ def curve_gains(
         defined metric of both at every budget, all is NaN and ``note`` says so.
     """
     rows = []
-    for found in each_curves(comparison, resamples):
+    for task_curves in each_curves(comparison, resamples):
         for strategy in comparison.source_strategies:
             rows.append(
                 [
-                    found.target,
-                    found.task,
-                    found.metric,
+                    task_curves.target,
+                    task_curves.task,
+                    task_curves.metric,
                     strategy,
-                    *_gain(found, strategy, confidence),
+                    *_gain(task_curves, strategy, confidence),
                 ]
             )
     return pd.DataFrame(rows, columns=GAINS)
 
 
-def _gain(found: Curves, strategy: str, confidence: float) -> list:
-    baseline = found.comparison.against(strategy)
-    budgets = found.budgets(strategy, baseline)
-    sample = found.sample([(s, b) for s in (strategy, baseline) for b in budgets])
+def _gain(task_curves: Curves, strategy: str, confidence: float) -> list:
+    baseline = task_curves.comparison.against(strategy)
+    budgets = task_curves.budgets(strategy, baseline)
+    sample = task_curves.sample([(s, b) for s in (strategy, baseline) for b in budgets])
     if sample is None:
-        reason = f"no seed has a defined {found.metric} of both at every budget"
+        reason = f"no seed has a defined {task_curves.metric} of both at every budget"
         return [np.nan, np.nan, np.nan, "undecided", *[np.nan] * 4, reason]
     each = np.eye(len(budgets))
     differences = sample.combined(np.concatenate([each, -each]))

@@ -114,14 +114,10 @@ class Curves:
             sign = METRICS[self.metric].sign
             scores = self.comparison.scores(strategy, self.target, self.task, budget)
             chosen = [s[self.rows] for s in scores.values()]
-            found = (
-                sign
-                * resampled_suite(self.kind, self.y, chosen, self._counts, [self.metric])[
-                    self.metric
-                ]
-            )
+            suite = resampled_suite(self.kind, self.y, chosen, self._counts, [self.metric])
+            values = sign * suite[self.metric]
             self._known[key] = {
-                seed: each for seed, each in zip(scores, found.T) if np.isfinite(each[0])
+                seed: each for seed, each in zip(scores, values.T) if np.isfinite(each[0])
             }
         return self._known[key]
 
@@ -139,11 +135,12 @@ class Curves:
         seeds = [seed for seed in self.comparison.seeds if all(seed in cell for cell in cells)]
         if not seeds or not places:
             return None
-        found = np.stack([np.stack([cell[seed] for seed in seeds], 1) for cell in cells], 2)
-        defined = np.isfinite(found).all((1, 2))
+        of_cells = [np.stack([cell[seed] for seed in seeds], 1) for cell in cells]
+        values = np.stack(of_cells, 2)
+        defined = np.isfinite(values).all((1, 2))
         if not defined[1:].any():
             return None
-        return Sample(found[0], found[1:][defined[1:]], self._units, self._note(seeds, defined))
+        return Sample(values[0], values[1:][defined[1:]], self._units, self._note(seeds, defined))
 
     def _note(self, seeds: list[int], defined: np.ndarray) -> str:
         missing = [str(s) for s in self.comparison.seeds if s not in seeds]

@@ -83,15 +83,13 @@ def slices(
         check_choice("by", kind, CUTS)
     strategies = comparison.source_strategies if strategies is None else strategies
     budgets = comparison.budgets if budgets is None else budgets
-    found = []
+    rows = []
     for target in comparison.targets if targets is None else targets:
         check_choice("target", target, comparison.targets)
         for task in comparison.tasks_of(target):
             cut = list(_cut(comparison, target, task, by, columns))
-            found += _of_task(
-                comparison, target, task, cut, strategies, budgets, metric, confidence
-            )
-    return pd.DataFrame(found, columns=COLUMNS)
+            rows += _of_task(comparison, target, task, cut, strategies, budgets, metric, confidence)
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _of_task(
@@ -114,10 +112,9 @@ def _of_task(
                 "strategy": strategy,
                 "budget": budget,
             }
-            found = [samples[n].get((strategy, budget)) for n in numbers]
-            rows += [
-                place | row for row in _corrected([cut[n] for n in numbers], found, confidence)
-            ]
+            parts = [cut[n] for n in numbers]
+            place_samples = [samples[n].get((strategy, budget)) for n in numbers]
+            rows += [place | row for row in _corrected(parts, place_samples, confidence)]
     return rows
 
 
@@ -130,13 +127,13 @@ def _differences(
     if len(part.rows) < FEWEST_ROWS:
         return {}
     curves = Curves(comparison, target, task, metric=metric, rows=part.rows)
-    found = {}
+    differences = {}
     for budget in budgets if part.budget is None else {part.budget} & set(budgets):
         for strategy in strategies:
             sample = curves.sample([(strategy, budget), (comparison.against(strategy), budget)])
             if sample is not None:
-                found[strategy, budget] = sample.combined(np.array([[1.0], [-1.0]]))
-    return found
+                differences[strategy, budget] = sample.combined(np.array([[1.0], [-1.0]]))
+    return differences
 
 
 def _corrected(

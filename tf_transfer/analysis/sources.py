@@ -39,18 +39,18 @@ def source_gains(comparison: Results) -> pd.DataFrame:
         for task in comparison.tasks_of(target):
             for budget in comparison.budgets:
                 for label, (strategy, source) in comparison.variants.items():
-                    found = comparison.difference(strategy, label, target, task, budget)
-                    if found is not None:
-                        place = [target, task, budget, strategy, source, found.metric]
+                    difference = comparison.difference(strategy, label, target, task, budget)
+                    if difference is not None:
+                        place = [target, task, budget, strategy, source, difference.metric]
                         rows.append(
                             [
                                 *place,
-                                found.value,
-                                found.low,
-                                found.high,
-                                found.p,
-                                found.verdict,
-                                found.note,
+                                difference.value,
+                                difference.low,
+                                difference.high,
+                                difference.p,
+                                difference.verdict,
+                                difference.note,
                             ]
                         )
     return pd.DataFrame(rows, columns=COLUMNS)

@@ -70,8 +70,8 @@ def open_members(source: Path, inner: str = "", most: int = 10**10) -> Iterator[
             members = (
                 _folder(source) if source.is_dir() else _archive(stack, source.open("rb"), most)
             )
-            if inner and (found := locate(members, inner)):
-                members.update(_archive(stack, members[found](), most))
+            if inner and (name := locate(members, inner)):
+                members.update(_archive(stack, members[name](), most))
             yield members
         except TransferError:
             raise

@@ -226,14 +226,14 @@ def _check_source(entry: Entry, source: Path) -> None:
 
 
 def _take_file(entry: Entry, members, file: File, target: Path, source: Path) -> None:
-    found = archives.locate(members, file.path)
-    if found is None:
+    name = archives.locate(members, file.path)
+    if name is None:
         raise AssetError(
             f"{str(source)!r} must hold the file {file.path!r} of {entry.name!r}.\n"
             f"Received {len(members)} files, none of that name.\nIt comes from {entry.origin}"
         )
     digest, size = hashlib.sha256(), 0
-    with members[found]() as stream, target.open("wb") as out:
+    with members[name]() as stream, target.open("wb") as out:
         while size <= file.size and (chunk := stream.read(_CHUNK)):
             size += len(chunk)
             digest.update(chunk)
@@ -241,7 +241,7 @@ def _take_file(entry: Entry, members, file: File, target: Path, source: Path) ->
     if size > file.size or digest.hexdigest() != file.sha256:
         more = f"more than {file.size} bytes" if size > file.size else digest.hexdigest()
         raise AssetError(
-            f"{found!r} of {entry.name!r} must have the sha256 {file.sha256}.\n"
+            f"{name!r} of {entry.name!r} must have the sha256 {file.sha256}.\n"
             f"Received {more} in {str(source)!r}.\n"
             f"It is damaged or of another version; the right one comes from {entry.origin}"
         )

@@ -119,9 +119,9 @@ def _slices(model, x: Mapping, y, weights, training: bool, class_weight) -> tf.d
 def _check_fields(x) -> None:
     missing = [f for f in (IDS, MASK) if not isinstance(x, Mapping) or f not in x]
     if missing:
-        found = listed(list(x)) if isinstance(x, Mapping) else f"a {type(x).__name__}"
+        received = listed(list(x)) if isinstance(x, Mapping) else f"a {type(x).__name__}"
         raise DataError(
             f"Token ids are given as {{{IDS!r}: (batch, length), {MASK!r}: …}}.\nReceived "
-            f"{found}.\n"
+            f"{received}.\n"
             "A tokenizer returns them: tokenizer(texts, padding=True, return_tensors='tf')."
         )

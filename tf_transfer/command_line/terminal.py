@@ -75,7 +75,7 @@ def print_comparison(comparison: Results) -> None:
         "compared with):"
     )
     for row in comparison.verdicts().itertuples():
-        found = (
+        difference = (
             f"{row.value:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
             if row.value == row.value
             else "undefined"
@@ -87,7 +87,7 @@ def print_comparison(comparison: Results) -> None:
             if row.against == comparison.baseline
             else f"{row.strategy} (to {row.against})"
         )
-        console.print(f"  {place:32} {name:14} {found:28} {word}")
+        console.print(f"  {place:32} {name:14} {difference:28} {word}")
         if needed := to_settle(row):
             console.print(f"      {needed}", style="dim")
     console.print("\nBest in each place, and what cannot be told from it:")

@@ -130,10 +130,10 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
                     # a table of hundreds of cells shows NaN; that is enough
                     with warnings.catch_warnings():
                         warnings.simplefilter("ignore", metrics.UndefinedMetricWarning)
-                        found = metrics.suite(task, y[present], scores[task.name][present])
+                        suite = metrics.suite(task, y[present], scores[task.name][present])
                     for metric in kind_of(task).metric_names:
                         place = (cell.target, task.name, cell.strategy, cell.budget, cell.seed)
-                        records.append((*place, metric, found[metric]))
+                        records.append((*place, metric, suite[metric]))
         columns = ["target", "task", "strategy", "budget", "seed", "metric", "value"]
         return pd.DataFrame(records, columns=columns)
 
@@ -188,7 +188,7 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
 
     def _differences(self, margin: float | None) -> list[tuple[dict, Difference]]:
         """Every strategy against its control, with its place."""
-        found = []
+        differences = []
         for place, task, drawn in self._draws.everywhere(primary=True):
             for strategy, other in self.controls.items():
                 difference = drawn.difference(self.metrics[task.name], strategy, other, margin)
@@ -201,8 +201,8 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
                     pair["behind"] = other != self.baseline and self._behind(
                         drawn, task.name, strategy
                     )
-                    found.append((place | pair, difference))
-        return found
+                    differences.append((place | pair, difference))
+        return differences
 
     def _behind(self, drawn: PlaceDraws, task: str, strategy: str) -> bool:
         """Whether the baseline is clearly better than a strategy."""
@@ -232,12 +232,12 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
                 for metric in (
                     m for m in kind_of(task).metric_names if metrics is None or m in metrics
                 ):
-                    found = drawn.interval(metric, strategy)
+                    interval = drawn.interval(metric, strategy)
                     ends = {
-                        "value": found.value,
-                        "low": found.low,
-                        "high": found.high,
-                        "note": found.note,
+                        "value": interval.value,
+                        "low": interval.low,
+                        "high": interval.high,
+                        "note": interval.note,
                     }
                     records.append(place | {"strategy": strategy, "metric": metric} | ends)
         columns = ["target", "task", "budget", "strategy", "metric", "value", "low", "high", "note"]
@@ -303,15 +303,17 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         cells = [
             self._cells.get(Cell(target, strategy, budget, seed), ({},))[0] for seed in self.seeds
         ]
-        found = [scores[task][present].argmax(1) for scores in cells if task in scores and len(y)]
-        if not found:
+        predictions = [
+            scores[task][present].argmax(1) for scores in cells if task in scores and len(y)
+        ]
+        if not predictions:
             raise DataError(
                 f"No predictions of {strategy} for {task} on {target} with {budget} labels can be "
                 "used."
             )
         counts = sum(
             confusion_matrix(y[present], predicted, labels=range(len(classes)))
-            for predicted in found
+            for predicted in predictions
         )
         return pd.DataFrame(
             counts, pd.Index(classes, name="true"), pd.Index(classes, name="predicted")

@@ -40,14 +40,14 @@ def find_similar(
     """
     # Memory stays bounded however large the second collection is.
     blocks = np.cumsum([len(text) for text in right]) // CHARACTERS_AT_ONCE
-    found = [(np.empty(0, int), np.empty(0, int), np.empty(0))]
+    verified = [(np.empty(0, int), np.empty(0, int), np.empty(0))]
     for block in np.unique(blocks):
         places = np.flatnonzero(blocks == block)
         a, b = _rarest_first(_shingles([*left, *(right[p] for p in places)]), len(left))
         for pairs in _candidates(a, b, threshold):
             i, j, similarity = _verify(a, b, *pairs, threshold)
-            found.append((i, places[j], similarity))
-    i, j, similarity = (np.concatenate(part) for part in zip(*found))
+            verified.append((i, places[j], similarity))
+    i, j, similarity = (np.concatenate(part) for part in zip(*verified))
     order = np.lexsort((j, i))
     return i[order], j[order], similarity[order]
 

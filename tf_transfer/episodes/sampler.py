@@ -217,9 +217,9 @@ def _find_pools(table: pd.DataFrame, task: Task | None, domain: str | None) -> l
             pools.append(_Pool(name, (None,), (rows,)))
             continue
         rows = rows[np.argsort(y[rows], kind="stable")]
-        found, starts = np.unique(y[rows], return_index=True)
+        classes, starts = np.unique(y[rows], return_index=True)
         pools.append(
-            _Pool(name, tuple(task.classes[i] for i in found), tuple(np.split(rows, starts[1:])))
+            _Pool(name, tuple(task.classes[i] for i in classes), tuple(np.split(rows, starts[1:])))
         )
     return pools
 

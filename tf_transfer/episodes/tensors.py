@@ -114,10 +114,10 @@ def only_classification(model):
         DataError: it has several tasks, or one of another kind.
     """
     if len(model.tasks) != 1 or model.tasks[0].kind not in (AUTO, *kinds_where(episodes="classes")):
-        found = [f"{t.name}: {t.kind}" for t in model.tasks]
+        received = [f"{t.name}: {t.kind}" for t in model.tasks]
         raise DataError(
             "Episodes of classes need a model with one task, a classification.\nReceived "
-            f"{listed(found)}.\n"
+            f"{listed(received)}.\n"
             "Give the model that one Task, or draw episodes of rows with EpisodeSampler(task=None)."
         )
     return model.tasks[0]

@@ -51,8 +51,8 @@ class EpisodeComparison:
         """
         self._check(metric)
         rows = []
-        for name, found in self.values.groupby("strategy", sort=False):
-            kept = found[metric].dropna().to_numpy()
+        for name, episodes in self.values.groupby("strategy", sort=False):
+            kept = episodes[metric].dropna().to_numpy()
             mean, half = _mean_and_half_width(kept, confidence)
             rows.append(
                 {
@@ -61,9 +61,9 @@ class EpisodeComparison:
                     "low": mean - half,
                     "high": mean + half,
                     "median": np.median(kept) if len(kept) else np.nan,
-                    "episodes": len(found),
-                    "diverged": int(found["diverged"].sum()),
-                    "seconds": found["seconds"].median(),
+                    "episodes": len(episodes),
+                    "diverged": int(episodes["diverged"].sum()),
+                    "seconds": episodes["seconds"].median(),
                 }
             )
         return pd.DataFrame(rows).set_index("strategy")
@@ -145,8 +145,8 @@ def evaluate_episodes(
     for name, (strategy, model) in candidates.items():
         spare = None
         for episode in episodes:
-            found, spare = _score(strategy.for_episodes(), model, sampler, episode, seed, spare)
-            rows.append({"strategy": name, "episode": episode.index} | found)
+            values, spare = _score(strategy.for_episodes(), model, sampler, episode, seed, spare)
+            rows.append({"strategy": name, "episode": episode.index} | values)
             if bar:
                 bar.add(1)
     return EpisodeComparison(pd.DataFrame(rows))
@@ -192,20 +192,20 @@ def _score(strategy, model, sampler: EpisodeSampler, episode: Episode, seed: int
         diverged = not np.isfinite(scores).all()
     except TrainingError:
         adapted, diverged = spare, True
-    found = {"diverged": diverged, "seconds": time.perf_counter() - start}
+    values = {"diverged": diverged, "seconds": time.perf_counter() - start}
     if not diverged:
         y, present = task.encode(query)
         once = np.ones((1, int(present.sum())), int)
         suite = metrics.resampled_suite(task.kind, y[present], [scores[present]], once)
-        found |= {metric: float(value[0, 0]) for metric, value in suite.items()}
-    return found, None if isinstance(sampler.way, list | tuple) else adapted
+        values |= {metric: float(value[0, 0]) for metric, value in suite.items()}
+    return values, None if isinstance(sampler.way, list | tuple) else adapted
 
 
 def _same_task(tasks: Sequence[Task], task: Task) -> Task:
     """The one that reads the labels of ``task``, whatever it is called."""
-    for found in tasks:
-        if found.label == task.label:
-            return found
+    for candidate in tasks:
+        if candidate.label == task.label:
+            return candidate
     raise DataError(
         "A strategy's model must have the task of the episodes, with its labels in column "
         f"{task.label!r}.\n"

@@ -48,10 +48,10 @@ class Evaluation(Mapping):
         self.rows = {split: dict(by_task) for split, by_task in rows.items()}
 
     def __getitem__(self, key):
-        found = self._results
+        results = self._results
         for part in key if isinstance(key, tuple) else (key,):
-            found = found[part]
-        return found
+            results = results[part]
+        return results
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._results)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -114,6 +113,9 @@ class Experiment(Spec):
             )
         for label, name in self.validated_on.items():
             self.check_validation_source(label, name)
+        learned = [task.name for task in self.tasks if task.loss_weight]
+        for strategy in self.strategies.values():
+            strategy.check_tasks(learned)
         return self
 
     @pydantic.model_validator(mode="after")
@@ -163,10 +165,10 @@ class Experiment(Spec):
     @property
     def validated_on(self) -> dict[str, str]:
         """``{label: source}`` of the strategies that hold a source out to validate on."""
-        found = {
+        held_out = {
             label: getattr(s, "validation_source", None) for label, s in self.strategies.items()
         }
-        return {label: source for label, source in found.items() if source is not None}
+        return {label: source for label, source in held_out.items() if source is not None}
 
     @property
     def variants(self) -> dict[str, tuple[str, str]]:
@@ -270,7 +272,7 @@ class Experiment(Spec):
         plain["drop_leaks"] = self.drop_leaks  # what a reader asks about, default or not
         plain["strategies"] = {
             label: {"strategy": s.name}
-            | {k: v for k, v in dataclasses.asdict(s).items() if v != getattr(type(s), k)}
+            | {k: v for k, v in s.arguments().items() if v != getattr(type(s), k)}
             for label, s in self.strategies.items()
         }
         return plain

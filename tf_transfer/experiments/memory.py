@@ -21,11 +21,11 @@ def peak_gb() -> float | None:
     nobody knows.
     """
     with contextlib.suppress(OSError):
-        found = re.search(
+        match = re.search(
             r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8")
         )
-        if found:
-            return int(found[1]) * 1024 / 1e9
+        if match:
+            return int(match[1]) * 1024 / 1e9
     try:
         import resource
     except ImportError:  # Windows
@@ -38,10 +38,10 @@ def available_gb() -> float:
     """Memory in 10⁹ bytes that further processes can have; infinite where nobody knows."""
     free = [float("inf")]
     with contextlib.suppress(OSError):
-        found = re.search(
+        match = re.search(
             r"MemAvailable:\s*(\d+) kB", Path("/proc/meminfo").read_text(encoding="utf-8")
         )
-        free += [int(found[1]) * 1024 / 1e9] if found else []
+        free += [int(match[1]) * 1024 / 1e9] if match else []
     with contextlib.suppress(OSError, ValueError):  # of a container
         folder = Path("/sys/fs/cgroup")
         limit, used = (

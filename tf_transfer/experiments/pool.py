@@ -34,6 +34,8 @@ from tf_transfer.experiments.runs import Run
 from tf_transfer.experiments.units import Missing, Unit
 from tf_transfer.kinds import KINDS, Kind, added, register
 from tf_transfer.progress import Say
+from tf_transfer.training import gradient_rules
+from tf_transfer.training.gradient_rules import GradientRule
 
 AUTO = "auto"
 
@@ -120,8 +122,9 @@ class Pool:
             DistributionError: a process elsewhere has other packages or another encoder, or cannot
                 see the run's folder.
         """
+        additions = added(), gradient_rules.added()
         deaths, left, folder, digest = 0, list(units), run.folder.resolve(), run.read()["digest"]
-        shared = (self._experiment, data, folder, digest, self.threads, versions(), added())
+        shared = (self._experiment, data, folder, digest, self.threads, versions(), additions)
         with _Watch(Missing(self._experiment, run), run, say) as watch:
             while left:
                 before = watch.missing.done
@@ -260,12 +263,12 @@ def _work(
     digest: str,
     threads: int,
     packages: dict,
-    kinds: Sequence[Kind],
+    additions: tuple[Sequence[Kind], Sequence[GradientRule]],
 ) -> tuple[Unit, list[str]]:
     """In a worker: computes the cells of a unit that are still missing.
 
     Args:
-        kinds: those that were added where the run was started.
+        additions: kinds and gradient rules that were registered where the run was started.
 
     Returns:
         The unit, and the messages of penalties that its source training chose at an end of what was
@@ -281,9 +284,7 @@ def _work(
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     if "tensorflow" not in sys.modules:
         os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(threads)
-    for kind in kinds:
-        if kind.name not in KINDS:
-            register(kind)
+    _register(*additions)
     run = Run(folder)
     _check_place(run, digest, packages)
     from tf_transfer.devices.backend import tf
@@ -302,6 +303,15 @@ def _work(
         except tf.errors.ResourceExhaustedError as error:
             raise MemoryError(str(error)) from None
     return unit, ends
+
+
+def _register(kinds: Sequence[Kind], rules: Sequence[GradientRule]) -> None:
+    for kind in kinds:
+        if kind.name not in KINDS:
+            register(kind)
+    for rule in rules:
+        if rule.name not in gradient_rules.RULES:
+            gradient_rules.register(rule)
 
 
 def _check_place(run: Run, digest: str, packages: dict[str, str]) -> None:
@@ -334,12 +344,12 @@ def _check_place(run: Run, digest: str, packages: dict[str, str]) -> None:
         )
 
 
-def _check_encoder(run: Run, found: str) -> None:
+def _check_encoder(run: Run, digest: str) -> None:
     """Whether a worker has loaded the encoder of the run."""
-    if found != run.read()["common"]["encoder"]:
+    if digest != run.read()["common"]["encoder"]:
         raise DistributionError(
             "Every worker must load the encoder of the process that starts the run.\n"
             "Received other weights, another configuration or another tokenizer on a worker: "
-            f"{found[:16]}.\n"
+            f"{digest[:16]}.\n"
             "Give a hub id with a revision, an asset, or a folder that all share."
         )

@@ -4,7 +4,6 @@ which versions.
 
 from __future__ import annotations
 
-import dataclasses
 import platform
 import time
 from importlib import metadata
@@ -17,7 +16,7 @@ def identities(experiment: Experiment) -> dict:
     """``{label: arguments}`` of all that is trained, variants with the source that they leave
     out.
     """
-    plain = {label: [s.name, dataclasses.asdict(s)] for label, (s, _) in experiment.trained.items()}
+    plain = {label: [s.name, s.identity()] for label, (s, _) in experiment.trained.items()}
     for label, (_, source) in experiment.variants.items():
         if label in plain:
             plain[label].append({"without": source})

@@ -57,9 +57,9 @@ class PlaceDraws:
         first, second = (
             [self.positions[name, seed] for seed in seeds] for name in (strategy, other)
         )
-        found = self.draws.difference(metric, first, second, margin=margin)
-        notes = [found.note, seeds_note(self.planned, seeds)]
-        return dataclasses.replace(found, note="; ".join(filter(None, notes)))
+        difference = self.draws.difference(metric, first, second, margin=margin)
+        notes = [difference.note, seeds_note(self.planned, seeds)]
+        return dataclasses.replace(difference, note="; ".join(filter(None, notes)))
 
 
 class RunDraws:
@@ -108,22 +108,22 @@ class RunDraws:
     def _make(self, target: str, task: str, budget: int, primary: bool) -> PlaceDraws | None:
         truth, groups = self._truth[target]
         y, present = truth[task]
-        found = {}
+        by_cell = {}
         for strategy in self._strategies:
             for seed in self._seeds:
                 scores = self._cells.get(Cell(target, strategy, budget, seed), {})
                 if task in scores:
-                    found[strategy, seed] = scores[task][present]
-        if not found:
+                    by_cell[strategy, seed] = scores[task][present]
+        if not by_cell:
             return None
         draws = suite_draws(
             self._tasks[task].kind,
             y[present],
-            list(found.values()),
+            list(by_cell.values()),
             groups=None if groups is None else groups[present],
             names=[self._metrics[task]] if primary else None,
             resamples=OF_VERDICTS if primary else OF_SUITE,
         )
         return PlaceDraws(
-            draws, {place: position for position, place in enumerate(found)}, self._seeds
+            draws, {place: position for position, place in enumerate(by_cell)}, self._seeds
         )

@@ -388,14 +388,14 @@ def _named(what: str, values: Mapping[str, Answers]) -> dict[str, np.ndarray]:
 
 def _by_task(what: str, arrays: Mapping[str, np.ndarray]) -> dict:
     """What `_named` was given, as an array or as arrays by part."""
-    found: dict = {}
+    by_task: dict = {}
     for name, array in arrays.items():
         head, _, task = name.partition("/")
         if head == what:
-            found[task] = array
-        elif head.startswith(f"{what}:") and not isinstance(found.get(task), np.ndarray):
-            found.setdefault(task, {})[head.removeprefix(f"{what}:")] = array
-    return found
+            by_task[task] = array
+        elif head.startswith(f"{what}:") and not isinstance(by_task.get(task), np.ndarray):
+            by_task.setdefault(task, {})[head.removeprefix(f"{what}:")] = array
+    return by_task
 
 
 def _of(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

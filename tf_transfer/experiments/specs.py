@@ -101,6 +101,10 @@ class TaskSpec(Spec):
         return metric
 
 
+_ANY = pydantic.ConfigDict(arbitrary_types_allowed=True)
+"""Arguments may be objects of any class, as a gradient rule is."""
+
+
 def build_strategies(value) -> dict:
     """``{label: strategy}`` from a list or a mapping of names, arguments and `Strategy` objects.
 
@@ -148,7 +152,7 @@ def _build(label: str, arguments):
                 f"{name} has no argument {key!r}; it has {listed(known, 20)}.{nearest(key, known)}"
             )
         try:
-            arguments[key] = pydantic.TypeAdapter(types[key]).validate_python(value)
+            arguments[key] = pydantic.TypeAdapter(types[key], config=_ANY).validate_python(value)
         except pydantic.ValidationError as error:
             wanted = " or ".join(problem["msg"].lower() for problem in error.errors())
             raise ValueError(f"{key} of {name}: {wanted}; received {value!r}") from None

@@ -57,7 +57,7 @@ def usable_cells(
         targets: as `usable_targets` gives them; scores must be of the same rows.
     """
     planned = list(cells)
-    found, problems, absent = {}, [], []
+    usable, problems, absent = {}, [], []
     for cell in planned:
         try:
             content = run.read_cell(cell)
@@ -74,10 +74,10 @@ def usable_cells(
         if misfit:
             problems.append(f"{cell}: {run.path(cell)} {misfit}")
         else:
-            found[cell] = scores, content[1]
+            usable[cell] = scores, content[1]
     if len(absent) > 1:
         absent = [f"{len(absent)} of {len(planned)} cells are missing.\nThe first: {absent[0]}"]
-    return found, problems + absent
+    return usable, problems + absent
 
 
 def unpacked(stored: Mapping[str, object], tasks: Iterable[Task]) -> dict[str, Answers]:

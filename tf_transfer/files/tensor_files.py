@@ -63,10 +63,10 @@ def read_tensors(
 
 def digest(tensors: Mapping[str, np.ndarray], note: Mapping[str, str]) -> str:
     """A hash of the arrays and the note."""
-    found = hashlib.sha256()
+    hasher = hashlib.sha256()
     for key in sorted(tensors):
-        found.update(key.encode())
-        found.update(np.ascontiguousarray(tensors[key]))
+        hasher.update(key.encode())
+        hasher.update(np.ascontiguousarray(tensors[key]))
     for key in sorted(note):
-        found.update(f"{key}\0{note[key]}\0".encode())
-    return found.hexdigest()
+        hasher.update(f"{key}\0{note[key]}\0".encode())
+    return hasher.hexdigest()

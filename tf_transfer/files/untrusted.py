@@ -29,14 +29,14 @@ def check_plain(path: str | Path, most: int | None = None) -> None:
         OSError: it is missing.
         ValueError: it is no plain file, or larger.
     """
-    found = os.stat(path)
-    if not stat.S_ISREG(found.st_mode):
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
         raise ValueError(
-            f"it is {'a folder' if stat.S_ISDIR(found.st_mode) else 'a pipe or a device'}, not a "
+            f"it is {'a folder' if stat.S_ISDIR(status.st_mode) else 'a pipe or a device'}, not a "
             "file"
         )
-    if most is not None and found.st_size > most:
-        raise ValueError(f"it has {found.st_size:,} bytes; at most {most:,} are read")
+    if most is not None and status.st_size > most:
+        raise ValueError(f"it has {status.st_size:,} bytes; at most {most:,} are read")
 
 
 def check_folder(folder: str | Path) -> None:

@@ -98,8 +98,8 @@ def areas(target, score) -> Callable[[Weights], tuple[np.ndarray, np.ndarray]]:
         wins = _dot(hit, (ahead + false[upto]) / 2 if tied else ahead)
         # Of all rows from a row with the target on, ties included: those with the target, and those
         # without.
-        found, wrong = true[-1] - true[below], false[-1] - ahead
-        precision = found / np.maximum(found + wrong, 1)
+        right, wrong = true[-1] - true[below], false[-1] - ahead
+        precision = right / np.maximum(right + wrong, 1)
         undefined = (true[-1] == 0) | (false[-1] == 0)
         roc, average = wins / true[-1] / false[-1], _dot(hit, precision) / true[-1]
         return np.where(undefined, np.nan, roc), np.where(undefined, np.nan, average)
@@ -191,7 +191,7 @@ def _shared_bin(weights: Weights, bins, y, prediction, apart) -> np.ndarray:
     """Twice concordant less discordant pairs within bins; only pairs that differ in ``apart``, if
     given.
     """
-    found = np.zeros(weights.by_row.shape[1])
+    excess = np.zeros(weights.by_row.shape[1])
     of_bin = y if apart is None else prediction
     for rows in _members(bins):
         if of_bin[rows[0]] == of_bin[rows[-1]] and np.ptp(of_bin[rows]) == 0:
@@ -200,8 +200,8 @@ def _shared_bin(weights: Weights, bins, y, prediction, apart) -> np.ndarray:
         if apart is not None:
             signs *= apart[rows][:, None] != apart[rows]
         drawn = weights.by_row[rows]
-        found += _dot(signs @ drawn, drawn)
-    return found
+        excess += _dot(signs @ drawn, drawn)
+    return excess
 
 
 def _separate_bins(weights: Weights, of_y, of_prediction) -> np.ndarray:
@@ -210,15 +210,15 @@ def _separate_bins(weights: Weights, of_y, of_prediction) -> np.ndarray:
     order = _signs(np.arange(bins))
     # of each bin by prediction, lower labels
     below = np.zeros((bins, weights.by_row.shape[1]), np.float32)
-    found = np.zeros(below.shape[1])
+    excess = np.zeros(below.shape[1])
     for rows in _members(of_y):
         inside = (
             np.equal.outer(np.arange(bins), of_prediction[rows]).astype(np.float32)
             @ weights.by_row[rows]
         )
-        found += 2 * _dot(order @ below, inside)
+        excess += 2 * _dot(order @ below, inside)
         below += inside
-    return found
+    return excess
 
 
 def _members(bins) -> list[np.ndarray]:

@@ -216,14 +216,14 @@ def _read_config(folder: Path) -> dict:
     restore(folder)
     path = folder / CONFIG
     if not os.path.exists(path):
-        found = (
+        contents = (
             listed(sorted(p.name for p in folder.iterdir()))
             if os.path.isdir(folder)
             else "no such folder"
         )
         raise CheckpointError(
             f"{folder} must be the folder of a saved model, with {CONFIG} and "
-            f"{WEIGHTS}.\nReceived: {found}."
+            f"{WEIGHTS}.\nReceived: {contents}."
         )
     try:
         config = read_json(path)

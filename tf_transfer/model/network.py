@@ -15,6 +15,8 @@ from tf_transfer.kinds import kind_of
 from tf_transfer.kinds.tasks import Task
 from tf_transfer.model.heads import Head
 from tf_transfer.model.trainable import Trainable
+from tf_transfer.training import gradient_rules
+from tf_transfer.training.gradient_rules import GradientRule, Losses
 from tf_transfer.training.optimization import (
     AdamW,
     WarmupDecay,
@@ -36,6 +38,9 @@ class Network(Trainable):
     with N the number of labels in the batch that have a weight w and a loss_weight above 0: a row
     without a label for a task adds nothing to it. Where replicas share the batch, N counts the
     labels of all of them and their gradients are added up: the step is that of a single device.
+
+    The step follows the gradient of L, or what the `GradientRule` of `compile` makes of the
+    gradients of the tasks' shares of L.
 
     Args:
         encoder: an `Encoder`; it becomes part of this model, and of no other.
@@ -69,6 +74,7 @@ class Network(Trainable):
                 "weights as they are now."
             )
         self.encoder, self.tasks = encoder, tasks
+        self.gradient_rule = gradient_rules.DEFAULT
         self.options = {"dropout": dropout, "seed": seed}
         self.heads = {}
         encoder.reseed(seed)
@@ -178,6 +184,7 @@ class Network(Trainable):
         *,
         weighted_metrics=None,
         learning_rate: float | str = "auto",
+        gradient_rule: str | GradientRule = "sum",
         **options,
     ):
         """As in Keras, with good defaults.
@@ -190,11 +197,16 @@ class Network(Trainable):
                 rows without a label do not count in them.
             weighted_metrics: the same, in which a row counts by its weight.
             learning_rate: peak of the ``"auto"`` optimizer; ``"auto"`` follows the encoder's width.
+            gradient_rule: how the gradients of several tasks become one: ``"sum"`` is the gradient
+                of L; ``"pcgrad"``, a name that was registered, or a `GradientRule`. As the
+                optimizer, it belongs to the training and not to the model: copies and files do not
+                have it.
             options: ``run_eagerly``, ``steps_per_execution``, ``jit_compile``,
                 ``pss_evaluation_shards``: see Keras.
 
         Raises:
-            DataError: an argument that would be ignored, or an object of Keras 3.
+            DataError: an argument that would be ignored, an unknown gradient rule, or an object of
+                Keras 3.
         """
         if loss not in ("auto", None) or "loss_weights" in options:
             received = (
@@ -216,9 +228,10 @@ class Network(Trainable):
             "compile",
             options,
             COMPILE,
-            spelt=("optimizer", "metrics", "weighted_metrics", "learning_rate"),
+            spelt=("optimizer", "metrics", "weighted_metrics", "learning_rate", "gradient_rule"),
         )
         check_of_keras_2("compile", tf.nest.flatten([optimizer, metrics, weighted_metrics]))
+        self._set_rule(gradient_rule)
         with self.distribute_strategy.scope():
             if optimizer == "auto":
                 optimizer = auto_optimizer(self._peak(learning_rate))
@@ -229,6 +242,11 @@ class Network(Trainable):
                 **options,
             )
             self._own_metrics = _OwnMetrics(self.tasks)
+
+    def _set_rule(self, rule: str | GradientRule) -> None:
+        learned = [t.name for t in self.tasks if t.loss_weight]
+        gradient_rules.check_several(rule, learned)
+        self.gradient_rule = gradient_rules.rule_of(rule)
 
     def _peak(self, learning_rate: float | str) -> float:
         if learning_rate == "auto":
@@ -263,15 +281,23 @@ class Network(Trainable):
         else:
             tf.function(lambda: self.distribute_strategy.run(update)).get_concrete_function()
 
-    def start_run(self, learning_rate: float | str = "auto", seed: int | None = None) -> None:
-        """Forgets the optimizer's state, as a new `compile` would, but keeps the traced step."""
+    def start_run(
+        self,
+        learning_rate: float | str = "auto",
+        seed: int | None = None,
+        gradient_rule: str | GradientRule = "sum",
+    ) -> None:
+        """Forgets the optimizer's state, as a new `compile` would, but keeps the traced step of
+        each gradient rule.
+        """
         peak, optimizer = self._peak(learning_rate), getattr(self, "optimizer", None)
         schedule = getattr(optimizer, "_learning_rate", None)
         if isinstance(optimizer, AdamW) and isinstance(schedule, WarmupDecay):
             optimizer.reset()
             plan_rate(optimizer, 0, 0, peak)
+            self._set_rule(gradient_rule)
         else:
-            self.compile(learning_rate=peak)
+            self.compile(learning_rate=peak, gradient_rule=gradient_rule)
         if seed is not None:
             self.options["seed"] = seed
             self.encoder.reseed(seed)
@@ -311,18 +337,18 @@ class Network(Trainable):
         """
         x, y, w = data
         x = without_trunk(x) if self._changed_in_run else x
-        variables = self.trained_variables
-        with tf.GradientTape() as tape:
+        variables, rule = self.trained_variables, self.gradient_rule
+        scaled_loss = getattr(self.optimizer, "get_scaled_loss", lambda value: value)
+        with tf.GradientTape(persistent=rule.by_task) as tape:
             outputs = self(x, training=True)
             loss, parts, count = self.compute_losses(y, outputs, w)
             total = distribution.global_sum(count)
             share = loss if total is count else loss * tf.math.divide_no_nan(count, total)
-            scaled = (
-                self.optimizer.get_scaled_loss(share)
-                if hasattr(self.optimizer, "get_scaled_loss")
-                else share
-            )
-        gradients = tape.gradient(scaled, variables)
+            scaled = scaled_loss(share)
+            shares = {n: scaled_loss(s) for n, s in self._task_shares(parts, total).items()}
+        counts = {name: parts[name][1] for name in shares}
+        seed = self.encoder.dropout_seed(-1 - len(self.tasks))  # those of the heads come before
+        gradients = rule.gradients(Losses(scaled, shares, counts), tape, variables, seed)
         if scaled is not share:
             gradients = self.optimizer.get_unscaled_gradients(gradients)
         options = {}
@@ -343,6 +369,15 @@ class Network(Trainable):
             "gradient_norm": mean_norm.result(),
             "learning_rate": current_rate(self.optimizer),
         }
+
+    def _task_shares(self, parts: dict, total: tf.Tensor) -> dict[str, tf.Tensor]:
+        """``{task: () float}``, whose sum is L, from what `compute_losses` gave and N."""
+        shares = {}
+        for task in self.tasks:
+            if task.loss_weight:
+                mean, labels = parts[task.name]
+                shares[task.name] = task.loss_weight * mean * tf.math.divide_no_nan(labels, total)
+        return shares
 
     def test_step(self, data):
         """Losses and Keras metrics of a batch ``(x, y, w)``."""

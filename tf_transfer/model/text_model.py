@@ -209,9 +209,9 @@ class TextModel(Network):
 
 def _by_token(parts: Sequence[np.ndarray], plan: Sequence, tokens: batches.Tokens) -> np.ndarray:
     """(tokens, …) in the order of the rows, from (batch, length, …) of each batch of a plan."""
-    found = np.empty((len(tokens.ids), *parts[0].shape[2:]), parts[0].dtype)
+    by_token = np.empty((len(tokens.ids), *parts[0].shape[2:]), parts[0].dtype)
     for (rows, length), part in zip(plan, parts, strict=True):
         places = np.arange(length)
         real = places < tokens.lengths[rows][:, None]
-        found[(tokens.starts[rows][:, None] + places)[real]] = part[real]
-    return found
+        by_token[(tokens.starts[rows][:, None] + places)[real]] = part[real]
+    return by_token

@@ -12,7 +12,8 @@ from tf_transfer.training.optimization import prepare
 
 
 class Trainable(keras.Model):
-    """A model that has an ``encoder``, ``tasks`` and ``heads`` by the tasks' names.
+    """A model that has an ``encoder``, ``tasks``, ``heads`` by the tasks' names, and a
+    ``gradient_rule``.
 
     Keras trains what was trainable when the model was compiled, and when the step was traced. Here
     the flags count as they are: freezing and freeing need no new `compile`, and a callback may do
@@ -108,8 +109,8 @@ class Trainable(keras.Model):
         self._flags_of_run, self._changed_in_run = self._trainable_flags(), False
 
     def make_train_function(self, force: bool = False):
-        """Keras' own, which is traced anew when other layers are trainable than when it was
-        traced.
+        """Keras' own, which is traced anew when other layers are trainable, or the gradient rule
+        is another, than when it was traced.
         """
         if self.train_function is not None and not force:
             return self.train_function
@@ -118,7 +119,7 @@ class Trainable(keras.Model):
         def run(iterator):
             trainable = self._trainable_flags()
             self._changed_in_run |= self._flags_of_run not in (None, trainable)
-            key = trainable, self._changed_in_run
+            key = trainable, self._changed_in_run, self.gradient_rule
             if key not in traced:
                 self.require_trained()
                 if not self.run_eagerly:

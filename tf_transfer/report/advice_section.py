@@ -12,16 +12,16 @@ def advice(comparison: Results) -> Section | None:
     """What was advised, what was best, and how long both were thought to take; None where none was
     asked for.
     """
-    found = readings.advice(comparison)
-    if found is None:
+    fared = readings.advice(comparison)
+    if fared is None:
         return None
     from tf_transfer.advisor.advice import summarise
 
-    blocks = [Text(summarise(found))]
-    if len(found):
+    blocks = [Text(summarise(fared))]
+    if len(fared):
         blocks += [
             Text(_INTRODUCTION, quiet=True),
-            Table("How the advice fared", _HEAD, tuple(_rows(found)), wide=True),
+            Table("How the advice fared", _HEAD, tuple(_rows(fared)), wide=True),
         ]
     return Section("advice", "How the advice fared", tuple(blocks))
 
@@ -36,8 +36,8 @@ _INTRODUCTION = (
 )
 
 
-def _rows(found):
-    for (target, task), part in found.groupby(["target", "task"], sort=False):
+def _rows(fared):
+    for (target, task), part in fared.groupby(["target", "task"], sort=False):
         yield Group(f"{target}: {task}, {metric_name(part['metric'].iloc[0])}")
         for v in part.itertuples():
             behind, ends = difference(v.behind, v.low, v.high)

@@ -19,17 +19,17 @@ def bands_of(comparison: Results) -> tuple[pd.DataFrame, str]:
     to the best.
     """
     try:
-        found = readings.curves(comparison)
-        primary = found["metric"] == found["task"].map(comparison.metrics)
-        found = found.loc[primary, [*_KEYS, "value", "low", "high"]]
-        return found, "95 % intervals over test rows and seeds"
+        bands = readings.curves(comparison)
+        primary = bands["metric"] == bands["task"].map(comparison.metrics)
+        bands = bands.loc[primary, [*_KEYS, "value", "low", "high"]]
+        return bands, "95 % intervals over test rows and seeds"
     except Missing:
         results = comparison.results
         cells = results[results["metric"] == results["task"].map(comparison.metrics)].groupby(
             _KEYS, sort=False
         )
-        found = cells["value"].agg(value=lambda v: v.mean(skipna=False), low="min", high="max")
-        return found.reset_index(), "ranges from the worst seed to the best"
+        bands = cells["value"].agg(value=lambda v: v.mean(skipna=False), low="min", high="max")
+        return bands.reset_index(), "ranges from the worst seed to the best"
 
 
 def target_tasks(comparison: Results, table: pd.DataFrame) -> list[tuple[str, str]]:

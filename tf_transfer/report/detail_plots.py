@@ -41,8 +41,8 @@ def forest_plot(comparison: Results) -> Figure:
     Raises:
         DataError: there is nothing to compare.
     """
-    found = readings.verdicts(comparison)
-    panels = list(found.groupby(["target", "task"], sort=False))
+    verdicts = readings.verdicts(comparison)
+    panels = list(verdicts.groupby(["target", "task"], sort=False))
     if not panels:
         raise DataError(
             "A forest plot needs differences.\nReceived a comparison with nothing to compare."
@@ -53,21 +53,21 @@ def forest_plot(comparison: Results) -> Figure:
     figure = NotebookFigure(figsize=size, layout="constrained")
     axes = figure.subplots(-(-len(panels) // columns), columns, squeeze=False).flat
     for ax, ((target, task), part) in zip(axes, panels):
-        _forest(ax, part, scale_of(found[found["task"] == task]))
+        _forest(ax, part, scale_of(verdicts[verdicts["task"] == task]))
         ax.set_title(f"{shown(target)}: {shown(task)}", loc="left", color=INK, parse_math=False)
         across = f"{metric_name(comparison.metrics[task])}, difference that the source makes"
         ax.set_xlabel(across, color=INK, parse_math=False)
     for ax in axes:
         ax.set_axis_off()
-    plain_legend(figure, handles=_legend(found), loc="outside lower left", ncols=4)
+    plain_legend(figure, handles=_legend(verdicts), loc="outside lower left", ncols=4)
     return figure
 
 
-def _forest(ax: Axes, found: pd.DataFrame, scale) -> None:
+def _forest(ax: Axes, verdicts: pd.DataFrame, scale) -> None:
     plain_frame(ax)
     ax.grid(False)
     ax.axvline(0, color=INK, linewidth=0.8)
-    for line, v in enumerate(found.itertuples()):
+    for line, v in enumerate(verdicts.itertuples()):
         marker, colour = _SHAPES[v.verdict]
         ax.plot([v.low, v.high], [line, line], color=colour, linewidth=1.4)
         for end, tip, cut in (
@@ -80,18 +80,19 @@ def _forest(ax: Axes, found: pd.DataFrame, scale) -> None:
         ax.plot(
             [v.value], [line], marker=marker, color=colour, markerfacecolor=hollow, markersize=6
         )
-    names = [f"{shown(v.strategy)}, {v.budget:,}" for v in found.itertuples()]
-    ax.set_yticks(range(len(found)), labels=names, parse_math=False)
-    ax.set_ylim(len(found) - 0.4, -0.6)
+    names = [f"{shown(v.strategy)}, {v.budget:,}" for v in verdicts.itertuples()]
+    ax.set_yticks(range(len(verdicts)), labels=names, parse_math=False)
+    ax.set_ylim(len(verdicts) - 0.4, -0.6)
     ax.set_xlim(scale.low, scale.high)
     ax.set_xticks(scale.ticks)
 
 
-def _legend(found: pd.DataFrame) -> list:
+def _legend(verdicts: pd.DataFrame) -> list:
     from matplotlib.lines import Line2D
 
+    words = set(verdicts["verdict"])
     handles = []
-    for word in (w for w in SYMBOLS if w in set(found["verdict"])):
+    for word in (w for w in SYMBOLS if w in words):
         marker, colour = _SHAPES[word]
         face = "white" if word == "undecided" else colour
         handles.append(
@@ -111,11 +112,11 @@ def reliability_plot(
         for s in dict.fromkeys((comparison.against(strategy), strategy))
     ]
     try:
-        found = {place.strategy: readings.reliability(comparison, place) for place in places}
+        by_strategy = {place.strategy: readings.reliability(comparison, place) for place in places}
     except readings.Missing as reason:
         raise DataError(str(reason)) from None
     kind = kind_of(next(t for t in comparison.tasks if t.name == task))
-    figure = reliability_curves(comparison, found, kind)
+    figure = reliability_curves(comparison, by_strategy, kind)
     figure.axes[0].set_position((0.135, 0.145, 0.8, 0.76))
     plain_legend(figure.axes[0], loc="upper left")
     title = f"{shown(target)}: {shown(task)}, {labels([budget])}"
@@ -124,12 +125,12 @@ def reliability_plot(
 
 
 def reliability_curves(
-    comparison: Results, found: Mapping[str, pd.DataFrame], kind: Kind
+    comparison: Results, by_strategy: Mapping[str, pd.DataFrame], kind: Kind
 ) -> Figure:
-    """What was observed against what was predicted, a line for each strategy of ``found``."""
+    """What was observed against what was predicted, a line for each strategy of ``by_strategy``."""
     figure = NotebookFigure(figsize=(4.9, 3.3))
     ax = figure.add_axes((0.135, 0.145, 0.7, 0.825))
-    for strategy, bins in found.items():
+    for strategy, bins in by_strategy.items():
         bins = bins[bins["rows"] > 0]
         ends = np.abs(bins[["low", "high"]].to_numpy().T - bins["observed"].to_numpy())
         look = style(comparison, strategy)
@@ -143,7 +144,7 @@ def reliability_curves(
             **look,
         )
     if kind.has_classes:
-        starts = [bins.loc[bins["rows"] > 0, "predicted"].min() for bins in found.values()]
+        starts = [bins.loc[bins["rows"] > 0, "predicted"].min() for bins in by_strategy.values()]
         ax.set_xlim(max(0.0, min([0.5, *starts]) - 0.03), 1.02)
         ax.set_ylim(-0.02, 1.02)
     ax.axline((0.5, 0.5), slope=1, color=MUTED, linewidth=1, linestyle=":")

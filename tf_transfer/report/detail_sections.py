@@ -41,12 +41,17 @@ def slices(comparison: Results) -> Section:
 
 
 def _slices(comparison: Results, place: Place) -> Panel:
-    found = readings.slices(comparison, place)
+    differences = readings.slices(comparison, place)
     rows = grouped(
-        found, "by", str, lambda v: difference_row(str(v.slice), v, quiet=f"{count(v.rows)} rows")
+        differences,
+        "by",
+        str,
+        lambda v: difference_row(str(v.slice), v, quiet=f"{count(v.rows)} rows"),
     )
-    table = forest(f"Slices of {place.task} on {place.target}", "slice", rows, scale_of(found))
-    return Panel(*_heading(place, found["metric"].iloc[0]), (table,))
+    table = forest(
+        f"Slices of {place.task} on {place.target}", "slice", rows, scale_of(differences)
+    )
+    return Panel(*_heading(place, differences["metric"].iloc[0]), (table,))
 
 
 def changed_rows(comparison: Results) -> Section:
@@ -66,12 +71,12 @@ def changed_rows(comparison: Results) -> Section:
 
 
 def _changed(comparison: Results, place: Place) -> Panel:
-    found = readings.changed_rows(comparison, place)
-    mended, broken = int(found["mended"].sum()), int((~found["mended"]).sum())
+    changed = readings.changed_rows(comparison, place)
+    mended, broken = int(changed["mended"].sum()), int((~changed["mended"]).sum())
     better, worse = kind_of(next(t for t in comparison.tasks if t.name == place.task)).change_words
     totals = f"{count(mended)} rows mended ({better}), {count(broken)} broken ({worse})."
     rows = []
-    for v in found.groupby("mended").head(MOST_ROWS).itertuples():
+    for v in changed.groupby("mended").head(MOST_ROWS).itertuples():
         word, symbol = ("mended", "helped") if v.mended else ("broken", "hurt")
         after = Cell(_value(v.prediction), symbol, quiet=word)
         rows.append((Cell(shortened(v.text)), _value(v.label), _value(v.baseline), after))
@@ -87,15 +92,15 @@ def _value(value: object) -> str:
 
 def sources(comparison: Results) -> Section:
     """What each source adds: the difference between all sources and all but this one."""
-    found = readings.source_gains(comparison)
+    gains = readings.source_gains(comparison)
     introduction = (
         "How much worse a strategy is without one of its sources. To the right of 0: the source "
         "helps. Each verdict "
         "goes by its own 95 % interval: where nothing differs, one of twenty is wrong on average."
     )
     panels = []
-    scales = {task: scale_of(part) for task, part in found.groupby("task")}
-    for (target, task, strategy), part in found.groupby(["target", "task", "strategy"], sort=False):
+    scales = {task: scale_of(part) for task, part in gains.groupby("task")}
+    for (target, task, strategy), part in gains.groupby(["target", "task", "strategy"], sort=False):
         rows = grouped(
             part, "budget", lambda b: labels([b]), lambda v: difference_row(str(v.source), v)
         )

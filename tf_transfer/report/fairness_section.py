@@ -23,11 +23,11 @@ def fairness(comparison: Results) -> Section:
 
 def _sides(comparison: Results) -> list:
     try:
-        found = readings.sides(comparison)
+        sides = readings.sides(comparison)
     except readings.Missing as reason:
         return [Text(str(reason), quiet=True)]
     rows = []
-    for (strategy, against), part in found.groupby(["strategy", "against"], sort=False):
+    for (strategy, against), part in sides.groupby(["strategy", "against"], sort=False):
         rows.append(Group(f"{strategy}, compared with {against}"))
         for v in part.itertuples():
             values = _shown(v.what, v.with_source), _shown(v.what, v.without)
@@ -60,7 +60,7 @@ def _shown(what: str, value: object) -> str:
 
 def _encoder(comparison: Results) -> list:
     try:
-        found = readings.encoder_effect(comparison)
+        effects = readings.encoder_effect(comparison)
     except readings.Missing:
         return [Text("No verdict is about a source that changed the encoder.", quiet=True)]
     introduction = (
@@ -70,9 +70,9 @@ def _encoder(comparison: Results) -> list:
         "harmed owes it to "
         "something else than the encoder."
     )
-    scales = {task: scale_of(part) for task, part in found.groupby("task")}
+    scales = {task: scale_of(part) for task, part in effects.groupby("task")}
     panels = []
-    for (target, task), part in found.groupby(["target", "task"], sort=False):
+    for (target, task), part in effects.groupby(["target", "task"], sort=False):
         rows = grouped(part, "budget", lambda b: labels([b]), _encoder_row)
         table = forest(f"Encoder of {task} on {target}", "strategy", rows, scales[task])
         detail = f"{metric_name(comparison.metrics[task])} on frozen features"
@@ -80,33 +80,33 @@ def _encoder(comparison: Results) -> list:
     return [Text(introduction, quiet=True), Grid(tuple(panels))]
 
 
-def _encoder_row(found) -> tuple:
+def _encoder_row(effect) -> tuple:
     return difference_row(
-        found.strategy, found, quiet=f"{number(found.before)} → {number(found.after)}"
+        effect.strategy, effect, quiet=f"{number(effect.before)} → {number(effect.after)}"
     )
 
 
 def _foreign(comparison: Results) -> list:
     try:
-        found = readings.foreign_answers(comparison)
+        foreign = readings.foreign_answers(comparison)
     except readings.Missing:
         return []
-    shares = found.pivot_table("share", ["target", "task", "strategy"], "budget", sort=False)
+    shares = foreign.pivot_table("share", ["target", "task", "strategy"], "budget", sort=False)
     rows = [
         (Cell(strategy), target, task, *(_percent(value) for value in values))
         for (target, task, strategy), values in zip(shares.index, shares.to_numpy())
     ]
     head = ("strategy", "target", "task", *(labels([b]) for b in shares.columns))
-    sentence = _worst(found)
+    sentence = _worst(foreign)
     return [
         Text(sentence),
         Fold("Answers with classes of the sources alone", (Table("Shares", head, tuple(rows)),)),
     ]
 
 
-def _worst(found: pd.DataFrame) -> str:
+def _worst(foreign: pd.DataFrame) -> str:
     start = "The task has classes that occur only in the sources."
-    worst = found.loc[found["share"].idxmax()]
+    worst = foreign.loc[foreign["share"].idxmax()]
     if not worst["share"]:
         return f"{start} No strategy answered with one."
     return (

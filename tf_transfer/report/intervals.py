@@ -15,11 +15,11 @@ _REACH = 3.0
 """Intervals are cut off this many of their median half-widths beyond the outermost value."""
 
 
-def scale_of(found: pd.DataFrame) -> Scale:
+def scale_of(differences: pd.DataFrame) -> Scale:
     """A scale for the differences ``value``, ``low`` and ``high`` that holds 0; the widest
     intervals are cut off.
     """
-    finite = found[["value", "low", "high"]].dropna()
+    finite = differences[["value", "low", "high"]].dropna()
     values, low, high = (
         np.append(finite[c].to_numpy(float), 0.0) for c in ("value", "low", "high")
     )
@@ -52,22 +52,22 @@ def forest(label: str, name: str, rows: Iterable, scale: Scale) -> Table:
     return Table(label, (name, "", "difference", "verdict"), tuple(rows), scale)
 
 
-def difference_row(name: str, found, transfer: bool = True, quiet: str = "") -> tuple:
-    """A row of a `forest`; ``found`` has ``value``, ``low``, ``high`` and ``verdict``."""
-    value, ends = difference(found.value, found.low, found.high)
+def difference_row(name: str, estimate, transfer: bool = True, quiet: str = "") -> tuple:
+    """A row of a `forest`; ``estimate`` has ``value``, ``low``, ``high`` and ``verdict``."""
+    value, ends = difference(estimate.value, estimate.low, estimate.high)
     # a slice can be too small for a verdict
-    known = found.verdict if found.verdict in SYMBOLS else ""
-    span = Span(found.low, found.value, found.high, known)
-    verdict = Cell(verdict_word(found.verdict, transfer), known)
+    known = estimate.verdict if estimate.verdict in SYMBOLS else ""
+    span = Span(estimate.low, estimate.value, estimate.high, known)
+    verdict = Cell(verdict_word(estimate.verdict, transfer), known)
     return Cell(name, quiet=quiet), span, Cell(value, quiet=ends), verdict
 
 
-def grouped(found: pd.DataFrame, by: str, title, row) -> list:
+def grouped(differences: pd.DataFrame, by: str, title, row) -> list:
     """``row`` of every row, below ``title`` of every value of ``by``; what would settle it below an
     undecided one.
     """
     rows = []
-    for key, members in found.groupby(by, sort=False):
+    for key, members in differences.groupby(by, sort=False):
         rows.append(Group(title(key)))
         for member in members.itertuples():
             needed = to_settle(member)

@@ -52,8 +52,8 @@ class Place:
 
 def verdicts(comparison: Results) -> pd.DataFrame:
     """The verdicts; without rows where nothing can be compared."""
-    found = comparison.verdicts()
-    return found.assign(**{c: v for c, v in _OPTIONAL.items() if c not in found})
+    table = comparison.verdicts()
+    return table.assign(**{c: v for c, v in _OPTIONAL.items() if c not in table})
 
 
 def intervals(comparison: Results) -> pd.DataFrame:
@@ -90,15 +90,15 @@ def curve_gains(comparison: Results) -> pd.DataFrame:
         "hurt_from",
         "crossing",
     )
-    found = _read(comparison, "curve_gains", "The gains over all budgets are", needed)
-    return found.rename(columns={"area": "value"})
+    gains = _read(comparison, "curve_gains", "The gains over all budgets are", needed)
+    return gains.rename(columns={"area": "value"})
 
 
 def source_gains(comparison: Results) -> pd.DataFrame:
     """What each source adds."""
     needed = (*_KEYS, "source", "difference", "low", "high", "verdict")
-    found = _read(comparison, "source_gains", "The contributions of single sources are", needed)
-    return found.rename(columns={"difference": "value"})
+    gains = _read(comparison, "source_gains", "The contributions of single sources are", needed)
+    return gains.rename(columns={"difference": "value"})
 
 
 def best(comparison: Results) -> pd.DataFrame:
@@ -116,12 +116,12 @@ def sides(comparison: Results) -> pd.DataFrame:
 def encoder_effect(comparison: Results) -> pd.DataFrame:
     """What training on the sources did to the encoder."""
     needed = (*_KEYS, "metric", "before", "after", "difference", "low", "high", "verdict")
-    found = _read(
+    effects = _read(
         comparison, "encoder_effect", "The effects of the sources on the encoder are", needed
     )
     words = {"improved": "helped", "harmed": "hurt"}
-    return found.rename(columns={"difference": "value"}).assign(
-        verdict=[words.get(v, v) for v in found["verdict"]]
+    return effects.rename(columns={"difference": "value"}).assign(
+        verdict=[words.get(v, v) for v in effects["verdict"]]
     )
 
 
@@ -138,8 +138,8 @@ def slices(comparison: Results, place: Place) -> pd.DataFrame:
     needed = ("task", "metric", "by", "slice", "rows", *_ENDS, "verdict")
     where = {"targets": [place.target], "strategies": [place.strategy], "budgets": [place.budget]}
     where["columns"] = comparison.slice_columns.get(place.target, [])
-    found = _read(comparison, "slices", "The slices are", needed, **where)
-    return found[found["task"] == place.task].reset_index(drop=True)
+    differences = _read(comparison, "slices", "The slices are", needed, **where)
+    return differences[differences["task"] == place.task].reset_index(drop=True)
 
 
 def changed_rows(comparison: Results, place: Place) -> pd.DataFrame:
@@ -151,14 +151,14 @@ def changed_rows(comparison: Results, place: Place) -> pd.DataFrame:
     """
     needed = ("text", "label", "baseline", "prediction", "change")
     where = dataclasses.astuple(place)
-    found = _read(
+    changed = _read(
         comparison, "changed_rows", "The rows mended and broken are", needed, *where, most=_ALL
     )
-    if found["text"].isna().all():
+    if changed["text"].isna().all():
         raise Missing(
             "The rows mended and broken are missing: this run kept no texts of its test rows."
         )
-    return found.assign(mended=found["change"] > 0)
+    return changed.assign(mended=changed["change"] > 0)
 
 
 def reliability(comparison: Results, place: Place) -> pd.DataFrame:
@@ -199,41 +199,43 @@ def _read(
             f"{start}: this run was read by a version of tf_transfer that does not compute them."
         )
     try:
-        found = call(*arguments, **options)
+        table = call(*arguments, **options)
     except TransferError as error:
         raise Missing(f"{start}: {' '.join(str(error).split())}") from None
-    if found is None or not len(found):
+    if table is None or not len(table):
         raise Missing(f"{start}: no result of this run has any.")
-    lacking = [column for column in needed if column not in found]
+    lacking = [column for column in needed if column not in table]
     if lacking:
         raise Missing(f"{start}: the columns {', '.join(lacking)} were expected and are not there.")
-    return found.assign(**{c: v for c, v in _OPTIONAL.items() if needed and c not in found})
+    return table.assign(**{c: v for c, v in _OPTIONAL.items() if needed and c not in table})
 
 
 def clearest(comparison: Results, target: str, task: str) -> Place | None:
     """The source strategy and budget whose difference is the most half-widths of its interval from
     0.
     """
-    found = verdicts(comparison)
-    found = found[(found["target"] == target) & (found["task"] == task)]
-    found = found[found["strategy"].isin(comparison.source_strategies)].dropna(
+    differences = verdicts(comparison)
+    differences = differences[(differences["target"] == target) & (differences["task"] == task)]
+    differences = differences[differences["strategy"].isin(comparison.source_strategies)].dropna(
         subset=["value", "low", "high"]
     )
-    if found.empty:
+    if differences.empty:
         return None
-    row = found.iloc[int(np.argmax(clearness(found)))]
+    row = differences.iloc[int(np.argmax(clearness(differences)))]
     return Place(target, task, row["strategy"], int(row["budget"]))
 
 
-def clearness(found: pd.DataFrame) -> np.ndarray:
+def clearness(differences: pd.DataFrame) -> np.ndarray:
     """How many half-widths of its interval each difference is from 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        half = (found["high"].to_numpy() - found["low"].to_numpy()) / 2
-        return np.nan_to_num(np.abs(found["value"].to_numpy()) / half, posinf=np.inf)
+        half = (differences["high"].to_numpy() - differences["low"].to_numpy()) / 2
+        return np.nan_to_num(np.abs(differences["value"].to_numpy()) / half, posinf=np.inf)
 
 
 def places(comparison: Results, kinds: tuple[str, ...] = ()) -> list[Place]:
     """`clearest` of every target and task (of these kinds) that has one."""
     chosen = [t.name for t in comparison.tasks if not kinds or t.kind in kinds]
-    found = [clearest(comparison, target, task) for target in comparison.targets for task in chosen]
-    return [place for place in found if place is not None]
+    candidates = [
+        clearest(comparison, target, task) for target in comparison.targets for task in chosen
+    ]
+    return [place for place in candidates if place is not None]

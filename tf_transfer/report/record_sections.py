@@ -45,37 +45,36 @@ def _audits(comparison: Results) -> Iterator[tuple]:
             yield target, table, counts
 
 
-def _leakage_row(target: str, table: str, found: Mapping) -> tuple:
-    known = f"{found['known']} ({found['share']:.1%})"
-    rest = (count(found["exact"]), count(found["near"]), known, count(found["conflicts"]))
+def _leakage_row(target: str, table: str, counts: Mapping) -> tuple:
+    known = f"{counts['known']} ({counts['share']:.1%})"
+    rest = (count(counts["exact"]), count(counts["near"]), known, count(counts["conflicts"]))
     return (
         Cell(target),
         table,
-        count(found["test_rows"]),
+        count(counts["test_rows"]),
         *rest,
-        f"{found['rows_to_drop']} of {count(found['rows'])}",
+        f"{counts['rows_to_drop']} of {count(counts['rows'])}",
     )
 
 
-def _example(target: str, found: Mapping) -> str:
-    near = f" ({number(found['similarity'])})" if found["kind"] == "near" else ""
+def _example(target: str, example: Mapping) -> str:
+    near = f" ({number(example['similarity'])})" if example["kind"] == "near" else ""
     return (
-        f"{target}, test row {found['test_row']}: “{shortened(found['test_text'])}” – "
-        f"{found['table']} row {found['row']}, {found['kind']}{near}: “{shortened(found['text'])}”"
+        f"{target}, test row {example['test_row']}: “{shortened(example['test_text'])}” – "
+        f"{example['table']} row {example['row']}, {example['kind']}{near}: "
+        f"“{shortened(example['text'])}”"
     )
 
 
 def costs(comparison: Results) -> Section:
     """Time, memory and weights trained of every strategy."""
-    found = comparison.costs
-    seconds = found.pivot_table("seconds", "strategy", "stage", sort=False)
+    trainings = comparison.costs
+    seconds = trainings.pivot_table("seconds", "strategy", "stage", sort=False)
     seconds = seconds.reindex(index=comparison.strategies, columns=["source", "target"])
     rows = []
     for strategy, times in zip(seconds.index, seconds.to_numpy()):
-        more = [
-            found.loc[found["strategy"] == strategy].get(c, pd.Series(dtype=float)).max()
-            for c in ("parameters", "peak_gb")
-        ]
+        own = trainings.loc[trainings["strategy"] == strategy]
+        more = [own.get(c, pd.Series(dtype=float)).max() for c in ("parameters", "peak_gb")]
         memory = "–" if pd.isna(more[1]) else f"{more[1]:.2f} GB"
         rows.append((Cell(strategy), *map(duration, times), quantity(more[0]), memory))
     introduction = (
@@ -94,7 +93,7 @@ def costs(comparison: Results) -> Section:
     lacking = [
         words
         for column, words in (("parameters", "weights trained"), ("peak_gb", "peak memory"))
-        if column not in found or found[column].isna().all()
+        if column not in trainings or trainings[column].isna().all()
     ]
     if lacking:
         sentence = f"Not recorded when this run was made: {' and '.join(lacking)}."

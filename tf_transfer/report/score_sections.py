@@ -56,9 +56,9 @@ def curves(comparison: Results) -> Section:
     return Section("curves", "Learning curves", blocks)
 
 
-def _curve_table(comparison: Results, found: pd.DataFrame, target: str, task: str) -> Table:
+def _curve_table(comparison: Results, points: pd.DataFrame, target: str, task: str) -> Table:
     cells = {
-        (v.strategy, v.budget): Cell(interval(v.value, v.low, v.high)) for v in found.itertuples()
+        (v.strategy, v.budget): Cell(interval(v.value, v.low, v.high)) for v in points.itertuples()
     }
     rows = [
         (Cell(s), *(cells.get((s, b), Cell("–")) for b in comparison.budgets))
@@ -89,10 +89,10 @@ def scores(comparison: Results) -> Section:
 def _primary(comparison: Results, target: str, task: str) -> Panel:
     """Means over seeds with their range; the best of each budget is bold."""
     metric, results = comparison.metrics[task], comparison.results
-    found = results[
+    primary = results[
         (results["target"] == target) & (results["task"] == task) & (results["metric"] == metric)
     ]
-    values = {key: cell["value"] for key, cell in found.groupby(["strategy", "budget"])}
+    values = {key: cell["value"] for key, cell in primary.groupby(["strategy", "budget"])}
     means = pd.Series({key: v.mean(skipna=False) for key, v in values.items()}, dtype=float)
     sign = METRICS[metric].sign
     best = (sign * means).groupby(level=1).max() if len(means) else {}
@@ -143,28 +143,30 @@ def _spread(cell: pd.Series, seeds: int) -> str:
 def _suites(comparison: Results) -> tuple:
     """The whole suite with intervals, or with the range over seeds where there are none."""
     try:
-        found, notes = readings.intervals(comparison), ()
+        intervals, notes = readings.intervals(comparison), ()
     except Missing as reason:
-        found = comparison.results.groupby(
+        intervals = comparison.results.groupby(
             ["target", "task", "strategy", "budget", "metric"], sort=False
         )["value"].agg(value=lambda v: v.mean(skipna=False), low="min", high="max")
-        found = found.reset_index()
+        intervals = intervals.reset_index()
         notes = (Text(f"{reason} In brackets: the worst and the best seed.", quiet=True),)
     folds = [
-        Fold(f"{target}: {task}, every metric", (*notes, _suite(comparison, target, task, found)))
-        for target, task in target_tasks(comparison, found)
+        Fold(
+            f"{target}: {task}, every metric", (*notes, _suite(comparison, target, task, intervals))
+        )
+        for target, task in target_tasks(comparison, intervals)
     ]
     return tuple(folds)
 
 
-def _suite(comparison: Results, target: str, task: str, found: pd.DataFrame) -> Table:
-    found = found[(found["target"] == target) & (found["task"] == task)]
+def _suite(comparison: Results, target: str, task: str, intervals: pd.DataFrame) -> Table:
+    intervals = intervals[(intervals["target"] == target) & (intervals["task"] == task)]
     cells = {
         (v.budget, v.metric, v.strategy): Cell(interval(v.value, v.low, v.high))
-        for v in found.itertuples()
+        for v in intervals.itertuples()
     }
     kind = kind_of(next(t for t in comparison.tasks if t.name == task))
-    known = set(found["metric"])
+    known = set(intervals["metric"])
     rows = []
     for budget in comparison.budgets:
         rows.append(Group(labels([budget])))
@@ -292,11 +294,13 @@ def _marks(comparison: Results, places: list[Place]) -> list[str]:
 
 
 def _reliability(comparison: Results, place: Place) -> Panel:
-    found = {p.strategy: readings.reliability(comparison, p) for p in _pairs(comparison, [place])}
+    by_strategy = {
+        p.strategy: readings.reliability(comparison, p) for p in _pairs(comparison, [place])
+    }
     kind = kind_of(next(t for t in comparison.tasks if t.name == place.task))
-    figure = reliability_curves(comparison, found, kind)
+    figure = reliability_curves(comparison, by_strategy, kind)
     rows = []
-    for strategy, bins in found.items():
+    for strategy, bins in by_strategy.items():
         rows.append(Group(strategy))
         rows += [
             (Cell(number(v.predicted)), interval(v.observed, v.low, v.high), count(v.rows))

@@ -82,8 +82,8 @@ def overall(comparison: Results) -> dict[str, str]:
 
     *Mostly* is said where one of the two is `_MOSTLY` times as frequent as the other.
     """
-    found = tally(comparison)
-    helped, hurt = found["helped"], found["hurt"]
+    counts = tally(comparison)
+    helped, hurt = counts["helped"], counts["hurt"]
     if helped and hurt:
         mostly = (
             "helped" if helped >= _MOSTLY * hurt else "hurt" if hurt >= _MOSTLY * helped else ""
@@ -92,7 +92,7 @@ def overall(comparison: Results) -> dict[str, str]:
             (SYMBOLS[mostly], f"Mostly {mostly}") if mostly else ("▲▼", "Helped and hurt")
         )
         return {"verdict": mostly or "mixed", "symbol": symbol, "word": word}
-    open_ = "equivalent" if found["equivalent"] and not found["undecided"] else "undecided"
+    open_ = "equivalent" if counts["equivalent"] and not counts["undecided"] else "undecided"
     only = "helped" if helped else "hurt" if hurt else open_
     return {"verdict": only, "symbol": SYMBOLS[only], "word": verdict_word(only).capitalize()}
 
@@ -118,12 +118,12 @@ def _open_places(verdicts: pd.DataFrame, comparison: Results) -> dict[str, str]:
     }
 
 
-def _kind(found: set[str]) -> str:
+def _kind(words: set[str]) -> str:
     return (
         "decided"
-        if found & {"helped", "hurt"}
+        if words & {"helped", "hurt"}
         else "equivalent"
-        if found == {"equivalent"}
+        if words == {"equivalent"}
         else "undecided"
     )
 
@@ -147,7 +147,7 @@ def _places(verdicts: pd.DataFrame, comparison: Results) -> str:
     for name in names[:_MOST_PLACES]:
         together.setdefault(budgets[name], []).append(name)
     places = [
-        f"{listing(alike)} at {_budgets(found, comparison)}" for found, alike in together.items()
+        f"{listing(alike)} at {_budgets(shared, comparison)}" for shared, alike in together.items()
     ]
     left = len(names) - _MOST_PLACES
     if left > 0:
@@ -155,9 +155,9 @@ def _places(verdicts: pd.DataFrame, comparison: Results) -> str:
     return ", ".join(places)
 
 
-def _budgets(found: frozenset[int], comparison: Results) -> str:
-    every = len(found) > 1 and found == set(comparison.budgets)
-    return "every label budget" if every else labels(found)
+def _budgets(budgets: frozenset[int], comparison: Results) -> str:
+    every = len(budgets) > 1 and budgets == set(comparison.budgets)
+    return "every label budget" if every else labels(budgets)
 
 
 def _nothing_decided(verdicts: pd.DataFrame, open_: dict[str, str], comparison: Results) -> str:

@@ -29,23 +29,25 @@ LEGEND = " · ".join(f"{symbol} {verdict_word(word)}" for word, symbol in SYMBOL
 
 def opening(comparison: Results) -> tuple:
     """The verdicts of the source strategies as symbols, a panel for each task."""
-    found = readings.verdicts(comparison)
-    found = found[found["strategy"].isin(comparison.source_strategies)]
-    if found.empty:
+    verdicts = readings.verdicts(comparison)
+    verdicts = verdicts[verdicts["strategy"].isin(comparison.source_strategies)]
+    if verdicts.empty:
         return ()
     tally = {word: n for word, n in verdict.tally(comparison).items() if n or word != "equivalent"}
     counts = [f"{SYMBOLS[word]} {n} {verdict_word(word)}" for word, n in tally.items()]
     facts = (
-        f"{len(found)} comparisons of {listing(comparison.source_strategies)} with themselves "
+        f"{len(verdicts)} comparisons of {listing(comparison.source_strategies)} with themselves "
         "without the source."
     )
-    if found["q"].notna().any():
+    if verdicts["q"].notna().any():
         facts += " Verdicts are corrected for their number (false discovery rate 5 %)."
     for twin, first in _twins(comparison):
         facts += (
             f" {twin} is the same training as {first} here: it was trained once and counts once."
         )
-    panels = [_glance(comparison, task, part) for task, part in found.groupby("task", sort=False)]
+    panels = [
+        _glance(comparison, task, part) for task, part in verdicts.groupby("task", sort=False)
+    ]
     return (
         Text(" · ".join(counts)),
         Grid(tuple(panels)),
@@ -67,12 +69,12 @@ def _twins(comparison: Results) -> list[tuple[str, str]]:
 def _best(comparison: Results) -> tuple:
     """The best strategy of each place, and those that cannot be told from it."""
     try:
-        found = readings.best(comparison)
+        best = readings.best(comparison)
     except readings.Missing:
         return ()
     head = ("target", "task", "labels", "best", "", "cannot be told from it")
     rows = []
-    for v in found.itertuples():
+    for v in best.itertuples():
         place = Cell(v.target), v.task, count(v.budget)
         rows.append(
             (*place, Cell(v.strategy, strong=True), number(v.value), ", ".join(v.alike) or "–")
@@ -85,10 +87,11 @@ def _best(comparison: Results) -> tuple:
     )
 
 
-def _glance(comparison: Results, task: str, found: pd.DataFrame) -> Panel:
+def _glance(comparison: Results, task: str, verdicts: pd.DataFrame) -> Panel:
     rows = []
-    cells = {(v.target, v.strategy, v.budget): v.verdict for v in found.itertuples()}
-    for target in (t for t in comparison.targets if t in set(found["target"])):
+    cells = {(v.target, v.strategy, v.budget): v.verdict for v in verdicts.itertuples()}
+    targets = set(verdicts["target"])
+    for target in (t for t in comparison.targets if t in targets):
         rows.append(Group(target))
         for strategy in comparison.source_strategies:
             words = [cells.get((target, strategy, budget), "") for budget in comparison.budgets]
@@ -100,27 +103,30 @@ def _glance(comparison: Results, task: str, found: pd.DataFrame) -> Panel:
 
 def differences(comparison: Results) -> Section:
     """The forest plot: every strategy, target, task and budget against what it is compared with."""
-    found = readings.verdicts(comparison)
+    verdicts = readings.verdicts(comparison)
     title = "Difference that the source makes"
-    if found.empty:
+    if verdicts.empty:
         return Section("differences", title, (Text("There is nothing to compare."),))
-    scales = {task: scale_of(part) for task, part in found.groupby("task")}
+    scales = {task: scale_of(part) for task, part in verdicts.groupby("task")}
     panels = []
-    for (target, task), part in found.groupby(["target", "task"], sort=False):
+    for (target, task), part in verdicts.groupby(["target", "task"], sort=False):
         rows = grouped(part, "budget", lambda b: labels([b]), lambda v: _against(comparison, v))
         table = forest(f"Differences in {task} on {target}", "strategy", rows, scales[task])
         panels.append(
             Panel(f"{target}: {task}", _facts(comparison, task, part), (table, *_notes(part)))
         )
-    blocks = (Text(_INTRODUCTION, quiet=True), Grid(tuple(panels)), _numbers(comparison, found))
+    blocks = (Text(_INTRODUCTION, quiet=True), Grid(tuple(panels)), _numbers(comparison, verdicts))
     return Section("differences", title, blocks)
 
 
-def _against(comparison: Results, found) -> tuple:
+def _against(comparison: Results, verdict_row) -> tuple:
     """A row of the forest; what it is compared with stands below where that is not the baseline."""
-    usual = found.against in ("", comparison.baseline)
+    usual = verdict_row.against in ("", comparison.baseline)
     return difference_row(
-        found.strategy, found, found.transfer, quiet="" if usual else f"to {found.against}"
+        verdict_row.strategy,
+        verdict_row,
+        verdict_row.transfer,
+        quiet="" if usual else f"to {verdict_row.against}",
     )
 
 
@@ -137,24 +143,25 @@ _INTRODUCTION = (
 )
 
 
-def _facts(comparison: Results, task: str, found: pd.DataFrame) -> str:
-    rows, seeds = _range(found["rows"]), _range(found["seeds"])
+def _facts(comparison: Results, task: str, verdicts: pd.DataFrame) -> str:
+    rows, seeds = _range(verdicts["rows"]), _range(verdicts["seeds"])
     return (
         f"{metric_name(comparison.metrics[task])}, {rows} test rows, {seeds} "
         f"seed{'' if seeds == '1' else 's'}"
     )
 
 
-def _notes(found: pd.DataFrame) -> tuple:
+def _notes(verdicts: pd.DataFrame) -> tuple:
     """A sentence for each note and strategy, with the budgets it is about."""
-    noted = found[found["note"].fillna("") != ""].groupby(["strategy", "note"], sort=False)[
-        "budget"
+    noted = verdicts[verdicts["note"].fillna("") != ""]
+    by_note = noted.groupby(["strategy", "note"], sort=False)["budget"]
+    sentences = [
+        f"{strategy} at {labels(budgets)}: {note}." for (strategy, note), budgets in by_note
     ]
-    sentences = [f"{strategy} at {labels(budgets)}: {note}." for (strategy, note), budgets in noted]
     return (Notes(tuple(sentences)),) if sentences else ()
 
 
-def _numbers(comparison: Results, found: pd.DataFrame) -> Fold:
+def _numbers(comparison: Results, verdicts: pd.DataFrame) -> Fold:
     """All figures behind the forest plot, and what would settle the undecided."""
     head = (
         "strategy",
@@ -172,7 +179,7 @@ def _numbers(comparison: Results, found: pd.DataFrame) -> Fold:
         "seeds to settle",
     )
     rows = []
-    for v in found.itertuples():
+    for v in verdicts.itertuples():
         value, ends = difference(v.value, v.low, v.high)
         p, q = (wording.p_value(x).removeprefix("p ").removeprefix("= ") or "–" for x in (v.p, v.q))
         open_ = v.verdict == "undecided"
@@ -196,13 +203,13 @@ def _numbers(comparison: Results, found: pd.DataFrame) -> Fold:
 
 def worth(comparison: Results) -> Section:
     """How many labels without source data a strategy's labels are worth."""
-    found = readings.label_worth(comparison)
+    worths = readings.label_worth(comparison)
     try:
         gains, notes = readings.curve_gains(comparison), ()
     except readings.Missing as reason:
-        gains, notes = found[:0], (Text(str(reason), quiet=True),)
+        gains, notes = worths[:0], (Text(str(reason), quiet=True),)
     sentences, panels = [], []
-    for (target, task), part in found.groupby(["target", "task"], sort=False):
+    for (target, task), part in worths.groupby(["target", "task"], sort=False):
         best = max(part[part["budget"] == part["budget"].min()].itertuples(), key=_rank)
         sentences += (
             [_worth_sentence(comparison, best)] if best.censored or pd.notna(best.labels) else []
@@ -217,7 +224,7 @@ def worth(comparison: Results) -> Section:
         "learning curve, with a "
         "95 % interval. Beyond the measured budgets only “more than” or “fewer than” is known."
     )
-    if found["budget"].nunique() > 1:
+    if worths["budget"].nunique() > 1:
         introduction += (
             " The mean gain is the area between the two curves, over the logarithm of the labels. "
             "Its verdict goes by "
@@ -227,15 +234,15 @@ def worth(comparison: Results) -> Section:
     return Section("worth", "What transfer is worth in labels", blocks)
 
 
-def _rank(found) -> float:
+def _rank(worth_row) -> float:
     """Of a worth in labels, for finding the largest: unknown ones come last."""
-    open_ = {"more": math.inf, "fewe": 0.0}.get(found.censored[:4], found.labels)
+    open_ = {"more": math.inf, "fewe": 0.0}.get(worth_row.censored[:4], worth_row.labels)
     return -1.0 if pd.isna(open_) else open_
 
 
-def _gains_table(found: pd.DataFrame) -> Table:
+def _gains_table(gains: pd.DataFrame) -> Table:
     rows = []
-    for v in found.itertuples():
+    for v in gains.itertuples():
         value, ends = difference(v.value, v.low, v.high)
         gain = Cell(value, v.verdict, quiet=ends)
         rows.append((Cell(v.strategy), gain, _at(v.hurt_from), _at(v.crossing)))
@@ -248,38 +255,38 @@ def _at(budget: float) -> str:
     return "–" if pd.isna(budget) else labels([round(budget)])
 
 
-def _worth_sentence(comparison: Results, found) -> str:
-    amount = _worth(found)
-    verb = "does" if found.budget == 1 else "do"
+def _worth_sentence(comparison: Results, worth_row) -> str:
+    amount = _worth(worth_row)
+    verb = "does" if worth_row.budget == 1 else "do"
     start = (
-        f"{found.target}, {found.task}: {labels([found.budget])} with {found.strategy} {verb} "
-        "as well as"
+        f"{worth_row.target}, {worth_row.task}: {labels([worth_row.budget])} with "
+        f"{worth_row.strategy} {verb} as well as"
     )
     return (
         f"{start} {f'{amount.text} {amount.quiet}'.strip()} with "
-        f"{comparison.against(found.strategy)}."
+        f"{comparison.against(worth_row.strategy)}."
     )
 
 
-def _worth_table(found: pd.DataFrame) -> Table:
-    budgets = sorted(found["budget"].unique())
-    cells = {(v.strategy, v.budget): _worth(v) for v in found.itertuples()}
-    strategies = dict.fromkeys(found["strategy"])
+def _worth_table(worths: pd.DataFrame) -> Table:
+    budgets = sorted(worths["budget"].unique())
+    cells = {(v.strategy, v.budget): _worth(v) for v in worths.itertuples()}
+    strategies = dict.fromkeys(worths["strategy"])
     rows = [(Cell(s), *(cells.get((s, b), Cell("–")) for b in budgets)) for s in strategies]
     return Table("Worth in labels", ("with labels", *map(count, budgets)), tuple(rows))
 
 
-def _worth(found) -> Cell:
+def _worth(worth_row) -> Cell:
     """``140`` or ``more than 256``, with the interval as far as it was measured."""
-    if not found.censored and pd.isna(found.labels):
+    if not worth_row.censored and pd.isna(worth_row.labels):
         return Cell("–")
-    low = 0.0 if pd.isna(found.low) else found.low
-    high = math.inf if pd.isna(found.high) else found.high
+    low = 0.0 if pd.isna(worth_row.low) else worth_row.low
+    high = math.inf if pd.isna(worth_row.high) else worth_row.high
     if math.isinf(high):
         ends = f"(at least {count(low)})" if low > 0 else "(interval without ends)"
     else:
         ends = f"[{count(low)}, {count(high)}]" if low > 0 else f"(at most {count(high)})"
-    return Cell(found.censored or count(found.labels), quiet=ends)
+    return Cell(worth_row.censored or count(worth_row.labels), quiet=ends)
 
 
 def _range(values: pd.Series) -> str:

@@ -67,23 +67,23 @@ def least(effect: float) -> str:
     return "–" if pd.isna(effect) else "none" if np.isinf(effect) else f"±{smallest(effect)}"
 
 
-def to_settle(found) -> str:
+def to_settle(estimate) -> str:
     """What an undecided difference could have been, and what would settle it: ``±.05 would have
     shown; …``.
 
     Args:
-        found: with ``verdict``, and where they are known ``minimum_effect``, ``rows``,
+        estimate: with ``verdict``, and where they are known ``minimum_effect``, ``rows``,
             ``rows_needed``, ``seeds`` and ``seeds_needed``.
 
     Returns:
         Empty for other verdicts, and where no minimum effect is known.
     """
-    effect = getattr(found, "minimum_effect", np.nan)
-    if found.verdict != "undecided" or pd.isna(effect):
+    effect = getattr(estimate, "minimum_effect", np.nan)
+    if estimate.verdict != "undecided" or pd.isna(effect):
         return ""
     given = (
-        (found.rows_needed, found.rows, "test rows"),
-        (found.seeds_needed, found.seeds, "seeds"),
+        (estimate.rows_needed, estimate.rows, "test rows"),
+        (estimate.seeds_needed, estimate.seeds, "seeds"),
     )
     needed = [f"{count(n)} {unit}" for n, now, unit in given if np.isfinite(n) and not n <= now]
     never = [unit for n, _, unit in given if np.isinf(n)]

@@ -171,8 +171,8 @@ class Sample:
     def _bias(self) -> float:
         if not len(self.means):
             return 0.0
-        found, chance = self.means.mean() - self.value, self.means.std() / np.sqrt(len(self.means))
-        return float(found) if abs(found) > _MATERIAL * chance else 0.0
+        bias, chance = self.means.mean() - self.value, self.means.std() / np.sqrt(len(self.means))
+        return float(bias) if abs(bias) > _MATERIAL * chance else 0.0
 
     @property
     def row_variance(self) -> float:

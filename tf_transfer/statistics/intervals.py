@@ -164,8 +164,8 @@ def paired_difference(
         >>> y, rows = np.tile([0, 1], 100), np.arange(200)
         >>> better = np.eye(2)[np.where(rows % 10 < 9, y, 1 - y)]  # right in 9 rows of 10
         >>> worse = np.eye(2)[np.where(rows % 10 < 7, y, 1 - y)]  # right in 7, all the better one's
-        >>> found = paired_difference("accuracy", "classification", y, [better], [worse])
-        >>> round(found.value, 6), found.verdict
+        >>> difference = paired_difference("accuracy", "classification", y, [better], [worse])
+        >>> round(difference.value, 6), difference.verdict
         (0.2, 'helped')
         >>> paired_difference("accuracy", "classification", y, [better], [better]).verdict
         'undecided'
@@ -226,10 +226,10 @@ def suite_draws(kind: str, y, scores, *, groups=None, resamples=2000, seed=0, na
         )
     _, units = group_codes(len(y), groups)
     once = resampled_suite(kind, y, scores, np.ones((1, len(y)), np.uint8), names)
-    found = resampled_suite(kind, y, scores, row_counts(len(y), groups, resamples, seed), names)
+    drawn = resampled_suite(kind, y, scores, row_counts(len(y), groups, resamples, seed), names)
     digests = tuple(map(digest_of, scores))
     return Draws(
-        kind, len(y), units, groups is not None, {m: v[0] for m, v in once.items()}, found, digests
+        kind, len(y), units, groups is not None, {m: v[0] for m, v in once.items()}, drawn, digests
     )
 
 

@@ -158,8 +158,8 @@ def row_tests(
 
     Example:
         >>> ours, theirs = np.eye(2)[[0, 0, 0, 0, 0, 0]], np.eye(2)[[1, 1, 1, 1, 1, 1]]
-        >>> found = row_tests("classification", [0] * 6, [ours], [theirs])
-        >>> found.query("metric == 'accuracy'")[["test", "value", "p"]].values.tolist()
+        >>> tests = row_tests("classification", [0] * 6, [ours], [theirs])
+        >>> tests.query("metric == 'accuracy'")[["test", "value", "p"]].values.tolist()
         [['permutation', 1.0, 0.03125], ['mcnemar', 1.0, 0.03125]]
     """
     if len(scores_a) != len(scores_b) or not len(scores_a):
@@ -181,9 +181,9 @@ def row_tests(
     if exact is not None and groups is None:
         column = means.index(exact)
         for seed, (right_a, right_b) in enumerate(zip(a[..., column], b[..., column])):
-            found = mcnemar(right_a, right_b)
+            test = mcnemar(right_a, right_b)
             records.append(
-                (exact.name, "mcnemar", seed, (found.only_a - found.only_b) / len(right_a), found.p)
+                (exact.name, "mcnemar", seed, (test.only_a - test.only_b) / len(right_a), test.p)
             )
     return pd.DataFrame(records, columns=["metric", "test", "seed", "value", "p"])
 

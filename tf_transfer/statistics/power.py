@@ -137,12 +137,12 @@ def _factors(alpha: float) -> tuple[np.ndarray, np.ndarray]:
     """``1 / freedom``, rising, and the factors, between which to interpolate."""
     freedoms = np.array([2.0**20, 1024, 256, 128, 64, 48, 32, 24, 16, *range(12, 0, -1)])
     chances = (np.arange(100) + 0.5) / 100
-    found = []
+    factors = []
     for freedom in freedoms:
         scatter = np.sqrt(chdtri(freedom, chances) / freedom)
         needed = -stdtrit(freedom, alpha / 2) * scatter
-        found.append(brentq(_missed, 0, 10 * needed.max(), args=(scatter, needed), xtol=1e-6))
-    return 1 / freedoms, np.array(found)
+        factors.append(brentq(_missed, 0, 10 * needed.max(), args=(scatter, needed), xtol=1e-6))
+    return 1 / freedoms, np.array(factors)
 
 
 def _missed(factor: float, scatter, needed) -> float:

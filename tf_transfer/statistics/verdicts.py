@@ -59,9 +59,9 @@ def verdict_table(
     """
     records = [
         place
-        | dataclasses.asdict(found)
-        | {"verdict": found.verdict, "alpha": 1 - found.confidence}
-        for place, found in differences
+        | dataclasses.asdict(difference)
+        | {"verdict": difference.verdict, "alpha": 1 - difference.confidence}
+        for place, difference in differences
     ]
     table = pd.DataFrame(records, columns=[*COLUMNS, "alpha"])
     table["q"] = table["p"].astype(float)
@@ -128,9 +128,9 @@ def next_level(p, alpha: float = 0.05) -> float:
     """
     p = np.asarray(p, np.float64)
     p = p[~np.isnan(p)]
-    found = (false_discovery_rate(p, alpha) < alpha).sum()
+    discoveries = (false_discovery_rate(p, alpha) < alpha).sum()
     rest = len(p) * _no_effect(stats.false_discovery_control(p), alpha) if len(p) else 1.0
-    return float(alpha * min((found + 1) / max(rest, 1.0), 1.0))
+    return float(alpha * min((discoveries + 1) / max(rest, 1.0), 1.0))
 
 
 def _no_effect(first, alpha: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ import pandas as pd
 
 from tf_transfer.batches.rows import steps_of
 from tf_transfer.errors import DataError
+from tf_transfer.training.gradient_rules import GradientRule
 
 JOINT, SEQUENTIAL, TARGET, ANCHORED, PROBE, WORDS, EPISODES, CONTROL = FAMILIES = (
     "joint training",
@@ -34,8 +35,8 @@ class Strategy:
     ``fit(model, source)`` is the outer loop or source training: it trains ``model`` in place and
     returns what `adapt` is to start from. ``adapt(model, support)`` is the inner loop or target
     training: it returns an adapted copy and leaves ``model`` untouched. What `adapt` returns has
-    ``tasks``, ``predict(table)`` and ``evaluate(splits)``. `dataclasses.asdict` of a strategy is
-    its provenance and its search space.
+    ``tasks``, ``predict(table)`` and ``evaluate(splits)``. `arguments` of a strategy are its
+    provenance and its search space.
     """
 
     name: ClassVar[str]
@@ -144,6 +145,21 @@ class Strategy:
         """
         return None
 
+    def arguments(self) -> dict[str, object]:
+        """Its arguments, as an experiment file gives them."""
+        return dataclasses.asdict(self)
+
+    def identity(self) -> dict[str, object]:
+        """For JSON: what two strategies of one name must share to have the same results."""
+        return self.arguments()
+
+    def check_tasks(self, names: Sequence[str]) -> None:
+        """Whether it can learn tasks; ``names`` are those with a loss_weight above 0.
+
+        Raises:
+            DataError: an argument would change nothing for them.
+        """
+
     def for_episodes(self) -> Strategy:
         """The strategy as it adapts to an episode, a task of a few rows like those of its
         training.
@@ -213,6 +229,7 @@ def train(
     seed: int,
     verbose,
     callbacks=None,
+    gradient_rule: str | GradientRule = "sum",
 ) -> None:
     """One run of the model's own `fit` with a fresh optimizer: the loop that strategies share.
 
@@ -220,9 +237,10 @@ def train(
         epochs: Keras epochs; after each, the weights are kept in case the loss becomes NaN.
         passes: over the table in each epoch. A hundred passes over a few rows in one epoch take
             half the time of a hundred epochs.
+        gradient_rule: see `Network.compile`.
     """
     model.resolve(table)
-    model.start_run(learning_rate, seed)
+    model.start_run(learning_rate, seed, gradient_rule)
     steps = passes * steps_of(len(table), batch_size)
     options = {"epochs": epochs, "steps_per_epoch": steps, "batch_size": batch_size}
     model.fit(table, verbose=verbose, callbacks=callbacks, **options)

@@ -77,10 +77,11 @@ class FineTune(TargetTraining):
         """The rows of each table that is trained on in turn, from those of each source."""
         return list(source_rows.values())
 
-    def _train_on_source(self, model, table, seed, verbose, callbacks):
+    def _train_on_source(self, model, table, seed, verbose, callbacks, **more):
         options = {
             "epochs": self.epochs,
             "batch_size": self.batch_size,
             "learning_rate": self.learning_rate,
+            **more,
         }
         train(model, table, seed=seed, verbose=verbose, callbacks=callbacks, **options)

@@ -245,9 +245,9 @@ def prepare(optimizer, trained: Sequence[tf.Variable]) -> bool:
 def optimizer_state(optimizer, trained: list[tf.Variable]) -> list[tf.Variable]:
     """All variables of an optimizer for the variables that it trains."""
     _build(optimizer, trained)
-    found = list(optimizer.variables())
+    variables = list(optimizer.variables())
     scale = getattr(optimizer, "_loss_scale", None)
-    found += [
+    variables += [
         v
         for v in (getattr(scale, "current_loss_scale", None), getattr(scale, "counter", None))
         if v is not None
@@ -255,12 +255,12 @@ def optimizer_state(optimizer, trained: list[tf.Variable]) -> list[tf.Variable]:
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     schedule = getattr(inner, "_learning_rate", None)
     if isinstance(schedule, WarmupDecay):
-        found += schedule.variables
+        variables += schedule.variables
     if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
-        found.append(inner._current_learning_rate)
+        variables.append(inner._current_learning_rate)
     elif isinstance(schedule, tf.Variable):  # a callback may have set it
-        found.append(schedule)
-    return found
+        variables.append(schedule)
+    return variables
 
 
 def _build(optimizer, trained: Sequence[tf.Variable]) -> None:

@@ -125,8 +125,8 @@ class Records:
             CheckpointError: one cannot be read.
         """
         paths = self.folder.glob("trial_*/outcome.json")
-        found = (_outcome(_read(path), path, "the folder of the search") for path in paths)
-        return sorted(found, key=lambda outcome: outcome.trial)
+        outcomes = (_outcome(_read(path), path, "the folder of the search") for path in paths)
+        return sorted(outcomes, key=lambda outcome: outcome.trial)
 
     def write_beside(self, outcomes: dict[str, Outcome]) -> None:
         """Keeps what the winner is shown beside; ``trial`` of each is the winner's number."""

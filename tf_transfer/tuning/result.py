@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import html
 from functools import cached_property
 from pathlib import Path
@@ -60,7 +59,7 @@ class TuneResult:
         fields = list(dict.fromkeys(f for label in labels for f in self.arguments(label)))
         records = []
         for o in self.outcomes:
-            found = [
+            values = [
                 o.trial,
                 o.status,
                 o.label,
@@ -73,7 +72,7 @@ class TuneResult:
             ]
             tried = {f: (o.arguments | o.settings).get(f) for f in self.arguments(o.label)}
             records.append(
-                dict(zip(_FOUND, found)) | tried | {"seconds": o.seconds, "message": o.message}
+                dict(zip(_FOUND, values)) | tried | {"seconds": o.seconds, "message": o.message}
             )
         table = pd.DataFrame(records, columns=[*_FOUND, *fields, "seconds", "message"])
         return table.astype(dict.fromkeys(["score", "low", "high", "expected"], float))
@@ -85,12 +84,12 @@ class TuneResult:
         Raises:
             DataError: there is none yet.
         """
-        found = best_of(self.outcomes, self.sign)
-        if found is None:
+        best = best_of(self.outcomes, self.sign)
+        if best is None:
             raise DataError(
                 f"The search in {self.folder} must have a completed trial.\nReceived none yet."
             )
-        return found
+        return best
 
     @property
     def beside(self) -> dict[str, Outcome]:
@@ -127,9 +126,7 @@ class TuneResult:
     def to_yaml(self) -> str:
         """The best strategy, to paste into an experiment file."""
         best = self.best
-        arguments = {
-            k: v for k, v in dataclasses.asdict(best).items() if v != getattr(type(best), k)
-        }
+        arguments = {k: v for k, v in best.arguments().items() if v != getattr(type(best), k)}
         content = {"strategies": {TUNED: {"strategy": best.name} | arguments}}
         content |= plain_settings(self.experiment, self.best_trial.settings)
         return yaml.safe_dump(content, sort_keys=False)

@@ -40,7 +40,7 @@ class Candidate:
     @property
     def key(self) -> str:
         """What its results depend on, as text."""
-        content = [self.strategy.name, dataclasses.asdict(self.strategy), dict(self.settings)]
+        content = [self.strategy.name, self.strategy.identity(), dict(self.settings)]
         return json.dumps(content, sort_keys=True)
 
 
@@ -126,9 +126,7 @@ class SearchSpace:
     def to_plain(self) -> dict:
         """For JSON: what makes a search the same search."""
         return {
-            "strategies": {
-                label: [s.name, dataclasses.asdict(s)] for label, s in self.strategies.items()
-            },
+            "strategies": {label: [s.name, s.identity()] for label, s in self.strategies.items()},
             "spaces": {name: _plain(space) for name, _, _, space in self.dimensions()},
         }
 

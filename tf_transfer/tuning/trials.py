@@ -109,7 +109,7 @@ class Trials:
             number,
             "failed",
             candidate.label,
-            dataclasses.asdict(candidate.strategy),
+            candidate.strategy.arguments(),
             dict(candidate.settings),
             [],
         )
@@ -147,15 +147,20 @@ class Trials:
         score, *ends = score_interval(outcome.measured, self.plan.overlap)
         least, most = METRICS[self.plan.metric].range
         low, high = (None if end != end else min(max(end, least), most) for end in ends)
-        found = {"score": score, "low": low, "high": high}
+        estimate = {"score": score, "low": low, "high": high}
         if len(outcome.measured) == len(self.plan.measurements):
             return dataclasses.replace(
-                outcome, status="completed", reported=score, seconds=seconds, **found
+                outcome, status="completed", reported=score, seconds=seconds, **estimate
             )
         expected = expected_score(outcome.measured, best.measured)
         message = (
             f"cannot reach trial {best.trial} on the same measurements; expected {expected:.4f}"
         )
         return dataclasses.replace(
-            outcome, status="stopped", reported=expected, seconds=seconds, message=message, **found
+            outcome,
+            status="stopped",
+            reported=expected,
+            seconds=seconds,
+            message=message,
+            **estimate,
         )

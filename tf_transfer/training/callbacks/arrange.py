@@ -32,14 +32,14 @@ def arranged(callbacks) -> list:
                 "Give objects, for instance keras.callbacks.EarlyStopping('val_loss'), with "
                 "tf_keras as keras."
             )
-    found = [_with_our_backup(c) for c in given]
-    resumes = [c for c in found if hasattr(c, "part")]
+    prepared = [_with_our_backup(c) for c in given]
+    resumes = [c for c in prepared if hasattr(c, "part")]
     if len(resumes) > 1:
         raise DataError(
             f"A training has one backup.\nReceived {len(resumes)} callbacks that make one.\nGive "
             "one."
         )
-    others = [c for c in found if not hasattr(c, "part")]
+    others = [c for c in prepared if not hasattr(c, "part")]
     # sorted is stable: otherwise the given order stays.
     return [*sorted(others, key=lambda c: not getattr(c, "adds_to_logs", False)), *resumes]
 

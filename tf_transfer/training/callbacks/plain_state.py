@@ -57,14 +57,14 @@ def unpack(content, arrays):
 
 def state_of(thing, arrays: Arrays) -> dict:
     """The plain attributes of an object, packed; others are left out."""
-    found = {}
+    state = {}
     for name, value in vars(thing).items():
         if name not in _IGNORED:
             try:
-                found[name] = pack(value, arrays)
+                state[name] = pack(value, arrays)
             except TypeError:
                 continue
-    return found
+    return state
 
 
 def changes(before: dict, now: dict) -> dict:

@@ -134,11 +134,11 @@ class Resume(keras.callbacks.Callback):
     @property
     def place(self) -> Place:
         """Where the run goes on."""
-        found = self._loaded.place if self._loaded else Place()
+        place = self._loaded.place if self._loaded else Place()
         return (
-            dataclasses.replace(found, epoch=self._training.epochs, batch=0)
-            if found.stopped
-            else found
+            dataclasses.replace(place, epoch=self._training.epochs, batch=0)
+            if place.stopped
+            else place
         )
 
     def on_train_begin(self, logs=None):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from tf_transfer.batches.inputs import Rows
 from tf_transfer.devices.backend import keras, tf
 from tf_transfer.errors import DataError
+from tf_transfer.training import gradient_rules
 from tf_transfer.training.callbacks.arrange import arranged, resume_of
 from tf_transfer.training.callbacks.backup import Place
 from tf_transfer.training.callbacks.monitors import CheckMonitors, set_directions
@@ -71,9 +72,12 @@ class Run:
     def settings(self, plan: Plan) -> dict:
         """What a run must share to go on where this one stops."""
         order = {} if plan.shuffle else {"shuffle": False}
+        rule = self._model.gradient_rule
+        ruled = {} if rule == gradient_rules.DEFAULT else {"gradient rule": rule.identity()}
         return (
             model_settings(self._model)
             | order
+            | ruled
             | {
                 "data": _data_settings(self._model, plan.data, plan.batch_size),
                 "initial_epoch": plan.initial_epoch,
@@ -187,9 +191,9 @@ def _data_settings(model, data, batch_size: int) -> dict:
     if not isinstance(data, Rows):
         return {"kind": type(data).__name__}
     table, weights = data
-    found = {"kind": "table", "rows": len(table), "hash": table_hash(table, data_columns(model))}
+    settings = {"kind": "table", "rows": len(table), "hash": table_hash(table, data_columns(model))}
     if weights is not None:
-        found["weights"] = hashlib.sha256(
+        settings["weights"] = hashlib.sha256(
             b"".join(w.tobytes() for w in weights.values())
         ).hexdigest()
-    return found | {"batch_size": batch_size}
+    return settings | {"batch_size": batch_size}

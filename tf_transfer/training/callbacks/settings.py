@@ -48,10 +48,10 @@ def optimizer_settings(optimizer) -> dict:
 
 def weights_hash(variables) -> str:
     """A hash of the variables' values."""
-    found = hashlib.sha256()
+    hasher = hashlib.sha256()
     for variable in variables:
-        found.update(np.ascontiguousarray(variable.numpy()))
-    return found.hexdigest()
+        hasher.update(np.ascontiguousarray(variable.numpy()))
+    return hasher.hexdigest()
 
 
 def table_hash(table: pd.DataFrame, columns) -> str:

@@ -54,10 +54,10 @@ class EvaluateSuite(keras.callbacks.Callback):
         tables = {split or "validation": table for split, table in self.splits.items()}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", metrics.UndefinedMetricWarning)
-            found = self.model.evaluate(tables, batch_size=self.batch_size, verbose=0)
+            evaluation = self.model.evaluate(tables, batch_size=self.batch_size, verbose=0)
         for split in self.splits:
             for task in self.model.tasks:
-                suite = found[split or "validation"].get(task.name, {})
+                suite = evaluation[split or "validation"].get(task.name, {})
                 logs.update(
                     {
                         self._name(split, task.name, metric): float(suite[metric])
