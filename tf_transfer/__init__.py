@@ -69,6 +69,7 @@ _MODULES = {
     "tuning.tune": ("tune",),
     "data.splits": ("split_table",),
     "data.tables": ("clean_table", "load_table", "save_table"),
+    "data.tagged_tokens": ("join_tokens",),
     "encoders.tiny": ("tiny_encoder",),
     "kinds.tasks": ("Task", "infer_tasks"),
 }

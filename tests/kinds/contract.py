@@ -29,14 +29,9 @@ SAMPLES = {
 
 def strategies_of(kind: str) -> list:
     """Those that know the kind, and its baseline first."""
-    if KINDS[kind].link is None:
-        return [{"target_only": BRIEF}, {"fine_tune": BRIEF | {"epochs": 1}}]
+    if KINDS[kind].reads == "tokens":
+        return [{"target_only": BRIEF}, "linear_probe"]
     return ["majority", "tfidf", "linear_probe", {"target_only": BRIEF}]
-
-
-def transferring(kind: str) -> str:
-    """One of them that has a source."""
-    return "fine_tune" if KINDS[kind].link is None else "linear_probe"
 
 
 def make_table(label, rows: int, seed: int) -> pd.DataFrame:
@@ -69,7 +64,7 @@ def experiment_of(kind: str, label, encoder, **changes) -> dict:
             }
         },
         "strategies": strategies_of(kind),
-        "baseline": "majority" if KINDS[kind].link else "target_only",
+        "baseline": "majority" if KINDS[kind].reads == "text" else "target_only",
         "budgets": [20],
         "leave_one_out": [],
         "slices": [],
@@ -137,14 +132,13 @@ def check_run(kind: str, label, encoder, folder) -> None:
     assert len(scores) == 2 * len(comparison.strategies) and scores.notna().any()
     for table in (comparison.reliability(), comparison.slices(), comparison.results):
         assert isinstance(table, pd.DataFrame)
-    strategy = transferring(kind)
-    changed = comparison.changed_rows("tweets", "tone", strategy, 20)
+    changed = comparison.changed_rows("tweets", "tone", "linear_probe", 20)
     assert (changed["before"] != changed["after"]).all()
     comparison.save()
     page = (folder / "report.html").read_text(encoding="utf-8")
-    assert strategy in page and KINDS[kind].metric(KINDS[kind].primary).written in page
+    assert "linear_probe" in page and KINDS[kind].metric(KINDS[kind].primary).written in page
     # What a stopped run lacks is done again, to the same bits.
-    cell = sorted(folder.glob(f"cells/tweets/{strategy}/*.npz"))[0]
+    cell = sorted(folder.glob("cells/tweets/linear_probe/*.npz"))[0]
     before = comparison.results
     cell.unlink()
     again = compare(content, folder, verbose=0)
@@ -158,7 +152,7 @@ def check_search(kind: str, label, encoder, folder) -> None:
     from tf_transfer.tuning.tune import tune
 
     content = experiment_of(kind, label, encoder)
-    searched = "tfidf" if KINDS[kind].link else "target_only"
+    searched = "tfidf" if KINDS[kind].reads == "text" else "target_only"
     result = tune(
         content, folder, strategies={searched: None}, trials=2, oracle="random", folds=2, verbose=0
     )

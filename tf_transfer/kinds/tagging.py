@@ -12,7 +12,6 @@ import warnings
 from collections import Counter
 
 import numpy as np
-from scipy.special import log_softmax
 
 from tf_transfer.errors import DataError, LabelWarning, shown
 from tf_transfer.kinds import classes
@@ -204,6 +203,8 @@ class Tagging(Kind):
         return tf.nn.softmax(output)
 
     def decode(self, head, output, tokens=None):
+        from scipy.special import log_softmax
+
         words = Words.of(tokens)
         scores = log_softmax(output[words.tokens].astype(np.float64), axis=1)
         return words.spans(words.best_tags(scores), len(head.task.classes))
