@@ -88,9 +88,9 @@ def workers_of(distribution: tf.distribute.Strategy) -> int:
 # -- sharing rows out ------------------------------------------------------------------------------
 
 
-def global_sum(value: tf.Tensor) -> tf.Tensor:
-    """``value`` summed over the replicas that share a batch, on each of them; without replicas,
-    ``value``.
+def global_sum(value):
+    """``value``, a tensor or tensors in any nest, summed over the replicas that share a batch, on
+    each of them; without replicas, ``value``.
     """
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:

@@ -59,14 +59,14 @@ def name_of(rule: str | GradientRule) -> str:
     Raises:
         DataError: no name stands for it.
     """
-    found = rule_of(rule)
-    if RULES.get(found.name) != found:
+    wanted = rule_of(rule)
+    if RULES.get(wanted.name) != wanted:
         raise DataError(
             "An experiment names its gradient rules.\n"
-            f"Received {found!r}, which no name stands for.\n"
+            f"Received {wanted!r}, which no name stands for.\n"
             "Call tf_transfer.training.gradient_rules.register(rule) first."
         )
-    return found.name
+    return wanted.name
 
 
 def check_several(rule: str | GradientRule, tasks: list[str]) -> None:

@@ -33,16 +33,18 @@ class PCGrad(GradientRule):
         of_tasks = [tape.gradient(share, variables) for share in losses.shares.values()]
         of_variables = list(zip(*of_tasks))
         stacks = {
-            place: _stack(found) for place, found in enumerate(of_variables) if _is_shared(found)
+            place: _stack(of_variable)
+            for place, of_variable in enumerate(of_variables)
+            if _is_shared(of_variable)
         }
         if not stacks:
-            return [_plain(found) for found in of_variables]
+            return [_plain(of_variable) for of_variable in of_variables]
         products = inner_products(distribution.global_sum(list(stacks.values())))
         orders = tf.argsort(tf.random.stateless_uniform(products.shape, seed, alg="philox"))
         factors = tf.reduce_sum(surgery(products, orders), axis=0)
         return [
-            tf.tensordot(factors, stacks[place], 1) if place in stacks else _plain(found)
-            for place, found in enumerate(of_variables)
+            tf.tensordot(factors, stacks[place], 1) if place in stacks else _plain(of_variable)
+            for place, of_variable in enumerate(of_variables)
         ]
 
 
@@ -74,18 +76,18 @@ def surgery(products: tf.Tensor, orders: tf.Tensor) -> tf.Tensor:
     return factors
 
 
-def _is_shared(found: tuple) -> bool:
+def _is_shared(gradients: tuple) -> bool:
     """Whether the losses of several tasks depend on a variable with these gradients."""
-    return sum(gradient is not None for gradient in found) > 1
+    return sum(gradient is not None for gradient in gradients) > 1
 
 
-def _stack(found: tuple) -> tf.Tensor:
+def _stack(gradients: tuple) -> tf.Tensor:
     """(tasks, …): a variable's gradients, dense, with 0 for a task that does not depend on it."""
-    known = next(gradient for gradient in found if gradient is not None)
+    known = next(gradient for gradient in gradients if gradient is not None)
     none = tf.zeros_like(tf.convert_to_tensor(known))
-    return tf.stack([none if g is None else tf.convert_to_tensor(g) for g in found])
+    return tf.stack([none if g is None else tf.convert_to_tensor(g) for g in gradients])
 
 
-def _plain(found: tuple):
+def _plain(gradients: tuple):
     """The gradient of a variable of one task alone; None for one of no task."""
-    return next((gradient for gradient in found if gradient is not None), None)
+    return next((gradient for gradient in gradients if gradient is not None), None)
