@@ -52,6 +52,7 @@ class MetaLearner:
     ):
         model.require_trained()
         self.model, self.extra = model, list(extra)
+        self._first = [variable.numpy() for variable in self.extra]
         self.variables = model.trained_variables
         self._episode_gradient, self._episode_loss = episode_gradient, episode_loss
         self._traced, self._traced_losses = {}, {}
@@ -60,6 +61,11 @@ class MetaLearner:
     def parameters(self) -> list[tf.Variable]:
         """What the outer loop trains."""
         return [*self.variables, *self.extra]
+
+    def restart(self) -> None:
+        """Sets what is learned beside the model's weights to where it starts."""
+        for variable, value in zip(self.extra, self._first):
+            variable.assign(value)
 
     def weights(self) -> list[tf.Tensor]:
         """The model's present weights as tensors."""
@@ -242,21 +248,6 @@ class Adapter:
             start, rates
         )
         return descent.end, descent.losses
-
-
-def kept_with(model, key: tuple, make: Callable):
-    """What ``make`` gives for ``key`` and the variables that training changes now, made once and
-    kept with the model.
-
-    Freezing and new heads change which they are.
-    """
-    kept = model.__dict__.setdefault("_learners", {})
-    # what is kept holds them, so no id is given to another
-    trained = map(id, model.trained_variables)
-    key = *key, model.encoder.frozen, tuple(trained)
-    if key not in kept:
-        kept[key] = make()
-    return kept[key]
 
 
 def _traced(kept: dict, function: Callable, signature: tuple, *options):

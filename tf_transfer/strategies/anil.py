@@ -16,7 +16,6 @@ from tf_transfer.kinds.labels import encode_labels
 from tf_transfer.meta_gradients.batch_functions import BatchVectors, in_parts
 from tf_transfer.meta_gradients.functional import fast_weights
 from tf_transfer.meta_gradients.inner_loop import InnerLoop
-from tf_transfer.meta_gradients.meta_learner import kept_with
 from tf_transfer.strategies.gradient import MetaGradientStrategy
 
 
@@ -96,7 +95,7 @@ class ANIL(MetaGradientStrategy):
 
     def _adapter(self, model):
         options = self.adapt_steps or self.inner_steps, self.inner_dropout
-        return kept_with(model, ("adapt heads", *options), lambda: HeadAdapter(model, *options))
+        return model.traced.get(("adapt heads", *options), lambda: HeadAdapter(model, *options))
 
 
 class HeadAdapter:

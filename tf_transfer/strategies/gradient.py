@@ -23,7 +23,6 @@ from tf_transfer.meta_gradients.meta_learner import (
     Adapter,
     first_not_finite,
     inner_variables,
-    kept_with,
 )
 from tf_transfer.strategies.meta import MetaStrategy
 from tf_transfer.strategies.target_only import TargetOnly
@@ -105,15 +104,11 @@ class GradientStrategy(MetaStrategy):
         return dataclasses.replace(self, fine_tune=False)
 
     def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
-        adapted = self.target_model(self.model_of(model), support, out)
+        adapted = self.target_model(model, support, out)
         if self.fine_tune:
             TargetOnly().start_heads(adapted, support)
         self._adapt(adapted, support, model, seed=seed, verbose=verbose, callbacks=callbacks)
         return adapted
-
-    def model_of(self, fitted):
-        """The `TransferModel` in what `fit` returned."""
-        return fitted
 
     def _adapt(self, adapted, support, rated, *, seed, verbose, callbacks) -> None:
         """The inner loop and what comes after it.
@@ -173,7 +168,7 @@ class GradientStrategy(MetaStrategy):
             self.rows_a_part,
             self.inner_dropout,
         )
-        return kept_with(model, ("adapt", *options), lambda: Adapter(model, *options))
+        return model.traced.get(("adapt", *options), lambda: Adapter(model, *options))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 
 from tf_transfer.devices.backend import tf
 from tf_transfer.errors import DataError, check_choice
+from tf_transfer.evaluation.fitted import Fitted
 from tf_transfer.meta_gradients.meta_learner import inner_variables
 from tf_transfer.strategies.maml import MAML
 
@@ -20,7 +21,7 @@ from tf_transfer.strategies.maml import MAML
 class MetaSGD(MAML):
     """Learn where to start and how far to go: the inner rates are trained with the weights.
 
-    ``fit`` returns the model with its rates as a `Rated`.
+    The result of ``fit`` has the rates, which `adapt` takes.
 
     Args:
         inner_lr: what every rate starts from.
@@ -50,39 +51,14 @@ class MetaSGD(MAML):
     def rates_in_training(self, learner, weights):
         return [tf.convert_to_tensor(r) for r in learner.extra]
 
-    def rates_of(self, model, weights):
-        return model.rates
+    def rates_of(self, fitted, weights):
+        return [tf.convert_to_tensor(rate) for rate in fitted.rates]
 
-    def _learner(self, model):
-        learner = super()._learner(model)
-        for variable in learner.extra:  # an earlier fit of the same model may have left its own
-            variable.assign(tf.fill(variable.shape, tf.constant(self.inner_lr, variable.dtype)))
-        return learner
-
-    def _fitted(self, model, learner):
-        return Rated(model, [tf.convert_to_tensor(v) for v in learner.extra])
-
-    def learned(self, fitted):
-        return [rate.numpy() for rate in fitted.rates]
-
-    def restored(self, model, learned):
-        return Rated(model, [tf.convert_to_tensor(rate) for rate in learned])
-
-    def model_of(self, fitted):
-        if not isinstance(fitted, Rated):
+    def adapt(self, model, support, **options):
+        if not Fitted.of(model).rates:
             raise DataError(
                 "meta_sgd adapts at the rates that it has learned.\nReceived "
-                f"{type(fitted).__name__}, without any.\n"
+                f"{type(model).__name__}, without any.\n"
                 "Give what its fit returned, or adapt with maml."
             )
-        return fitted.model
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Rated:
-    """A model and the inner rates that were learned for it, one for each weight that the inner loop
-    changes.
-    """
-
-    model: object
-    rates: list
+        return super().adapt(model, support, **options)

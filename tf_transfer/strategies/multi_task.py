@@ -11,6 +11,7 @@ import dataclasses
 from typing import ClassVar
 
 from tf_transfer.data.tables import join_tables
+from tf_transfer.evaluation.fitted import Fitted
 from tf_transfer.strategies.base import JOINT, source_tables
 from tf_transfer.strategies.fine_tune import FineTune
 
@@ -30,7 +31,7 @@ class MultiTask(FineTune):
     def fit(self, model, source, *, seed=0, verbose=0, callbacks=None):
         table = join_tables(list(source_tables(source).values()))
         self._train_on_source(model, table, seed, verbose, callbacks)
-        return model
+        return Fitted(model)
 
     def parts_of(self, source_rows):
         return [sum(source_rows.values())]

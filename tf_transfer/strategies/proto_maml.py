@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from tf_transfer.devices.backend import tf
 from tf_transfer.episodes.tensors import only_classification
+from tf_transfer.evaluation.fitted import Fitted
 from tf_transfer.meta_gradients.batch_functions import BatchLoss, in_parts
 from tf_transfer.meta_gradients.functional import with_pull_back
 from tf_transfer.strategies.maml import MAML
@@ -73,7 +74,7 @@ class ProtoMAML(ClassMeans, MAML):
         return super().settings(model, source_rows, target_rows) | {"heads solved first": False}
 
     def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
-        only_classification(model)
+        only_classification(Fitted.of(model).model)
         adapted = self.target_model(model, support, out)
         self.set_head(adapted, support)
         self._adapt(adapted, support, model, seed=seed, verbose=verbose, callbacks=callbacks)

@@ -16,6 +16,7 @@ import numpy as np
 from tf_transfer.devices.backend import tf
 from tf_transfer.episodes.tensors import only_classification
 from tf_transfer.errors import DataError, check_choice
+from tf_transfer.evaluation.fitted import Fitted
 from tf_transfer.meta_gradients.functional import value_and_gradient
 from tf_transfer.strategies.base import Strategy
 from tf_transfer.strategies.meta import MetaStrategy
@@ -82,7 +83,7 @@ class ProtoNet(ClassMeans, MetaStrategy):
     uses_source: bool = True
 
     def fit(self, model, source, **options):
-        return super().fit(model, source, **options) if self.uses_source else model
+        return super().fit(model, source, **options) if self.uses_source else Fitted(model)
 
     def without_source(self):
         return dataclasses.replace(self, uses_source=False) if self.uses_source else None
@@ -110,10 +111,10 @@ class ProtoNet(ClassMeans, MetaStrategy):
         return min(2 * rows, self.rows_a_part)
 
     def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
-        only_classification(model)
+        only_classification(Fitted.of(model).model)
         adapted = self.target_model(model, support, out)
         if out is None:
-            adapted.share_vectors(model)
+            adapted.share_vectors(Fitted.of(model).model)
         self.set_head(adapted, support)
         return adapted
 
