@@ -7,10 +7,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import pandas as pd
 
 from tf_transfer.devices import distribution
 from tf_transfer.devices.backend import tf
 from tf_transfer.encoders import freezing
+from tf_transfer.episodes.tensors import table_batch
 from tf_transfer.meta_gradients.batch_functions import BatchLoss, BatchVectors, in_parts, row_count
 from tf_transfer.meta_gradients.functional import assignments_refused, with_pull_back
 from tf_transfer.meta_gradients.inner_loop import InnerLoop
@@ -234,6 +236,10 @@ class Adapter:
         self.changed = inner_variables(model, self.variables, inner_freeze)
         self._steps, self._rows, self._dropout = steps, rows_a_part, dropout
         self._traced = {}
+
+    def batch(self, support: pd.DataFrame):
+        """The rows of a table as the loop takes them."""
+        return table_batch(self.model, support)
 
     def __call__(self, batch, start: Sequence[tf.Tensor], rates: Sequence[tf.Tensor]):
         """The weights after the loop, (steps,) support losses before each step."""

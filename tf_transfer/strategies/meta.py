@@ -263,8 +263,13 @@ class MetaStrategy(Strategy):
             rows: of an episode's support or query, whichever has more.
         """
         # two of Adam, the total, the episode's gradient and its two summands
-        held = 6 * weight_count(model)
-        return (4 * held + kept_bytes(model, self.rows_at_once(rows), 1)) / 1e9
+        held = 4 * 6 * weight_count(model)
+        once = kept_bytes(model, self.rows_at_once(rows), 1)
+        return (held + once + self.inner_bytes(model, rows)) / 1e9
+
+    def inner_bytes(self, model, rows: int) -> float:
+        """What inner steps on so many rows add to it."""
+        return 0.0
 
     def rows_at_once(self, rows: int) -> int:
         """The most rows whose intermediate values are held together, of episodes of ``rows``

@@ -10,18 +10,17 @@ import dataclasses
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from tf_transfer.devices.backend import tf
-from tf_transfer.errors import DataError, check_choice
-from tf_transfer.evaluation.fitted import Fitted
-from tf_transfer.meta_gradients.meta_learner import inner_variables
-from tf_transfer.strategies.maml import MAML
+from tf_transfer.errors import check_choice
+from tf_transfer.strategies.gradient import GradientStrategy
+from tf_transfer.strategies.inner_rates import LearnedRates
+from tf_transfer.strategies.second_order import ThroughTheModel
 
 
 @dataclasses.dataclass(frozen=True)
-class MetaSGD(MAML):
+class MetaSGD(ThroughTheModel, GradientStrategy):
     """Learn where to start and how far to go: the inner rates are trained with the weights.
 
-    The result of ``fit`` has the rates, which `adapt` takes.
+    The result of ``fit`` has the rates, at which `adapt` descends.
 
     Args:
         inner_lr: what every rate starts from.
@@ -29,7 +28,7 @@ class MetaSGD(MAML):
     """
 
     name: ClassVar[str] = "meta_sgd"
-    search_space: ClassVar[Mapping[str, object]] = MAML.search_space | {
+    search_space: ClassVar[Mapping[str, object]] = GradientStrategy.search_space | {
         "rates": ["layer", "weight"]
     }
 
@@ -39,26 +38,11 @@ class MetaSGD(MAML):
         super().__post_init__()
         check_choice("rates", self.rates, ["layer", "weight"])
 
-    def extra_variables(self, model):
-        variables = model.trained_variables
-        changed = [variables[i] for i in inner_variables(model, variables, self.inner_freeze)]
-        shapes = [v.shape if self.rates == "weight" else () for v in changed]
-        return [
-            tf.Variable(tf.fill(s, tf.constant(self.inner_lr, v.dtype)), name="rate")
-            for s, v in zip(shapes, changed)
-        ]
+    def inner_rates(self):
+        by_weight = self.rates == "weight"
+        return LearnedRates(self.name, self.inner_lr, self.inner_freeze, by_weight)
 
-    def rates_in_training(self, learner, weights):
-        return [tf.convert_to_tensor(r) for r in learner.extra]
-
-    def rates_of(self, fitted, weights):
-        return [tf.convert_to_tensor(rate) for rate in fitted.rates]
-
-    def adapt(self, model, support, **options):
-        if not Fitted.of(model).rates:
-            raise DataError(
-                "meta_sgd adapts at the rates that it has learned.\nReceived "
-                f"{type(model).__name__}, without any.\n"
-                "Give what its fit returned, or adapt with maml."
-            )
-        return super().adapt(model, support, **options)
+    def episode_gradient(self, learner, support, query):
+        start = learner.weights()
+        loss, by_start, by_rates, losses = self.query_gradient(learner, support, query, start)
+        return loss, [*by_start, *by_rates], losses
