@@ -59,6 +59,15 @@ def bases():
     return models
 
 
+@pytest.fixture(scope="module")
+def own_names():
+    """The attributes that a model has after its own `fit` and `predict`."""
+    model = tiny.make_model(tiny.TASKS[:1])
+    model.fit(SUPPORT, batch_size=8, verbose=0)
+    model.predict(TEST, verbose=0)
+    return set(vars(model))
+
+
 def base_of(strategy, bases):
     return bases[getattr(strategy, "needs_classes", False)]
 
@@ -94,6 +103,13 @@ def test_adapt_leaves_the_model_untouched(case):
     if case.fitted.model is case.base:
         assert tiny.same(case.start, case.fitted.predict(TEST, verbose=0))
         assert dict(case.base.options) == case.options
+
+
+def test_a_strategy_puts_nothing_on_a_model(case, own_names):
+    noted = {"first", "spare", "_starts_of_runs"}  # by these tests, and by Resume
+    for model in (case.base, case.adapted):
+        if isinstance(model, TransferModel):
+            assert set(vars(model)) - noted <= own_names
 
 
 def test_the_adapted_model_has_learned(case):
