@@ -142,14 +142,14 @@ class Runner:
             Resume(run.backup_path(label, seed), delete_checkpoint=False),
         )
         try:
-            fitted = strategy.fit(self.model, sources, seed=seed, callbacks=[backup])
+            result = strategy.fit(self.model, sources, seed=seed, callbacks=[backup])
         except TrainingError as error:
             remedy = f"Give {label} a lower learning_rate; finished cells are kept."
             raise TrainingError(
                 f"{label}, seed {seed}, source training: {error}\n{remedy}"
             ) from error
         seconds = backup.seconds_before + time.perf_counter() - start
-        self._peak_of_fit = peak_gb()
+        fitted, self._peak_of_fit = Fitted.of(result), peak_gb()
         if strategy.uses_encoder and strategy.uses_source:
             known = {} if self._peak_of_fit is None else {"peak_gb": str(self._peak_of_fit)}
             save_state(self.model, path, {"seconds": str(seconds)} | known, fitted.learned)

@@ -128,7 +128,8 @@ class MetaStrategy(Strategy):
         # its callbacks need TensorFlow at once
         from tf_transfer.strategies.outer_loop import OuterLoop
 
-        model, before = Fitted.of(model).model, Fitted.of(model).classes
+        start = Fitted.of(model)
+        model = start.model
         check_whole("validate_every", validate_every)
         check_whole("validation_episodes", validation_episodes)
         options = {"shot": self.shot, "num_query": self.num_query, "seed": seed}
@@ -173,7 +174,7 @@ class MetaStrategy(Strategy):
         parts = {"training": sampler, "validation": validation} if sampler is source else {}
         used = {use: part for use, part in parts.items() if part is not None}
         learned = tuple(variable.numpy() for variable in learner.extra)
-        return Fitted(model, learned, classes_of(used, before))
+        return Fitted(model, learned, classes_of(used, start.classes))
 
     def _settings(self, model, sampler, validation) -> dict:
         """What two runs of the outer loop must share for one to go on where the other stopped."""
@@ -324,7 +325,6 @@ class MetaStrategy(Strategy):
             DataError: the support has another number of classes than the head, and the strategy
                 needs as many; or the model is none.
         """
-        model = Fitted.of(model).model
         if not hasattr(model, "resolve"):
             raise DataError(
                 f"{self.name} adapts a TransferModel.\nReceived {type(model).__name__}.\n"

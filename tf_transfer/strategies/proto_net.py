@@ -71,7 +71,7 @@ class ProtoNet(ClassMeans, MetaStrategy):
     uses_source: bool = True
 
     def fit(self, model, source, **options):
-        return super().fit(model, source, **options) if self.uses_source else Fitted(model)
+        return super().fit(model, source, **options) if self.uses_source else Fitted.of(model)
 
     def without_source(self):
         return dataclasses.replace(self, uses_source=False) if self.uses_source else None
