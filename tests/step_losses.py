@@ -78,7 +78,7 @@ def on_tables(distribution, model=None) -> dict:
     sources = {"one": train_table(), "two": tiny.make_table(9, seed=2).drop(columns="themes")}
     for name, strategy in ON_TABLES.items():
         note = StepLosses()
-        ends = [strategy.fit(model, sources, callbacks=[note])]
+        ends = [strategy.fit(model, sources, callbacks=[note]).model]
         if name == "fine_tune":
             # The last of its two batches cannot be shared equally.
             ends.append(strategy.adapt(model, tiny.make_table(7, seed=5), callbacks=[note]))
@@ -101,7 +101,7 @@ def on_episodes(distribution, name: str) -> dict:
     fitted = strategy.fit(model, make_sampler(), callbacks=[note], validate_every=1)
     return {
         "losses": note.losses,
-        "rates": strategy.learned(fitted),
+        "rates": list(fitted.rates),
         **_weights(distribution, model.state),
     }
 

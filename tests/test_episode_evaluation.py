@@ -10,11 +10,12 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 
 from tests import tiny
 from tests.benchmarks.fewshot import Neighbours
-from tf_transfer.episodes.class_splits import remember_classes
+from tf_transfer.episodes.class_splits import classes_of
 from tf_transfer.episodes.fingerprint import check_rows
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.errors import DataError
 from tf_transfer.evaluation.episodes import EpisodeComparison, episode_tables, evaluate_episodes
+from tf_transfer.evaluation.fitted import Fitted
 from tf_transfer.kinds.tasks import Task
 from tf_transfer.model.model import TransferModel
 from tf_transfer.strategies import MAML, LinearProbe, ProtoMAML, ProtoNet
@@ -85,8 +86,7 @@ def test_episodes_of_fewer_classes_than_the_head_has(sampler, model):
 
 
 def test_classes_of_meta_training_are_refused(sampler, model):
-    seen = model.copy()
-    remember_classes(seen, {"training": sampler})
+    seen = Fitted(model, classes=classes_of({"training": sampler}))
     with pytest.raises(DataError, match="must have no class in common"):
         evaluate_episodes({"prototypes": (ProtoNet(), seen)}, sampler, sampler.sample(1))
 

@@ -98,7 +98,6 @@ ASKED = {
     "_keras_mask": "set on a tensor: Keras reads it when it weighs metrics, which tests of weights "
     "check",
     "_num_workers": "of a strategy of several workers, which tests/two_workers.py trains with",
-    "_classes_of_episodes": "our own, on a Keras model",
 }
 """Names that an object need not have."""
 

@@ -149,7 +149,7 @@ def adaptation(rows_a_part: int):
     return lambda *arguments: adapter._run(*arguments, parts), (
         batch,
         start,
-        strategy.rates_of(model, start),
+        strategy.inner_rates().on_target(None, start),
     )
 
 

@@ -23,6 +23,7 @@ _MODULES = {
     "comparison.comparison": ("Comparison",),
     "encoders.encoder": ("Encoder", "freeze", "load_encoder"),
     "evaluation.episodes": ("EpisodeComparison", "evaluate_episodes"),
+    "evaluation.fitted": ("Fitted",),
     "episodes.files": ("freeze_episodes", "load_episodes"),
     "episodes.episode": ("Episode",),
     "episodes.sampler": ("EpisodeSampler",),

@@ -1,7 +1,5 @@
 """Class-disjoint splits: whole classes and groups dealt out, and overlaps refused."""
 
-import types
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +8,7 @@ from tests.episodes.test_sampler import WHOLE, make_table
 from tf_transfer.episodes.class_splits import (
     check_class_disjoint,
     check_new_classes,
-    remember_classes,
+    classes_of,
     split_classes,
 )
 from tf_transfer.episodes.sampler import EpisodeSampler
@@ -173,19 +171,16 @@ def test_meta_test_must_be_of_other_classes_than_training_and_validation():
     def draw(classes):
         return EpisodeSampler(pd.DataFrame({"intent": list(classes) * 2}), "intent", 2, 1, 1)
 
-    model = types.SimpleNamespace()
-    check_new_classes(model, draw("ab"))
-    remember_classes(model, {"training": draw("ab")})
-    remember_classes(model, {"training": draw("cd"), "validation": draw("ef")})
-    check_new_classes(model, draw("gh"))
-    for fitted, classes, use in (
-        (model, "ag", "training"),
-        (types.SimpleNamespace(model=model), "gf", "validation"),
-    ):
+    check_new_classes({}, draw("ab"))
+    first = classes_of({"training": draw("ab")})
+    known = classes_of({"training": draw("cd"), "validation": draw("ef")}, first)
+    assert "validation" not in first and len(first["training"]) == 2
+    check_new_classes(known, draw("gh"))
+    for classes, use in (("ag", "training"), ("cg", "training"), ("gf", "validation")):
         with pytest.raises(
             DataError, match=f"'{use}' and 'test' must have no class in common.\nReceived 1 in both"
         ):
-            check_new_classes(fitted, draw(classes))
+            check_new_classes(known, draw(classes))
 
 
 @pytest.mark.parametrize("task", ["stars", None])
@@ -202,10 +197,9 @@ def test_domains_without_classes_are_disjoint_by_domain(task):
     refused = r"Splits 'train' and 'test' must have no domain in common.\nReceived 1 in both: 'b'"
     with pytest.raises(DataError, match=refused):
         check_class_disjoint({"train": train, "test": same})
-    model = types.SimpleNamespace()
-    remember_classes(model, {"training": train})
-    check_new_classes(model, other)
+    known = classes_of({"training": train})
+    check_new_classes(known, other)
     with pytest.raises(DataError, match="no domain in common"):
-        check_new_classes(model, same)
+        check_new_classes(known, same)
     # Rows of no domain may be of any.
     check_class_disjoint({"train": train, "test": EpisodeSampler(table, task, shot=2, num_query=2)})

@@ -35,14 +35,13 @@ def make(kind):
     return kind(**{k: v for k, v in FAST.items() if k in known})
 
 
-def state_of(model) -> list[np.ndarray]:
+def state_of(fitted) -> list[np.ndarray]:
     """All that must not change: the weights, or nothing for a model that has none before it
     adapts.
     """
-    model = getattr(model, "model", model)
-    if isinstance(model, TransferModel):
-        return tiny.snapshot(model)
-    assert not model.estimators
+    if isinstance(fitted.model, TransferModel):
+        return tiny.snapshot(fitted.model)
+    assert not fitted.model.estimators
     return []
 
 
@@ -58,6 +57,15 @@ def bases():
     for model in models.values():
         model.first, model.spare = tiny.snapshot(model), None
     return models
+
+
+@pytest.fixture(scope="module")
+def own_names():
+    """The attributes that a model has after its own `fit` and `predict`."""
+    model = tiny.make_model(tiny.TASKS[:1])
+    model.fit(SUPPORT, batch_size=8, verbose=0)
+    model.predict(TEST, verbose=0)
+    return set(vars(model))
 
 
 def base_of(strategy, bases):
@@ -80,8 +88,8 @@ def case(request, bases):
     strategy = make(STRATEGIES[request.param])
     base = base_of(strategy, bases)
     fitted = fit(strategy, base)
-    before, frozen = state_of(fitted), dict(fitted.options) if fitted is base else {}
-    start = fitted.predict(TEST, verbose=0) if fitted is base else {}
+    before, frozen = state_of(fitted), dict(base.options) if fitted.model is base else {}
+    start = fitted.predict(TEST, verbose=0) if fitted.model is base else {}
     adapted = strategy.adapt(fitted, SUPPORT, seed=7)
     return types.SimpleNamespace(
         strategy=strategy, base=base, fitted=fitted, before=before, options=frozen, start=start,
@@ -90,11 +98,18 @@ def case(request, bases):
 
 
 def test_adapt_leaves_the_model_untouched(case):
-    assert case.adapted is not case.fitted
+    assert case.adapted is not case.fitted.model
     assert tiny.same(case.before, state_of(case.fitted))
-    if case.fitted is case.base:
+    if case.fitted.model is case.base:
         assert tiny.same(case.start, case.fitted.predict(TEST, verbose=0))
-        assert dict(case.fitted.options) == case.options
+        assert dict(case.base.options) == case.options
+
+
+def test_a_strategy_puts_nothing_on_a_model(case, own_names):
+    noted = {"first", "spare", "_starts_of_runs"}  # by these tests, and by Resume
+    for model in (case.base, case.adapted):
+        if isinstance(model, TransferModel):
+            assert set(vars(model)) - noted <= own_names
 
 
 def test_the_adapted_model_has_learned(case):
@@ -124,7 +139,7 @@ def test_seeds_repeat_and_an_earlier_result_can_be_overwritten(case):
     fitted = fit(case.strategy, case.base)
     assert tiny.same(case.before, state_of(fitted))
     out = None
-    if isinstance(fitted, TransferModel):
+    if isinstance(fitted.model, TransferModel):
         out = case.base.spare = case.strategy.adapt(
             fitted, SUPPORT.head(4), seed=1, out=case.base.spare
         )
@@ -137,7 +152,7 @@ def test_a_target_may_lack_labels(case):
     """Rows without a label for one task, and a task without any."""
     support = SUPPORT.drop(columns="themes")
     support.loc[:4, "stars"] = None
-    out = case.base.spare if case.fitted is case.base else None
+    out = case.base.spare if case.fitted.model is case.base else None
     adapted = case.strategy.adapt(fit(case.strategy, case.base), support, seed=7, out=out)
     found = adapted.predict(TEST, verbose=0)
     assert all(np.isfinite(p.scores).all() for p in found.values())
@@ -184,7 +199,7 @@ def test_a_killed_fit_goes_on_with_the_same_bits(case, tmp_path):
         fitted = strategy.fit(
             base, source, seed=6, callbacks=[*callbacks, Resume(tmp_path / "backup", save_freq=1)]
         )
-        return state_of(fitted) + list(strategy.learned(fitted) or [])
+        return state_of(fitted) + list(fitted.learned)
 
     trains = strategy.name in TRAINED
     with pytest.raises(KeyboardInterrupt) if trains else contextlib.nullcontext():
@@ -193,7 +208,7 @@ def test_a_killed_fit_goes_on_with_the_same_bits(case, tmp_path):
     again = Kill(0)
     found = run(again)
     assert again.seen["batches"] == {"multi_task": 2}.get(strategy.name, 1) * trains
-    assert tiny.same(found, case.before + list(strategy.learned(case.fitted) or []))
+    assert tiny.same(found, case.before + list(case.fitted.learned))
     assert not (tmp_path / "backup").exists()
 
 

@@ -143,7 +143,7 @@ def test_a_head_start_is_the_linear_probe(model, runs):
 
 
 def test_target_only_ignores_sources(model, runs):
-    assert TargetOnly().fit(model, {"one": ONE}) is model
+    assert TargetOnly().fit(model, {"one": ONE}).model is model
     assert tiny.same(tiny.snapshot(model), model.first) and not runs
 
 

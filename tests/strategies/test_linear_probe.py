@@ -51,12 +51,12 @@ def test_source_heads_are_kept_where_the_target_says_nothing(model):
     )
     for name in ("mood", "themes"):
         assert tiny.same(
-            [v.numpy() for v in fitted.heads[name].weights],
+            [v.numpy() for v in fitted.model.heads[name].weights],
             [v.numpy() for v in adapted.heads[name].weights],
         )
     table = tiny.make_table(8, seed=2)
     x = model.encode(table, verbose=0).astype(float)
-    head = fitted.heads["stars"]
+    head = fitted.model.heads["stars"]
     mean, deviation, _ = head.scale.numpy().astype(float)
     start = x @ head.kernel.numpy().astype(float)[:, 0] + float(head.bias[0])
     standard = (table["stars"].to_numpy() - mean) / deviation
@@ -71,7 +71,7 @@ def test_a_source_may_lack_the_column_of_second_texts(model):
     table = tiny.make_table(8, seed=3)
     paired = TransferModel(model.encoder.copy(), tiny.TASKS, text_pair="more", max_length=16)
     fitted = LinearProbe().fit(paired, {"pairs": table.assign(more=table["text"]), "single": table})
-    assert np.isfinite(fitted.heads["stars"].kernel.numpy()).all()
+    assert np.isfinite(fitted.model.heads["stars"].kernel.numpy()).all()
 
 
 def test_the_encoder_stays_and_features_are_computed_once(model, monkeypatch):
@@ -131,7 +131,7 @@ def test_a_class_that_the_source_lacks_has_no_anchor():
         tiny.restore(model, first)
         model.restart(seed)
         fitted = LinearProbe().fit(model, tiny.make_table(40, seed=1))
-        assert fitted.heads["mood"].taught.numpy().tolist() == [1] * len(tiny.MOODS) + [0]
+        assert fitted.model.heads["mood"].taught.numpy().tolist() == [1] * len(tiny.MOODS) + [0]
         adapted = LinearProbe().adapt(fitted, support)
         heads.append([v.numpy() for v in adapted.heads["mood"].trainable_variables])
     assert tiny.same(*heads)
@@ -186,7 +186,7 @@ def test_a_source_that_is_always_the_same_changes_nothing(model):
     support, test = tiny.make_table(12, seed=5), tiny.make_table(9, seed=6)
     alone = LinearProbe(uses_source=False).adapt(model, support).predict(test, verbose=0)
     fitted = LinearProbe().fit(model, same)
-    assert np.abs(fitted.heads["mood"].kernel.numpy()).max() < 1e-6
+    assert np.abs(fitted.model.heads["mood"].kernel.numpy()).max() < 1e-6
     beside = LinearProbe().adapt(fitted, support).predict(test, verbose=0)
     np.testing.assert_allclose(beside["mood"].scores, alone["mood"].scores, atol=1e-3)
 

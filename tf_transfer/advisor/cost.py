@@ -11,6 +11,7 @@ import pandas as pd
 
 from tf_transfer.data.tables import join_tables
 from tf_transfer.devices.backend import tf
+from tf_transfer.evaluation.fitted import Fitted, Predictor
 from tf_transfer.strategies import FineTune, LinearProbe, Strategy
 from tf_transfer.strategies.meta import MetaStrategy
 from tf_transfer.strategies.target_training import TargetTraining
@@ -79,9 +80,9 @@ class CostMeter:
         self._copy = model.copy()
         self._whole = sum(map(len, sources.values())) / sum(map(len, sampled.values()))
         self._steps: dict[tuple, StepTime] = {}
-        self._fits: dict[Strategy, tuple[object, float, float]] = {}
+        self._fits: dict[Strategy, tuple[Fitted, float, float]] = {}
         self._adaptations: dict[tuple, float] = {}
-        self._outs: dict[tuple, object] = {}
+        self._outs: dict[type, Predictor] = {}
 
     def cost(self, strategy: Strategy, target: str, support: pd.DataFrame) -> Cost:
         """What training on the sources and on ``support`` will take.
@@ -171,7 +172,7 @@ class CostMeter:
 
     # -- strategies that solve, count, or learn from episodes --------------------------------------
 
-    def _fit(self, strategy: Strategy) -> tuple[object, float, float]:
+    def _fit(self, strategy: Strategy) -> tuple[Fitted, float, float]:
         """What ``fit`` gives, the seconds that it will take on all source rows, and those of the
         first time.
         """
@@ -188,7 +189,7 @@ class CostMeter:
                 )
         return self._fits[strategy]
 
-    def _fit_episodes(self, strategy: MetaStrategy) -> tuple[object, float, float]:
+    def _fit_episodes(self, strategy: MetaStrategy) -> tuple[Fitted, float, float]:
         model = self.model.copy(out=self._copy)
         _, first = timed(lambda: strategy.fit(model, self.sources, steps=1))
         _, one = timed(lambda: strategy.fit(model, self.sources, steps=1))
@@ -197,11 +198,11 @@ class CostMeter:
         return fitted, max(one - step, 0.0) + strategy.steps * step, max(first - one, 0.0)
 
     def _adapt_seconds(
-        self, strategy: Strategy, fitted, target: str, support: pd.DataFrame
+        self, strategy: Strategy, fitted: Fitted | Predictor, target: str, support: pd.DataFrame
     ) -> float:
         key = strategy, target, len(support)
         if key not in self._adaptations:
-            kind = type(strategy), type(fitted)
+            kind = type(strategy)
             if kind not in self._outs:  # the first adaptation builds a model and traces it
                 self._outs[kind] = strategy.adapt(fitted, support.iloc[::-1].reset_index(drop=True))
             _, seconds = timed(lambda: strategy.adapt(fitted, support, out=self._outs[kind]))

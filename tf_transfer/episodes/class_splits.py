@@ -105,31 +105,33 @@ def check_class_disjoint(
         _check_disjoint(a, pairs[a], b, pairs[b])
 
 
-def remember_classes(model, samplers: Mapping[str, EpisodeSampler]) -> None:
-    """Notes with a model what it is meta-trained on, for `check_new_classes`.
+def classes_of(
+    samplers: Mapping[str, EpisodeSampler], before: Mapping[str, tuple] | None = None
+) -> dict[str, tuple]:
+    """``{use: ((domain, class), …)}`` of the episodes of a meta-training, for `check_new_classes`.
 
     Args:
-        model: a `TransferModel`; neither its copies nor its files have the note.
-        samplers: by use, such as ``"training"``; beside those of earlier trainings.
+        samplers: by use, such as ``"training"``.
+        before: those of earlier trainings, which count too.
     """
-    known = model.__dict__.setdefault("_classes_of_episodes", {})
+    known = dict(before or {})
     for use, sampler in samplers.items():
         known[use] = tuple(dict.fromkeys([*known.get(use, ()), *sampler.pairs]))
+    return known
 
 
-def check_new_classes(fitted, sampler: EpisodeSampler) -> None:
+def check_new_classes(known: Mapping[str, tuple], sampler: EpisodeSampler) -> None:
     """Checks that the episodes of meta-test are of classes that a model was not meta-trained or
     validated on.
 
     Args:
-        fitted: what a strategy's ``fit`` returned. Where nothing was noted nothing is refused: a
-            model from a file, a copy, a training on tables.
+        known: of `classes_of`. Where it is empty nothing is refused: for a model from a file, a
+            copy, a training on tables.
 
     Raises:
         DataError: a class, or with domains on both sides a class of a domain, is in both.
     """
-    model = getattr(fitted, "model", fitted)  # learned rates come with their model
-    for use, pairs in getattr(model, "_classes_of_episodes", {}).items():
+    for use, pairs in known.items():
         _check_disjoint(use, pairs, "test", sampler.pairs)
 
 

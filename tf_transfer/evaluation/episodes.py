@@ -18,6 +18,7 @@ from tf_transfer.episodes.fingerprint import check_rows
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.errors import DataError, TrainingError, check_choice, listed
 from tf_transfer.evaluation import metrics
+from tf_transfer.evaluation.fitted import Fitted, Predictor
 from tf_transfer.kinds import kind_of
 from tf_transfer.kinds.tasks import Task
 
@@ -112,7 +113,7 @@ class EpisodeComparison:
 
 
 def evaluate_episodes(
-    candidates: Mapping[str, tuple],
+    candidates: Mapping[str, tuple[object, Fitted | Predictor]],
     sampler: EpisodeSampler,
     episodes: Sequence[Episode],
     *,
@@ -138,14 +139,14 @@ def evaluate_episodes(
     """
     _check(candidates, episodes)
     check_rows(sampler, episodes)
-    for _, model in candidates.values():
-        check_new_classes(model, sampler)
+    for _, fitted in candidates.values():
+        check_new_classes(Fitted.of(fitted).classes, sampler)
     rows = []
     bar = keras.utils.Progbar(len(candidates) * len(episodes)) if verbose else None
-    for name, (strategy, model) in candidates.items():
+    for name, (strategy, fitted) in candidates.items():
         spare = None
         for episode in episodes:
-            values, spare = _score(strategy.for_episodes(), model, sampler, episode, seed, spare)
+            values, spare = _score(strategy.for_episodes(), fitted, sampler, episode, seed, spare)
             rows.append({"strategy": name, "episode": episode.index} | values)
             if bar:
                 bar.add(1)
@@ -181,12 +182,12 @@ def _check(candidates, episodes) -> None:
         )
 
 
-def _score(strategy, model, sampler: EpisodeSampler, episode: Episode, seed: int, spare):
+def _score(strategy, fitted, sampler: EpisodeSampler, episode: Episode, seed: int, spare):
     """The suite of one episode, and the adapted model to overwrite in the next."""
     task, support, query = episode_tables(sampler, episode)
     start = time.perf_counter()
     try:
-        adapted = strategy.adapt(model, support, seed=seed, out=spare)
+        adapted = strategy.adapt(fitted, support, seed=seed, out=spare)
         name = _same_task(adapted.tasks, task).name
         scores = _of_classes(task, adapted.predict(query, verbose=0)[name].scores)
         diverged = not np.isfinite(scores).all()

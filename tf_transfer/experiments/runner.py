@@ -13,6 +13,7 @@ import numpy as np
 from tf_transfer.devices.backend import tf
 from tf_transfer.encoders.encoder import load_encoder
 from tf_transfer.errors import CheckpointError, PenaltyWarning, TrainingError
+from tf_transfer.evaluation.fitted import Fitted
 from tf_transfer.experiments.memory import forget_peak, peak_gb
 from tf_transfer.experiments.prepared import Prepared, PreparedTarget, draw_support
 from tf_transfer.experiments.runs import Cell, Run
@@ -120,7 +121,9 @@ class Runner:
             variable.assign(value)
         self.model.restart(seed)
 
-    def _fit(self, run: Run, label: str, strategy, seed: int, sources: dict):
+    def _fit(
+        self, run: Run, label: str, strategy, seed: int, sources: dict
+    ) -> tuple[Fitted, float]:
         """What `adapt` starts from, and the seconds of source training; kept until its cells are
         done.
         """
@@ -129,7 +132,7 @@ class Runner:
         try:
             note, learned = load_state(self.model, path)
             self._peak_of_fit = float(note["peak_gb"]) if "peak_gb" in note else None
-            return strategy.restored(self.model, learned), float(note["seconds"])
+            return Fitted(self.model, tuple(learned)), float(note["seconds"])
         except CheckpointError:
             pass  # not there, or cut short: train again
         forget_peak()
@@ -139,17 +142,17 @@ class Runner:
             Resume(run.backup_path(label, seed), delete_checkpoint=False),
         )
         try:
-            fitted = strategy.fit(self.model, sources, seed=seed, callbacks=[backup])
+            result = strategy.fit(self.model, sources, seed=seed, callbacks=[backup])
         except TrainingError as error:
             remedy = f"Give {label} a lower learning_rate; finished cells are kept."
             raise TrainingError(
                 f"{label}, seed {seed}, source training: {error}\n{remedy}"
             ) from error
         seconds = backup.seconds_before + time.perf_counter() - start
-        learned, self._peak_of_fit = strategy.learned(fitted), peak_gb()
-        if learned is not None and strategy.uses_source:
+        fitted, self._peak_of_fit = Fitted.of(result), peak_gb()
+        if strategy.uses_encoder and strategy.uses_source:
             known = {} if self._peak_of_fit is None else {"peak_gb": str(self._peak_of_fit)}
-            save_state(self.model, path, {"seconds": str(seconds)} | known, learned)
+            save_state(self.model, path, {"seconds": str(seconds)} | known, fitted.learned)
             backup.delete()
         return fitted, seconds
 
@@ -159,25 +162,27 @@ class Runner:
         cell: Cell,
         strategy,
         sources: dict,
-        fitted,
+        fitted: Fitted,
         source_seconds: float,
         target: PreparedTarget,
         taught: set,
     ) -> None:
         forget_peak()
         start = time.perf_counter()
-        is_model = strategy.learned(fitted) is not None
         try:
             support = draw_support(target.train, cell.target, cell.budget, cell.seed)
             with noting_ends() as ends:
                 adapted = strategy.adapt(
-                    fitted, support, seed=cell.seed, out=self._adapted if is_model else None
+                    fitted,
+                    support,
+                    seed=cell.seed,
+                    out=self._adapted if strategy.uses_encoder else None,
                 )
         except TrainingError as error:
             remedy = f"Give {cell.strategy} a lower adapt_learning_rate; finished cells are kept."
             raise TrainingError(f"{cell}: {error}\n{remedy}") from error
         seconds = time.perf_counter() - start
-        if is_model:
+        if strategy.uses_encoder:
             self._adapted = adapted
         predictions = adapted.predict(target.test, verbose=0)
         # A head that neither the source nor a label has trained has nothing to say.
@@ -189,19 +194,18 @@ class Runner:
         did = strategy.settings(self.model, rows, len(support))
         peak = max(filter(None, (self._peak_of_fit, peak_gb())), default=None)
         cost = {"source_seconds": source_seconds, "target_seconds": seconds, "peak_gb": peak}
-        cost |= {"parameters": _changed(fitted, adapted), "settings": did, "penalty_ends": ends}
-        run.write_cell(
-            cell, scores, cost, self._frozen(cell.strategy, strategy, fitted, support, target.test)
-        )
+        changed = _changed(fitted.model, adapted)
+        cost |= {"parameters": changed, "settings": did, "penalty_ends": ends}
+        frozen = self._frozen(cell.strategy, strategy, fitted.model, support, target.test)
+        run.write_cell(cell, scores, cost, frozen)
 
-    def _frozen(self, label: str, strategy, fitted, support, test) -> dict[str, np.ndarray]:
+    def _frozen(self, label: str, strategy, model, support, test) -> dict[str, np.ndarray]:
         """``{task: scores}`` of heads solved on the support's features before the target's
         training.
 
         Of a strategy whose source changed the encoder, and of what others are compared with: the
         difference is what the source did to the encoder.
         """
-        model = getattr(fitted, "model", fitted)
         if not isinstance(model, TransferModel):
             return {}
         harmed = strategy.uses_source and model.encoder_fingerprint() != self._pretrained_hash
@@ -245,7 +249,6 @@ def _changed(before, after) -> int | None:
     """How many weights the variables hold in which two models differ; None for what is no
     `TransferModel`.
     """
-    before = getattr(before, "model", before)  # MetaSGD's comes with its rates
     if not (isinstance(before, TransferModel) and isinstance(after, TransferModel)):
         return None
     pairs = [

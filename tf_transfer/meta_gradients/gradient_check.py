@@ -18,6 +18,7 @@ from tf_transfer.episodes.fingerprint import check_rows
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.episodes.tensors import EpisodeTensors, only_classification
 from tf_transfer.errors import DataError
+from tf_transfer.evaluation.fitted import Fitted
 from tf_transfer.meta_gradients.meta_learner import MetaLearner
 from tf_transfer.model.model import TransferModel
 
@@ -51,7 +52,7 @@ class GradientCheck:
 
 def gradcheck(
     strategy,
-    model: TransferModel,
+    model: TransferModel | Fitted,
     episode: Episode,
     sampler: EpisodeSampler | None = None,
     *,
@@ -89,8 +90,8 @@ def gradcheck(
             "has none.\n"
             "Give maml, anil, meta_sgd, proto_net or proto_maml."
         )
-    # Learned rates come with their model.
-    rates, model = getattr(model, "rates", None), getattr(model, "model", model)
+    fitted = Fitted.of(model)
+    model = fitted.model
     sampler = _sampler_of(model, episode, sampler)
     with double_precision():
         twin = model.copy()
@@ -99,7 +100,7 @@ def gradcheck(
             for part in EpisodeTensors(twin, sampler)([episode])
         )
         learner = MetaLearner(twin, strategy.episode_gradient, strategy.extra_variables(twin))
-        _set_rates(learner.extra, rates)
+        _set_rates(learner.extra, fitted.learned)
         both = tf.compat.v1.wrap_function(lambda: learner.episode_gradient(support, query)[:2], [])
         _, gradients = both()
         # The differences need the loss alone, which takes a fraction of the gradient's time.
@@ -131,16 +132,16 @@ def _sampler_of(model, episode: Episode, sampler: EpisodeSampler | None) -> Epis
     return sampler
 
 
-def _set_rates(variables: Sequence[tf.Variable], rates: list | None) -> None:
+def _set_rates(variables: Sequence[tf.Variable], rates: Sequence) -> None:
     shapes = [tuple(v.shape) for v in variables]
-    if rates is not None and [tuple(rate.shape) for rate in rates] != shapes:
+    if len(rates) and [tuple(rate.shape) for rate in rates] != shapes:
         raise DataError(
             f"Rates must be those that the strategy learns.\nReceived {len(rates)} rates for "
             f"{len(shapes)} weights "
             "that its inner loop changes, or of other shapes.\nGive the strategy whose fit "
             "returned them."
         )
-    for variable, rate in zip(variables, rates or ()):
+    for variable, rate in zip(variables, rates):
         variable.assign(tf.cast(rate, variable.dtype))
 
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import pandas as pd
 
 from tf_transfer.devices import distribution
 from tf_transfer.devices.backend import tf
 from tf_transfer.encoders import freezing
+from tf_transfer.episodes.tensors import table_batch
 from tf_transfer.meta_gradients.batch_functions import BatchLoss, BatchVectors, in_parts, row_count
 from tf_transfer.meta_gradients.functional import assignments_refused, with_pull_back
 from tf_transfer.meta_gradients.inner_loop import InnerLoop
@@ -52,6 +54,7 @@ class MetaLearner:
     ):
         model.require_trained()
         self.model, self.extra = model, list(extra)
+        self._first = [variable.numpy() for variable in self.extra]
         self.variables = model.trained_variables
         self._episode_gradient, self._episode_loss = episode_gradient, episode_loss
         self._traced, self._traced_losses = {}, {}
@@ -60,6 +63,11 @@ class MetaLearner:
     def parameters(self) -> list[tf.Variable]:
         """What the outer loop trains."""
         return [*self.variables, *self.extra]
+
+    def restart(self) -> None:
+        """Sets what is learned beside the model's weights to where it starts."""
+        for variable, value in zip(self.extra, self._first):
+            variable.assign(value)
 
     def weights(self) -> list[tf.Tensor]:
         """The model's present weights as tensors."""
@@ -229,6 +237,10 @@ class Adapter:
         self._steps, self._rows, self._dropout = steps, rows_a_part, dropout
         self._traced = {}
 
+    def batch(self, support: pd.DataFrame):
+        """The rows of a table as the loop takes them."""
+        return table_batch(self.model, support)
+
     def __call__(self, batch, start: Sequence[tf.Tensor], rates: Sequence[tf.Tensor]):
         """The weights after the loop, (steps,) support losses before each step."""
         batch, parts = in_parts(batch, self._rows)
@@ -242,21 +254,6 @@ class Adapter:
             start, rates
         )
         return descent.end, descent.losses
-
-
-def kept_with(model, key: tuple, make: Callable):
-    """What ``make`` gives for ``key`` and the variables that training changes now, made once and
-    kept with the model.
-
-    Freezing and new heads change which they are.
-    """
-    kept = model.__dict__.setdefault("_learners", {})
-    # what is kept holds them, so no id is given to another
-    trained = map(id, model.trained_variables)
-    key = *key, model.encoder.frozen, tuple(trained)
-    if key not in kept:
-        kept[key] = make()
-    return kept[key]
 
 
 def _traced(kept: dict, function: Callable, signature: tuple, *options):

@@ -21,6 +21,7 @@ from tf_transfer.errors import DataError
 from tf_transfer.kinds import kind_of
 from tf_transfer.kinds.labels import encode_labels
 from tf_transfer.model.network import Network
+from tf_transfer.model.traced import Traced
 
 
 class TextModel(Network):
@@ -38,6 +39,7 @@ class TextModel(Network):
         super().__init__(encoder, tasks, dropout, seed)
         self.options = {**columns, "max_length": max_length, "dropout": dropout, "seed": seed}
         self._vectoriser, self._trunk = Vectoriser(encoder), Trunk(encoder)
+        self.traced = Traced(self)
 
     def resolve(self, table: pd.DataFrame) -> None:
         """Reads the kinds and classes that are still open from a table, and makes the heads."""

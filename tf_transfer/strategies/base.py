@@ -8,11 +8,11 @@ import numbers
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
-import numpy as np
 import pandas as pd
 
 from tf_transfer.batches.rows import steps_of
 from tf_transfer.errors import DataError
+from tf_transfer.evaluation.fitted import Fitted, Predictor
 from tf_transfer.training.gradient_rules import GradientRule
 
 JOINT, SEQUENTIAL, TARGET, ANCHORED, PROBE, WORDS, EPISODES, CONTROL = FAMILIES = (
@@ -33,10 +33,9 @@ class Strategy:
     """How knowledge moves from source data to a target.
 
     ``fit(model, source)`` is the outer loop or source training: it trains ``model`` in place and
-    returns what `adapt` is to start from. ``adapt(model, support)`` is the inner loop or target
-    training: it returns an adapted copy and leaves ``model`` untouched. What `adapt` returns has
-    ``tasks``, ``predict(table)`` and ``evaluate(splits)``. `arguments` of a strategy are its
-    provenance and its search space.
+    returns a `Fitted`, which `adapt` starts from. ``adapt(fitted, support)`` is the inner loop or
+    target training: it returns an adapted copy, a `Predictor`, and leaves what it was given
+    untouched. `arguments` of a strategy are its provenance and its search space.
     """
 
     name: ClassVar[str]
@@ -95,7 +94,7 @@ class Strategy:
                     f"{field.name} of {self.name} must be {wanted}.\nReceived {value!r}.{remedy}"
                 )
 
-    def fit(self, model, source, *, seed: int = 0, verbose=0, callbacks=None):
+    def fit(self, model, source, *, seed: int = 0, verbose=0, callbacks=None) -> Fitted:
         """Learns from the source.
 
         Args:
@@ -108,17 +107,25 @@ class Strategy:
                 each.
 
         Returns:
-            The model to hand to `adapt`.
+            The trained ``model``, with what was learned beside its weights: what `adapt` starts
+            from.
         """
         raise NotImplementedError
 
     def adapt(
-        self, model, support: pd.DataFrame, *, seed: int = 0, out=None, verbose=0, callbacks=None
-    ):
+        self,
+        model: Fitted | Predictor,
+        support: pd.DataFrame,
+        *,
+        seed: int = 0,
+        out=None,
+        verbose=0,
+        callbacks=None,
+    ) -> Predictor:
         """Learns from the target's labelled rows.
 
         Args:
-            model: what `fit` returned; it stays as it is.
+            model: what `fit` returned, or a model alone; it stays as it is.
             support: the target's labelled rows.
             out: an earlier result of `adapt` to overwrite, which saves building and tracing a
                 model.
@@ -186,16 +193,6 @@ class Strategy:
     def auto_rate(self, field: str, model, rows: int) -> float:
         """What ``"auto"`` stands for in a learning rate, with ``rows`` labelled target rows."""
         return model.auto_learning_rate
-
-    def learned(self, fitted) -> list[np.ndarray] | None:
-        """What `fit` learned beside the model's weights; None where its result is no model to be
-        kept in a file.
-        """
-        return [] if self.uses_encoder else None
-
-    def restored(self, model, learned: list[np.ndarray]):
-        """What `fit` returned, from the model with its weights and what `learned` said."""
-        return model
 
 
 def _is_number(value) -> bool:

@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from tf_transfer.data.tables import join_tables
 from tf_transfer.errors import DataError, check_columns
 from tf_transfer.evaluation import scores as evaluation
+from tf_transfer.evaluation.fitted import Fitted
 from tf_transfer.evaluation.predictions import Prediction, Predictions
 from tf_transfer.kinds import kind_of
 from tf_transfer.kinds.tasks import Task
@@ -135,10 +136,10 @@ class TfIdf(Strategy):
         table = join_tables(list(source_tables(source).values())) if self.uses_source else None
         if table is not None:
             model.resolve(table)
-        return TextModel(model.tasks, model.options["text"], model.options["text_pair"], table)
+        return _untrained(model, table)
 
     def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
-        return model.learn(support, self._estimator, self._words)
+        return Fitted.of(model).model.learn(support, self._estimator, self._words)
 
     def _words(self) -> TfidfVectorizer:
         return TfidfVectorizer(
@@ -162,13 +163,19 @@ class Majority(Strategy):
     uses_source: ClassVar[bool] = False
 
     def fit(self, model, source=None, *, seed=0, verbose=0, callbacks=None):
-        return TextModel(model.tasks, model.options["text"], model.options["text_pair"], None)
+        return _untrained(model, None)
 
     def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
-        return model.learn(support, self._estimator)
+        return Fitted.of(model).model.learn(support, self._estimator)
 
     def _estimator(self, task: Task, y: np.ndarray):
         return _known(self, task, kind_of(task).constant_model())
+
+
+def _untrained(model, source: pd.DataFrame | None) -> Fitted:
+    """A `TextModel` of the tasks of ``model`` whose trainings start with ``source``."""
+    columns = {name: model.options[name] for name in ("text", "text_pair")}
+    return Fitted(TextModel(model.tasks, **columns, source=source))
 
 
 def _known(strategy: Strategy, task: Task, estimator):

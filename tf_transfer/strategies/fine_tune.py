@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from tf_transfer.batches.rows import steps_of
+from tf_transfer.evaluation.fitted import Fitted
 from tf_transfer.strategies.base import SEQUENTIAL, source_tables, train
 from tf_transfer.strategies.target_only import TargetOnly
 from tf_transfer.strategies.target_training import TargetTraining
@@ -59,7 +60,7 @@ class FineTune(TargetTraining):
         with in_parts(callbacks, len(tables)) as parts:
             for table, part in zip(tables, parts):
                 self._train_on_source(model, table, seed, verbose, part)
-        return model
+        return Fitted(model)
 
     def without_source(self):
         shared = {f.name: getattr(self, f.name) for f in dataclasses.fields(TargetTraining)}

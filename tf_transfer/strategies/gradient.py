@@ -14,17 +14,18 @@ from typing import ClassVar
 
 from tf_transfer.devices.backend import tf
 from tf_transfer.encoders.freezing import check_depth
-from tf_transfer.episodes.tensors import table_batch
 from tf_transfer.errors import TrainingError, check_whole
+from tf_transfer.evaluation.fitted import Fitted
 from tf_transfer.meta_gradients.batch_functions import BatchLoss, in_parts
 from tf_transfer.meta_gradients.functional import summed
-from tf_transfer.meta_gradients.inner_loop import InnerLoop, meta_gradient
+from tf_transfer.meta_gradients.inner_loop import InnerLoop
 from tf_transfer.meta_gradients.meta_learner import (
     Adapter,
     first_not_finite,
     inner_variables,
-    kept_with,
 )
+from tf_transfer.strategies.head_starts import HeadStart, LearnedHeads
+from tf_transfer.strategies.inner_rates import FixedRate, InnerRates
 from tf_transfer.strategies.meta import MetaStrategy
 from tf_transfer.strategies.target_only import TargetOnly
 from tf_transfer.training.callbacks.arrange import in_parts as in_parts_of_run
@@ -71,13 +72,7 @@ class GradientStrategy(MetaStrategy):
         if self.adapt_steps is not None:
             check_whole(f"adapt_steps of {self.name}", self.adapt_steps)
 
-    def episode_loss(self, learner, support, query):
-        loop, start = self.inner_loop(learner, support), self.start_of(learner, support)
-        loss = BatchLoss(learner.model, learner.variables, *in_parts(query, self.rows_a_part))
-        end = loop.descend(
-            start, self.rates_in_training(learner, [start[i] for i in loop.changed])
-        ).end
-        return summed(lambda part: loss(end, part), loss.parts)
+    # -- the parts --------------------------------------------------------------------------------
 
     def inner_loop(self, learner, batch, **options) -> InnerLoop:
         """The descent on a batch of an episode; ``options`` are those of `InnerLoop`."""
@@ -89,9 +84,26 @@ class GradientStrategy(MetaStrategy):
         options |= {"parts": loss.parts, "changed": changed, "compiled": self.jit_compile}
         return InnerLoop(loss, self.inner_steps, **options)
 
-    def start_of(self, learner, support) -> list[tf.Tensor]:
-        """The weights that the inner loop starts from."""
-        return learner.weights()
+    def inner_rates(self) -> InnerRates:
+        """At which rates the inner loop descends."""
+        return FixedRate(self.inner_lr)
+
+    def head_start(self) -> HeadStart:
+        """Where the heads are when it begins."""
+        return LearnedHeads(solved=self.fine_tune)
+
+    def extra_variables(self, model):
+        return self.inner_rates().variables(model)
+
+    def episode_loss(self, learner, support, query):
+        loop = self.inner_loop(learner, support)
+        start, _ = self.head_start().in_episode(learner, support)
+        rates = self.inner_rates().in_episode(learner, [start[i] for i in loop.changed])
+        loss = BatchLoss(learner.model, learner.variables, *in_parts(query, self.rows_a_part))
+        end = loop.descend(start, rates).end
+        return summed(lambda part: loss(end, part), loss.parts)
+
+    # -- on a target ------------------------------------------------------------------------------
 
     def without_source(self):
         return TargetOnly() if self.fine_tune else None
@@ -105,37 +117,25 @@ class GradientStrategy(MetaStrategy):
         return dataclasses.replace(self, fine_tune=False)
 
     def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
-        adapted = self.target_model(self.model_of(model), support, out)
-        if self.fine_tune:
-            TargetOnly().start_heads(adapted, support)
-        self._adapt(adapted, support, model, seed=seed, verbose=verbose, callbacks=callbacks)
-        return adapted
-
-    def model_of(self, fitted):
-        """The `TransferModel` in what `fit` returned."""
-        return fitted
-
-    def _adapt(self, adapted, support, rated, *, seed, verbose, callbacks) -> None:
-        """The inner loop and what comes after it.
-
-        Args:
-            adapted: the model to change.
-            rated: what `rates_of` takes.
-        """
+        fitted = Fitted.of(model)
+        adapted = self.target_model(fitted.model, support, out)
+        adapter = self._adapter(adapted)
+        changed = [adapter.variables[i] for i in adapter.changed]
+        rates = self.inner_rates().on_target(fitted, changed)
+        self.head_start().on_target(adapted, support)
         with in_parts_of_run(callbacks, 2 if self.fine_tune else 1) as (first, *second):
-            self._descend(adapted, support, rated, first)
+            self._descend(adapted, support, adapter, rates, first)
             for part in second:
                 TargetOnly().train_on_target(
                     adapted, support, seed=seed, verbose=verbose, callbacks=part
                 )
+        return adapted
 
-    def _descend(self, adapted, support, model, callbacks) -> None:
+    def _descend(self, adapted, support, adapter, rates, callbacks) -> None:
         """Gradient descent on the support, from the weights of ``adapted`` into them."""
         _note_labels(adapted, support)
-        adapter = self._adapter(adapted)
         start = [tf.convert_to_tensor(v) for v in adapter.variables]
-        rates = self.rates_of(model, [start[i] for i in adapter.changed])
-        end, losses = adapter(self.batch_of(adapted, support), start, rates)
+        end, losses = adapter(adapter.batch(support), start, rates)
         where = first_not_finite(losses.numpy())
         if where is None and not all(
             bool(tf.reduce_all(tf.math.is_finite(end[i]))) for i in adapter.changed
@@ -154,18 +154,6 @@ class GradientStrategy(MetaStrategy):
 
             tell(adapted, losses.numpy(), callbacks)
 
-    def batch_of(self, model, support):
-        """The target's rows, as the inner loop takes them."""
-        return table_batch(model, support)
-
-    def rates_of(self, model, weights: list[tf.Tensor]) -> list[tf.Tensor]:
-        """The inner rate of each changed weight."""
-        return [tf.constant(self.inner_lr, w.dtype) for w in weights]
-
-    def rates_in_training(self, learner, weights: list[tf.Tensor]) -> list[tf.Tensor]:
-        """The inner rate of each changed weight, where a gradient by it may be taken."""
-        return self.rates_of(learner.model, weights)
-
     def _adapter(self, model) -> Adapter:
         options = (
             self.adapt_steps or self.inner_steps,
@@ -173,27 +161,7 @@ class GradientStrategy(MetaStrategy):
             self.rows_a_part,
             self.inner_dropout,
         )
-        return kept_with(model, ("adapt", *options), lambda: Adapter(model, *options))
-
-
-@dataclasses.dataclass(frozen=True)
-class MetaGradientStrategy(GradientStrategy):
-    """Those whose outer loop differentiates through the inner loop.
-
-    Args:
-        first_order: leave the second derivatives out: less time an outer step, and another
-            gradient.
-        multi_step: every inner step's query loss counts, 1/steps each, not the last alone.
-    """
-
-    first_order: bool = False
-    multi_step: bool = False
-
-    def meta_gradient(self, loop: InnerLoop, query_loss, start, rates, **options):
-        """`meta_gradients.inner_loop.meta_gradient` with this strategy's fields."""
-        shares = tf.fill([self.inner_steps], 1 / self.inner_steps) if self.multi_step else None
-        options |= {"first_order": self.first_order, "step_weights": shares}
-        return meta_gradient(loop, query_loss, start, rates, **options)
+        return model.traced.get(("adapt", *options), lambda: Adapter(model, *options))
 
 
 def _note_labels(model, support) -> None:

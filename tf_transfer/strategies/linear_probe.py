@@ -15,6 +15,7 @@ import pandas as pd
 
 from tf_transfer.data.tables import join_tables
 from tf_transfer.errors import DataError
+from tf_transfer.evaluation.fitted import Fitted
 from tf_transfer.kinds import AUTO, kind_of
 from tf_transfer.strategies.base import ANCHORED, PROBE, Strategy, source_tables
 from tf_transfer.strategies.linear_models import logistic  # noqa: F401  for those who solve without a model
@@ -53,12 +54,11 @@ class LinearProbe(Strategy):
 
     def fit(self, model, source=None, *, seed=0, verbose=0, callbacks=None):
         _check_solvable(self, model)
-        if not self.uses_source:
-            return model
-        tables = list(source_tables(source).values())
-        model.resolve(join_tables(tables))
-        solve_heads(model, *tables)
-        return model
+        if self.uses_source:
+            tables = list(source_tables(source).values())
+            model.resolve(join_tables(tables))
+            solve_heads(model, *tables)
+        return Fitted(model)
 
     def without_source(self):
         return dataclasses.replace(self, uses_source=False) if self.uses_source else None
@@ -67,6 +67,7 @@ class LinearProbe(Strategy):
         return {"steps on the target": 0, "heads drawn to the source's": self.uses_source}
 
     def adapt(self, model, support: pd.DataFrame, *, seed=0, out=None, verbose=0, callbacks=None):
+        model = Fitted.of(model).model
         model.resolve(support)
         _check_solvable(self, model)
         adapted = model.copy(out=out)

@@ -11,16 +11,17 @@ import numpy as np
 import pandas as pd
 
 from tf_transfer.devices.backend import keras, tf
-from tf_transfer.episodes.class_splits import check_class_disjoint, remember_classes
+from tf_transfer.episodes.class_splits import check_class_disjoint, classes_of
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.episodes.tensors import EpisodeTensors
 from tf_transfer.errors import DataError, TrainingError, check_choice, check_whole, listed
+from tf_transfer.evaluation.fitted import Fitted
 from tf_transfer.kinds import kind_of
 from tf_transfer.kinds.class_types import class_text
 from tf_transfer.kinds.label_columns import relabel
 from tf_transfer.kinds.spellings import class_counts
 from tf_transfer.meta_gradients.memory_estimate import kept_bytes, machine_bytes, weight_count
-from tf_transfer.meta_gradients.meta_learner import MetaLearner, first_not_finite, kept_with
+from tf_transfer.meta_gradients.meta_learner import MetaLearner, first_not_finite
 from tf_transfer.strategies.base import Strategy
 from tf_transfer.strategies.episode_sources import SOURCE, check_fits, samplers_of
 from tf_transfer.strategies.validation import Validation
@@ -105,7 +106,8 @@ class MetaStrategy(Strategy):
         """Learns from episodes of the source.
 
         Args:
-            model: `TransferModel`; its weights are changed.
+            model: `TransferModel`; its weights are changed. What an earlier `fit` returned is
+                trained on, and its classes stay known.
             source: an `EpisodeSampler`; or a table, or ``{name: table}``.
             callbacks: of Keras: an outer step is a batch to them, ``validate_every`` steps are an
                 epoch; the logs have ``loss`` (mean query loss), ``gradient_norm``,
@@ -126,6 +128,8 @@ class MetaStrategy(Strategy):
         # its callbacks need TensorFlow at once
         from tf_transfer.strategies.outer_loop import OuterLoop
 
+        start = Fitted.of(model)
+        model = start.model
         check_whole("validate_every", validate_every)
         check_whole("validation_episodes", validation_episodes)
         options = {"shot": self.shot, "num_query": self.num_query, "seed": seed}
@@ -134,6 +138,7 @@ class MetaStrategy(Strategy):
         )
         model.encoder.reseed(seed)
         tensors, learner = EpisodeTensors(model, sampler), self._learner(model)
+        learner.restart()
         self._say_memory(model, tensors, verbose)
         if self.meta_batch % learner.replicas:
             raise DataError(
@@ -158,26 +163,18 @@ class MetaStrategy(Strategy):
             patience=self.patience,
             validates=check is not None,
         )
-        parts = {"training": sampler, "validation": validation} if sampler is source else {}
-        used, update = (
-            {use: part for use, part in parts.items() if part is not None},
-            learner.updater(optimizer),
-        )
-
-        def step(number: int) -> dict[str, float]:
-            logs = self._outer_step(learner, update, tensors, sampler, number)
-            remember_classes(model, used)  # from the first step on, whatever comes then
-            return logs
-
+        update = learner.updater(optimizer)
         loop.run(
-            step,
+            lambda number: self._outer_step(learner, update, tensors, sampler, number),
             lambda: {"val_loss": check.loss(learner, self.meta_batch)},
             self._settings(model, sampler, validation)
             | {"outer steps": total, "seed": seed, "epoch": validate_every},
             verbose,
         )
-        remember_classes(model, used)  # a run that went on may have had no step left
-        return self._fitted(model, learner)
+        parts = {"training": sampler, "validation": validation} if sampler is source else {}
+        used = {use: part for use, part in parts.items() if part is not None}
+        learned = tuple(variable.numpy() for variable in learner.extra)
+        return Fitted(model, learned, classes_of(used, start.classes))
 
     def _settings(self, model, sampler, validation) -> dict:
         """What two runs of the outer loop must share for one to go on where the other stopped."""
@@ -257,10 +254,7 @@ class MetaStrategy(Strategy):
                     model, self.episode_gradient, self.extra_variables(model), self.episode_loss
                 )
 
-        return kept_with(model, ("learn", self), make)
-
-    def _fitted(self, model, learner):
-        return model
+        return model.traced.get(("learn", self), make)
 
     def memory_estimate(self, model, rows: int) -> float:
         """About how many gigabytes an outer step takes beside the model and its traced graph.
@@ -270,8 +264,13 @@ class MetaStrategy(Strategy):
             rows: of an episode's support or query, whichever has more.
         """
         # two of Adam, the total, the episode's gradient and its two summands
-        held = 6 * weight_count(model)
-        return (4 * held + kept_bytes(model, self.rows_at_once(rows), 1)) / 1e9
+        held = 4 * 6 * weight_count(model)
+        once = kept_bytes(model, self.rows_at_once(rows), 1)
+        return (held + once + self.inner_bytes(model, rows)) / 1e9
+
+    def inner_bytes(self, model, rows: int) -> float:
+        """What inner steps on so many rows add to it."""
+        return 0.0
 
     def rows_at_once(self, rows: int) -> int:
         """The most rows whose intermediate values are held together, of episodes of ``rows``

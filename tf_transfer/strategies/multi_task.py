@@ -11,6 +11,7 @@ import dataclasses
 from typing import ClassVar
 
 from tf_transfer.data.tables import join_tables
+from tf_transfer.evaluation.fitted import Fitted
 from tf_transfer.strategies.base import JOINT, source_tables
 from tf_transfer.strategies.fine_tune import FineTune
 from tf_transfer.training import gradient_rules
@@ -44,7 +45,7 @@ class MultiTask(FineTune):
         table = join_tables(list(source_tables(source).values()))
         rule = gradient_rules.rule_of(self.gradient_rule)
         self._train_on_source(model, table, seed, verbose, callbacks, gradient_rule=rule)
-        return model
+        return Fitted(model)
 
     def arguments(self):
         name = gradient_rules.name_of(self.gradient_rule)

@@ -9,16 +9,14 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar
 
-from tf_transfer.devices.backend import tf
-from tf_transfer.episodes.tensors import only_classification
-from tf_transfer.meta_gradients.batch_functions import BatchLoss, in_parts
-from tf_transfer.meta_gradients.functional import with_pull_back
-from tf_transfer.strategies.maml import MAML
+from tf_transfer.strategies.gradient import GradientStrategy
+from tf_transfer.strategies.head_starts import ClassMeanHead
 from tf_transfer.strategies.proto_net import ClassMeans
+from tf_transfer.strategies.second_order import ThroughTheModel
 
 
 @dataclasses.dataclass(frozen=True)
-class ProtoMAML(ClassMeans, MAML):
+class ProtoMAML(ClassMeans, ThroughTheModel, GradientStrategy):
     """The head of each episode starts as the nearest-class-mean classifier; then MAML's inner loop.
 
     The meta-gradient flows through the class means too. For the other arguments see `MAML`.
@@ -32,67 +30,13 @@ class ProtoMAML(ClassMeans, MAML):
     needs_classes: ClassVar[bool] = True
     any_way: ClassVar[bool] = True
 
+    def head_start(self):
+        return ClassMeanHead(self.head_of, self.rows_a_part)
+
     def episode_gradient(self, learner, support, query):
-        places = _places(learner)
-        (filled,), vectors, pull_back = learner.vectors(support, rows=self.rows_a_part)
-        made, by_vectors = with_pull_back(lambda v: self._class_means(learner, filled, *v), vectors)
-        start = _with_head(learner, made)
-        loop, outer = (
-            self.inner_loop(learner, support, query),
-            BatchLoss(
-                learner.model,
-                learner.variables,
-                *in_parts(query, self.rows_a_part),
-                repeated=self.multi_step,
-            ),
-        )
-        query_loss, gradient, _, losses = self.meta_gradient(
-            loop,
-            outer,
-            start,
-            self.rates_of(learner.model, [start[i] for i in loop.changed]),
-            by_rates=False,
-            query_parts=outer.parts,
-        )
-        through = pull_back(by_vectors([gradient[p] for p in places]))
-        total = [t + (0 if i in places else g) for i, (t, g) in enumerate(zip(through, gradient))]
-        return query_loss, total, losses
-
-    def start_of(self, learner, support):
-        (filled,), vectors, _ = learner.vectors(support, rows=self.rows_a_part)
-        return _with_head(learner, self._class_means(learner, filled, *vectors))
-
-    def _class_means(self, learner, support, vectors):
-        """Kernel and bias of the nearest-class-mean classifier, from the support's vectors (rows,
-        width).
-        """
-        (name, head), (_, y, w) = next(iter(learner.model.heads.items())), support
-        return self.head_of(vectors, y[name], w[name], head.task.outputs)
+        start, pull_back = self.head_start().in_episode(learner, support)
+        loss, by_start, _, losses = self.query_gradient(learner, support, query, start)
+        return loss, pull_back(by_start), losses
 
     def settings(self, model, source_rows, target_rows):
         return super().settings(model, source_rows, target_rows) | {"heads solved first": False}
-
-    def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
-        only_classification(model)
-        adapted = self.target_model(model, support, out)
-        self.set_head(adapted, support)
-        self._adapt(adapted, support, model, seed=seed, verbose=verbose, callbacks=callbacks)
-        return adapted
-
-
-def _with_head(learner, head) -> list[tf.Tensor]:
-    """The learner's weights, with a kernel and a bias for those of the head."""
-    weights = learner.weights()
-    for place, part in zip(_places(learner), head):
-        weights[place] = part
-    return weights
-
-
-def _places(learner) -> list[int]:
-    """Where the head's kernel and bias are among the learner's variables."""
-    learner.model.require_free_heads()
-    head = next(iter(learner.model.heads.values()))
-    return [
-        next(i for i, v in enumerate(learner.variables) if v is part)
-        for part in (head.kernel, head.bias)
-    ]

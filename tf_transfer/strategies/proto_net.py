@@ -11,13 +11,12 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar, Literal
 
-import numpy as np
-
 from tf_transfer.devices.backend import tf
-from tf_transfer.episodes.tensors import only_classification
 from tf_transfer.errors import DataError, check_choice
+from tf_transfer.evaluation.fitted import Fitted
 from tf_transfer.meta_gradients.functional import value_and_gradient
 from tf_transfer.strategies.base import Strategy
+from tf_transfer.strategies.head_starts import ClassMeanHead
 from tf_transfer.strategies.meta import MetaStrategy
 
 
@@ -47,16 +46,6 @@ class ClassMeans(Strategy):
             vectors, labels, weights, way, self.cosine_scale if self.distance == "cosine" else None
         )
 
-    def set_head(self, model, support) -> None:
-        """Gives the model's one head the classifier of a table's class means."""
-        model.require_free_heads()
-        task = model.tasks[0]
-        y, present = task.encode(support, "the support table")
-        vectors = tf.constant(model.encode(support, verbose=0))
-        kernel, bias = self.head_of(vectors, y, present.astype(np.float32), task.outputs)
-        model.heads[task.name].kernel.assign(kernel)
-        model.heads[task.name].bias.assign(bias)
-
 
 @dataclasses.dataclass(frozen=True)
 class ProtoNet(ClassMeans, MetaStrategy):
@@ -82,7 +71,7 @@ class ProtoNet(ClassMeans, MetaStrategy):
     uses_source: bool = True
 
     def fit(self, model, source, **options):
-        return super().fit(model, source, **options) if self.uses_source else model
+        return super().fit(model, source, **options) if self.uses_source else Fitted.of(model)
 
     def without_source(self):
         return dataclasses.replace(self, uses_source=False) if self.uses_source else None
@@ -110,11 +99,11 @@ class ProtoNet(ClassMeans, MetaStrategy):
         return min(2 * rows, self.rows_a_part)
 
     def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
-        only_classification(model)
+        model = Fitted.of(model).model
         adapted = self.target_model(model, support, out)
         if out is None:
             adapted.share_vectors(model)
-        self.set_head(adapted, support)
+        ClassMeanHead(self.head_of, self.rows_a_part).on_target(adapted, support)
         return adapted
 
 

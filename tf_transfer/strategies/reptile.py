@@ -40,9 +40,8 @@ class Reptile(GradientStrategy):
     def episode_gradient(self, learner, support, query):
         batch = tf.nest.map_structure(_stacked, *_of_one_length(support, query))
         loop, start = self.inner_loop(learner, batch), learner.weights()
-        descent = loop.descend(
-            start, self.rates_of(learner.model, [start[i] for i in loop.changed])
-        )
+        rates = self.inner_rates().in_episode(learner, [start[i] for i in loop.changed])
+        descent = loop.descend(start, rates)
         return descent.losses[-1], [a - b for a, b in zip(start, descent.end)], descent.losses
 
     def _optimizer(self, model):

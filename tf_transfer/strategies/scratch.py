@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar
 
+from tf_transfer.evaluation.fitted import Fitted
 from tf_transfer.strategies.base import CONTROL
 from tf_transfer.strategies.target_only import TargetOnly
 
@@ -22,4 +23,4 @@ class Scratch(TargetOnly):
         keras.utils.set_random_seed(seed)
         for variable, value in zip(model.encoder.state, model.encoder.blank_copy().state):
             variable.assign(value)
-        return model
+        return Fitted(model)

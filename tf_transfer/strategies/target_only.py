@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar
 
+from tf_transfer.evaluation.fitted import Fitted
 from tf_transfer.strategies.base import TARGET
 from tf_transfer.strategies.target_training import TargetTraining
 
@@ -23,4 +24,4 @@ class TargetOnly(TargetTraining):
     effort: ClassVar[str | None] = "adapt_steps"
 
     def fit(self, model, source=None, *, seed=0, verbose=0, callbacks=None):
-        return model
+        return Fitted(model)

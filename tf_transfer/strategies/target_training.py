@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from tf_transfer.batches.rows import steps_of
+from tf_transfer.evaluation.fitted import Fitted
 from tf_transfer.kinds import kind_of
 from tf_transfer.strategies.base import Strategy, train
 from tf_transfer.strategies.solve_heads import solve_heads
@@ -53,6 +54,7 @@ class TargetTraining(Strategy):
     head_start: bool = True
 
     def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
+        model = Fitted.of(model).model
         model.resolve(support)
         adapted = model.copy(out=out)
         self.start_heads(adapted, support)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tf_transfer.evaluation import metrics
+from tf_transfer.evaluation.fitted import Fitted, Predictor
 from tf_transfer.evaluation.scores import encode_split, score_split
 from tf_transfer.experiments.experiment import Experiment
 from tf_transfer.experiments.runner import Runner
@@ -39,8 +40,8 @@ class Bench:
     def __init__(self, experiment: Experiment, plan: Plan):
         self.experiment, self.plan = experiment, plan
         self._runners: dict[tuple, Runner] = {}
-        self._adapted: dict[tuple, object] = {}
-        self._fitted: tuple[str, object] = ("", None)
+        self._adapted: dict[tuple, Predictor] = {}
+        self._fitted: tuple[str, Fitted | None] = ("", None)
         self._tried = ""
 
     @property
@@ -68,12 +69,11 @@ class Bench:
         place, runner = self._runner(candidate.settings)
         self._fit(candidate, measurement, runner)
         strategy, fitted = candidate.strategy, self._fitted[1]
-        is_model = strategy.learned(fitted) is not None
-        out = self._adapted.get(place) if is_model else None
+        out = self._adapted.get(place) if strategy.uses_encoder else None
         if out is not None:
             out.options["max_length"] = runner.model.options["max_length"]
         adapted = strategy.adapt(fitted, measurement.support, seed=measurement.seed, out=out)
-        if is_model:
+        if strategy.uses_encoder:
             self._adapted[place] = adapted
         predictions = adapted.predict(measurement.validation, verbose=0)
         truths = encode_split(self.plan.tasks, measurement.validation, measurement.name)
@@ -98,7 +98,7 @@ class Bench:
         if self._tried != candidate.key:
             for model in (runner.model, *self._adapted.values()):
                 # traced for the arguments of the last candidate
-                model.__dict__.pop("_learners", None)
+                model.traced.clear()
             self._tried = candidate.key
         self._fitted = ("", None)
         runner.reset(measurement.seed)

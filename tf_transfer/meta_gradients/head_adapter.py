@@ -1,0 +1,75 @@
+"""Gradient descent on a model's heads alone, on features that are computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from tf_transfer.devices.backend import tf
+from tf_transfer.episodes.tensors import table_batch
+from tf_transfer.kinds.labels import encode_labels
+from tf_transfer.meta_gradients.batch_functions import BatchVectors, in_parts
+from tf_transfer.meta_gradients.functional import fast_weights
+from tf_transfer.meta_gradients.inner_loop import InnerLoop
+
+
+class HeadAdapter:
+    """Gradient descent from the weights of a model's heads on a table's vectors, traced once for
+    all tables.
+
+    Args:
+        model: a `TransferModel` with heads; it is not changed.
+        steps: of the descent.
+        rows_a_part: the most rows whose vectors are computed at once under dropout.
+        dropout: in the encoder and before the heads.
+    """
+
+    def __init__(self, model, steps: int, rows_a_part: int = 64, dropout: bool = False):
+        self.model, self.variables = model, head_variables(model)
+        self.changed = range(len(self.variables))
+        self._steps, self._rows, self._dropout, self._traced = steps, rows_a_part, dropout, None
+
+    def batch(self, support: pd.DataFrame):
+        """``(vectors, y, w)`` of a table: vectors (rows, width), labels (rows, …) and weights
+        (rows,) by task.
+        """
+        if self._dropout:
+            (x, y, w), parts = in_parts(table_batch(self.model, support), self._rows)
+            return BatchVectors(self.model, [], x, parts, dropout=True).whole([]), y, w
+        y, w = encode_labels(self.model.tasks, support, "the support table")
+        vectors = self.model.encode(support, verbose=0)
+        return tf.nest.map_structure(tf.convert_to_tensor, (vectors, y, w))
+
+    def __call__(self, batch, start: Sequence[tf.Tensor], rates: Sequence[tf.Tensor]):
+        """The weights after the loop, (steps,) support losses before each step."""
+        if self._traced is None:
+            rows = tf.nest.map_structure(
+                lambda t: tf.TensorSpec([None, *t.shape[1:]], t.dtype), batch
+            )
+            fixed = [
+                [tf.TensorSpec(t.shape, t.dtype) for t in tensors] for tensors in (start, rates)
+            ]
+            self._traced = tf.function(self._run, input_signature=(rows, *fixed), autograph=False)
+        return self._traced(batch, list(start), list(rates))
+
+    def _run(self, batch, start, rates):
+        def loss(weights, _):
+            return head_loss(self.model, self.variables, weights, batch, self._dropout)
+
+        descent = InnerLoop(loss, self._steps).descend(start, rates)
+        return descent.end, descent.losses
+
+
+def head_variables(model) -> list[tf.Variable]:
+    """The weights of a model's heads, in the order of its trained variables."""
+    model.require_free_heads()
+    heads = {id(v) for head in model.heads.values() for v in head.trainable_variables}
+    return [v for v in model.trained_variables if id(v) in heads]
+
+
+def head_loss(model, heads, weights, batch, training: bool) -> tf.Tensor:
+    """The loss of ``(vectors, y, w)`` at the heads' weights, the first of ``weights``."""
+    vectors, y, w = batch
+    with fast_weights(model, heads, weights[: len(heads)]):
+        return model.compute_losses(y, model.apply_heads(vectors, training=training), w)[0]
