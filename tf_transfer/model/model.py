@@ -82,12 +82,12 @@ class TransferModel(KerasVerbs):
 
         Args:
             out: an earlier copy to overwrite instead; it keeps its traced functions, which saves
-                most of the time of a copy.
+                most of the time of a copy. One whose encoder has other adapters is left alone.
             tasks: resolved tasks of the copy instead of this model's, one for each of them; a head
                 of another size starts anew.
         """
         self._require_heads()
-        if out is None:
+        if out is None or out.encoder.adapters != self.encoder.adapters:
             with self.distribute_strategy.scope():
                 out = TransferModel(self.encoder.blank_copy(), tasks or self.tasks, **self.options)
         out.options["seed"] = self.options["seed"]
