@@ -288,6 +288,28 @@ def test_hugging_face_gets_a_merged_encoder(trained, tmp_path):
     )
 
 
+def test_a_model_gets_adapters_and_is_merged():
+    """`with_encoder` keeps the heads, and what of them is frozen."""
+    plain = tiny.make_model()
+    plain.heads["stars"].trainable = False
+    expected = plain.predict(TABLE, verbose=0)
+    model = plain.with_encoder(attach(plain.encoder.copy(), rank=2))
+    assert tiny.same(model.predict(TABLE, verbose=0), expected)
+    assert model.frozen == {"encoder": "none", "heads": ["stars"]} == plain.frozen
+    changed = model.copy()
+    disturb(changed.encoder)
+    for head in changed.heads.values():
+        head.kernel.assign(head.kernel + 0.1)
+    merged = changed.with_encoder(merge(changed.encoder.copy()))
+    assert merged.encoder.adapters is None
+    for name, found in merged.predict(TABLE, verbose=0).items():
+        wanted = changed.predict(TABLE, verbose=0)[name].scores
+        np.testing.assert_allclose(found.scores, wanted, rtol=1e-4, atol=1e-4)
+        assert not np.allclose(wanted, expected[name].scores, rtol=1e-2)
+    with pytest.raises(DataError, match="width 32 for heads of width 16"):
+        plain.with_encoder(tiny.make_encoder(width=32))
+
+
 # -- what is refused -------------------------------------------------------------------------------
 
 

@@ -9,9 +9,10 @@ import pandas as pd
 
 from tests.kinds.contract import TONES
 from tf_transfer.assets.registry import Entry, File
+from tf_transfer.encoders.adapters import attach
 from tf_transfer.kinds.classification import Classification
 from tf_transfer.measures.metric import Metric
-from tf_transfer.strategies import LinearProbe
+from tf_transfer.strategies import FineTune, LinearProbe, TargetOnly
 
 
 def _expected(p) -> np.ndarray:
@@ -59,6 +60,47 @@ class Hopeful(LinearProbe):
     """A probe by another name."""
 
     name: ClassVar[str] = "hopeful"
+
+
+def with_adapters(model, rank: int):
+    """The same model with adapters; ``model`` stays as it is."""
+    return model.with_encoder(attach(model.encoder.copy(), rank))
+
+
+@dataclasses.dataclass(frozen=True)
+class AdaptedTarget(TargetOnly):
+    """Trains adapters and heads on the target alone."""
+
+    name: ClassVar[str] = "adapted_target"
+    rank: int = 2
+
+    def fit(self, model, source=None, *, seed=0, verbose=0, callbacks=None):
+        return with_adapters(model, self.rank)
+
+
+@dataclasses.dataclass(frozen=True)
+class Adapted(FineTune):
+    """Trains adapters and heads on the sources, and the same ones on the target."""
+
+    name: ClassVar[str] = "adapted"
+    rank: int = 2
+
+    def fit(self, model, source, *, seed=0, verbose=0, callbacks=None):
+        adapted = with_adapters(model, self.rank)
+        return super().fit(adapted, source, seed=seed, verbose=verbose, callbacks=callbacks)
+
+    def without_source(self):
+        shared = {f.name: getattr(self, f.name) for f in dataclasses.fields(AdaptedTarget)}
+        return AdaptedTarget(**shared)
+
+    def learned(self, fitted):
+        return [v.numpy() for v in fitted.state]
+
+    def restored(self, model, learned):
+        fitted = with_adapters(model, self.rank)
+        for variable, value in zip(fitted.state, learned, strict=True):
+            variable.assign(value)
+        return fitted
 
 
 def write_files(folder, table: pd.DataFrame) -> Entry:

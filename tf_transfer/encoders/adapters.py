@@ -312,7 +312,7 @@ def _check_own(encoder) -> None:
             "An encoder gets and loses adapters before a TransferModel is made of it, whose traced "
             "functions know its form.\n"
             "Received one that is part of a model.\n"
-            "Use encoder.copy(), and make a new model of the copy."
+            "Use model.encoder.copy(), and model.with_encoder(copy) for a model of the copy."
         )
 
 

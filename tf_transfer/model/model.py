@@ -98,6 +98,35 @@ class TransferModel(KerasVerbs):
                 variable.assign(tf.cast(value, variable.dtype))
         return out
 
+    def with_encoder(self, encoder: encoders.Encoder) -> TransferModel:
+        """A model of the same tasks and heads' weights around another encoder, not compiled.
+
+        ``model.with_encoder(adapters.attach(model.encoder.copy()))`` is the same model with
+        adapters, and ``model.with_encoder(adapters.merge(model.encoder.copy()))`` the one without.
+
+        Args:
+            encoder: it becomes part of the new model, with what it has frozen; its vectors have the
+                width of this model's.
+
+        Raises:
+            DataError: it has another width, or another model was made of it.
+        """
+        self._require_heads()
+        if encoder.width != self.encoder.width:
+            raise DataError(
+                "Heads read vectors of the width that they were made for.\nReceived an encoder of "
+                f"width {encoder.width} for heads of width {self.encoder.width}.\n"
+                "Make a new TransferModel of the encoder."
+            )
+        with self.distribute_strategy.scope():
+            out = TransferModel(encoder, self.tasks, **self.options)
+        encoder.dropout_state.assign(self.encoder.dropout_state)
+        for name, head in self.heads.items():
+            out.heads[name].trainable = name not in self.frozen["heads"]
+            for variable, value in zip(out.heads[name].weights, head.weights, strict=True):
+                variable.assign(value)
+        return out
+
     def __reduce__(self):
         weights = [v.numpy() for t in self.tasks if self.heads for v in self.heads[t.name].weights]
         return _revive, (self.encoder, list(self.tasks), dict(self.options), weights, self.frozen)
