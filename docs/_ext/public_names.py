@@ -35,7 +35,9 @@ GROUPS = {
         "Tables, data sets and leaks", ("data", "assets"), ("data.leakage_report.Overlap",)
     ),
     "model": Group(
-        "Tasks, encoders and the Keras model", ("kinds", "encoders", "model", "batches")
+        "Tasks, encoders and the Keras model",
+        ("kinds", "encoders", "model", "batches"),
+        ("encoders.adapters.attach", "encoders.adapters.merge", "encoders.adapters.state"),
     ),
     "training": Group("Callbacks and devices", ("training", "devices")),
     "strategies": Group("Strategies", ("strategies",)),

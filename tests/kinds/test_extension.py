@@ -3,13 +3,16 @@ gradient rule, a data set.
 """
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from tests.experiments import FAST
 from tests.kinds import contract, toys
 from tf_transfer import strategies
 from tf_transfer.assets import fetching, registry
 from tf_transfer.comparison.compare import compare
 from tf_transfer.data import readers
+from tf_transfer.experiments.runs import Run
 from tf_transfer.kinds import KINDS, METRICS, register
 from tf_transfer.kinds.tasks import Task
 from tf_transfer.training import gradient_rules
@@ -76,3 +79,33 @@ def test_toys_go_through_a_comparison_and_the_report(
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     for words in ("distance in classes", "hopeful", "gradient rule on the source", "hardest"):
         assert words in page
+
+
+@pytest.mark.slow
+def test_a_strategy_trains_adapters_beside_one_that_trains_all(
+    encoder_folder, tmp_path, monkeypatch
+):  # fmt: skip
+    """It is compared with itself without source; its cells count the trained weights, and one that
+    is lost is computed again from the weights that were kept after source training.
+    """
+    for kind in (toys.Adapted, toys.AdaptedTarget):
+        monkeypatch.setitem(strategies.STRATEGIES, kind.name, kind)
+    monkeypatch.setattr(Run, "drop_fitted", lambda self, label, seed: None)
+    content = contract.experiment_of("regression", float, encoder_folder, baseline=..., seeds=1)
+    brief = {"target_only": contract.BRIEF}, {"adapted_target": contract.BRIEF}
+    content["strategies"] = [*brief, {"adapted": FAST}]
+    comparison = compare(content, tmp_path / "run", verbose=0)
+    assert comparison.against("adapted") == "adapted_target"
+    assert "adapted" in set(comparison.verdicts()["strategy"])
+    counts = comparison.costs.groupby("strategy")["parameters"].max()
+    trained = 2 * 2 * (16 + 16) + 16 + 1  # of query and value, and of the head
+    standards = 3 + 1  # of the labels, which the source has told the other
+    assert counts["adapted"] == trained == counts["adapted_target"] - standards
+    cell = next((tmp_path / "run" / "cells" / "tweets" / "adapted").glob("*.npz"))
+    cell.unlink()
+    monkeypatch.setattr(toys.Adapted, "fit", None)
+    again = compare(content, tmp_path / "run", verbose=0)
+    pd.testing.assert_frame_equal(
+        again.results.drop(columns="seconds", errors="ignore"),
+        comparison.results.drop(columns="seconds", errors="ignore"),
+    )

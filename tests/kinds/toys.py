@@ -11,9 +11,11 @@ import pandas as pd
 
 from tests.kinds.contract import TONES
 from tf_transfer.assets.registry import Entry, File
+from tf_transfer.encoders.adapters import attach
+from tf_transfer.evaluation.fitted import Fitted
 from tf_transfer.kinds.classification import Classification
 from tf_transfer.measures.metric import Metric
-from tf_transfer.strategies import LinearProbe
+from tf_transfer.strategies import FineTune, LinearProbe, TargetOnly
 from tf_transfer.training.gradient_rules import GradientRule
 
 
@@ -77,9 +79,49 @@ class Hardest(GradientRule):
         hardest = tf.one_hot(tf.argmax(shares), len(shares))
         parts = [tape.gradient(s, variables, unconnected_gradients="zero") for s in shares]
         return [
-            tf.tensordot(hardest, [tf.convert_to_tensor(g) for g in found], 1)
-            for found in zip(*parts)
+            tf.tensordot(hardest, [tf.convert_to_tensor(g) for g in of_all], 1)
+            for of_all in zip(*parts)
         ]
+
+
+def with_adapters(model, rank: int):
+    """The same model with adapters; ``model`` stays as it is."""
+    return model.with_encoder(attach(model.encoder.copy(), rank))
+
+
+@dataclasses.dataclass(frozen=True)
+class AdaptedTarget(TargetOnly):
+    """Trains adapters and heads on the target alone."""
+
+    name: ClassVar[str] = "adapted_target"
+    rank: int = 2
+
+    def fit(self, model, source=None, *, seed=0, verbose=0, callbacks=None):
+        return Fitted(with_adapters(model, self.rank))
+
+
+@dataclasses.dataclass(frozen=True)
+class Adapted(FineTune):
+    """Trains adapters and heads on the sources, and the same ones on the target."""
+
+    name: ClassVar[str] = "adapted"
+    rank: int = 2
+
+    def fit(self, model, source, *, seed=0, verbose=0, callbacks=None):
+        adapted = with_adapters(model, self.rank)
+        super().fit(adapted, source, seed=seed, verbose=verbose, callbacks=callbacks)
+        return Fitted(model, tuple(variable.numpy() for variable in adapted.state))
+
+    def adapt(self, model, support, **options):
+        fitted = Fitted.of(model)
+        adapted = with_adapters(fitted.model, self.rank)
+        for variable, value in zip(adapted.state, fitted.learned):
+            variable.assign(value)
+        return super().adapt(adapted, support, **options)
+
+    def without_source(self):
+        shared = {f.name: getattr(self, f.name) for f in dataclasses.fields(AdaptedTarget)}
+        return AdaptedTarget(**shared)
 
 
 def write_files(folder, table: pd.DataFrame) -> Entry:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tf_transfer.assets.fetching import fetch
 from tf_transfer.devices.backend import keras, tf, transformers
 from tf_transfer.encoders import checks as encoder_checks
 from tf_transfer.encoders import kernels, pretrained
+from tf_transfer.encoders.adapters import Adapters, LowRank, attach, attach_like
 from tf_transfer.encoders.freezing import freeze, frozen_part, set_pooler_aside, weights_of
 from tf_transfer.encoders.inputs import Inputs, Texts
 from tf_transfer.encoders.trunk import from_trunk, with_trunk
@@ -54,7 +56,10 @@ class Encoder(keras.layers.Layer):
     Attributes:
         taken: whether a `TransferModel` was made of it, which trains it; a second one needs an
             encoder of its own.
+        adapters: what `adapters.attach` added, or None.
     """
+
+    adapters: Adapters | None = None
 
     def __init__(self, transformer, tokenizer, pooling: str = "auto", name: str = "encoder"):
         super().__init__(name=name)
@@ -110,6 +115,26 @@ class Encoder(keras.layers.Layer):
     def state(self) -> list[tf.Variable]:
         """The weights that `call` depends on: all but those of a pooler."""
         return weights_of(self.transformer)
+
+    @property
+    def trainable_weights(self) -> list[tf.Variable]:
+        """What training changes: all that is not frozen; of an encoder with adapters, these
+        alone.
+        """
+        if self.adapters is None:
+            return super().trainable_weights
+        free = [layer for layer in self._flatten_layers() if isinstance(layer, LowRank)]
+        known = {id(v) for layer in free for v in layer.trainable_weights}
+        return [v for v in super().trainable_weights if id(v) in known]
+
+    @property
+    def non_trainable_weights(self) -> list[tf.Variable]:
+        """All other weights."""
+        if self.adapters is None:
+            return super().non_trainable_weights
+        free = {id(v) for v in self.trainable_weights}
+        weights = [*super().trainable_weights, *super().non_trainable_weights]
+        return [v for v in weights if id(v) not in free]
 
     @property
     def frozen(self) -> str | int | tuple[int, ...]:
@@ -185,10 +210,13 @@ class Encoder(keras.layers.Layer):
 
     def blank_copy(self) -> Encoder:
         """The same architecture with random weights, frozen alike."""
-        with computing_in(self.precision):
-            twin = Encoder(build(type(self.transformer), self.config), self.tokenizer, self.pooling)
-        freeze(twin, self.frozen)
-        return twin
+        return _blank(*self._form)
+
+    @property
+    def _form(self) -> tuple:
+        """What an encoder is but for its weights, as `_blank` takes it."""
+        parts = type(self.transformer), self.config, self.tokenizer, self.pooling, self.precision
+        return *parts, self.adapters, self.frozen
 
     def save_pretrained(self, save_directory: str | Path) -> None:
         """Writes it for Hugging Face's `TFAutoModel` and `AutoModel`; see
@@ -198,17 +226,23 @@ class Encoder(keras.layers.Layer):
 
     def __reduce__(self):
         weights = [v.numpy() for v in [*self.state, self.dropout_state]]
-        parts = type(self.transformer), self.config, self.tokenizer, self.pooling, self.precision
-        return _revive, (*parts, self.frozen, weights)
+        return _revive, (self._form, weights)
 
 
-def _revive(
-    kind, config, tokenizer, pooling: str, precision: str, frozen: str | int, weights: list
+def _blank(
+    kind, config, tokenizer, pooling: str, precision: str, adapters: Adapters | None, frozen
 ) -> Encoder:
-    """The encoder that was pickled."""
+    """An encoder of a form with random weights; ``frozen`` counts the adapters' layers, too."""
     with computing_in(precision):
         encoder = Encoder(build(kind, config), tokenizer, pooling)
+        attach_like(encoder, adapters)
     freeze(encoder, frozen)
+    return encoder
+
+
+def _revive(form: tuple, weights: list) -> Encoder:
+    """The encoder that was pickled."""
+    encoder = _blank(*form)
     for variable, value in zip([*encoder.state, encoder.dropout_state], weights, strict=True):
         variable.assign(value)
     return encoder
@@ -309,7 +343,11 @@ def encoder_from_config(folder: str | Path) -> Encoder:
         note = encoder_checks.noted_pooling(folder)
         check_choice("precision", note.get("precision", "float32"), (*PRECISIONS, "float64"))
         with computing_in(note.get("precision")):
-            return Encoder(build(model_class(config), config), tokenizer, note["pooling"])
+            encoder = Encoder(build(model_class(config), config), tokenizer, note["pooling"])
+            if "adapters" in note:  # names alone: an expression from a file may never end
+                noted = note["adapters"]
+                attach(encoder, noted["rank"], noted["alpha"], list(noted["layers"]))
+            return encoder
 
 
 def save_config(encoder: Encoder, folder: str | Path) -> None:
@@ -327,6 +365,8 @@ def save_config(encoder: Encoder, folder: str | Path) -> None:
     encoder.config.save_pretrained(folder)
     encoder.tokenizer.save_pretrained(folder)
     note = {"pooling": encoder.pooling, "precision": encoder.precision}
+    if encoder.adapters is not None:
+        note["adapters"] = dataclasses.asdict(encoder.adapters)
     Path(folder, encoder_checks.POOLING).write_text(json.dumps(note))
 
 

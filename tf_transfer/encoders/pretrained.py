@@ -39,9 +39,16 @@ def save_pretrained(encoder, folder: str | Path) -> None:
         folder: an earlier result there is replaced when all is written.
 
     Raises:
-        DataError: PyTorch has no such family, or its names do not tell the weights apart.
+        DataError: PyTorch has no such family, its names do not tell the weights apart, or the
+            encoder has adapters.
         CheckpointError: the folder holds other files, or cannot be written.
     """
+    if encoder.adapters is not None:
+        raise DataError(
+            "Hugging Face's libraries read an encoder's own weights.\n"
+            f"Received an encoder with adapters of rank {encoder.adapters.rank}.\n"
+            "Merge them first: adapters.merge(encoder.copy()).save_pretrained(folder)."
+        )
     transformer = encoder.transformer
     tensors = pytorch_weights(transformer)
     config = copy.deepcopy(transformer.config)

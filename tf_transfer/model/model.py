@@ -82,12 +82,12 @@ class TransferModel(KerasVerbs):
 
         Args:
             out: an earlier copy to overwrite instead; it keeps its traced functions, which saves
-                most of the time of a copy.
+                most of the time of a copy. One whose encoder has other adapters is left alone.
             tasks: resolved tasks of the copy instead of this model's, one for each of them; a head
                 of another size starts anew.
         """
         self._require_heads()
-        if out is None:
+        if out is None or out.encoder.adapters != self.encoder.adapters:
             with self.distribute_strategy.scope():
                 out = TransferModel(self.encoder.blank_copy(), tasks or self.tasks, **self.options)
         out.options["seed"] = self.options["seed"]
@@ -96,6 +96,35 @@ class TransferModel(KerasVerbs):
         for variable, value in zip(out.state, self.state, strict=True):
             if variable.shape == value.shape:
                 variable.assign(tf.cast(value, variable.dtype))
+        return out
+
+    def with_encoder(self, encoder: encoders.Encoder) -> TransferModel:
+        """A model of the same tasks and heads' weights around another encoder, not compiled.
+
+        ``model.with_encoder(adapters.attach(model.encoder.copy()))`` is the same model with
+        adapters, and ``model.with_encoder(adapters.merge(model.encoder.copy()))`` the one without.
+
+        Args:
+            encoder: it becomes part of the new model, with what it has frozen; its vectors have the
+                width of this model's.
+
+        Raises:
+            DataError: it has another width, or another model was made of it.
+        """
+        self._require_heads()
+        if encoder.width != self.encoder.width:
+            raise DataError(
+                "Heads read vectors of the width that they were made for.\nReceived an encoder of "
+                f"width {encoder.width} for heads of width {self.encoder.width}.\n"
+                "Make a new TransferModel of the encoder."
+            )
+        with self.distribute_strategy.scope():
+            out = TransferModel(encoder, self.tasks, **self.options)
+        encoder.dropout_state.assign(self.encoder.dropout_state)
+        for name, head in self.heads.items():
+            out.heads[name].trainable = name not in self.frozen["heads"]
+            for variable, value in zip(out.heads[name].weights, head.weights, strict=True):
+                variable.assign(value)
         return out
 
     def __reduce__(self):
