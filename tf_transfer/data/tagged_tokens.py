@@ -126,13 +126,13 @@ def join_tokens(
                 f"in row {row}."
             )
         try:
-            found, wrong = _plain_spans(marks) if plain else spans_of_tags(marks)
+            token_spans, wrong = _plain_spans(marks) if plain else spans_of_tags(marks)
         except DataError as error:
             raise DataError(f"Column {tags!r}, row {row}: {error}") from None
         if wrong and first_repaired is None:
             first_repaired = row
         repaired += wrong
-        cells.append(_in_characters(words, found))
+        cells.append(_in_characters(words, token_spans))
     if repaired:
         warnings.warn(
             f"{repaired} tags go on with a span that has not begun; the first is in row "

@@ -66,10 +66,10 @@ def connect(
 def describe(distribution: tf.distribute.Strategy) -> str:
     """One line: the devices of this machine, and what runs the steps."""
     replicas, name = distribution.num_replicas_in_sync, type(distribution).__name__.lstrip("_")
-    found = listed(_device_names())
+    names = listed(_device_names())
     workers = f" on {workers_of(distribution)} workers" if workers_of(distribution) > 1 else ""
     return (
-        f"Found {found}. {name} runs the steps: {replicas} replica{'s' * (replicas > 1)}{workers}."
+        f"Found {names}. {name} runs the steps: {replicas} replica{'s' * (replicas > 1)}{workers}."
     )
 
 
@@ -247,8 +247,8 @@ def _multi_worker() -> tf.distribute.Strategy:
 
 def _check_cluster(config: str | None) -> None:
     try:
-        found = json.loads(config or "")
-        workers, task = found["cluster"]["worker"], found["task"]
+        content = json.loads(config or "")
+        workers, task = content["cluster"]["worker"], content["task"]
         good = task["type"] == "worker" and 0 <= int(task["index"]) < len(workers)
     except (ValueError, KeyError, TypeError):
         good = False

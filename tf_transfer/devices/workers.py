@@ -72,11 +72,11 @@ def check_agreement(distribution: tf.distribute.Strategy, facts: Mapping[str, st
 
 def versions() -> dict[str, str]:
     """The versions that results depend on, by package."""
-    found = {"python": platform.python_version()}
+    by_package = {"python": platform.python_version()}
     for package in PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
-            found[package] = metadata.version(package)
-    return found
+            by_package[package] = metadata.version(package)
+    return by_package
 
 
 def hash_of_table(table: pd.DataFrame) -> str:
@@ -126,13 +126,13 @@ def lost_workers_explained(distribution: tf.distribute.Strategy) -> Iterator[Non
 
 def _flat(settings: Mapping) -> dict[str, str]:
     """``{"data: rows": "16"}`` of ``{"data": {"rows": 16}}``."""
-    found = {}
+    flat = {}
     for name, value in settings.items():
         inner = _flat(value) if isinstance(value, Mapping) else None
-        found |= (
+        flat |= (
             {name: str(value)} if inner is None else {f"{name}: {n}": v for n, v in inner.items()}
         )
-    return found
+    return flat
 
 
 def _hash(content: bytes) -> str:

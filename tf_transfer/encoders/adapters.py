@@ -232,12 +232,12 @@ def _candidates(transformer) -> dict:
     """The layers that can have an adapter by their paths; one with several has the first."""
     pooler = pooler_of(transformer)
     seen = {id(layer) for layer in pooler._flatten_layers()} if pooler is not None else set()
-    found = {}
+    by_path = {}
     for path, layer in _paths(transformer):
         if isinstance(layer, keras.layers.Dense | _one_by_one()) and id(layer) not in seen:
             seen.add(id(layer))
-            found[path] = layer
-    return found
+            by_path[path] = layer
+    return by_path
 
 
 def _chosen(transformer, layers: str | Sequence[str]) -> dict:

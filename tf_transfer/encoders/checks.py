@@ -47,8 +47,10 @@ def check_files(folder: str | Path) -> None:
 
 def weight_bytes(folder: str | Path) -> int:
     """The size of a folder's files of weights."""
-    found = [path for path in Path(folder).iterdir() if path.suffix in (".safetensors", ".h5")]
-    return sum(path.stat().st_size for path in found)
+    weight_files = [
+        path for path in Path(folder).iterdir() if path.suffix in (".safetensors", ".h5")
+    ]
+    return sum(path.stat().st_size for path in weight_files)
 
 
 @contextlib.contextmanager

@@ -202,13 +202,13 @@ def weights_of(transformer) -> list[tf.Variable]:
     """All weights but the pooler's, in an order that freezing does not change."""
     pooler = pooler_of(transformer)
     seen = {id(v) for v in pooler.weights} if pooler is not None else set()
-    found = []
+    variables = []
     for layer in transformer._flatten_layers():
         for variable in layer._trainable_weights + layer._non_trainable_weights:
             if id(variable) not in seen:
                 seen.add(id(variable))
-                found.append(variable)
-    return found
+                variables.append(variable)
+    return variables
 
 
 def pooler_of(transformer):
@@ -232,12 +232,12 @@ def _pooler_layers(transformer) -> list:
 
 def blocks_of(transformer) -> list:
     """The list of equal layers that is deepest in variables: the transformer's blocks."""
-    found = [
+    stacks = [
         list(v)
         for layer in [_body(transformer), *_layers(_body(transformer))]
         for v in _layer_lists(layer)
     ]
-    return max(found, key=_size, default=[])
+    return max(stacks, key=_size, default=[])
 
 
 def _layer_lists(layer) -> Iterator[Sequence]:
@@ -264,8 +264,8 @@ def _body(transformer):
 
 def _embedding_layers(transformer) -> list:
     holders = [transformer, _body(transformer), getattr(_body(transformer), "encoder", None)]
-    found = [getattr(h, n, None) for h in holders for n in _EMBEDDINGS if h is not None]
-    return [layer for layer in found if isinstance(layer, keras.layers.Layer)]
+    embeddings = [getattr(h, n, None) for h in holders for n in _EMBEDDINGS if h is not None]
+    return [layer for layer in embeddings if isinstance(layer, keras.layers.Layer)]
 
 
 def _relative_positions(transformer) -> list[_BareWeight]:

@@ -47,15 +47,19 @@ def with_trunk(encoder, x: dict) -> dict:
         or (tf.distribute.has_strategy() and tf.distribute.in_cross_replica_context())
     ):
         return x
-    found, changed = [], _what_changes(encoder)
+    block_outputs, changed = [], _what_changes(encoder)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(changed)
-        with _changed_calls(_highest(encoder), lambda hidden: found.append(hidden) or hidden):
+        with _changed_calls(
+            _highest(encoder), lambda hidden: block_outputs.append(hidden) or hidden
+        ):
             encoder.hidden(x, training=False)
-    if len(found) != 1:
+    if len(block_outputs) != 1:
         return x
-    below = tape.gradient(found[0], changed)
-    return x if any(g is not None for g in below) else x | {field: tf.stop_gradient(found[0])}
+    below = tape.gradient(block_outputs[0], changed)
+    return (
+        x if any(g is not None for g in below) else x | {field: tf.stop_gradient(block_outputs[0])}
+    )
 
 
 @contextlib.contextmanager

@@ -94,8 +94,8 @@ class Vectoriser:
         vectors = np.empty((len(tokens), self.encoder.width), np.float32)
         for rows, length in plan:
             filled = np.concatenate([rows, np.full(-len(rows) % replicas, -1)])
-            found = tf.cast(self._run(tokens.gather(filled, length)), tf.float32).numpy()
-            vectors[rows[rows >= 0]] = found[: len(rows)][rows >= 0]
+            batch_vectors = tf.cast(self._run(tokens.gather(filled, length)), tf.float32).numpy()
+            vectors[rows[rows >= 0]] = batch_vectors[: len(rows)][rows >= 0]
             if bar:
                 bar.add(int((rows >= 0).sum()))
         return vectors

@@ -105,9 +105,9 @@ class Tagging(Kind):
                 LabelWarning,
                 stacklevel=2,
             )
-        found = np.full(len(tokens.spans), PADDED, np.int32)
-        found[words.tokens] = tags
-        return found
+        targets = np.full(len(tokens.spans), PADDED, np.int32)
+        targets[words.tokens] = tags
+        return targets
 
     def class_counts(self, task, y):
         return np.bincount(y.values[:, 2], minlength=len(task.classes))

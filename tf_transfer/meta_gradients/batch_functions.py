@@ -88,13 +88,13 @@ class BatchVectors:
         """(rows, width) of all parts; one traced body, whatever their number."""
         if self.parts == 1:
             return self(weights)
-        found = tf.map_fn(
+        by_part = tf.map_fn(
             lambda part: self(weights, part),
             tf.range(self.parts),
             fn_output_signature=tf.as_dtype(self._dtype),
             parallel_iterations=1,
         )
-        return tf.reshape(found, [-1, self.model.encoder.width])
+        return tf.reshape(by_part, [-1, self.model.encoder.width])
 
     def pull_back(self, weights: Sequence[tf.Tensor], upstream: tf.Tensor) -> list[tf.Tensor]:
         """The gradient by ``weights`` of a loss whose gradient by the vectors (rows, width) is

@@ -79,12 +79,12 @@ def fast_weights(
 def _find_slots(model, variables) -> list[list[tuple]]:
     """For each variable the places ``(layer, attribute, variable)`` that hold it."""
     numbers = {id(v): number for number, v in enumerate(variables)}
-    found: list[list[tuple]] = [[] for _ in variables]
+    slots: list[list[tuple]] = [[] for _ in variables]
     for layer in model._flatten_layers():
         for attribute, value in vars(layer).items():
             if id(value) in numbers:
-                found[numbers[id(value)]].append((layer, attribute, value))
-    missing = [v.name for v, places in zip(variables, found) if not places]
+                slots[numbers[id(value)]].append((layer, attribute, value))
+    missing = [v.name for v, places in zip(variables, slots) if not places]
     if missing:
         raise DataError(
             "Weights are replaced where a layer holds them as an attribute.\nReceived "
@@ -92,7 +92,7 @@ def _find_slots(model, variables) -> list[list[tuple]]:
             f"layer of {model.name!r} does.\nGive variables of this model, and keep them in "
             "attributes, not in lists."
         )
-    return found
+    return slots
 
 
 def _cast_like(variable, layer, tensor):
@@ -206,16 +206,16 @@ def with_pull_back(function: Callable[[list], Sequence], at: Sequence[tf.Tensor]
     at = list(at)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(at)
-        found = list(function(at))
+        values = list(function(at))
 
     def pull_back(upstream: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         zero = tf.UnconnectedGradients.ZERO
         gradient = tape.gradient(
-            found, at, output_gradients=list(upstream), unconnected_gradients=zero
+            values, at, output_gradients=list(upstream), unconnected_gradients=zero
         )
         return [tf.convert_to_tensor(g) for g in gradient]
 
-    return found, pull_back
+    return values, pull_back
 
 
 def hessian_vector_product(loss: Loss, at: Sequence[tf.Tensor], vector: Sequence[tf.Tensor]):

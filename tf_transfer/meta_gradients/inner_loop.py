@@ -193,13 +193,13 @@ class InnerLoop:
                 cotangent, total = [a + b for a, b in zip(cotangent, gradient)], total + loss
             return step, cotangent, [a + b for a, b in zip(rate_gradient, more, strict=True)], total
 
-        _, *found = tf.while_loop(
+        _, *states = tf.while_loop(
             lambda step, *_: step > 0,
             body,
             (tf.convert_to_tensor(self.steps), list(cotangent), rate_gradient, total),
             parallel_iterations=1,
         )
-        return found
+        return states
 
     def _changed(self, weights) -> list[int]:
         return list(range(len(weights))) if self.changed is None else list(self.changed)

@@ -178,8 +178,8 @@ def _of_each(sampler: EpisodeSampler) -> str:
     return f" of each of {sampler.ways[1]} classes" if _of_classes(sampler) else ""
 
 
-def _only_classes(strategy, found: str) -> DataError:
+def _only_classes(strategy, received: str) -> DataError:
     return DataError(
-        f"{strategy.name} learns one classification, from episodes of classes.\nReceived {found}.\n"
+        f"{strategy.name} learns one classification, from episodes of classes.\nReceived {received}.\n"
         "Give a model with one classification, or use maml or reptile, which take any task."
     )

@@ -226,9 +226,11 @@ def _validate(problem: _Problem, grid: tuple, scale: float) -> tuple[int, float,
         int(np.argmin([loss(t * outputs, asked) for t in TEMPERATURES] + prior))
         for outputs in logits
     ]
-    found = [loss(TEMPERATURES[place] * outputs, counted) for place, outputs in zip(chosen, logits)]
-    best = _likeliest(np.array(found) + prior[chosen], grid)
-    return best, TEMPERATURES[chosen[best]], loss(constant, counted) - found[best]
+    least_losses = [
+        loss(TEMPERATURES[place] * outputs, counted) for place, outputs in zip(chosen, logits)
+    ]
+    best = _likeliest(np.array(least_losses) + prior[chosen], grid)
+    return best, TEMPERATURES[chosen[best]], loss(constant, counted) - least_losses[best]
 
 
 def _countable(learned: np.ndarray, checked: np.ndarray, exclusive: bool) -> np.ndarray:

@@ -176,8 +176,8 @@ class OuterLoop:
             self._best.start(validate()["val_loss"])
         for epoch in range(place.epoch, self._epochs):
             self._run_epoch(hooks, step, epoch, place.batch if epoch == place.epoch else 0)
-            found = validate() if self._validates else {}
-            hooks.on_epoch_end(epoch, self._means.logs() | found)
+            validation_logs = validate() if self._validates else {}
+            hooks.on_epoch_end(epoch, self._means.logs() | validation_logs)
             if outer.stop_training:
                 break
         hooks.on_train_end()

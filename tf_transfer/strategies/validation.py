@@ -33,11 +33,11 @@ class Validation:
             learner: a `MetaLearner`.
             batch: episodes computed in one call, a multiple of the learner's replicas.
         """
-        found = []
+        query_losses = []
         for start in range(0, len(self._episodes), batch):
             episodes = self._episodes[start : start + batch]
             # replicas take equal shares
             spare = episodes[-1:] * (-len(episodes) % learner.replicas)
             losses = learner.query_losses(*self._tensors([*episodes, *spare])).numpy()
-            found += losses[: len(episodes)].tolist()
-        return float(np.mean(found)) if np.isfinite(found).all() else math.inf
+            query_losses += losses[: len(episodes)].tolist()
+        return float(np.mean(query_losses)) if np.isfinite(query_losses).all() else math.inf
