@@ -6,6 +6,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -16,6 +17,9 @@ from tf_transfer.strategies import FineTune, LinearProbe, Strategy
 from tf_transfer.strategies.meta import MetaStrategy
 from tf_transfer.strategies.target_training import TargetTraining
 from tf_transfer.training.gradient_rules import GradientRule
+
+if TYPE_CHECKING:
+    from tf_transfer.model.model import TransferModel
 
 ENOUGH = 1.0
 """Seconds of steps after which a step's time is known well enough."""
@@ -75,7 +79,12 @@ class CostMeter:
         sampled: the rows of them that measurements of frozen features use.
     """
 
-    def __init__(self, model, sources: dict[str, pd.DataFrame], sampled: dict[str, pd.DataFrame]):
+    def __init__(
+        self,
+        model: TransferModel,
+        sources: dict[str, pd.DataFrame],
+        sampled: dict[str, pd.DataFrame],
+    ):
         self.model, self.sources, self.sampled = model, sources, sampled
         self._copy = model.copy()
         self._whole = sum(map(len, sources.values())) / sum(map(len, sampled.values()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,9 @@ from tf_transfer.evaluation.metrics import UndefinedMetricWarning, suite
 from tf_transfer.kinds import kind_of
 from tf_transfer.kinds.tasks import Task
 from tf_transfer.strategies import LinearProbe, Strategy, TfIdf
+
+if TYPE_CHECKING:
+    from tf_transfer.model.model import TransferModel
 
 SAMPLED = 2000
 """The most rows of all sources, and of a target, whose features are computed for the facts."""
@@ -75,7 +79,11 @@ def sample_sources(sources: dict[str, pd.DataFrame], seed: int = 0) -> dict[str,
 
 
 def gather_facts(
-    model, sources: dict[str, pd.DataFrame], source_rows: int, targets: dict, supports: dict
+    model: TransferModel,
+    sources: dict[str, pd.DataFrame],
+    source_rows: int,
+    targets: dict,
+    supports: dict,
 ) -> list[Facts]:
     """The facts of every target, task and budget.
 
@@ -126,7 +134,7 @@ def gather_facts(
     return facts
 
 
-def try_out(strategy: Strategy, model, table: pd.DataFrame, task: Task) -> float:
+def try_out(strategy: Strategy, model: TransferModel, table: pd.DataFrame, task: Task) -> float:
     """Trained on two thirds of a table's labelled rows, the score on the others; NaN with fewer
     than 12 rows.
 
@@ -148,7 +156,7 @@ def try_out(strategy: Strategy, model, table: pd.DataFrame, task: Task) -> float
     return float(scores[kind_of(task).primary])
 
 
-def cut_share(model, table: pd.DataFrame) -> float:
+def cut_share(model: TransferModel, table: pd.DataFrame) -> float:
     """Share of the texts' tokens that lie beyond the model's ``max_length``."""
     options = model.options
     kept = model.tokenise(table).lengths.sum()
@@ -169,7 +177,7 @@ def label_overlap(task: Task, source: pd.DataFrame, labels: np.ndarray) -> float
     return kind_of(task).known_share(labels, known) if len(known) else 0.0
 
 
-def _outputs(model, source: pd.DataFrame, vectors: np.ndarray) -> np.ndarray:
+def _outputs(model: TransferModel, source: pd.DataFrame, vectors: np.ndarray) -> np.ndarray:
     """(rows, outputs) of all heads that the source has labels for."""
     outputs = model.apply_heads(vectors)
     trained = [t.name for t in model.tasks if t.loss_weight and t.encode(source)[1].any()]

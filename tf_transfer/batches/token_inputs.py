@@ -11,6 +11,7 @@ import pandas as pd
 
 from tf_transfer.batches.input_labels import check_weights, with_labels
 from tf_transfer.batches.inputs import IDS, MASK, TYPES
+from tf_transfer.batches.model import Model
 from tf_transfer.batches.rows import untuned
 from tf_transfer.devices.backend import tf
 from tf_transfer.errors import DataError, listed
@@ -19,7 +20,7 @@ from tf_transfer.kinds.labels import given_class_factors
 
 
 def batches_of(
-    model,
+    model: Model,
     x,
     y=None,
     weights=None,
@@ -98,7 +99,7 @@ def _complete(spec: tuple, fields: list[str]) -> bool:
     return all(f in spec[0] and spec[0][f].dtype == tf.int32 for f in fields)
 
 
-def _slices(model, x: Mapping, y, weights, training: bool, class_weight) -> tf.data.Dataset:
+def _slices(model: Model, x: Mapping, y, weights, training: bool, class_weight) -> tf.data.Dataset:
     """Single rows of token ids by field, with labels and weights where there are labels."""
     _check_fields(x)
     fields = {f: np.asarray(v).astype(np.int32) for f, v in x.items() if f in (IDS, MASK, TYPES)}

@@ -7,7 +7,7 @@ import math
 import re
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -30,6 +30,9 @@ from tf_transfer.command_line.terminal import (
     print_provisional,
 )
 from tf_transfer.errors import DataError, TrainingError, TransferError, speaking
+
+if TYPE_CHECKING:
+    from tf_transfer.model.model import TransferModel
 
 app = typer.Typer(
     help="Measure and improve the transfer learning of pretrained language models.",
@@ -439,7 +442,7 @@ def _load_model(folder: Path):
     return load_model(folder)
 
 
-def _columns(model) -> dict:
+def _columns(model: TransferModel) -> dict:
     return {name: model.options[name] for name in ("text", "text_pair")}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from tf_transfer.batches.model import Model
 from tf_transfer.batches.rows import Tokens, bucket_lengths
 from tf_transfer.devices.backend import tf
 from tf_transfer.episodes.episode import Episode
@@ -32,7 +33,7 @@ class EpisodeTensors:
         rows: the most rows of an episode's ``"support"`` and ``"query"``.
     """
 
-    def __init__(self, model, sampler: EpisodeSampler, teach: bool = True):
+    def __init__(self, model: Model, sampler: EpisodeSampler, teach: bool = True):
         self.tokens = model.tokenise(sampler.table)
         per_class = {"support": sampler.shots[1], "query": sampler.num_query}
         self.rows = {part: rows * sampler.ways[1] for part, rows in per_class.items()}
@@ -97,7 +98,7 @@ class EpisodeTensors:
 
 
 def table_batch(
-    model, table: pd.DataFrame, tokens: Tokens | None = None
+    model: Model, table: pd.DataFrame, tokens: Tokens | None = None
 ) -> tuple[dict, dict, dict]:
     """A whole table as one batch ``(x, y, w)``, padded to its longest row."""
     y, w = encode_labels(model.tasks, table, "the support table")
@@ -107,7 +108,7 @@ def table_batch(
     return x, {k: tf.constant(v) for k, v in y.items()}, {k: tf.constant(v) for k, v in w.items()}
 
 
-def only_classification(model):
+def only_classification(model: Model):
     """The model's one task, which must be a classification.
 
     Raises:

@@ -199,7 +199,9 @@ class Runner:
         frozen = self._frozen(cell.strategy, strategy, fitted.model, support, target.test)
         run.write_cell(cell, scores, cost, frozen)
 
-    def _frozen(self, label: str, strategy, model, support, test) -> dict[str, np.ndarray]:
+    def _frozen(
+        self, label: str, strategy, model: TransferModel, support, test
+    ) -> dict[str, np.ndarray]:
         """``{task: scores}`` of heads solved on the support's features before the target's
         training.
 

@@ -5,11 +5,15 @@ by part.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from tf_transfer.devices import distribution
 from tf_transfer.devices.backend import tf
 from tf_transfer.encoders.trunk import with_trunk
 from tf_transfer.meta_gradients.functional import fast_weights, summed, value_and_gradient
+
+if TYPE_CHECKING:
+    from tf_transfer.model.model import TransferModel
 
 
 class BatchLoss:
@@ -26,7 +30,13 @@ class BatchLoss:
     """
 
     def __init__(
-        self, model, variables, batch, parts: int = 1, dropout: bool = False, repeated: bool = False
+        self,
+        model: TransferModel,
+        variables,
+        batch,
+        parts: int = 1,
+        dropout: bool = False,
+        repeated: bool = False,
     ):
         if repeated:
             batch = with_trunk(model.encoder, batch[0]), *batch[1:]
@@ -65,7 +75,7 @@ class BatchVectors:
         dropout: with the dropout masks of the encoder's present step.
     """
 
-    def __init__(self, model, variables, x, parts: int = 1, dropout: bool = False):
+    def __init__(self, model: TransferModel, variables, x, parts: int = 1, dropout: bool = False):
         self.model, self.variables, self.x, self.parts, self.dropout = (
             model,
             variables,

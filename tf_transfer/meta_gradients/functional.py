@@ -6,9 +6,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from tf_transfer.devices.backend import keras, tf
 from tf_transfer.errors import DataError, TrainingError, listed
+
+if TYPE_CHECKING:
+    from tf_transfer.model.model import TransferModel
 
 Loss = Callable[[Sequence["tf.Tensor"]], "tf.Tensor"]
 """A scalar from a list of weights."""
@@ -76,7 +80,7 @@ def fast_weights(
                     layer.__dict__[attribute] = variable
 
 
-def _find_slots(model, variables) -> list[list[tuple]]:
+def _find_slots(model: TransferModel, variables) -> list[list[tuple]]:
     """For each variable the places ``(layer, attribute, variable)`` that hold it."""
     numbers = {id(v): number for number, v in enumerate(variables)}
     slots: list[list[tuple]] = [[] for _ in variables]

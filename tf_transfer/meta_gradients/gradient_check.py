@@ -108,7 +108,9 @@ def gradcheck(
         return _compare(loss, learner.parameters, gradients, step, seed)
 
 
-def _sampler_of(model, episode: Episode, sampler: EpisodeSampler | None) -> EpisodeSampler:
+def _sampler_of(
+    model: TransferModel, episode: Episode, sampler: EpisodeSampler | None
+) -> EpisodeSampler:
     """The sampler that the episode's rows belong to, when the episode fits the model."""
     if sampler is None:
         sampler = episode.sampler

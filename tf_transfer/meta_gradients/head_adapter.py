@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -12,6 +13,9 @@ from tf_transfer.kinds.labels import encode_labels
 from tf_transfer.meta_gradients.batch_functions import BatchVectors, in_parts
 from tf_transfer.meta_gradients.functional import fast_weights
 from tf_transfer.meta_gradients.inner_loop import InnerLoop
+
+if TYPE_CHECKING:
+    from tf_transfer.model.model import TransferModel
 
 
 class HeadAdapter:
@@ -25,7 +29,9 @@ class HeadAdapter:
         dropout: in the encoder and before the heads.
     """
 
-    def __init__(self, model, steps: int, rows_a_part: int = 64, dropout: bool = False):
+    def __init__(
+        self, model: TransferModel, steps: int, rows_a_part: int = 64, dropout: bool = False
+    ):
         self.model, self.variables = model, head_variables(model)
         self.changed = range(len(self.variables))
         self._steps, self._rows, self._dropout, self._traced = steps, rows_a_part, dropout, None
@@ -61,14 +67,14 @@ class HeadAdapter:
         return descent.end, descent.losses
 
 
-def head_variables(model) -> list[tf.Variable]:
+def head_variables(model: TransferModel) -> list[tf.Variable]:
     """The weights of a model's heads, in the order of its trained variables."""
     model.require_free_heads()
     heads = {id(v) for head in model.heads.values() for v in head.trainable_variables}
     return [v for v in model.trained_variables if id(v) in heads]
 
 
-def head_loss(model, heads, weights, batch, training: bool) -> tf.Tensor:
+def head_loss(model: TransferModel, heads, weights, batch, training: bool) -> tf.Tensor:
     """The loss of ``(vectors, y, w)`` at the heads' weights, the first of ``weights``."""
     vectors, y, w = batch
     with fast_weights(model, heads, weights[: len(heads)]):

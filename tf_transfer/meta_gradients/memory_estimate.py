@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tf_transfer.encoders.freezing import frozen_blocks
 
+if TYPE_CHECKING:
+    from tf_transfer.model.model import TransferModel
 
-def kept_bytes(model, rows: int, steps: int) -> float:
+
+def kept_bytes(model: TransferModel, rows: int, steps: int) -> float:
     """An estimate of the bytes that the intermediate values of ``steps`` inner steps on ``rows``
     rows take.
 
@@ -26,7 +30,7 @@ def kept_bytes(model, rows: int, steps: int) -> float:
     return 4.0 * steps * numbers
 
 
-def weight_count(model) -> int:
+def weight_count(model: TransferModel) -> int:
     """Numbers in the weights that training changes."""
     return sum(int(np.prod(v.shape)) for v in model.trained_variables)
 

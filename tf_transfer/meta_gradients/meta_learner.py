@@ -5,6 +5,7 @@ adaptation.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,8 +18,13 @@ from tf_transfer.meta_gradients.batch_functions import BatchLoss, BatchVectors, 
 from tf_transfer.meta_gradients.functional import assignments_refused, with_pull_back
 from tf_transfer.meta_gradients.inner_loop import InnerLoop
 
+if TYPE_CHECKING:
+    from tf_transfer.model.model import TransferModel
 
-def inner_variables(model, variables: Sequence[tf.Variable], inner_freeze: str | int) -> list[int]:
+
+def inner_variables(
+    model: TransferModel, variables: Sequence[tf.Variable], inner_freeze: str | int
+) -> list[int]:
     """The places of the variables that an inner loop changes, with the encoder frozen to a depth
     meanwhile.
     """
@@ -47,7 +53,7 @@ class MetaLearner:
 
     def __init__(
         self,
-        model,
+        model: TransferModel,
         episode_gradient: Callable,
         extra: Sequence[tf.Variable] = (),
         episode_loss: Callable | None = None,
@@ -229,7 +235,12 @@ class Adapter:
     """
 
     def __init__(
-        self, model, steps: int, inner_freeze="none", rows_a_part: int = 64, dropout: bool = False
+        self,
+        model: TransferModel,
+        steps: int,
+        inner_freeze="none",
+        rows_a_part: int = 64,
+        dropout: bool = False,
     ):
         model.require_trained()
         self.model, self.variables = model, model.trained_variables

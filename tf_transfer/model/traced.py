@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tf_transfer.model.model import TransferModel
 
 
 class Traced:
@@ -14,7 +18,7 @@ class Traced:
         model: a `TransferModel`.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: TransferModel):
         self._model, self._made = model, {}
 
     def get(self, key: tuple[Hashable, ...], make: Callable):

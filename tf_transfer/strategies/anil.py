@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from tf_transfer.devices.backend import tf
 from tf_transfer.meta_gradients.head_adapter import HeadAdapter, head_loss, head_variables
 from tf_transfer.meta_gradients.inner_loop import InnerLoop
 from tf_transfer.strategies.gradient import GradientStrategy
 from tf_transfer.strategies.second_order import SecondOrder
+
+if TYPE_CHECKING:
+    from tf_transfer.model.model import TransferModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +81,6 @@ class ANIL(SecondOrder, GradientStrategy):
     def rows_at_once(self, rows):
         return min(2 * rows, self.rows_a_part)
 
-    def _adapter(self, model):
+    def _adapter(self, model: TransferModel):
         options = self.adapt_steps or self.inner_steps, self.rows_a_part, self.inner_dropout
         return model.traced.get(("adapt heads", *options), lambda: HeadAdapter(model, *options))

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import numbers
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import pandas as pd
 
@@ -14,6 +14,9 @@ from tf_transfer.batches.rows import steps_of
 from tf_transfer.errors import DataError
 from tf_transfer.evaluation.fitted import Fitted, Predictor
 from tf_transfer.training.gradient_rules import GradientRule
+
+if TYPE_CHECKING:
+    from tf_transfer.model.model import TransferModel
 
 JOINT, SEQUENTIAL, TARGET, ANCHORED, PROBE, WORDS, EPISODES, CONTROL = FAMILIES = (
     "joint training",
@@ -94,7 +97,9 @@ class Strategy:
                     f"{field.name} of {self.name} must be {wanted}.\nReceived {value!r}.{remedy}"
                 )
 
-    def fit(self, model, source, *, seed: int = 0, verbose=0, callbacks=None) -> Fitted:
+    def fit(
+        self, model: TransferModel, source, *, seed: int = 0, verbose=0, callbacks=None
+    ) -> Fitted:
         """Learns from the source.
 
         Args:
@@ -178,7 +183,7 @@ class Strategy:
         return self
 
     def settings(
-        self, model, source_rows: Mapping[str, int], target_rows: int
+        self, model: TransferModel, source_rows: Mapping[str, int], target_rows: int
     ) -> dict[str, object]:
         """What training on so many rows comes to, by name: steps, rates, and what starts how; for
         the report.
@@ -190,7 +195,7 @@ class Strategy:
         """
         return {}
 
-    def auto_rate(self, field: str, model, rows: int) -> float:
+    def auto_rate(self, field: str, model: TransferModel, rows: int) -> float:
         """What ``"auto"`` stands for in a learning rate, with ``rows`` labelled target rows."""
         return model.auto_learning_rate
 
@@ -216,7 +221,7 @@ def source_tables(source) -> dict[str, pd.DataFrame]:
 
 
 def train(
-    model,
+    model: TransferModel,
     table: pd.DataFrame,
     *,
     epochs: int = 1,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,9 @@ from tf_transfer.evaluation.predictions import Prediction, Predictions
 from tf_transfer.kinds import kind_of
 from tf_transfer.kinds.tasks import Task
 from tf_transfer.strategies.base import CONTROL, WORDS, Strategy, source_tables
+
+if TYPE_CHECKING:
+    from tf_transfer.model.model import TransferModel
 
 
 class TextModel:
@@ -132,13 +135,15 @@ class TfIdf(Strategy):
     stop_words: bool = False
     penalty: float = 1.0
 
-    def fit(self, model, source=None, *, seed=0, verbose=0, callbacks=None):
+    def fit(self, model: TransferModel, source=None, *, seed=0, verbose=0, callbacks=None):
         table = join_tables(list(source_tables(source).values())) if self.uses_source else None
         if table is not None:
             model.resolve(table)
         return _untrained(model, table)
 
-    def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
+    def adapt(
+        self, model: Fitted | TransferModel, support, *, seed=0, out=None, verbose=0, callbacks=None
+    ):
         return Fitted.of(model).model.learn(support, self._estimator, self._words)
 
     def _words(self) -> TfidfVectorizer:
@@ -162,17 +167,19 @@ class Majority(Strategy):
     uses_encoder: ClassVar[bool] = False
     uses_source: ClassVar[bool] = False
 
-    def fit(self, model, source=None, *, seed=0, verbose=0, callbacks=None):
+    def fit(self, model: TransferModel, source=None, *, seed=0, verbose=0, callbacks=None):
         return _untrained(model, None)
 
-    def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
+    def adapt(
+        self, model: Fitted | TransferModel, support, *, seed=0, out=None, verbose=0, callbacks=None
+    ):
         return Fitted.of(model).model.learn(support, self._estimator)
 
     def _estimator(self, task: Task, y: np.ndarray):
         return _known(self, task, kind_of(task).constant_model())
 
 
-def _untrained(model, source: pd.DataFrame | None) -> Fitted:
+def _untrained(model: TransferModel, source: pd.DataFrame | None) -> Fitted:
     """A `TextModel` of the tasks of ``model`` whose trainings start with ``source``."""
     columns = {name: model.options[name] for name in ("text", "text_pair")}
     return Fitted(TextModel(model.tasks, **columns, source=source))

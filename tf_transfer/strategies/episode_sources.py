@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -14,12 +15,15 @@ from tf_transfer.errors import DataError, listed, nearest
 from tf_transfer.kinds import kind_of
 from tf_transfer.strategies.base import source_tables
 
+if TYPE_CHECKING:
+    from tf_transfer.model.model import TransferModel
+
 SOURCE = "__source__"
 """Column that names the source of a row while episodes are drawn from several."""
 
 
 def training_sampler(
-    strategy, model, source, *, shot: int, num_query: int, seed: int
+    strategy, model: TransferModel, source, *, shot: int, num_query: int, seed: int
 ) -> EpisodeSampler:
     """The sampler of the source's episodes; classes and heads that the model leaves open are made
     to fit them.
@@ -49,7 +53,7 @@ def training_sampler(
 
 
 def samplers_of(
-    strategy, model, source, validation, validation_source: str | None, **options
+    strategy, model: TransferModel, source, validation, validation_source: str | None, **options
 ) -> tuple[EpisodeSampler, EpisodeSampler | None]:
     """The samplers of the episodes to train on and of those to validate on, None for none.
 
@@ -92,7 +96,9 @@ def _held_out(
     return {n: table for n, table in tables.items() if n != name}, {name: tables[name]}
 
 
-def check_fits(strategy, model, sampler: EpisodeSampler, use: str = "training") -> None:
+def check_fits(
+    strategy, model: TransferModel, sampler: EpisodeSampler, use: str = "training"
+) -> None:
     """Checks that a strategy can learn from a sampler's episodes with the model's heads.
 
     Args:
@@ -138,7 +144,7 @@ def _of_classes(sampler: EpisodeSampler) -> bool:
     return sampler.task is not None and kind_of(sampler.task).episodes == "classes"
 
 
-def _sampler_of_tables(strategy, model, source, **options) -> EpisodeSampler:
+def _sampler_of_tables(strategy, model: TransferModel, source, **options) -> EpisodeSampler:
     tables = source_tables(source)
     joined = join_tables([t.assign(**{SOURCE: name}) for name, t in tables.items()])
     model.resolve(joined)
@@ -180,6 +186,7 @@ def _of_each(sampler: EpisodeSampler) -> str:
 
 def _only_classes(strategy, received: str) -> DataError:
     return DataError(
-        f"{strategy.name} learns one classification, from episodes of classes.\nReceived {received}.\n"
+        f"{strategy.name} learns one classification, from episodes of classes.\n"
+        f"Received {received}.\n"
         "Give a model with one classification, or use maml or reptile, which take any task."
     )

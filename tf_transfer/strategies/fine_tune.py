@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from tf_transfer.batches.rows import steps_of
 from tf_transfer.evaluation.fitted import Fitted
@@ -16,6 +16,9 @@ from tf_transfer.strategies.base import SEQUENTIAL, source_tables, train
 from tf_transfer.strategies.target_only import TargetOnly
 from tf_transfer.strategies.target_training import TargetTraining
 from tf_transfer.training.callbacks.arrange import in_parts
+
+if TYPE_CHECKING:
+    from tf_transfer.model.model import TransferModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +58,7 @@ class FineTune(TargetTraining):
     batch_size: int = 32
     learning_rate: float | Literal["auto"] = "auto"
 
-    def fit(self, model, source, *, seed=0, verbose=0, callbacks=None):
+    def fit(self, model: TransferModel, source, *, seed=0, verbose=0, callbacks=None):
         tables = list(source_tables(source).values())
         with in_parts(callbacks, len(tables)) as parts:
             for table, part in zip(tables, parts):
@@ -66,7 +69,7 @@ class FineTune(TargetTraining):
         shared = {f.name: getattr(self, f.name) for f in dataclasses.fields(TargetTraining)}
         return TargetOnly(**shared)
 
-    def settings(self, model, source_rows, target_rows):
+    def settings(self, model: TransferModel, source_rows, target_rows):
         steps = sum(
             self.epochs * steps_of(rows, self.batch_size) for rows in self.parts_of(source_rows)
         )
@@ -78,7 +81,7 @@ class FineTune(TargetTraining):
         """The rows of each table that is trained on in turn, from those of each source."""
         return list(source_rows.values())
 
-    def _train_on_source(self, model, table, seed, verbose, callbacks, **more):
+    def _train_on_source(self, model: TransferModel, table, seed, verbose, callbacks, **more):
         options = {
             "epochs": self.epochs,
             "batch_size": self.batch_size,

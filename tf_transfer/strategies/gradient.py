@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from tf_transfer.devices.backend import tf
 from tf_transfer.encoders.freezing import check_depth
@@ -29,6 +29,9 @@ from tf_transfer.strategies.inner_rates import FixedRate, InnerRates
 from tf_transfer.strategies.meta import MetaStrategy
 from tf_transfer.strategies.target_only import TargetOnly
 from tf_transfer.training.callbacks.arrange import in_parts as in_parts_of_run
+
+if TYPE_CHECKING:
+    from tf_transfer.model.model import TransferModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +95,7 @@ class GradientStrategy(MetaStrategy):
         """Where the heads are when it begins."""
         return LearnedHeads(solved=self.fine_tune)
 
-    def extra_variables(self, model):
+    def extra_variables(self, model: TransferModel):
         return self.inner_rates().variables(model)
 
     def episode_loss(self, learner, support, query):
@@ -108,7 +111,7 @@ class GradientStrategy(MetaStrategy):
     def without_source(self):
         return TargetOnly() if self.fine_tune else None
 
-    def settings(self, model, source_rows, target_rows):
+    def settings(self, model: TransferModel, source_rows, target_rows):
         inner = {"inner steps on the target": self.adapt_steps or self.inner_steps}
         after = TargetOnly().settings(model, source_rows, target_rows) if self.fine_tune else {}
         return super().settings(model, source_rows, target_rows) | inner | after
@@ -116,7 +119,9 @@ class GradientStrategy(MetaStrategy):
     def for_episodes(self):
         return dataclasses.replace(self, fine_tune=False)
 
-    def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
+    def adapt(
+        self, model: Fitted | TransferModel, support, *, seed=0, out=None, verbose=0, callbacks=None
+    ):
         fitted = Fitted.of(model)
         adapted = self.target_model(fitted.model, support, out)
         adapter = self._adapter(adapted)
@@ -154,7 +159,7 @@ class GradientStrategy(MetaStrategy):
 
             tell(adapted, losses.numpy(), callbacks)
 
-    def _adapter(self, model) -> Adapter:
+    def _adapter(self, model: TransferModel) -> Adapter:
         options = (
             self.adapt_steps or self.inner_steps,
             self.inner_freeze,
@@ -164,7 +169,7 @@ class GradientStrategy(MetaStrategy):
         return model.traced.get(("adapt", *options), lambda: Adapter(model, *options))
 
 
-def _note_labels(model, support) -> None:
+def _note_labels(model: TransferModel, support) -> None:
     for task in model.tasks:
         y, present = task.encode(support)
         if present.any():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,9 @@ from tf_transfer.episodes.tensors import only_classification
 from tf_transfer.meta_gradients.functional import with_pull_back
 from tf_transfer.meta_gradients.meta_learner import MetaLearner
 from tf_transfer.strategies.target_only import TargetOnly
+
+if TYPE_CHECKING:
+    from tf_transfer.model.model import TransferModel
 
 
 class HeadStart(Protocol):
@@ -26,7 +29,7 @@ class HeadStart(Protocol):
         the learner's variables.
         """
 
-    def on_target(self, model, support: pd.DataFrame) -> None:
+    def on_target(self, model: TransferModel, support: pd.DataFrame) -> None:
         """Sets the heads of ``model``, which is to be adapted."""
 
 
@@ -43,7 +46,7 @@ class LearnedHeads:
     def in_episode(self, learner, support):
         return learner.weights(), lambda gradient: gradient
 
-    def on_target(self, model, support):
+    def on_target(self, model: TransferModel, support):
         if self.solved:
             TargetOnly().start_heads(model, support)
 
@@ -80,7 +83,7 @@ class ClassMeanHead:
 
         return weights, pull_back
 
-    def on_target(self, model, support):
+    def on_target(self, model: TransferModel, support):
         task = only_classification(model)
         model.require_free_heads()
         y, present = task.encode(support, "the support table")

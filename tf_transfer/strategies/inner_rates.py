@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tf_transfer.devices.backend import tf
 from tf_transfer.errors import DataError
 from tf_transfer.evaluation.fitted import Fitted
 from tf_transfer.meta_gradients.meta_learner import MetaLearner, inner_variables
 
+if TYPE_CHECKING:
+    from tf_transfer.model.model import TransferModel
+
 
 class InnerRates(Protocol):
     """The rates of the weights that an inner loop changes."""
 
-    def variables(self, model) -> list[tf.Variable]:
+    def variables(self, model: TransferModel) -> list[tf.Variable]:
         """What the outer loop learns beside the weights of ``model``."""
 
     def in_episode(self, learner: MetaLearner, weights: Sequence) -> list[tf.Tensor]:
@@ -31,7 +34,7 @@ class FixedRate:
 
     rate: float
 
-    def variables(self, model):
+    def variables(self, model: TransferModel):
         return []
 
     def in_episode(self, learner, weights):
@@ -57,7 +60,7 @@ class LearnedRates:
     inner_freeze: str | int
     by_weight: bool
 
-    def variables(self, model):
+    def variables(self, model: TransferModel):
         variables = model.trained_variables
         changed = [variables[i] for i in inner_variables(model, variables, self.inner_freeze)]
         shapes = [v.shape if self.by_weight else () for v in changed]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import pandas as pd
 
@@ -20,6 +20,9 @@ from tf_transfer.kinds import AUTO, kind_of
 from tf_transfer.strategies.base import ANCHORED, PROBE, Strategy, source_tables
 from tf_transfer.strategies.linear_models import logistic  # noqa: F401  for those who solve without a model
 from tf_transfer.strategies.solve_heads import solve_heads
+
+if TYPE_CHECKING:
+    from tf_transfer.model.model import TransferModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +55,7 @@ class LinearProbe(Strategy):
     def family(self):
         return ANCHORED if self.uses_source else PROBE
 
-    def fit(self, model, source=None, *, seed=0, verbose=0, callbacks=None):
+    def fit(self, model: TransferModel, source=None, *, seed=0, verbose=0, callbacks=None):
         _check_solvable(self, model)
         if self.uses_source:
             tables = list(source_tables(source).values())
@@ -63,10 +66,19 @@ class LinearProbe(Strategy):
     def without_source(self):
         return dataclasses.replace(self, uses_source=False) if self.uses_source else None
 
-    def settings(self, model, source_rows, target_rows):
+    def settings(self, model: TransferModel, source_rows, target_rows):
         return {"steps on the target": 0, "heads drawn to the source's": self.uses_source}
 
-    def adapt(self, model, support: pd.DataFrame, *, seed=0, out=None, verbose=0, callbacks=None):
+    def adapt(
+        self,
+        model: Fitted | TransferModel,
+        support: pd.DataFrame,
+        *,
+        seed=0,
+        out=None,
+        verbose=0,
+        callbacks=None,
+    ):
         model = Fitted.of(model).model
         model.resolve(support)
         _check_solvable(self, model)
@@ -76,7 +88,7 @@ class LinearProbe(Strategy):
         return adapted
 
 
-def _check_solvable(strategy: Strategy, model) -> None:
+def _check_solvable(strategy: Strategy, model: TransferModel) -> None:
     """Raises:
     DataError: a task is of a kind whose heads cannot be solved.
     """

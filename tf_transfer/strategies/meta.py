@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,9 @@ from tf_transfer.strategies.base import Strategy
 from tf_transfer.strategies.episode_sources import SOURCE, check_fits, samplers_of
 from tf_transfer.strategies.validation import Validation
 from tf_transfer.training.callbacks.settings import data_columns, episode_settings
+
+if TYPE_CHECKING:
+    from tf_transfer.model.model import TransferModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +95,7 @@ class MetaStrategy(Strategy):
 
     def fit(
         self,
-        model,
+        model: TransferModel,
         source,
         *,
         seed=0,
@@ -176,7 +179,7 @@ class MetaStrategy(Strategy):
         learned = tuple(variable.numpy() for variable in learner.extra)
         return Fitted(model, learned, classes_of(used, start.classes))
 
-    def _settings(self, model, sampler, validation) -> dict:
+    def _settings(self, model: TransferModel, sampler, validation) -> dict:
         """What two runs of the outer loop must share for one to go on where the other stopped."""
         columns = data_columns(model)
         parts = {"episodes": sampler, "episodes of the validation": validation}
@@ -219,7 +222,7 @@ class MetaStrategy(Strategy):
                 f"from the episodes {listed([episode.index for episode in episodes])}.\n{kept}"
             )
 
-    def _optimizer(self, model):
+    def _optimizer(self, model: TransferModel):
         from tf_transfer.training.optimization import AdamW  # needs TensorFlow at once, too
 
         rate = model.auto_learning_rate if self.learning_rate == "auto" else self.learning_rate
@@ -232,7 +235,7 @@ class MetaStrategy(Strategy):
             optimizer.build(self._learner(model).parameters)
         return optimizer
 
-    def _validation(self, model, validation, sampler, count: int) -> Validation:
+    def _validation(self, model: TransferModel, validation, sampler, count: int) -> Validation:
         if not isinstance(validation, EpisodeSampler):
             raise DataError(
                 f"validation must be an EpisodeSampler.\nReceived {type(validation).__name__}.\n"
@@ -245,7 +248,7 @@ class MetaStrategy(Strategy):
             check_class_disjoint({"training": sampler, "validation": validation})
         return Validation(model, validation, count)
 
-    def _learner(self, model) -> MetaLearner:
+    def _learner(self, model: TransferModel) -> MetaLearner:
         """The strategy's traced functions on this model, kept with the model."""
 
         def make():
@@ -256,7 +259,7 @@ class MetaStrategy(Strategy):
 
         return model.traced.get(("learn", self), make)
 
-    def memory_estimate(self, model, rows: int) -> float:
+    def memory_estimate(self, model: TransferModel, rows: int) -> float:
         """About how many gigabytes an outer step takes beside the model and its traced graph.
 
         Args:
@@ -268,7 +271,7 @@ class MetaStrategy(Strategy):
         once = kept_bytes(model, self.rows_at_once(rows), 1)
         return (held + once + self.inner_bytes(model, rows)) / 1e9
 
-    def inner_bytes(self, model, rows: int) -> float:
+    def inner_bytes(self, model: TransferModel, rows: int) -> float:
         """What inner steps on so many rows add to it."""
         return 0.0
 
@@ -278,7 +281,7 @@ class MetaStrategy(Strategy):
         """
         return min(rows, self.rows_a_part)
 
-    def _say_memory(self, model, tensors, verbose) -> None:
+    def _say_memory(self, model: TransferModel, tensors, verbose) -> None:
         estimate, most = (
             self.memory_estimate(model, max(tensors.rows.values())),
             machine_bytes() / 1e9,
@@ -309,16 +312,16 @@ class MetaStrategy(Strategy):
         """Query loss of one episode after adapting to its support."""
         raise NotImplementedError
 
-    def extra_variables(self, model) -> list[tf.Variable]:
+    def extra_variables(self, model: TransferModel) -> list[tf.Variable]:
         """Variables that are learned beside the model's."""
         return []
 
-    def settings(self, model, source_rows, target_rows):
+    def settings(self, model: TransferModel, source_rows, target_rows):
         return {"outer steps on the source": self.steps, "episodes an outer step": self.meta_batch}
 
     # -- adaptation --------------------------------------------------------------------------------
 
-    def target_model(self, model, support: pd.DataFrame, out):
+    def target_model(self, model: TransferModel, support: pd.DataFrame, out):
         """A copy of ``model`` whose classes are those of the support, to be adapted.
 
         Raises:

@@ -8,7 +8,7 @@ Algorithm 1.
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from tf_transfer.data.tables import join_tables
 from tf_transfer.evaluation.fitted import Fitted
@@ -16,6 +16,9 @@ from tf_transfer.strategies.base import JOINT, source_tables
 from tf_transfer.strategies.fine_tune import FineTune
 from tf_transfer.training import gradient_rules
 from tf_transfer.training.gradient_rules import GradientRule
+
+if TYPE_CHECKING:
+    from tf_transfer.model.model import TransferModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +44,7 @@ class MultiTask(FineTune):
         super().__post_init__()
         gradient_rules.rule_of(self.gradient_rule)
 
-    def fit(self, model, source, *, seed=0, verbose=0, callbacks=None):
+    def fit(self, model: TransferModel, source, *, seed=0, verbose=0, callbacks=None):
         table = join_tables(list(source_tables(source).values()))
         rule = gradient_rules.rule_of(self.gradient_rule)
         self._train_on_source(model, table, seed, verbose, callbacks, gradient_rule=rule)
@@ -61,7 +64,7 @@ class MultiTask(FineTune):
     def check_tasks(self, names):
         gradient_rules.check_several(self.gradient_rule, names)
 
-    def settings(self, model, source_rows, target_rows):
+    def settings(self, model: TransferModel, source_rows, target_rows):
         rule = gradient_rules.rule_of(self.gradient_rule)
         known = {} if self._sums else {"gradient rule on the source": rule.name}
         return super().settings(model, source_rows, target_rows) | known

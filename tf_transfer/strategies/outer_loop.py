@@ -8,6 +8,7 @@ import hashlib
 import math
 import warnings
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from tf_transfer.training.callbacks.resume import Training
 from tf_transfer.training.callbacks.run import watched
 from tf_transfer.training.callbacks.settings import model_settings, start_settings, weights_hash
 from tf_transfer.training.optimization import current_rate, optimizer_state
+
+if TYPE_CHECKING:
+    from tf_transfer.model.model import TransferModel
 
 
 class OuterModel:
@@ -196,7 +200,7 @@ class OuterLoop:
                 break
 
 
-def tell(model, losses, callbacks) -> None:
+def tell(model: TransferModel, losses, callbacks) -> None:
     """Calls the hooks for a loop that has run in one traced function: an epoch, with a batch for
     each loss.
 

@@ -7,12 +7,15 @@ Examples", section 3 (Proto-MAML).
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from tf_transfer.strategies.gradient import GradientStrategy
 from tf_transfer.strategies.head_starts import ClassMeanHead
 from tf_transfer.strategies.proto_net import ClassMeans
 from tf_transfer.strategies.second_order import ThroughTheModel
+
+if TYPE_CHECKING:
+    from tf_transfer.model.model import TransferModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,5 +41,5 @@ class ProtoMAML(ClassMeans, ThroughTheModel, GradientStrategy):
         loss, by_start, _, losses = self.query_gradient(learner, support, query, start)
         return loss, pull_back(by_start), losses
 
-    def settings(self, model, source_rows, target_rows):
+    def settings(self, model: TransferModel, source_rows, target_rows):
         return super().settings(model, source_rows, target_rows) | {"heads solved first": False}

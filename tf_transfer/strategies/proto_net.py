@@ -9,7 +9,7 @@ Exploring Simple Meta-Learning for Few-Shot Learning", who learn the scale.
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from tf_transfer.devices.backend import tf
 from tf_transfer.errors import DataError, check_choice
@@ -18,6 +18,9 @@ from tf_transfer.meta_gradients.functional import value_and_gradient
 from tf_transfer.strategies.base import Strategy
 from tf_transfer.strategies.head_starts import ClassMeanHead
 from tf_transfer.strategies.meta import MetaStrategy
+
+if TYPE_CHECKING:
+    from tf_transfer.model.model import TransferModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +73,7 @@ class ProtoNet(ClassMeans, MetaStrategy):
 
     uses_source: bool = True
 
-    def fit(self, model, source, **options):
+    def fit(self, model: TransferModel, source, **options):
         return super().fit(model, source, **options) if self.uses_source else Fitted.of(model)
 
     def without_source(self):
@@ -87,7 +90,7 @@ class ProtoNet(ClassMeans, MetaStrategy):
         batches, vectors, _ = learner.vectors(support, query, rows=self.rows_a_part)
         return self._loss(learner.model, batches, vectors)
 
-    def _loss(self, model, batches, vectors) -> tf.Tensor:
+    def _loss(self, model: TransferModel, batches, vectors) -> tf.Tensor:
         """The query loss from the vectors (rows, width) of support and query."""
         (name, head), ((_, y, w), (_, y_query, w_query)) = next(iter(model.heads.items())), batches
         kernel, bias = self.head_of(vectors[0], y[name], w[name], head.task.outputs)
@@ -98,7 +101,9 @@ class ProtoNet(ClassMeans, MetaStrategy):
     def rows_at_once(self, rows):
         return min(2 * rows, self.rows_a_part)
 
-    def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
+    def adapt(
+        self, model: Fitted | TransferModel, support, *, seed=0, out=None, verbose=0, callbacks=None
+    ):
         model = Fitted.of(model).model
         adapted = self.target_model(model, support, out)
         if out is None:

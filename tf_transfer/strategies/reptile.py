@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from tf_transfer.devices.backend import keras, tf
 from tf_transfer.strategies.gradient import GradientStrategy
+
+if TYPE_CHECKING:
+    from tf_transfer.model.model import TransferModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Reptile(GradientStrategy):
         descent = loop.descend(start, rates)
         return descent.losses[-1], [a - b for a, b in zip(start, descent.end)], descent.losses
 
-    def _optimizer(self, model):
+    def _optimizer(self, model: TransferModel):
         rate = (
             self.auto_rate("learning_rate", model, 0)
             if self.learning_rate == "auto"
@@ -53,7 +56,7 @@ class Reptile(GradientStrategy):
         with model.distribute_strategy.scope():
             return keras.optimizers.SGD(rate)
 
-    def auto_rate(self, field, model, rows):
+    def auto_rate(self, field, model: TransferModel, rows):
         return 0.5
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from tf_transfer.evaluation.fitted import Fitted
 from tf_transfer.strategies.base import CONTROL
 from tf_transfer.strategies.target_only import TargetOnly
+
+if TYPE_CHECKING:
+    from tf_transfer.model.model import TransferModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +20,7 @@ class Scratch(TargetOnly):
     name: ClassVar[str] = "scratch"
     family: ClassVar[str] = CONTROL
 
-    def fit(self, model, source=None, *, seed=0, verbose=0, callbacks=None):
+    def fit(self, model: TransferModel, source=None, *, seed=0, verbose=0, callbacks=None):
         from tf_transfer.devices.backend import keras
 
         keras.utils.set_random_seed(seed)

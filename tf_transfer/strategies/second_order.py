@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tf_transfer.devices.backend import tf
 from tf_transfer.meta_gradients.batch_functions import BatchLoss, in_parts, row_count
 from tf_transfer.meta_gradients.inner_loop import InnerLoop, meta_gradient
 from tf_transfer.meta_gradients.memory_estimate import kept_bytes, machine_bytes, weight_count
+
+if TYPE_CHECKING:
+    from tf_transfer.model.model import TransferModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +64,7 @@ class ThroughTheModel(SecondOrder):
         options = {"query_parts": outer.parts, "by_rates": bool(learner.extra)}
         return self.meta_gradient(loop, outer, start, rates, **options)
 
-    def keeps(self, model, rows: int, query_rows: int) -> bool:
+    def keeps(self, model: TransferModel, rows: int, query_rows: int) -> bool:
         """Whether the intermediate values of all inner steps on so many rows are to be kept: they
         fit ``memory_gb``.
         """
@@ -70,7 +73,7 @@ class ThroughTheModel(SecondOrder):
         limit = min(8e9, machine_bytes() / 3) if self.memory_gb == "auto" else self.memory_gb * 1e9
         return kept_bytes(model, self._rows_a_step(rows, query_rows), self.inner_steps) <= limit
 
-    def inner_bytes(self, model, rows):
+    def inner_bytes(self, model: TransferModel, rows):
         if not self.keeps(model, rows, rows):
             return 4 * self.inner_steps * weight_count(model)
         step_rows = self._rows_a_step(rows, rows)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,9 @@ from tf_transfer.kinds.base import PADDED
 from tf_transfer.kinds.labels import encode_labels
 from tf_transfer.kinds.tasks import Task
 from tf_transfer.strategies.linear_models import LinearModel, fit_logistic, fit_ridge
+
+if TYPE_CHECKING:
+    from tf_transfer.model.model import TransferModel
 
 NO_WEIGHT = 1e-6
 """Weights up to this size are what rounding leaves where all the vectors of a source are the
@@ -45,7 +49,10 @@ it they are worth having: with half of the 15 intents known to the source it was
 
 
 def solve_heads(
-    model, *tables: pd.DataFrame, tasks: Sequence[Task] | None = None, anchored: bool = False
+    model: TransferModel,
+    *tables: pd.DataFrame,
+    tasks: Sequence[Task] | None = None,
+    anchored: bool = False,
 ) -> dict[str, LinearModel]:
     """Sets each head to the best one on the encoder's frozen features of all rows, or of their
     tokens where the head reads those.
@@ -119,14 +126,14 @@ class Examples:
     groups: np.ndarray | None = None
 
 
-def _vectors(model, tables: Sequence[pd.DataFrame]) -> np.ndarray:
+def _vectors(model: TransferModel, tables: Sequence[pd.DataFrame]) -> np.ndarray:
     """(rows, width) float64: the vectors of all texts."""
     x = np.concatenate([model.encode(table, verbose=0) for table in tables]).astype(np.float64)
     _check_finite(x, "The encoder's vectors")
     return x
 
 
-def _of_tokens(model, task: Task, table: pd.DataFrame, y, w: np.ndarray) -> Examples:
+def _of_tokens(model: TransferModel, task: Task, table: pd.DataFrame, y, w: np.ndarray) -> Examples:
     """The tokens that have a label, in the rows that have one."""
     tokens = model.tokenise(table, spans=True)
     labels = kind_of(task).targets(task, y, tokens)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from tf_transfer.evaluation.fitted import Fitted
 from tf_transfer.strategies.base import TARGET
 from tf_transfer.strategies.target_training import TargetTraining
+
+if TYPE_CHECKING:
+    from tf_transfer.model.model import TransferModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,5 +26,5 @@ class TargetOnly(TargetTraining):
     uses_source: ClassVar[bool] = False
     effort: ClassVar[str | None] = "adapt_steps"
 
-    def fit(self, model, source=None, *, seed=0, verbose=0, callbacks=None):
+    def fit(self, model: TransferModel, source=None, *, seed=0, verbose=0, callbacks=None):
         return Fitted(model)

@@ -11,13 +11,16 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from tf_transfer.batches.rows import steps_of
 from tf_transfer.evaluation.fitted import Fitted
 from tf_transfer.kinds import kind_of
 from tf_transfer.strategies.base import Strategy, train
 from tf_transfer.strategies.solve_heads import solve_heads
+
+if TYPE_CHECKING:
+    from tf_transfer.model.model import TransferModel
 
 FULL_RATE_ROWS = 256
 """Rows of a regression from which on the rate is the encoder's own.
@@ -53,7 +56,9 @@ class TargetTraining(Strategy):
     adapt_learning_rate: float | Literal["auto"] = "auto"
     head_start: bool = True
 
-    def adapt(self, model, support, *, seed=0, out=None, verbose=0, callbacks=None):
+    def adapt(
+        self, model: Fitted | TransferModel, support, *, seed=0, out=None, verbose=0, callbacks=None
+    ):
         model = Fitted.of(model).model
         model.resolve(support)
         adapted = model.copy(out=out)
@@ -61,12 +66,14 @@ class TargetTraining(Strategy):
         self.train_on_target(adapted, support, seed=seed, verbose=verbose, callbacks=callbacks)
         return adapted
 
-    def start_heads(self, model, support) -> None:
+    def start_heads(self, model: TransferModel, support) -> None:
         """Solves the heads of ``model`` that are to have a head start."""
         if self.head_start:
             solve_heads(model, support, anchored=True)
 
-    def train_on_target(self, model, support, *, seed=0, verbose=0, callbacks=None) -> None:
+    def train_on_target(
+        self, model: TransferModel, support, *, seed=0, verbose=0, callbacks=None
+    ) -> None:
         """Trains ``model`` itself on a target's labelled rows."""
         train(
             model,
@@ -84,7 +91,7 @@ class TargetTraining(Strategy):
         steps_an_epoch = min(math.ceil(rows / self.adapt_batch_size), 256 // self.adapt_batch_size)
         return math.ceil(self.adapt_steps / max(steps_an_epoch, 1))
 
-    def settings(self, model, source_rows, target_rows):
+    def settings(self, model: TransferModel, source_rows, target_rows):
         steps = self.adapt_passes(target_rows) * steps_of(target_rows, self.adapt_batch_size)
         return {
             "steps on the target": steps,
@@ -93,7 +100,7 @@ class TargetTraining(Strategy):
             "heads solved first": self.head_start,
         }
 
-    def auto_rate(self, field, model, rows):
+    def auto_rate(self, field, model: TransferModel, rows):
         rate = super().auto_rate(field, model, rows)
         if field == "adapt_learning_rate" and any(
             kind_of(task).link == "identity" for task in model.tasks
@@ -101,7 +108,7 @@ class TargetTraining(Strategy):
             return rate * min(1.0, math.sqrt(rows / FULL_RATE_ROWS))
         return rate
 
-    def _adapt_rate(self, model, rows: int) -> float:
+    def _adapt_rate(self, model: TransferModel, rows: int) -> float:
         if self.adapt_learning_rate != "auto":
             return self.adapt_learning_rate
         return self.auto_rate("adapt_learning_rate", model, rows)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.episodes.tensors import EpisodeTensors
+
+if TYPE_CHECKING:
+    from tf_transfer.model.model import TransferModel
 
 
 class Validation:
@@ -19,7 +23,7 @@ class Validation:
         count: number of episodes.
     """
 
-    def __init__(self, model, sampler: EpisodeSampler, count: int):
+    def __init__(self, model: TransferModel, sampler: EpisodeSampler, count: int):
         self._tensors, self._episodes = (
             EpisodeTensors(model, sampler, teach=False),
             sampler.sample(count),

@@ -6,6 +6,7 @@ import hashlib
 from typing import NamedTuple
 
 from tf_transfer.batches.inputs import Rows
+from tf_transfer.batches.model import Model
 from tf_transfer.devices.backend import keras, tf
 from tf_transfer.errors import DataError
 from tf_transfer.training import gradient_rules
@@ -54,7 +55,7 @@ class Run:
         callbacks: for Keras: the guard against NaN, the user's, the `History`, and `Resume` last.
     """
 
-    def __init__(self, model, given, validates: bool):
+    def __init__(self, model: Model, given, validates: bool):
         given = arranged(given)
         self._model, self._resume = model, resume_of(given)
         own = [c for c in given if c is not self._resume]
@@ -156,7 +157,7 @@ TRAINING_ONLY = ("learning_rate", "lr")
 """Names in the logs of training, beside those of metrics."""
 
 
-def watched(callbacks, model, names, validates: bool) -> CheckMonitors:
+def watched(callbacks, model: Model, names, validates: bool) -> CheckMonitors:
     """Checks what callbacks monitor, and sets their direction where the suite knows it."""
     suites = {}
     for callback in callbacks:
@@ -181,7 +182,7 @@ def _starts_anew(data, steps: int | None) -> bool:
     return isinstance(data, tf.data.Dataset) and (steps is None or int(data.cardinality()) == steps)
 
 
-def _data_settings(model, data, batch_size: int) -> dict:
+def _data_settings(model: Model, data, batch_size: int) -> dict:
     if isinstance(data, tf.data.Dataset):
         return {
             "kind": "tf.data",

@@ -9,6 +9,7 @@ import json
 import numpy as np
 import pandas as pd
 
+from tf_transfer.batches.model import Model
 from tf_transfer.errors import CheckpointError
 
 
@@ -17,7 +18,7 @@ def plain_json(content) -> dict:
     return json.loads(json.dumps(content, default=str))
 
 
-def model_settings(model) -> dict:
+def model_settings(model: Model) -> dict:
     """What a `TransferModel` is, but for its weights."""
     encoder, frozen = model.encoder, model.frozen
     config = {
@@ -36,7 +37,7 @@ def model_settings(model) -> dict:
     }
 
 
-def start_settings(model, optimizer) -> dict:
+def start_settings(model: Model, optimizer) -> dict:
     """Where a run starts from: the weights, and an optimizer that has not made a step."""
     return {"first weights": weights_hash(model.state), "optimizer": optimizer_settings(optimizer)}
 
@@ -60,7 +61,7 @@ def table_hash(table: pd.DataFrame, columns) -> str:
     return _hash(*names, *("\x1f".join(map(str, table[name])) for name in names))
 
 
-def data_columns(model) -> list:
+def data_columns(model: Model) -> list:
     """The columns that a model reads."""
     return [model.options["text"], model.options["text_pair"], *(t.label for t in model.tasks)]
 
