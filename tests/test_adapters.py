@@ -246,7 +246,8 @@ def test_a_copy_is_not_written_over_one_of_another_form(trained):
         {"rank": 10**9},
         {"rank": "2"},
         {"alpha": float("nan")},
-        {"layers": ["(a+)+$"]},
+        {"layers": ["query|value"]},
+        {"layers": "query|value"},
         {"layers": 3},
     ],
 )
