@@ -14,6 +14,9 @@ from tf_transfer.episodes.sampler import EpisodeSampler, read_domains, resolve_t
 from tf_transfer.errors import DataError, check_whole, is_whole, listed
 from tf_transfer.kinds.tasks import Task
 
+_NOTE = "_classes_of_episodes"
+"""The attribute of a model that holds what it was meta-trained on."""
+
 
 def split_classes(
     table: pd.DataFrame,
@@ -112,7 +115,7 @@ def remember_classes(model, samplers: Mapping[str, EpisodeSampler]) -> None:
         model: a `TransferModel`; neither its copies nor its files have the note.
         samplers: by use, such as ``"training"``; beside those of earlier trainings.
     """
-    known = model.__dict__.setdefault("_classes_of_episodes", {})
+    known = model.__dict__.setdefault(_NOTE, {})
     for use, sampler in samplers.items():
         known[use] = tuple(dict.fromkeys([*known.get(use, ()), *sampler.pairs]))
 
@@ -129,7 +132,7 @@ def check_new_classes(fitted, sampler: EpisodeSampler) -> None:
         DataError: a class, or with domains on both sides a class of a domain, is in both.
     """
     model = getattr(fitted, "model", fitted)  # learned rates come with their model
-    for use, pairs in getattr(model, "_classes_of_episodes", {}).items():
+    for use, pairs in getattr(model, _NOTE, {}).items():
         _check_disjoint(use, pairs, "test", sampler.pairs)
 
 

@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 
 from tf_transfer.devices.backend import keras, tf
+from tf_transfer.devices.private import layers_of, unchanged_inputs
 from tf_transfer.errors import DataError, TrainingError, listed
 
 Loss = Callable[[Sequence["tf.Tensor"]], "tf.Tensor"]
@@ -80,7 +81,7 @@ def _find_slots(model, variables) -> list[list[tuple]]:
     """For each variable the places ``(layer, attribute, variable)`` that hold it."""
     numbers = {id(v): number for number, v in enumerate(variables)}
     found: list[list[tuple]] = [[] for _ in variables]
-    for layer in model._flatten_layers():
+    for layer in layers_of(model):
         for attribute, value in vars(layer).items():
             if id(value) in numbers:
                 found[numbers[id(value)]].append((layer, attribute, value))
@@ -96,7 +97,7 @@ def _find_slots(model, variables) -> list[list[tuple]]:
 
 
 def _cast_like(variable, layer, tensor):
-    autocast = type(variable).__name__ == "AutoCastVariable" or hasattr(variable, "_cast_dtype")
+    autocast = hasattr(variable, "true_dtype")  # a variable of Keras' mixed precision
     return tf.cast(tensor, layer.compute_dtype) if autocast and tensor.dtype.is_floating else tensor
 
 
@@ -107,10 +108,6 @@ _WRITES = (
     "ResourceScatter",
     "ResourceStridedSliceAssign",
 )
-_READ_ONLY = "_read_only_resource_inputs"
-"""Where TensorFlow notes, of a call, a branch or a loop, the inputs that nothing in it changes, at
-any depth.
-"""
 
 
 @contextlib.contextmanager
@@ -168,9 +165,8 @@ def _written(op: tf.Operation) -> list[tf.Tensor]:
     """The variables among an operation's inputs that it changes, itself or in what it calls."""
     if op.type.startswith(_WRITES):
         return list(op.inputs)
-    try:
-        unchanged = op.get_attr(_READ_ONLY)
-    except ValueError:  # it calls nothing
+    unchanged = unchanged_inputs(op)
+    if unchanged is None:
         return []
     return [t for i, t in enumerate(op.inputs) if t.dtype == tf.resource and i not in unchanged]
 
