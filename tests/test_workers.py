@@ -134,7 +134,7 @@ class Cluster:
 @pytest.fixture
 def two(monkeypatch):
     """What takes a `Cluster` for the strategy of two workers."""
-    monkeypatch.setattr(workers, "workers_of", lambda distribution: 2)
+    monkeypatch.setattr(workers, "workers_of", lambda asked: 2 if isinstance(asked, Cluster) else 1)
 
 
 @pytest.mark.usefixtures("two")
