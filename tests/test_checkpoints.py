@@ -164,9 +164,7 @@ def test_what_is_no_folder_of_a_model_is_named(tmp_path):
         load_model(tmp_path)
 
 
-@pytest.mark.parametrize(
-    "content", ["{", "[]", "{}", '{"format": "tf_transfer/99"}', '{"model_type": "bert"}']
-)
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"model_type": "bert"}'])
 def test_a_foreign_configuration_is_refused(folder, content):
     (folder / "config.json").write_text(content)
     with pytest.raises(

@@ -121,13 +121,6 @@ def test_a_killed_worker_stops_the_others_and_training_goes_on_to_the_same_bits(
 class Cluster:
     """Stands in for the strategy of two workers whose facts are given."""
 
-    class extended:
-        _num_workers = 2
-
-        @staticmethod
-        def _in_multi_worker_mode():
-            return True
-
     def __init__(self, other):
         self.other = other
 
@@ -138,6 +131,13 @@ class Cluster:
         return tf.concat([value, tf.constant(workers._to_codes(self.other))[None]], axis)
 
 
+@pytest.fixture
+def two(monkeypatch):
+    """What takes a `Cluster` for the strategy of two workers."""
+    monkeypatch.setattr(workers, "workers_of", lambda asked: 2 if isinstance(asked, Cluster) else 1)
+
+
+@pytest.mark.usefixtures("two")
 def test_a_difference_names_both_sides():
     facts = {"table": "3 rows ab", "tensorflow": "2.20.0"}
     workers.check_agreement(Cluster(facts), facts)
@@ -191,6 +191,7 @@ def test_fit_tells_all_that_must_not_differ(monkeypatch):
     assert {n for n in facts if facts[n] != fewer[n]} == {"data: batches", "steps_per_epoch"}
 
 
+@pytest.mark.usefixtures("two")
 def test_long_facts_differ_at_their_ends_and_none_is_left_out():
     first, other = {"tasks": "a" * 200 + "b"}, {"tasks": "a" * 200 + "c"}
     with pytest.raises(
@@ -201,6 +202,7 @@ def test_long_facts_differ_at_their_ends_and_none_is_left_out():
         workers.check_agreement(Cluster({}), {str(i): "" for i in range(workers.FACTS + 1)})
 
 
+@pytest.mark.usefixtures("two")
 def test_a_lost_worker_is_told_and_other_errors_are_not_hidden():
     with pytest.raises(DistributionError, match=r"no longer answers.*UnavailableError"), \
             workers.lost_workers_explained(Cluster({})):  # fmt: skip

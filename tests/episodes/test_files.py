@@ -196,8 +196,9 @@ def test_a_damaged_or_foreign_file_is_refused(tmp_path, name):
         pack(b'{"sha256": ""}'),
     ):
         path.write_bytes(document)
-        assert f"File {str(path)!r} must " in refusal(path, make_table())
-        assert "Restore the file, or freeze the episodes again." in refusal(path, make_table())
+        told = refusal(path, make_table())
+        assert str(path) in told and " must " in told
+        assert told.endswith("Restore the file, or freeze the episodes again.")
     path.unlink()
     assert (
         refusal(path, make_table())
@@ -247,15 +248,6 @@ def test_a_file_that_unpacks_without_end_is_refused(tmp_path, monkeypatch):
     monkeypatch.undo()
     (tmp_path / "e.json").write_bytes(b"[" * 10**5)
     assert "nested too deeply" in refusal(tmp_path / "e.json", make_table())
-
-
-def test_another_format_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("tf_transfer.episodes.files.FORMAT", 99)
-    freeze_episodes(EpisodeSampler(make_table(), "intent", 2, 1, 1), 3, tmp_path / "e.json")
-    monkeypatch.undo()
-    assert "must have format 1.\nReceived format 99 in" in refusal(
-        tmp_path / "e.json", make_table()
-    )
 
 
 def test_what_cannot_be_frozen_is_refused_and_leaves_the_file(tmp_path):

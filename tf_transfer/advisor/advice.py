@@ -15,11 +15,12 @@ from tf_transfer.advisor.facts import Facts
 from tf_transfer.errors import CheckpointError, DataError
 from tf_transfer.experiments.results import Results
 from tf_transfer.experiments.runs import Cell
+from tf_transfer.files.file_format import FileFormat
 from tf_transfer.files.storage import write_text
 from tf_transfer.files.untrusted import read_json
 from tf_transfer.kinds import METRICS
 
-FORMAT = "tf_transfer advice/1"
+FORMAT = FileFormat("tf_transfer advice", 1)
 PLACE = ["target", "task", "budget"]
 
 
@@ -71,7 +72,7 @@ class Advice:
             for f in self.facts
         ]
         content = {
-            "format": FORMAT,
+            **FORMAT.note(),
             "identity": self.identity,
             "run_seconds": self.run_seconds,
             "facts": facts,
@@ -209,8 +210,7 @@ def load_advice(path: str | Path) -> Advice:
     """
     try:
         content = read_json(path)
-        if content["format"] != FORMAT:
-            raise ValueError(f"its format is {content['format']!r}, not {FORMAT!r}")
+        FORMAT.check(path, content, "Ask for advice anew.")
         facts = tuple(
             Facts(**{k: np.nan if v is None else v for k, v in f.items()}) for f in content["facts"]
         )

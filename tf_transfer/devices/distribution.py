@@ -80,9 +80,11 @@ def is_tpu(distribution: tf.distribute.Strategy) -> bool:
 
 def workers_of(distribution: tf.distribute.Strategy) -> int:
     """The number of machines, or processes, that train together."""
-    return (
-        distribution.extended._num_workers if distribution.extended._in_multi_worker_mode() else 1
-    )
+    if not isinstance(distribution, tf.distribute.MultiWorkerMirroredStrategy):
+        return 1
+    cluster = distribution.cluster_resolver.cluster_spec().as_dict()
+    trained_on = [*cluster.get("chief", ()), *cluster.get("worker", ())]
+    return max(len(trained_on), 1)
 
 
 # -- sharing rows out ------------------------------------------------------------------------------

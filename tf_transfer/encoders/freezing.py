@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from tf_transfer.devices.backend import keras, tf
+from tf_transfer.devices.private import layers_of, own_weights
 from tf_transfer.errors import DataError, is_whole
 
 _EMBEDDINGS = (
@@ -93,7 +94,7 @@ def frozen_blocks(encoder) -> int:
     if any(id(layer) in free for layer in _embedding_layers(encoder.transformer)):
         return 0
     frozen = [
-        not any(id(layer) in free for layer in block._flatten_layers())
+        not any(id(layer) in free for layer in layers_of(block))
         for block in blocks_of(encoder.transformer)
     ]
     return frozen.index(False) if False in frozen else len(frozen)
@@ -122,11 +123,12 @@ class _BareWeight:
     @property
     def held(self) -> bool:
         """Whether the layer counts it as not trainable."""
-        return any(v is self._variable for v in self._layer._non_trainable_weights)
+        _, frozen = own_weights(self._layer)
+        return any(v is self._variable for v in frozen)
 
     def hold(self, held: bool) -> None:
         if held != self.held:
-            lists = [self._layer._trainable_weights, self._layer._non_trainable_weights]
+            lists = own_weights(self._layer)
             origin, place = lists if held else lists[::-1]
             origin[:] = [v for v in origin if v is not self._variable]
             place.append(self._variable)
@@ -136,7 +138,7 @@ def _parts(encoder) -> list:
     """All layers of an encoder, itself first, and behind them its bare weights; the order is that
     of the family.
     """
-    return [*encoder._flatten_layers(), *_relative_positions(encoder.transformer)]
+    return [*layers_of(encoder), *_relative_positions(encoder.transformer)]
 
 
 def _free_layers(layer) -> list:
@@ -145,7 +147,7 @@ def _free_layers(layer) -> list:
     """
     if not layer.trainable:
         return []
-    children = layer._flatten_layers(recursive=False, include_self=False)
+    children = layers_of(layer, itself=False, nested=False)
     return [layer, *(free for child in children for free in _free_layers(child))]
 
 
@@ -162,7 +164,7 @@ def _places_of_depth(encoder, depth, parts: list) -> set[int]:
             *blocks_of(transformer)[:number],
             *_normalised_positions(transformer),
         ]
-    frozen = {id(layer) for top in chosen for layer in top._flatten_layers()}
+    frozen = {id(layer) for top in chosen for layer in layers_of(top)}
     return {
         place
         for place, part in enumerate(parts)
@@ -203,8 +205,9 @@ def weights_of(transformer) -> list[tf.Variable]:
     pooler = pooler_of(transformer)
     seen = {id(v) for v in pooler.weights} if pooler is not None else set()
     variables = []
-    for layer in transformer._flatten_layers():
-        for variable in layer._trainable_weights + layer._non_trainable_weights:
+    for layer in layers_of(transformer):
+        trainable, frozen = own_weights(layer)
+        for variable in trainable + frozen:
             if id(variable) not in seen:
                 seen.add(id(variable))
                 variables.append(variable)
@@ -221,22 +224,19 @@ def set_pooler_aside(transformer) -> None:
     a gradient.
     """
     for layer in _pooler_layers(transformer):
-        for variable in list(layer._trainable_weights):
+        trainable, _ = own_weights(layer)
+        for variable in list(trainable):
             _BareWeight(layer, variable).hold(True)
 
 
 def _pooler_layers(transformer) -> list:
     pooler = pooler_of(transformer)
-    return [] if pooler is None else list(pooler._flatten_layers())
+    return [] if pooler is None else layers_of(pooler)
 
 
 def blocks_of(transformer) -> list:
     """The list of equal layers that is deepest in variables: the transformer's blocks."""
-    stacks = [
-        list(v)
-        for layer in [_body(transformer), *_layers(_body(transformer))]
-        for v in _layer_lists(layer)
-    ]
+    stacks = [list(v) for layer in layers_of(_body(transformer)) for v in _layer_lists(layer)]
     return max(stacks, key=_size, default=[])
 
 
@@ -249,10 +249,6 @@ def _layer_lists(layer) -> Iterator[Sequence]:
 
 def _size(layers: list) -> int:
     return sum(int(np.prod(w.shape)) for layer in layers for w in layer.weights)
-
-
-def _layers(transformer) -> Iterator:
-    return transformer._flatten_layers(include_self=False)
 
 
 def _body(transformer):

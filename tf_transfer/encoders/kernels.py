@@ -16,6 +16,7 @@ from contextvars import ContextVar
 from tf_transfer.devices.backend import keras, tf
 from tf_transfer.devices.distribution import share_number
 from tf_transfer.devices.environment import compiles_for_processors
+from tf_transfer.devices.private import draw_masks_from, layers_of
 
 _PORTABLE = ContextVar("portable", default=False)
 
@@ -62,9 +63,9 @@ def install(transformer, state: tf.Variable, gelu) -> None:
         gelu: the function that is the library's exact GELU; layers that hold it get `fused_gelu`.
     """
     dropouts, around = 0, _layers_around(transformer)
-    for layer in transformer._flatten_layers(include_self=False):
+    for layer in layers_of(transformer, itself=False):
         if isinstance(layer, keras.layers.Dropout):
-            layer._random_generator = StatelessMasks(state, dropouts, around[id(layer)])
+            draw_masks_from(layer, StatelessMasks(state, dropouts, around[id(layer)]))
             dropouts += 1
         elif hasattr(layer, "xdropout"):  # DeBERTa's own dropout
             masks, rate = StatelessMasks(state, dropouts, around[id(layer)]), layer.drop_prob
@@ -81,7 +82,7 @@ def _layers_around(layer, outer: tuple = ()) -> dict[int, tuple]:
     """By the ``id`` of each sublayer: the layers that it is in, itself last."""
     path = (*outer, layer)
     paths = {id(layer): path}
-    for child in layer._flatten_layers(recursive=False, include_self=False):
+    for child in layers_of(layer, itself=False, nested=False):
         paths |= _layers_around(child, path)
     return paths
 

@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 
 from tf_transfer.devices.backend import tf
+from tf_transfer.devices.private import layers_of
 from tf_transfer.encoders.freezing import blocks_of, frozen_blocks
 
 FIELD = "trunk_"
@@ -82,9 +83,7 @@ def _what_changes(encoder) -> list:
     """What training changes in an encoder: its variables, or the tensors in their places (see
     `functional`).
     """
-    held = [
-        v for layer in encoder._flatten_layers() for v in vars(layer).values() if tf.is_tensor(v)
-    ]
+    held = [v for layer in layers_of(encoder) for v in vars(layer).values() if tf.is_tensor(v)]
     tensors = [v for v in held if not isinstance(v, tf.Variable) and v.dtype.is_floating]
     return [*encoder.trainable_variables, *tensors]
 

@@ -18,11 +18,12 @@ from tf_transfer.episodes.fingerprint import fingerprint
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.errors import DataError, check_columns, listed
 from tf_transfer.files import storage
+from tf_transfer.files.file_format import FileFormat
 from tf_transfer.files.untrusted import parse_json, read_bytes, unpack
 from tf_transfer.kinds.tasks import Task
 
-FORMAT = 1
-"""Version of the layout of the files that `freeze_episodes` writes."""
+FORMAT = FileFormat("tf_transfer episodes", 1)
+_AGAIN = "Restore the file, or freeze the episodes again."
 _MOST_BYTES = 256 * 2**20
 
 
@@ -45,7 +46,7 @@ def freeze_episodes(
     """
     episodes = sampler.sample(count, start)
     content = {
-        "format": FORMAT,
+        **FORMAT.note(),
         "sampler": {
             name: getattr(sampler, name)
             for name in ("way", "shot", "num_query", "seed", "domain", "balanced", "drop_small")
@@ -112,7 +113,7 @@ def _damaged(path, reason: str) -> DataError:
     return DataError(
         f"File {str(path)!r} must hold frozen episodes.\nReceived something else, or a part of "
         f"them: {reason}.\n"
-        "Restore the file, or freeze the episodes again."
+        f"{_AGAIN}"
     )
 
 
@@ -126,21 +127,15 @@ def _read(path: Path) -> dict:
         content = parse_json(
             unpack(document, _MOST_BYTES) if path.name.endswith(".gz") else document
         )
-        digest = content.pop("sha256")
-        version = content["format"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         raise _damaged(path, str(error)) from error
+    FORMAT.check(path, content, _AGAIN, DataError)
+    digest = content.pop("sha256", None)
     if digest != _digest(content):
         raise DataError(
             f"File {str(path)!r} must be as it was written, with the sha256 {digest}.\n"
             f"Received content with {_digest(content)}: it is damaged or was edited.\n"
-            "Restore the file, or freeze the episodes again."
-        )
-    if version != FORMAT:
-        raise DataError(
-            f"Frozen episodes must have format {FORMAT}.\nReceived format {version!r} in "
-            f"{str(path)!r}.\n"
-            "Freeze the episodes again, or read them with the version that wrote them."
+            f"{_AGAIN}"
         )
     return content
 

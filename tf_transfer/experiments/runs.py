@@ -33,13 +33,14 @@ from tf_transfer.experiments.run_checks import (
     check_provenance,
     rows_misfit,
 )
+from tf_transfer.files.file_format import FileFormat
 from tf_transfer.files.storage import write_text
 from tf_transfer.files.temporary import remove, sweep
 from tf_transfer.files.untrusted import read_bytes, read_json
 from tf_transfer.kinds.answers import Answers, packed
 from tf_transfer.kinds.tasks import Task
 
-FORMAT = "tf_transfer run/2"
+FORMAT = FileFormat("tf_transfer run", 2)
 RARE, CLASSES, SCORES, FROZEN = "rare words/", "classes/", "scores", "frozen"
 _MOST_ROWS = 2 * 10**9
 
@@ -100,7 +101,7 @@ class Run:
                 )
             strategies = earlier["strategies"] | strategies
         content = {
-            "format": FORMAT,
+            **FORMAT.note(),
             "common": common,
             "strategies": strategies,
             "provenance": provenance,
@@ -151,14 +152,7 @@ class Run:
             raise CheckpointError(
                 f"{path} is damaged: {error}\nRun the experiment again in a new folder."
             ) from None
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
-            received = content.get("format", "none") if isinstance(content, dict) else "none"
-            raise CheckpointError(
-                f"{path} must be of the format {FORMAT!r}.\nReceived {received!r}: another version "
-                "wrote this run.\n"
-                "Run the experiment again in a new folder, or read this one with the version that "
-                "wrote it."
-            )
+        FORMAT.check(path, content, "Run the experiment again in a new folder.")
         lacking = [
             k
             for k in ("common", "strategies", "provenance")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from tf_transfer.devices.backend import keras, tf
+from tf_transfer.devices.private import layers_of, unchanged_inputs
 from tf_transfer.errors import DataError, TrainingError, listed
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _find_slots(model: TransferModel, variables) -> list[list[tuple]]:
     """For each variable the places ``(layer, attribute, variable)`` that hold it."""
     numbers = {id(v): number for number, v in enumerate(variables)}
     slots: list[list[tuple]] = [[] for _ in variables]
-    for layer in model._flatten_layers():
+    for layer in layers_of(model):
         for attribute, value in vars(layer).items():
             if id(value) in numbers:
                 slots[numbers[id(value)]].append((layer, attribute, value))
@@ -100,7 +101,7 @@ def _find_slots(model: TransferModel, variables) -> list[list[tuple]]:
 
 
 def _cast_like(variable, layer, tensor):
-    autocast = type(variable).__name__ == "AutoCastVariable" or hasattr(variable, "_cast_dtype")
+    autocast = hasattr(variable, "true_dtype")  # a variable of Keras' mixed precision
     return tf.cast(tensor, layer.compute_dtype) if autocast and tensor.dtype.is_floating else tensor
 
 
@@ -111,10 +112,6 @@ _WRITES = (
     "ResourceScatter",
     "ResourceStridedSliceAssign",
 )
-_READ_ONLY = "_read_only_resource_inputs"
-"""Where TensorFlow notes, of a call, a branch or a loop, the inputs that nothing in it changes, at
-any depth.
-"""
 
 
 @contextlib.contextmanager
@@ -172,9 +169,8 @@ def _written(op: tf.Operation) -> list[tf.Tensor]:
     """The variables among an operation's inputs that it changes, itself or in what it calls."""
     if op.type.startswith(_WRITES):
         return list(op.inputs)
-    try:
-        unchanged = op.get_attr(_READ_ONLY)
-    except ValueError:  # it calls nothing
+    unchanged = unchanged_inputs(op)
+    if unchanged is None:
         return []
     return [t for i, t in enumerate(op.inputs) if t.dtype == tf.resource and i not in unchanged]
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tf_transfer import __version__
 from tf_transfer.encoders import encoder as encoders
 from tf_transfer.encoders.checks import at_most
 from tf_transfer.errors import CheckpointError, first_line, listed
+from tf_transfer.files.file_format import FileFormat
 from tf_transfer.files.storage import (
     check_folder_name,
     check_writable,
@@ -27,7 +27,7 @@ from tf_transfer.kinds.class_types import class_from_json, class_to_json
 from tf_transfer.kinds.tasks import Task
 from tf_transfer.model.network import Network
 
-FORMAT = "tf_transfer/2"
+FORMAT = FileFormat("tf_transfer", 2)
 LEARNED = "learned_"
 """Starts the keys of arrays that a strategy has learned beside the weights."""
 CONFIG, WEIGHTS, ENCODER = "config.json", "model.safetensors", "encoder"
@@ -39,6 +39,7 @@ _OPTIONS = {
     "seed": int,
 }
 _REMEDY = "Save the model again, or copy the whole folder."
+_OTHER = "Train and save the model again; a model of Hugging Face is loaded with load_encoder."
 
 
 def save_model(model: Network, folder: str | Path, overwrite: bool = True) -> None:
@@ -51,8 +52,7 @@ def save_model(model: Network, folder: str | Path, overwrite: bool = True) -> No
     """
     model._require_heads()
     config = {
-        "format": FORMAT,
-        "tf_transfer": __version__,
+        **FORMAT.note(),
         "tasks": [_task_to_json(t) for t in model.tasks],
         "options": model.options,
         "frozen": model.frozen,
@@ -229,17 +229,7 @@ def _read_config(folder: Path) -> dict:
         config = read_json(path)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged: {error}\nSave the model again.") from error
-    if not isinstance(config, dict) or config.get("format") != FORMAT:
-        received = (
-            config.get("format", "no 'format'")
-            if isinstance(config, dict)
-            else type(config).__name__
-        )
-        raise CheckpointError(
-            f"{path} must be of the format {FORMAT!r}.\nReceived {received!r}: it was written by "
-            "another program"
-            " or version.\nTo use a Hugging Face model, load it with load_encoder."
-        )
+    FORMAT.check(path, config, _OTHER)
     return config
 
 

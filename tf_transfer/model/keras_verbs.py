@@ -16,6 +16,7 @@ from tf_transfer.checks.array_likes import is_batched
 from tf_transfer.data.tables import is_tables
 from tf_transfer.devices import workers
 from tf_transfer.devices.backend import tf
+from tf_transfer.devices.private import schedule_of
 from tf_transfer.errors import DataError, shown
 from tf_transfer.evaluation import scores as evaluation
 from tf_transfer.evaluation.predictions import Predictions
@@ -150,7 +151,7 @@ class KerasVerbs(TextModel):
             )
 
     def _plan_rate(self, plan: Plan) -> None:
-        if isinstance(getattr(self.optimizer, "_learning_rate", None), WarmupDecay):
+        if isinstance(schedule_of(self.optimizer), WarmupDecay):
             if not plan.steps:
                 raise DataError(
                     "The 'auto' learning rate falls over a known number of steps.\n"

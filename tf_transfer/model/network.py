@@ -9,6 +9,7 @@ from tf_transfer.checks.arguments import check_known, check_of_keras_2
 from tf_transfer.checks.names import check_names
 from tf_transfer.devices import distribution
 from tf_transfer.devices.backend import keras, tf
+from tf_transfer.devices.private import mask_metrics, schedule_of
 from tf_transfer.encoders.trunk import without_trunk
 from tf_transfer.errors import DataError, listed, shown
 from tf_transfer.kinds import kind_of
@@ -291,7 +292,7 @@ class Network(Trainable):
         each gradient rule.
         """
         peak, optimizer = self._peak(learning_rate), getattr(self, "optimizer", None)
-        schedule = getattr(optimizer, "_learning_rate", None)
+        schedule = schedule_of(optimizer)
         if isinstance(optimizer, AdamW) and isinstance(schedule, WarmupDecay):
             optimizer.reset()
             plan_rate(optimizer, 0, 0, peak)
@@ -396,7 +397,7 @@ class Network(Trainable):
 
     def _update_metrics(self, y: dict, scores: dict, w: dict) -> None:
         for name, values in scores.items():  # of the metrics without weights
-            values._keras_mask = tf.cast(w[name] > 0, values.dtype)
+            mask_metrics(values, tf.cast(w[name] > 0, values.dtype))
         self.compiled_metrics.update_state(y, scores, sample_weight=w)
 
     @property

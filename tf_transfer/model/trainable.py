@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 
 from tf_transfer.devices.backend import keras, tf
+from tf_transfer.devices.private import layers_of
 from tf_transfer.encoders.freezing import freeze
 from tf_transfer.errors import DataError, listed
 from tf_transfer.training.optimization import prepare
@@ -135,7 +136,7 @@ class Trainable(keras.Model):
         return run
 
     def _trainable_flags(self) -> tuple[bool, ...]:
-        return tuple(layer.trainable for layer in self._flatten_layers())
+        return tuple(layer.trainable for layer in layers_of(self))
 
     def prepare_optimizer(self) -> bool:
         """Makes the optimizer ready for `trained_variables`; see

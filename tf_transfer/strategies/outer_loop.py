@@ -14,6 +14,7 @@ import numpy as np
 
 from tf_transfer.devices import workers
 from tf_transfer.devices.backend import keras
+from tf_transfer.devices.private import step_counter
 from tf_transfer.training.callbacks.arrange import arranged, resume_of
 from tf_transfer.training.callbacks.backup import Place
 from tf_transfer.training.callbacks.resume import Training
@@ -123,7 +124,7 @@ class OuterLoop:
         variables = {
             "weights": model.state,
             "rates": learner.extra,
-            "counter": [model._train_counter],
+            "counter": [step_counter(model)],
             "optimizer": optimizer_state(self._optimizer, learner.parameters),
         }
 
@@ -174,7 +175,7 @@ class OuterLoop:
             epochs=self._epochs,
             steps=min(self._epoch_steps, self._steps),
         )
-        self._learner.model._train_counter.assign(0)
+        step_counter(self._learner.model).assign(0)
         hooks.on_train_begin()
         if self._validates and place.epoch == place.batch == 0:  # a run that goes on remembers it
             self._best.start(validate()["val_loss"])
@@ -194,7 +195,7 @@ class OuterLoop:
         for batch in range(first, count):
             hooks.on_train_batch_begin(batch)
             self._means.add(step(start + batch), current_rate(self._optimizer))
-            self._learner.model._train_counter.assign_add(1)
+            step_counter(self._learner.model).assign_add(1)
             hooks.on_train_batch_end(batch, self._means.logs())
             if hooks.model.stop_training:
                 break

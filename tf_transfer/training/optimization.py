@@ -6,6 +6,14 @@ from collections.abc import Sequence
 
 from tf_transfer.devices.backend import keras, tf
 from tf_transfer.devices.distribution import is_tpu
+from tf_transfer.devices.private import (
+    build_legacy,
+    is_built_for,
+    loss_scale_variables,
+    rebuild,
+    schedule_of,
+    whole_variable,
+)
 from tf_transfer.encoders.kernels import compiled
 
 
@@ -32,10 +40,10 @@ class AdamW(keras.optimizers.AdamW):
         """
         plan = self._learning_rate
         if isinstance(plan, WarmupDecay):
-            plan.hold_if_set(self._current_learning_rate)
+            plan.hold_if_set(self.learning_rate)
         super()._compute_current_learning_rate()
         if isinstance(plan, WarmupDecay):
-            plan.given.assign(self._current_learning_rate)
+            plan.given.assign(self.learning_rate)
 
     @property
     def _fused(self) -> bool:
@@ -44,8 +52,7 @@ class AdamW(keras.optimizers.AdamW):
     def _use_weight_decay(self, variable):
         # A replica's copy has a name of its own, in which a pattern would not find its ending.
         if not isinstance(variable, tf.distribute.DistributedValues):
-            whole = getattr(variable.handle, "_distributed_container", None)
-            variable = variable if whole is None else whole()
+            variable = whole_variable(variable)
         return super()._use_weight_decay(variable)
 
     def _clip_gradients(self, grads):
@@ -195,13 +202,12 @@ class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
 
 def plan_rate(optimizer, start: int, steps: int, peak: float | None = None) -> None:
     """Plans an optimizer's `WarmupDecay`; see `WarmupDecay.plan`."""
-    schedule = optimizer._learning_rate
+    schedule = schedule_of(optimizer)
     schedule.plan(start, steps, peak)
-    current = getattr(optimizer, "_current_learning_rate", None)
-    # a rate that a callback set at the end of the last run is not for this one
-    if current is not None:
-        current.assign(schedule(optimizer.iterations))
-        schedule.given.assign(current)
+    # A rate that a callback set at the end of the last run is not for this one.
+    current = optimizer.learning_rate
+    current.assign(schedule(optimizer.iterations))
+    schedule.given.assign(current)
 
 
 def current_rate(optimizer) -> tf.Tensor:
@@ -225,49 +231,37 @@ def prepare(optimizer, trained: Sequence[tf.Variable]) -> bool:
         Whether it starts anew, in other variables than before.
     """
     inner = getattr(optimizer, "inner_optimizer", optimizer)
-    # None: not built yet, or Keras' legacy kind, which takes any variable
-    known = getattr(inner, "_index_dict", None)
-    if known is None:
+    ready = is_built_for(inner, trained)
+    if ready is None:
         _build(optimizer, trained)
+    if ready is not False:
         return False
-    if all(inner._var_key(v) in known for v in trained):
-        return False
-    schedule = getattr(inner, "_learning_rate", None)
+    schedule = schedule_of(inner)
     if isinstance(schedule, WarmupDecay):
         schedule.shift(-inner.iterations)
     inner.iterations.assign(0)
-    inner._variables = [v for v in inner._variables if v is inner.iterations]
-    inner._built = False
-    inner.build(list(trained))
+    rebuild(inner, trained)
     return True
 
 
 def optimizer_state(optimizer, trained: list[tf.Variable]) -> list[tf.Variable]:
     """All variables of an optimizer for the variables that it trains."""
     _build(optimizer, trained)
-    variables = list(optimizer.variables())
-    scale = getattr(optimizer, "_loss_scale", None)
-    variables += [
-        v
-        for v in (getattr(scale, "current_loss_scale", None), getattr(scale, "counter", None))
-        if v is not None
-    ]
+    variables = [*optimizer.variables(), *loss_scale_variables(optimizer)]
     inner = getattr(optimizer, "inner_optimizer", optimizer)
-    schedule = getattr(inner, "_learning_rate", None)
+    schedule = schedule_of(inner)
     if isinstance(schedule, WarmupDecay):
         variables += schedule.variables
-    if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
-        variables.append(inner._current_learning_rate)
-    elif isinstance(schedule, tf.Variable):  # a callback may have set it
-        variables.append(schedule)
+    if schedule is not None:  # a callback may have set the rate
+        variables.append(inner.learning_rate)
     return variables
 
 
 def _build(optimizer, trained: Sequence[tf.Variable]) -> None:
-    if hasattr(optimizer, "build") and not getattr(optimizer, "_built", False):
-        optimizer.build(list(trained))
-    elif hasattr(optimizer, "_create_all_weights"):  # Keras' legacy optimizers
-        optimizer._create_all_weights(trained)
+    if isinstance(optimizer, keras.optimizers.legacy.Optimizer):
+        build_legacy(optimizer, trained)
+    else:
+        optimizer.build(list(trained))  # nothing where it is built already
 
 
 def auto_learning_rate(width: int) -> float:

@@ -25,6 +25,7 @@ from keras_tuner.oracles import BayesianOptimizationOracle, HyperbandOracle, Ran
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
+from tf_transfer.devices.private import hyperband_trials
 from tf_transfer.experiments.tune_spec import TuneSpec
 from tf_transfer.files.storage import write_text
 
@@ -121,9 +122,8 @@ def trials_of(spec: TuneSpec) -> int:
     if spec.oracle != "hyperband":
         return spec.trials or 20
     probe = HyperbandOracle(keras_tuner.Objective("score", "max"), **spec.options)
-    brackets = range(probe._get_num_brackets())
-    sizes = sum(probe._get_size(b, r) for b in brackets for r in range(probe._get_num_rounds(b)))
-    return min(spec.trials or 10**9, sizes * int(spec.options["hyperband_iterations"]))
+    most = hyperband_trials(probe) * int(spec.options["hyperband_iterations"])
+    return min(spec.trials or most, most)
 
 
 def _first_points(spec: TuneSpec, hyperparameters) -> int:

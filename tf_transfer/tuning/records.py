@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tf_transfer.errors import CheckpointError, DataError
+from tf_transfer.files.file_format import FileFormat
 from tf_transfer.files.storage import write_text
 from tf_transfer.files.untrusted import read_json
 
-FORMAT = "tf_transfer search/1"
+FORMAT = FileFormat("tf_transfer search", 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Records:
         else:
             write_text(
                 self.folder / "search.json",
-                json.dumps({"format": FORMAT, "common": common}, indent=1),
+                json.dumps({**FORMAT.note(), "common": common}, indent=1),
             )
 
     def check(self, common: dict, who: str = "today's") -> None:
@@ -84,11 +85,7 @@ class Records:
         DataError: the folder holds another search than ``common`` describes.
         """
         earlier, common = _read(self.folder / "search.json"), json.loads(json.dumps(common))
-        if not isinstance(earlier, dict) or earlier.get("format") != FORMAT:
-            raise CheckpointError(
-                f"{self.folder / 'search.json'} must be of the format {FORMAT!r}.\nReceived "
-                "another."
-            )
+        FORMAT.check(self.folder / "search.json", earlier, "Search again in a new folder.")
         kept = earlier["common"]
         differing = [k for k in dict.fromkeys([*common, *kept]) if common.get(k) != kept.get(k)]
         if differing:

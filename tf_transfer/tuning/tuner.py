@@ -79,7 +79,7 @@ class TransferTuner(BaseTuner):
         """Writes the state whole or not at all."""
         if not self._is_worker():
             self.oracle.save()
-        write_text(self._get_tuner_fname(), "{}")
+        write_text(Path(self.project_dir) / f"{self.tuner_id}.json", "{}")
 
     def on_search_begin(self) -> None:
         if self._is_worker():

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from tf_transfer.devices.backend import tf
 from tf_transfer.errors import CheckpointError
+from tf_transfer.files.file_format import FileFormat
 from tf_transfer.files.storage import whole_file
 from tf_transfer.files.tensor_files import read_tensors, write_tensors
 from tf_transfer.files.untrusted import parse_json
 from tf_transfer.training.callbacks.plain_state import Arrays, unpack
 
-FORMAT = "tf_transfer backup/1"
+FORMAT = FileFormat("tf_transfer backup", 1)
 FILE = "training.safetensors"
 REMEDY = "Delete it to train from the start."
 
@@ -99,7 +100,7 @@ def write_backup(
     """
     variables = {name: [arrays.add(v.numpy()) for v in group] for name, group in groups.items()}
     content = {
-        "format": FORMAT,
+        **FORMAT.note(),
         "place": dataclasses.asdict(place),
         "settings": settings,
         "start": start,
@@ -134,14 +135,8 @@ def read_backup(path: Path) -> Backup:
         raise CheckpointError(f"{path} is damaged: its content is not what was written.\n{REMEDY}")
     try:
         content = parse_json(note.get("backup", "{}"))
-        written = content.get("format")
-        if written == FORMAT:
-            parts = (content[name] for name in ("settings", "start", "callbacks", "variables"))
-            return Backup(Place(**content["place"]), *parts, arrays)
+        FORMAT.check(path, content, "Nothing was changed: give another backup_dir.")
+        parts = (content[name] for name in ("settings", "start", "callbacks", "variables"))
+        return Backup(Place(**content["place"]), *parts, arrays)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path} is damaged: {error}\n{REMEDY}") from None
-    raise CheckpointError(
-        f"{path} must be of the format {FORMAT!r}.\nReceived {written!r}: it was written by "
-        "another "
-        "program or version; nothing was changed.\nGive another backup_dir."
-    )

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from tf_transfer.batches.inputs import Rows
 from tf_transfer.batches.model import Model
 from tf_transfer.devices.backend import keras, tf
+from tf_transfer.devices.private import has_metrics, step_counter
 from tf_transfer.errors import DataError
 from tf_transfer.training import gradient_rules
 from tf_transfer.training.callbacks.arrange import arranged, resume_of
@@ -128,7 +129,7 @@ class Run:
                 "weights": model.state,
                 "optimizer": optimizer_variables,
                 "metrics": [v for m in model.metrics for v in m.variables],
-                "counter": [model._train_counter],
+                "counter": [step_counter(model)],
             },
             settings,
             lambda: start_settings(model, optimizer),
@@ -169,9 +170,7 @@ def watched(callbacks, model: Model, names, validates: bool) -> CheckMonitors:
     own = (keras.callbacks.Callback.__module__, CheckMonitors.__module__.rpartition(".")[0])
     ours = all(type(c).__module__.startswith(own) for c in callbacks)
     compiled = getattr(model, "compiled_metrics", None)
-    named = any(
-        getattr(compiled, part, None) for part in ("_user_metrics", "_user_weighted_metrics")
-    )
+    named = compiled is not None and has_metrics(compiled)
     # Keras names the metrics of `compile` in the first step, and a user's callback may log what it
     # likes.
     return CheckMonitors(callbacks, known, sure=ours and not named)
