@@ -107,8 +107,8 @@ def loss_scale_variables(optimizer) -> list:
     The public ``loss_scale`` is a tensor, which a backup cannot be restored into.
     """
     scale = getattr(optimizer, "_loss_scale", None)
-    found = [getattr(scale, name, None) for name in ("current_loss_scale", "counter")]
-    return [variable for variable in found if variable is not None]
+    variables = [getattr(scale, name, None) for name in ("current_loss_scale", "counter")]
+    return [variable for variable in variables if variable is not None]
 
 
 def whole_variable(variable):

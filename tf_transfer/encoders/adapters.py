@@ -16,6 +16,7 @@ import numpy as np
 
 from tf_transfer.checks.arguments import whole
 from tf_transfer.devices.backend import keras, tf, transformers
+from tf_transfer.devices.private import layers_of
 from tf_transfer.encoders.freezing import pooler_of
 from tf_transfer.errors import DataError, listed, shown
 
@@ -231,7 +232,7 @@ def _paths(layer, start: str = "") -> Iterator[tuple[str, keras.layers.Layer]]:
 def _candidates(transformer) -> dict:
     """The layers that can have an adapter by their paths; one with several has the first."""
     pooler = pooler_of(transformer)
-    seen = {id(layer) for layer in pooler._flatten_layers()} if pooler is not None else set()
+    seen = {id(layer) for layer in layers_of(pooler)} if pooler is not None else set()
     by_path = {}
     for path, layer in _paths(transformer):
         if isinstance(layer, keras.layers.Dense | _one_by_one()) and id(layer) not in seen:

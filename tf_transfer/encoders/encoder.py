@@ -10,6 +10,7 @@ from pathlib import Path
 from tf_transfer.assets import registry
 from tf_transfer.assets.fetching import fetch
 from tf_transfer.devices.backend import keras, tf, transformers
+from tf_transfer.devices.private import layers_of
 from tf_transfer.encoders import checks as encoder_checks
 from tf_transfer.encoders import kernels, pretrained
 from tf_transfer.encoders.adapters import Adapters, LowRank, attach, attach_like
@@ -123,7 +124,7 @@ class Encoder(keras.layers.Layer):
         """
         if self.adapters is None:
             return super().trainable_weights
-        free = [layer for layer in self._flatten_layers() if isinstance(layer, LowRank)]
+        free = [layer for layer in layers_of(self) if isinstance(layer, LowRank)]
         known = {id(v) for layer in free for v in layer.trainable_weights}
         return [v for v in super().trainable_weights if id(v) in known]
 

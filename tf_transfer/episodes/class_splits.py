@@ -14,8 +14,6 @@ from tf_transfer.episodes.sampler import EpisodeSampler, read_domains, resolve_t
 from tf_transfer.errors import DataError, check_whole, is_whole, listed
 from tf_transfer.kinds.tasks import Task
 
-"""The attribute of a model that holds what it was meta-trained on."""
-
 
 def split_classes(
     table: pd.DataFrame,
