@@ -41,7 +41,8 @@ def test_it_holds_the_model_that_was_trained(model, fitted):
 def test_a_model_alone_is_one_that_has_learned_nothing_more(model, fitted):
     assert Fitted.of(fitted) is fitted
     alone = Fitted.of(model)
-    assert alone.model is model and not alone.learned and not alone.classes
+    assert alone.model is model and not alone.learned
+    assert alone.classes == fitted.classes and not Fitted.of(model.copy()).classes
 
 
 def test_it_answers_as_its_model(model, fitted):

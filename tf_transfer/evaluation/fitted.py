@@ -58,8 +58,12 @@ class Fitted:
 
     @classmethod
     def of(cls, start: Fitted | Predictor) -> Fitted:
-        """What a `fit` returned as it is; of a model alone, one that has learned nothing more."""
-        return start if isinstance(start, cls) else cls(start)
+        """What a `fit` returned as it is; of a model alone, one that has learned nothing more, with
+        the classes that the model has noted.
+        """
+        if isinstance(start, cls):
+            return start
+        return cls(start, classes=getattr(start, "episode_classes", {}))
 
     @property
     def rates(self) -> tuple[np.ndarray, ...]:

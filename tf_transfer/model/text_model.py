@@ -40,6 +40,13 @@ class TextModel(Network):
         self.options = {**columns, "max_length": max_length, "dropout": dropout, "seed": seed}
         self._vectoriser, self._trunk = Vectoriser(encoder), Trunk(encoder)
         self.traced = Traced(self)
+        self.episode_classes: dict[str, tuple] = {}
+
+    def note_episodes(self, classes: Mapping[str, tuple]) -> None:
+        """Notes the classes of the episodes that a meta-training learns from, which a meta-test
+        must not have; see `Fitted`. Neither copies nor files have the note.
+        """
+        self.episode_classes = dict(classes)
 
     def resolve(self, table: pd.DataFrame) -> None:
         """Reads the kinds and classes that are still open from a table, and makes the heads."""

@@ -156,6 +156,9 @@ class MetaStrategy(Strategy):
         )
         total = self.steps if steps is None else steps
         check_whole("steps", total)
+        parts = {"training": sampler, "validation": validation} if sampler is source else {}
+        used = {use: part for use, part in parts.items() if part is not None}
+        model.note_episodes(classes_of(used, start.classes))
         optimizer = self._optimizer(model)
         loop = OuterLoop(
             learner,
@@ -174,10 +177,8 @@ class MetaStrategy(Strategy):
             | {"outer steps": total, "seed": seed, "epoch": validate_every},
             verbose,
         )
-        parts = {"training": sampler, "validation": validation} if sampler is source else {}
-        used = {use: part for use, part in parts.items() if part is not None}
         learned = tuple(variable.numpy() for variable in learner.extra)
-        return Fitted(model, learned, classes_of(used, start.classes))
+        return Fitted(model, learned, model.episode_classes)
 
     def _settings(self, model: TransferModel, sampler, validation) -> dict:
         """What two runs of the outer loop must share for one to go on where the other stopped."""
