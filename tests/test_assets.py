@@ -2,6 +2,7 @@
 network.
 """
 
+import configparser
 import errno
 import gzip
 import hashlib
@@ -435,6 +436,18 @@ def test_registry_is_whole():
         assert all(Path(stored).name == stored for stored in known.files)
         assert not any(stored.endswith((".pt", ".bin", ".pkl", ".py")) for stored in known.files)
     assert registry.with_pip() == ["vader", "bert-tiny", "minilm"]
+
+
+def test_the_package_takes_its_data_files_along():
+    """Files beside the modules are in the sdist and the wheel if setup.cfg names them."""
+    root = Path(__file__).parents[1]
+    setup = configparser.ConfigParser()
+    setup.read(root / "setup.cfg", encoding="utf-8")
+    patterns = setup["options.package_data"]["tf_transfer"].split()
+    package = root / "tf_transfer"
+    named = {path for pattern in patterns for path in package.glob(pattern)}
+    beside = {p for p in package.rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc")}
+    assert beside == named
 
 
 # -- archives that are not what they seem ----------------------------------------------------------

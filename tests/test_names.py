@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.analysis.folders import noisy, write_run
+from tests.analysis.folders import make_table, noisy, write_run
 from tf_transfer.checks.names import check_differ, check_name, check_names
 from tf_transfer.comparison.comparison import Comparison
 from tf_transfer.data.tables import load_table, save_table
@@ -118,7 +118,7 @@ def test_what_is_accepted_can_be_written_and_read_back(tmp_path_factory, names, 
     folder = tmp_path_factory.mktemp("names")
     y = np.array([0, 1, 1])
     run = write_run(folder, y, {"target_only": {16: noisy(np.random.default_rng(0), y, [0.7])}})
-    run.write_target(target, {task: (y, y > 0)}, None, {"tables": {}})
+    run.write_target(target, {task: (y, y > 0)}, None, {"tables": {}}, table=make_table(3))
     assert list(run.read_target(target)[0]) == [task]
     cell = Cell(target, strategy, 16, seed)
     run.write_cell(cell, {task: y / 2}, {"source_seconds": 0.5, "target_seconds": 0.5})

@@ -11,7 +11,7 @@ import itertools
 import json
 import numbers
 import reprlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Literal
 
 Language = Literal["python", "yaml", "command line"]
@@ -138,6 +138,11 @@ def listed(names: Collection[object], most: int = 8) -> str:
     return (
         first + (f" and {len(names) - most} more" if len(names) > most else "") if names else "none"
     )
+
+
+def differing_keys(a: Mapping, b: Mapping) -> list:
+    """The keys of two mappings whose values differ, or that one alone has with a value."""
+    return [key for key in dict.fromkeys([*a, *b]) if a.get(key) != b.get(key)]
 
 
 def check_choice(what: str, value: object, choices: Collection[str]) -> None:

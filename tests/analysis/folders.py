@@ -101,7 +101,7 @@ def write_run(
     )
     present = np.ones(len(y), bool) if present is None else present
     kept = {
-        "table": table,
+        "table": make_table(len(y)) if table is None else table,
         "rare_words": rare_words,
         "classes": {} if classes is None else {task: classes},
     }

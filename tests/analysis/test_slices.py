@@ -163,15 +163,6 @@ def test_rare_words_are_of_the_budget(tmp_path):
     assert len(found[found["budget"] == 16]) == 3
 
 
-def test_a_run_that_kept_no_rows_opens_and_says_so_of_slices_alone(tmp_path):
-    comparison = make_comparison(tmp_path, Y, SCORES)
-    assert comparison.unusable == []
-    assert len(comparison.verdicts()) == 1
-    with pytest.raises(DataError, match="which this run of an earlier version did not keep"):
-        comparison.slices()
-    assert comparison.changed_rows("tweets", "mood", "fine_tune", 16)["text"].isna().all()
-
-
 @pytest.mark.parametrize("damage", ["edited", "missing"])
 def test_a_spoilt_table_of_rows_is_told(tmp_path, damage):
     run = write_run(tmp_path, Y, SCORES, table=TABLE)

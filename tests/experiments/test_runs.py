@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
+from tests.analysis.folders import make_table
 from tf_transfer.errors import CheckpointError, DataError
 from tf_transfer.experiments.runs import Cell, Run, all_cells
 
@@ -76,7 +77,7 @@ def test_nothing_else_is_left_beside_a_cell(run):
 @pytest.mark.parametrize("groups", [None, np.array([0, 0, 1])])
 def test_a_target_reads_back(run, groups):
     truth = {"stars": (np.array([1.0, 2.0, 0.0]), np.array([True, True, False]))}
-    run.write_target("tweets", truth, groups, {"tables": {}, "near": 0.8})
+    run.write_target("tweets", truth, groups, {"tables": {}, "near": 0.8}, table=make_table(3))
     read, read_groups, leakage = run.read_target("tweets")
     np.testing.assert_array_equal(read["stars"], truth["stars"])
     assert read["stars"][1].dtype == bool

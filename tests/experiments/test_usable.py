@@ -121,13 +121,19 @@ def test_files_that_cannot_be_read_are_named_with_the_reason(tmp_path, damage):
     assert said[damage] in only_problem(Comparison(run.folder))
 
 
+def write_letters(run) -> None:
+    """Twenty rows of a second target."""
+    truth = {"mood": (Y[:20], np.ones(20, bool))}
+    run.write_target("letters", truth, None, {"tables": {}}, table=make_table(20))
+
+
 @pytest.mark.parametrize(
     "damage", ["missing", "truncated", "edited", "another target's", "another run's"]
 )
 def test_a_target_that_cannot_be_read_is_left_out_with_its_cells(tmp_path, damage):
     run = write_run(tmp_path / "run", Y, scores())
     change_run(run, lambda content: content["provenance"]["plan"]["targets"].append("letters"))
-    run.write_target("letters", {"mood": (Y[:20], np.ones(20, bool))}, None, {"tables": {}})
+    write_letters(run)
     path = run.folder / "targets" / "letters.npz"
     if damage == "missing":
         path.unlink()
@@ -143,7 +149,7 @@ def test_a_target_that_cannot_be_read_is_left_out_with_its_cells(tmp_path, damag
         other = write_run(
             tmp_path / "other", Y, scores(), common={"text": "text", "source films": "other rows"}
         )
-        other.write_target("letters", {"mood": (Y[:20], np.ones(20, bool))}, None, {"tables": {}})
+        write_letters(other)
         shutil.copy(other.folder / "targets" / "letters.npz", path)
     said = {
         "missing": "is missing",

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tf_transfer.advisor.facts import Facts
-from tf_transfer.errors import CheckpointError, DataError
+from tf_transfer.errors import CheckpointError, DataError, differing_keys
 from tf_transfer.experiments.results import Results
 from tf_transfer.experiments.runs import Cell
 from tf_transfer.files.file_format import FileFormat
@@ -111,7 +111,7 @@ class Advice:
         }
         asked = json.loads(json.dumps(asked))
         known = {k: v for k, v in self.identity.items() if k.startswith("strategy ")}
-        differing = [k for k in {**known, **asked} if known.get(k) != asked.get(k)]
+        differing = differing_keys(known, asked)
         if differing:
             raise DataError(
                 "The advice that is kept with a run must be about the experiment asked for.\n"

@@ -27,7 +27,7 @@ def changed_rows(
 
     Returns:
         Up to ``most`` mended and ``most`` broken rows, the largest change first. ``row`` counts the
-        target's test rows from 0; ``text`` is None in runs that kept no texts. ``label``,
+        target's test rows from 0; ``text`` joins pairs by `` / ``. ``label``,
         ``baseline`` and ``prediction`` are decoded, the predictions from the scores averaged over
         seeds. ``before`` and ``after`` are the error of ``baseline``, what it is compared with, and
         of the strategy: the share of seeds that are wrong (classification), the share of wrong

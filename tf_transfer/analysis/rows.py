@@ -9,13 +9,11 @@ from tf_transfer.experiments.results import Results
 
 
 def row_texts(comparison: Results, table: pd.DataFrame) -> np.ndarray:
-    """(rows,) of text, pairs joined by `` / ``; of None where the run kept no texts.
+    """(rows,) of text, pairs joined by `` / ``.
 
     Args:
         comparison: a `Comparison`.
         table: of its `test_rows`.
     """
-    if table.columns.empty:
-        return np.full(len(table), None, object)
     parts = (table[c].fillna("").astype(str) for c in comparison.text_columns)
     return np.array([" / ".join(texts) for texts in zip(*parts)], object)

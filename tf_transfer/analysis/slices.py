@@ -11,7 +11,7 @@ from scipy.stats import false_discovery_control
 
 from tf_transfer.analysis.rows import row_texts
 from tf_transfer.analysis.sampling import Curves, Sample
-from tf_transfer.errors import DataError, check_choice, check_columns
+from tf_transfer.errors import check_choice, check_columns
 from tf_transfer.experiments.results import Results
 from tf_transfer.kinds import kind_named, kind_of
 
@@ -72,7 +72,7 @@ def slices(
         *undecided*, or *too small* for fewer than 20 rows.
 
     Raises:
-        DataError: the run kept no test rows; an unknown slice, strategy, target, budget, metric or
+        DataError: an unknown slice, strategy, target, budget, metric or
             column.
         CheckpointError: the table of test rows was changed.
 
@@ -173,12 +173,6 @@ def _cut(
     comparison: Results, target: str, task: str, by: Collection[str], columns: Sequence[str]
 ) -> Iterator[_Slice]:
     table, rare = comparison.test_rows(target, task)
-    if table.columns.empty:
-        raise DataError(
-            f"Slices need the test rows of target {target!r}, which this run of an earlier version "
-            "did not keep.\n"
-            "Run the experiment again into the same folder: cells of the same version are kept."
-        )
     y, _ = comparison.truth(target, task)
     if "class" in by:
         yield from _classes(next(t for t in comparison.tasks if t.name == task), y)

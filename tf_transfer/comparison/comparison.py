@@ -455,14 +455,11 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         """The rows of `truth`, indexed by their numbers in the test, and ``{budget: share of rare
         words}``.
 
-        Runs of earlier versions kept neither: a table without columns, and {}.
-
         Raises:
             CheckpointError: the table is missing or was changed.
         """
         table, rare = self.run.read_rows(target)
         present = self._targets[target][0][task][1]
-        table = pd.DataFrame(index=range(len(present))) if table is None else table
         return table[present], {budget: shares[present] for budget, shares in rare.items()}
 
     def __str__(self) -> str:

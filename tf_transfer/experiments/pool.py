@@ -25,6 +25,7 @@ from tf_transfer.errors import (
     LabelWarning,
     PenaltyWarning,
     TrainingError,
+    differing_keys,
     is_whole,
 )
 from tf_transfer.experiments.experiment import Experiment
@@ -317,9 +318,7 @@ def _register(kinds: Sequence[Kind], rules: Sequence[GradientRule]) -> None:
 def _check_place(run: Run, digest: str, packages: dict[str, str]) -> None:
     """Whether a worker has the packages and sees the folder of the process that started the run."""
     here = versions()
-    differing = [
-        name for name in dict.fromkeys([*packages, *here]) if here.get(name) != packages.get(name)
-    ]
+    differing = differing_keys(packages, here)
     if differing:
         lines = [
             f"{n}: {packages.get(n, 'none')} there, {here.get(n, 'none')} on a worker"

@@ -253,5 +253,4 @@ def plain_task(task: Task) -> dict:
         fields["class_weight"] = {class_text(c): factor for c, factor in task.class_weight.items()}
     if task.labels:
         fields["labels"] = {written: class_to_json(c) for written, c in task.labels.items()}
-    # runs before there were labels
     return {key: value for key, value in fields.items() if key != "labels" or value}

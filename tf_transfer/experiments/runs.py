@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from tf_transfer.data import formats, json_lines
-from tf_transfer.errors import CheckpointError, DataError, first_line
+from tf_transfer.errors import CheckpointError, DataError, differing_keys, first_line
 from tf_transfer.experiments.array_files import AGAIN, read_arrays, write_arrays
 from tf_transfer.experiments.run_checks import (
     check_audit,
@@ -86,8 +86,7 @@ class Run:
         common, strategies = json.loads(json.dumps(common)), json.loads(json.dumps(strategies))
         if (self.folder / "run.json").exists():
             earlier = self._open()
-            names = dict.fromkeys([*common, *earlier["common"]])
-            differing = [k for k in names if common.get(k) != earlier["common"].get(k)]
+            differing = differing_keys(common, earlier["common"])
             differing += [
                 k
                 for k in strategies
@@ -178,7 +177,7 @@ class Run:
         groups: np.ndarray | None,
         leakage: dict,
         *,
-        table: pd.DataFrame | None = None,
+        table: pd.DataFrame,
         rare_words: dict[int, np.ndarray] | None = None,
         classes: dict[str, np.ndarray] | None = None,
     ) -> None:
@@ -199,11 +198,10 @@ class Run:
         arrays |= {f"{CLASSES}{task}": own for task, own in (classes or {}).items()}
         if groups is not None:
             arrays["groups"] = groups
-        meta = {"leakage": leakage} | self._target_identity(name)
-        if table is not None:
-            text = json_lines.dump(table.loc[:, ~table.columns.duplicated()])
-            write_text(self._rows_path(name), text)
-            meta["table"] = hashlib.sha256(text.encode()).hexdigest()
+        text = json_lines.dump(table.loc[:, ~table.columns.duplicated()])
+        write_text(self._rows_path(name), text)
+        rows = {"table": hashlib.sha256(text.encode()).hexdigest()}
+        meta = {"leakage": leakage} | self._target_identity(name) | rows
         write_arrays(self.folder / "targets" / f"{name}.npz", arrays, meta)
 
     def read_target(self, name: str) -> tuple[dict, np.ndarray | None, dict]:
@@ -228,22 +226,19 @@ class Run:
         check_classes(classes, tasks, self.folder / "targets" / f"{name}.npz", AGAIN)
         return classes
 
-    def read_rows(self, name: str) -> tuple[pd.DataFrame | None, dict[int, np.ndarray]]:
-        """The target's test rows and ``{budget: share of rare words}``; None and {} in runs that
-        kept neither.
+    def read_rows(self, name: str) -> tuple[pd.DataFrame, dict[int, np.ndarray]]:
+        """The target's test rows and ``{budget: share of rare words}``.
 
         Raises:
             CheckpointError: one of the files is missing, or was changed.
         """
         arrays, meta = self._open_target(name)
-        if "table" not in meta:
-            return None, {}
         path = self._rows_path(name)
         try:
             content = read_bytes(path, most=_MOST_ROWS)
         except (OSError, ValueError) as error:
             raise CheckpointError(f"{path} cannot be read: {first_line(error)}.\n{AGAIN}") from None
-        if hashlib.sha256(content).hexdigest() != meta["table"]:
+        if hashlib.sha256(content).hexdigest() != meta.get("table"):
             raise CheckpointError(f"{path} is damaged: its content was changed.\n{AGAIN}")
         budgets = [key.removeprefix(RARE) for key in arrays if key.startswith(RARE)]
         if not all(budget.isdecimal() for budget in budgets):

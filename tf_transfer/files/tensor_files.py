@@ -57,8 +57,7 @@ def read_tensors(
             f"{path} is missing or damaged: {first_line(error)}\n{remedy}"
         ) from error
     written = note.pop(HASH, None)
-    # Files of earlier versions hash the arrays alone.
-    return tensors, note, written in (digest(tensors, note), digest(tensors, {}))
+    return tensors, note, written == digest(tensors, note)
 
 
 def digest(tensors: Mapping[str, np.ndarray], note: Mapping[str, str]) -> str:

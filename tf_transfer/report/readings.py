@@ -1,7 +1,7 @@
 """What a report reads of a comparison, with the columns that it needs: the one place that knows
 their names.
 
-A comparison may lack a part: an older run kept no texts, one source cannot be left out, a metric
+A comparison may lack a part: one source cannot be left out, a metric
 has no curve. Then `Missing` says in one sentence what is not there and why, and the report says it
 in the part's place.
 """
@@ -145,19 +145,12 @@ def slices(comparison: Results, place: Place) -> pd.DataFrame:
 def changed_rows(comparison: Results, place: Place) -> pd.DataFrame:
     """All rows that the strategy mends or breaks, the largest change first: ``mended`` is True or
     False.
-
-    Raises:
-        Missing: also where the run kept no texts.
     """
     needed = ("text", "label", "baseline", "prediction", "change")
     where = dataclasses.astuple(place)
     changed = _read(
         comparison, "changed_rows", "The rows mended and broken are", needed, *where, most=_ALL
     )
-    if changed["text"].isna().all():
-        raise Missing(
-            "The rows mended and broken are missing: this run kept no texts of its test rows."
-        )
     return changed.assign(mended=changed["change"] > 0)
 
 

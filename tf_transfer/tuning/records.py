@@ -17,7 +17,7 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from tf_transfer.errors import CheckpointError, DataError
+from tf_transfer.errors import CheckpointError, DataError, differing_keys
 from tf_transfer.files.file_format import FileFormat
 from tf_transfer.files.storage import write_text
 from tf_transfer.files.untrusted import read_json
@@ -87,7 +87,7 @@ class Records:
         earlier, common = _read(self.folder / "search.json"), json.loads(json.dumps(common))
         FORMAT.check(self.folder / "search.json", earlier, "Search again in a new folder.")
         kept = earlier["common"]
-        differing = [k for k in dict.fromkeys([*common, *kept]) if common.get(k) != kept.get(k)]
+        differing = differing_keys(common, kept)
         if differing:
             raise DataError(
                 f"The folder {self.folder} holds another search.\nThese differ from {who}: "

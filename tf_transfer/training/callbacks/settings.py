@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tf_transfer.batches.model import Model
-from tf_transfer.errors import CheckpointError
+from tf_transfer.errors import CheckpointError, differing_keys
 
 
 def plain_json(content) -> dict:
@@ -80,7 +80,7 @@ def check_same(path, kept: dict, now: dict) -> None:
     """Raises:
     CheckpointError: two settings differ; the message names those that do.
     """
-    names = [n for n in dict.fromkeys([*kept, *now]) if kept.get(n) != now.get(n)]
+    names = differing_keys(kept, now)
     if names:
         raise CheckpointError(
             f"{path} is the backup of another training; nothing was changed.\n"
@@ -93,7 +93,7 @@ def check_same(path, kept: dict, now: dict) -> None:
 
 def _difference(name: str, kept, now) -> str:
     if isinstance(kept, dict) and isinstance(now, dict):
-        inner = [k for k in dict.fromkeys([*kept, *now]) if kept.get(k) != now.get(k)]
+        inner = differing_keys(kept, now)
         return ", ".join(_difference(f"{name}: {k}", kept.get(k), now.get(k)) for k in inner)
     shown = [json.dumps(v) for v in (kept, now)]
     hashes = any(isinstance(v, str) and len(v) == 64 for v in (kept, now))
