@@ -60,7 +60,9 @@ def _write(experiment, folder: Path) -> None:
     run.start({"text": "text"}, {label: [label] for label in experiment.strategies}, {"plan": {}})
     tasks = [task.name for task in experiment.tasks]
     for target in experiment.targets:
-        run.write_target(target, dict.fromkeys(tasks, (y, y >= 0)), None, {}, table=make_table(2))
+        run.write_target(
+            target, dict.fromkeys(tasks, (y, y >= 0)), None, {}, table=make_table(2, seed=0)
+        )
         assert list(run.read_target(target)[0]) == tasks
         for strategy in experiment.strategies:
             cell = Cell(target, strategy, 4, 2**31 - 1)
