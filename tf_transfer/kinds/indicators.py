@@ -35,8 +35,7 @@ def indicators_of(cells: Sequence) -> Indicators | None:
     """What the cells of a column say as 0 and 1 for each class; None where they say anything else.
 
     That is rows of one length that hold 0 and 1 alone (as numbers or bools), or dicts of the same
-    classes with 0 and
-    1. Rows of one number are lists of one class, unless they are bools.
+    classes with 0 and 1. Rows of one number are lists of one class, unless they are bools.
 
     Example:
         >>> indicators_of([[0, 1, 0], [1, 1, 1]]).on.tolist()

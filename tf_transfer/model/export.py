@@ -29,8 +29,7 @@ def export_model(model: TransferModel, folder: str | Path) -> None:
 
     ``folder`` then holds the SavedModel (saved_model.pb, variables), tokenizer, which cuts and pads
     as this model does, and tasks.json with every task's kind and classes in the order of the
-    outputs. Nothing of this
-    package is needed to use it::
+    outputs. Nothing of this package is needed to use it::
 
         served = tf.saved_model.load(folder).signatures["serving_default"]
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder + "/tokenizer")
