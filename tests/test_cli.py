@@ -314,7 +314,7 @@ def test_a_folder_without_a_model_is_refused(refusal, tmp_path, command):
         command, tmp_path / "gone", REVIEWS, *output
     )
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
-    assert "another program wrote it" in refusal(command, tmp_path, REVIEWS, *output)
+    assert "no format: another program wrote it" in refusal(command, tmp_path, REVIEWS, *output)
 
 
 def test_outputs_that_cannot_be_written_are_told(refusal, trained, tmp_path):

@@ -103,6 +103,7 @@ def test_tags_that_go_on_with_nothing_are_counted():
         (["a"], ["B"], "row 0: A tag is O"),
         (["a"], ["B-"], "row 0: A tag is O"),
         (["a"], [3], "row 0: A tag is O"),
+        (["a"], "O", "must hold lists of tags"),
         (["a", " "], ["O", "O"], "not empty"),
         ([], [], "not empty"),
         ("ab", ["O"], "not empty"),

@@ -2,12 +2,15 @@
 
 import itertools
 import json
+import types
 
 import numpy as np
 import pandas as pd
 import pytest
+import tokenizers
 
 from tests import tiny
+from tf_transfer.batches.rows import _spans
 from tf_transfer.errors import DataError, LabelWarning
 from tf_transfer.evaluation import metrics
 from tf_transfer.kinds import KINDS, infer_kind
@@ -16,6 +19,7 @@ from tf_transfer.kinds.spans import Spans, hits
 from tf_transfer.kinds.tasks import Task
 from tf_transfer.kinds.words import Words
 from tf_transfer.model.model import TransferModel
+from tf_transfer.strategies import LinearProbe
 
 TYPES = ("city", "person")
 TAGGING = KINDS["tagging"]
@@ -216,6 +220,7 @@ def test_the_kind_is_inferred_where_it_is_safe():
         ([("a", 2, "city")], "begins at a character"),
         ([(0, 2)], "a start, an end and a label"),
         ([{"start": 0, "end": 2}], "a start, an end and a label"),
+        ('[{"start": 0, "end": Infinity, "label": "city"}]', "begins at a character"),
         ("city", "must be JSON"),
         ('{"start": 0}', "Spans are a list"),
         (7, "Spans are a list"),
@@ -279,6 +284,55 @@ def test_spans_are_of_the_characters_of_the_text_as_it_is(text):
         assert not lost.any() and words.spans(tags, 2)[0].tolist() == [list(span)]
 
 
+def tokenizer_of(pre_tokenizer, post_processor=None):
+    """A tokenizer of single characters, whose words are as those of a family."""
+    known = sorted({*"ĠĊ▁ .,!-", *"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"})
+    vocabulary = {"?": 0} | {token: number + 1 for number, token in enumerate(known)}
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(vocabulary, [], unk_token="?"))
+    tokenizer.pre_tokenizer = pre_tokenizer
+    if post_processor is not None:
+        tokenizer.post_processor = post_processor
+    return tokenizer
+
+
+BYTES = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+BLANKS = tokenizers.pre_tokenizers.WhitespaceSplit()
+PIECES = tokenizers.pre_tokenizers.Metaspace()
+BACKENDS = {
+    "wordpiece": tokenizer_of(tokenizers.pre_tokenizers.BertPreTokenizer()),
+    "gpt2": tokenizer_of(BYTES, tokenizers.processors.ByteLevel(trim_offsets=False)),
+    "roberta": tokenizer_of(BYTES, tokenizers.processors.ByteLevel(trim_offsets=True)),
+    "albert": tokenizer_of(PIECES),
+    "xlm-roberta": tokenizer_of(tokenizers.pre_tokenizers.Sequence([BLANKS, PIECES])),
+}
+
+
+@pytest.mark.parametrize("backend", BACKENDS.values(), ids=BACKENDS)
+def test_words_are_the_same_for_every_family(backend):
+    texts = ["in New York.", "  two  blanks, well-known!"]
+    spans = _spans(backend.encode_batch(texts), texts, None)
+    tokens = types.SimpleNamespace(
+        spans=spans, lengths=[len(e.ids) for e in backend.encode_batch(texts)]
+    )
+    words = Words.of(tokens)
+    parts = [texts[row][a:b] for row, a, b in zip(words.rows, words.starts, words.ends)]
+    first, second = ["in", "New", "York", "."], ["two", "blanks", ",", "well", "-", "known", "!"]
+    assert parts == [*first, *second]
+
+
+def test_a_model_that_has_diverged_is_no_model_that_finds_nothing():
+    model = TransferModel(tiny.make_encoder(), task(), max_length=8)
+    model.heads["names"].bias.assign([np.nan] * 5)
+    with pytest.raises(DataError, match="has diverged"):
+        model.predict(["cold rain"], verbose=0)
+
+
+def test_keras_metrics_are_refused():
+    model = TransferModel(tiny.make_encoder(), task(), max_length=8)
+    with pytest.raises(DataError, match="'names' has one a token"):
+        model.compile(metrics={"names": ["accuracy"]})
+
+
 def test_spans_that_no_word_is_of_are_counted_unless_they_were_cut_off():
     encoder = tiny.make_encoder(texts=("cold rain", "warm light again"))
     model = TransferModel(encoder, task(), max_length=4)
@@ -304,3 +358,22 @@ def test_what_is_cut_off_counts_as_missed():
     )
     scores = model.evaluate(table)["test", "names"]
     assert scores["precision_micro"] == 1 and scores["recall_micro"] == pytest.approx(2 / 3)
+
+
+def test_heads_of_words_are_solved_on_frozen_vectors():
+    """Names that a text's words alone tell, with an encoder that stays random."""
+    draws = np.random.default_rng(0)
+    rows = []
+    for _ in range(120):
+        words = [str(word) for word in draws.choice(["oslo", "carl", "rain", "warm"], 4)]
+        text, types_of = " ".join(words), {"oslo": "city", "carl": "person"}
+        starts = [5 * place for place in range(4)]
+        named = [(a, a + 4, types_of[w]) for a, w in zip(starts, words) if w in types_of]
+        rows.append((text, named))
+    table = pd.DataFrame(rows, columns=["text", "names"])
+    encoder = tiny.make_encoder(texts=("oslo carl rain warm",))
+    model = TransferModel(encoder, task(), max_length=12)
+    before = tiny.snapshot(model)
+    adapted = LinearProbe(uses_source=False).adapt(model, table[:40])
+    assert adapted.evaluate(table[40:])["test", "names", "f1_micro"] > 0.9
+    assert tiny.same(before, tiny.snapshot(model))

@@ -27,11 +27,12 @@ def changed_rows(
 
     Returns:
         Up to ``most`` mended and ``most`` broken rows, the largest change first. ``row`` counts the
-        target's test rows from 0; ``text`` joins pairs by `` / ``. ``label``,
-        ``baseline`` and ``prediction`` are decoded, the predictions from the scores averaged over
-        seeds. ``before`` and ``after`` are the error of ``baseline``, what it is compared with, and
-        of the strategy: the share of seeds that are wrong (classification), the share of wrong
-        labels over seeds (multilabel), or the mean absolute error over seeds (regression).
+        target's test rows from 0; ``text`` joins pairs by `` / ``. ``label``, ``baseline`` and
+        ``prediction`` are decoded, the predictions from the scores averaged over seeds. ``before``
+        and ``after`` are the error of ``baseline``, what it is compared with, and of the strategy:
+        the share of seeds that are wrong (classification), the share of wrong labels over seeds
+        (multilabel), the mean absolute error over seeds (regression), or the mean of 1 - F1 of the
+        row's spans (tagging).
         ``change`` is before -
         after: above 0 where the row was mended, below where it was broken; other rows are left out.
         Ties go by the probability that the label was given.

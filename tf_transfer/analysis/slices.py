@@ -72,8 +72,7 @@ def slices(
         *undecided*, or *too small* for fewer than 20 rows.
 
     Raises:
-        DataError: an unknown slice, strategy, target, budget, metric or
-            column.
+        DataError: an unknown slice, strategy, target, budget, metric or column.
         CheckpointError: the table of test rows was changed.
 
     Reference:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
 
 from tf_transfer.checks.array_likes import as_list, as_texts
+from tf_transfer.checks.characters import is_punctuation
 from tf_transfer.devices.backend import tf
 from tf_transfer.errors import DataError, check_columns
 from tf_transfer.kinds.base import PADDED
@@ -37,9 +38,10 @@ class Tokens:
         lengths: (rows,) int32, tokens of each row.
         pad_id: id that fills a row up to its batch's length.
         limit: the most tokens that the encoder takes.
+        cut_at: the most tokens that a row was given; a row of as many may have been cut.
         spans: (tokens, 4) int32, of each token the text of the pair, 0 or 1, its first character,
-            the one behind its last, and the number of its word; -1, 0, 0, -1 where it stands for
-            none. None unless asked for.
+            the one behind its last, and the number of its word in the row; -1, 0, 0, -1 where it
+            stands for none. Punctuation is a word of its own. None unless asked for.
         more: (tokens, width) float32 by field, handed out with the ids and 0 at padding; see
             `encoders.vectors.Trunk`.
     """
@@ -50,6 +52,7 @@ class Tokens:
     lengths: np.ndarray
     pad_id: int
     limit: int = 2**31 - 1
+    cut_at: int = 2**31 - 1
     spans: np.ndarray | None = None
     more: Mapping[str, tf.Tensor] = dataclasses.field(default_factory=dict)
 
@@ -146,7 +149,8 @@ def tokenise(
     types = _flat(encoded["token_type_ids"]) if "token_type_ids" in encoder.fields else None
     pad_id = encoder.tokenizer.pad_token_id or 0
     known = _spans(read, texts, pairs) if spans else None
-    return Tokens(ids, types, starts, lengths, pad_id, encoder.max_length, known)
+    ends = encoder.max_length, options["max_length"]
+    return Tokens(ids, types, starts, lengths, pad_id, *ends, known)
 
 
 def to_dataset(
@@ -231,8 +235,8 @@ def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
     nothing to choose.
 
     The tuning thread sleeps twice as long each time, up to a minute, and whoever drops an iterator
-    waits until it
-    wakes: up to as long again as the training took (``python -m tests.benchmarks.pipeline``).
+    waits until it wakes: up to as long again as the training took (``python -m
+    tests.benchmarks.pipeline``).
     """
     options = tf.data.Options()
     options.deterministic = True
@@ -356,14 +360,29 @@ def _spans(encodings, texts: list[str], pairs: list[str] | None) -> np.ndarray:
     """(tokens, 4) int32 of `Tokens.spans`."""
     spans = []
     for row, encoding in enumerate(encodings):
-        read = texts[row], "" if pairs is None else pairs[row]
-        places = zip(encoding.sequence_ids, encoding.offsets, encoding.word_ids, strict=True)
-        for part, (start, end), word in places:
-            if part is None:
-                spans.append((-1, 0, 0, -1))
-            else:
-                spans.append((part, start, _with_marks(read[part], end), word))
+        spans += _row_spans(encoding, (texts[row], "" if pairs is None else pairs[row]))
     return np.array(spans, np.int32).reshape(-1, 4)
+
+
+def _row_spans(encoding, read: tuple[str, str]) -> Iterator[tuple[int, int, int, int]]:
+    """The spans of one row. Tokenizers differ in two things, which are made alike: whether the
+    blank before a word belongs to it, and whether the punctuation behind a word does.
+    """
+    number, before = -1, None
+    places = zip(encoding.sequence_ids, encoding.offsets, encoding.word_ids, strict=True)
+    for part, (start, end), word in places:
+        piece = "" if part is None else read[part][start:end]
+        if not piece.strip():
+            yield -1, 0, 0, -1
+            continue
+        text = read[part]
+        start += len(piece) - len(piece.lstrip())
+        end -= len(piece) - len(piece.rstrip())
+        goes_on = before is not None and before[:2] == (part, word)
+        if not goes_on or is_punctuation(text[start]) or is_punctuation(before[2]):
+            number += 1
+        before = part, word, text[end - 1]
+        yield part, start, _with_marks(text, end), number
 
 
 def _with_marks(text: str, end: int) -> int:

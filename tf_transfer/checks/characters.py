@@ -22,6 +22,11 @@ def mend_halves(text: str) -> str:
     return _HALVES.sub("\ufffd", text)
 
 
+def is_punctuation(character: str) -> bool:
+    """Whether a character is a mark of punctuation or a symbol, as an emoji is."""
+    return unicodedata.category(character)[0] in "PS"
+
+
 def normalise(text: str, form: Form) -> str:
     """The Unicode normal form; of a long text no more than `MOST_MARKS` combining marks in a row
     stay.

@@ -74,8 +74,9 @@ def _parts(tag: str) -> tuple[str, str]:
         return "O", ""
     if not dash or not label or letter not in set("".join(SCHEMES.values())):
         raise DataError(
-            f"A tag is O, or a letter of {', '.join(SCHEMES)} with a type, as 'B-city'.\n"
-            f"Received {tag!r}."
+            "A tag is O, or one of the letters B, I, E, S, L and U with a type, as 'B-city'.\n"
+            f"Received {tag!r}.\n"
+            "Give numbers their names first; tags without a scheme need plain=True."
         )
     return letter, label
 
@@ -118,12 +119,13 @@ def join_tokens(
         _check_tokens(words, row, tokens)
         texts.append(" ".join(words))
         if not isinstance(marks, list | tuple | np.ndarray):
+            _check_missing(marks, row, tags)
             cells.append(None)
             continue
         if len(marks) != len(words):
             raise DataError(
                 f"Every token must have a tag.\nReceived {len(words)} tokens and {len(marks)} tags "
-                f"in row {row}."
+                f"in row {row}.\nMend the row, or leave its tags empty."
             )
         try:
             token_spans, wrong = _plain_spans(marks) if plain else spans_of_tags(marks)
@@ -154,7 +156,15 @@ def _check_tokens(words, row: int, column: str) -> None:
     if not good or not all(isinstance(word, str) and word.strip() for word in words):
         raise DataError(
             f"Column {column!r} must hold lists of tokens, each a text that is not empty.\n"
-            f"Received {shown(words)} in row {row}."
+            f"Received {shown(words)} in row {row}.\nMend the row, or leave it out."
+        )
+
+
+def _check_missing(marks, row: int, column: str) -> None:
+    if not (marks is None or marks is pd.NA or (isinstance(marks, float) and np.isnan(marks))):
+        raise DataError(
+            f"Column {column!r} must hold lists of tags.\nReceived {shown(marks)} in row {row}.\n"
+            f"Split text first: table[{column!r}].str.split()."
         )
 
 

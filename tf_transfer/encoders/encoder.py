@@ -1,4 +1,4 @@
-"""Where representations come from: the one module that imports `transformers`."""
+"""Where representations come from: a pretrained transformer, what it reads, and pooling."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ class EncodedRows(Protocol):
     """The rows of a table as an encoder reads them; `batches.rows.Tokens` are those of texts.
 
     Attributes:
-        lengths: (rows,) int32, the length of each row. EncodedRows of similar length share a batch.
+        lengths: (rows,) int32, the length of each row. Rows of similar length share a batch.
         limit: the greatest length of a batch.
         size: how many values all rows have together.
     """
@@ -38,7 +38,7 @@ class EncodedRows(Protocol):
 
 @runtime_checkable
 class Inputs(Protocol):
-    """Makes `EncodedRows` of tables. They give ``attention_mask`` (batch, length) beside the
+    """Makes `EncodedRows` of tables. Batches hold ``attention_mask`` (batch, length) beside the
     fields.
 
     Attributes:

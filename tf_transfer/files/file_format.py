@@ -53,9 +53,10 @@ class FileFormat:
             return
         number = self._number(written)
         if number is None:
+            received = "no format" if written is None else repr(written)
             raise error(
                 f"{path} must be of the format {str(self)!r}.\n"
-                f"Received {written!r}: another program wrote it.\n{remedy}"
+                f"Received {received}: another program wrote it, or it is damaged.\n{remedy}"
             )
         version = _version(content.get("tf_transfer"))
         reader = f"tf_transfer {version}" if version else "the version that wrote it"

@@ -387,7 +387,8 @@ def check_finite(answers: np.ndarray, of: str) -> None:
     """Raises:
     DataError: an answer is not finite.
     """
-    bad = np.flatnonzero(~np.isfinite(answers.reshape(len(answers), -1)).all(1))
+    rows = answers.reshape(len(answers), -1) if len(answers) else np.zeros((0, 1))
+    bad = np.flatnonzero(~np.isfinite(rows).all(1))
     if len(bad):
         raise DataError(
             f"Scores{of} must be finite.\nReceived {answers[bad[0]]} in row {bad[0]} ({len(bad)} "

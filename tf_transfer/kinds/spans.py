@@ -152,7 +152,7 @@ def _read_item(item, place: str) -> tuple[int, int, object]:
         )
     try:
         first, behind = int(start), int(end)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         first, behind = 0, 0
     if (first, behind) != (start, end) or not 0 <= first < behind:
         raise DataError(

@@ -15,7 +15,7 @@ import numpy as np
 
 from tf_transfer.errors import DataError, LabelWarning, shown
 from tf_transfer.kinds import classes
-from tf_transfer.kinds.base import PADDED, Kind
+from tf_transfer.kinds.base import PADDED, Kind, check_finite
 from tf_transfer.kinds.class_metrics import averages, class_details
 from tf_transfer.kinds.class_types import class_text
 from tf_transfer.kinds.label_columns import present_rows
@@ -97,11 +97,12 @@ class Tagging(Kind):
     def targets(self, task, y, tokens):
         words = Words.of(tokens)
         tags, lost = words.tags(y)
-        cut = tokens.lengths[y.row_numbers[lost]] < tokens.lengths.max(initial=0)
-        if cut.any():
+        rows = y.row_numbers[lost]
+        rows = rows[tokens.lengths[rows] < tokens.cut_at]
+        if len(rows):
             warnings.warn(
-                f"{cut.sum()} spans of task {task.name!r} are of no word of their text; the first "
-                f"is in row {y.row_numbers[lost][cut][0]}.",
+                f"{len(rows)} spans of task {task.name!r} are of no word of their text; the first "
+                f"is in row {rows[0]}.",
                 LabelWarning,
                 stacklevel=2,
             )
@@ -145,8 +146,14 @@ class Tagging(Kind):
     def answer_misfit(self, task, answers, rows):
         misfit = self.label_misfit(task, answers, rows)
         if not misfit and not self.is_possible(task, answers):
-            misfit = "within the texts"
-        return f"spans of {task.name} {misfit}" if misfit else ""
+            misfit = "that begin from 0 on, end behind their beginning and have a known type"
+        if not misfit:
+            return ""
+        return (
+            f"spans of {task.name} {misfit}.\n"
+            f"Received {type(answers).__name__} of {len(answers)} rows.\n"
+            "Delete the file and run the experiment again."
+        )
 
     def unpack(self, stored):
         if isinstance(stored, np.ndarray):
@@ -206,7 +213,9 @@ class Tagging(Kind):
         from scipy.special import log_softmax
 
         words = Words.of(tokens)
-        scores = log_softmax(output[words.tokens].astype(np.float64), axis=1)
+        logits = output[words.tokens].astype(np.float64)
+        check_finite(logits, f" of the words of task {head.task.name!r}")
+        scores = log_softmax(logits, axis=1)
         return words.spans(words.best_tags(scores), len(head.task.classes))
 
 

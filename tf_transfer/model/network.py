@@ -130,7 +130,7 @@ class Network(Trainable):
     def weights(self) -> list[tf.Variable]:
         """All weights, in an order that freezing and compiling do not change."""
         known = {id(v) for v in self.state}
-        # of a pooler
+        # those of a pooler, which no output depends on
         unused = [v for v in self.encoder.transformer.variables if id(v) not in known]
         return (
             [*self.state, *unused]
@@ -231,6 +231,7 @@ class Network(Trainable):
             COMPILE,
             spelt=("optimizer", "metrics", "weighted_metrics", "learning_rate", "gradient_rule"),
         )
+        self._check_keras_metrics(metrics, weighted_metrics)
         check_of_keras_2("compile", tf.nest.flatten([optimizer, metrics, weighted_metrics]))
         self._set_rule(gradient_rule)
         with self.distribute_strategy.scope():
@@ -248,6 +249,17 @@ class Network(Trainable):
         learned = [t.name for t in self.tasks if t.loss_weight]
         gradient_rules.check_several(rule, learned)
         self.gradient_rule = gradient_rules.rule_of(rule)
+
+    def _check_keras_metrics(self, *given) -> None:
+        """Raises:
+        DataError: Keras metrics were given where a task has an answer for each token.
+        """
+        by_token = [t.name for t in self.tasks if t.resolved and kind_of(t).reads == "tokens"]
+        if by_token and any(given):
+            raise DataError(
+                f"Keras' metrics are of one answer a row; {listed(by_token)} has one a token.\n"
+                "Received metrics.\nLeave them out: evaluate and EvaluateSuite give the suite."
+            )
 
     def _peak(self, learning_rate: float | str) -> float:
         if learning_rate == "auto":

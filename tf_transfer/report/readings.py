@@ -1,9 +1,8 @@
 """What a report reads of a comparison, with the columns that it needs: the one place that knows
 their names.
 
-A comparison may lack a part: one source cannot be left out, a metric
-has no curve. Then `Missing` says in one sentence what is not there and why, and the report says it
-in the part's place.
+A comparison may lack a part: one source cannot be left out, a metric has no curve. Then `Missing`
+says in one sentence what is not there and why, and the report says it in the part's place.
 """
 
 from __future__ import annotations

@@ -97,6 +97,8 @@ def solve_heads(
         anchor = _anchor_of(task, head, labels) if anchored else None
         if kind_of(task).reads == "tokens":
             examples = _of_tokens(model, task, joined, y[task.name], w[task.name])
+            if not len(examples.x):
+                continue
         else:
             x = _vectors(model, tables) if x is None else x
             examples = Examples(x[rows], labels, w[task.name][rows].astype(np.float64))
@@ -134,14 +136,22 @@ def _vectors(model: TransferModel, tables: Sequence[pd.DataFrame]) -> np.ndarray
 
 
 def _of_tokens(model: TransferModel, task: Task, table: pd.DataFrame, y, w: np.ndarray) -> Examples:
-    """The tokens that have a label, in the rows that have one."""
+    """The tokens that have a label, in the rows that have one.
+
+    Those of a row share its weight, as in the loss that a head is trained on; all together weigh as
+    much as there are tokens.
+    """
     tokens = model.tokenise(table, spans=True)
     labels = kind_of(task).targets(task, y, tokens)
     rows = np.repeat(np.arange(len(table)), tokens.lengths)
     chosen = (labels != PADDED) & (w[rows] > 0)
+    rows = rows[chosen]
     x = model.encode_tokens(tokens)[chosen].astype(np.float64)
-    _check_finite(x, "The encoder's vectors")
-    return Examples(x, labels[chosen], w[rows[chosen]].astype(np.float64), rows[chosen])
+    if len(x):
+        _check_finite(x, "The encoder's vectors")
+    _, places, counts = np.unique(rows, return_inverse=True, return_counts=True)
+    share = counts.mean() / counts[places] if len(x) else np.ones(0)
+    return Examples(x, labels[chosen], w[rows] * share, rows)
 
 
 def _solve(task, head, anchor, examples: Examples) -> LinearModel:

@@ -11,6 +11,17 @@ RULES: dict[str, GradientRule] = {}
 """By name. What `register` adds later works everywhere."""
 
 
+def _check(rule: GradientRule) -> None:
+    """Raises:
+    DataError: a rule has no name, or cannot be a key by which a traced step is found again.
+    """
+    if not isinstance(getattr(rule, "name", None), str) or type(rule).__hash__ is None:
+        raise DataError(
+            f"A gradient rule must have a name and be hashable.\nReceived {type(rule).__name__}.\n"
+            "Set name: ClassVar[str], and use @dataclasses.dataclass(frozen=True)."
+        )
+
+
 def register(rule: GradientRule) -> GradientRule:
     """Adds a rule, so that its name stands for it in ``gradient_rule=`` and in experiment files.
 
@@ -19,6 +30,7 @@ def register(rule: GradientRule) -> GradientRule:
     """
     if not isinstance(rule, GradientRule):
         raise DataError(f"A gradient rule must be a GradientRule.\nReceived {_received(rule)}")
+    _check(rule)
     if rule.name in RULES:
         raise DataError(
             f"A gradient rule must have a name of its own.\nReceived {rule.name!r}, which there is."
@@ -44,6 +56,7 @@ def rule_of(rule: str | GradientRule) -> GradientRule:
             are.
     """
     if isinstance(rule, GradientRule):
+        _check(rule)
         return rule
     if isinstance(rule, str) and rule in RULES:
         return RULES[rule]
