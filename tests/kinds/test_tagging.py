@@ -10,9 +10,11 @@ import pytest
 import tokenizers
 
 from tests import tiny
+from tests.experiments import WORDS
 from tf_transfer.batches.rows import _spans
 from tf_transfer.errors import DataError, LabelWarning
 from tf_transfer.evaluation import metrics
+from tf_transfer.experiments.draft import draft
 from tf_transfer.kinds import KINDS, infer_kind
 from tf_transfer.kinds.answers import digest_of
 from tf_transfer.kinds.spans import Spans, hits
@@ -377,3 +379,17 @@ def test_heads_of_words_are_solved_on_frozen_vectors():
     adapted = LinearProbe(uses_source=False).adapt(model, table[:40])
     assert adapted.evaluate(table[40:])["test", "names", "f1_micro"] > 0.9
     assert tiny.same(before, tiny.snapshot(model))
+
+
+def test_a_draft_leaves_out_what_counts_words(tmp_path):
+    draws = np.random.default_rng(0)
+    for name in ("films", "tweets"):
+        rows = []
+        for _ in range(60):
+            text = " ".join([*draws.permutation(WORDS)[:9], "oslo"])
+            rows.append({"text": text, "names": written((len(text) - 4, len(text), "city"))})
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (tmp_path / f"{name}.jsonl").write_text(lines)
+    content = draft([tmp_path / "films.jsonl"], tmp_path / "tweets.jsonl", tmp_path)
+    assert "kind: tagging" in content and "linear_probe" in content
+    assert "tfidf" not in content and "majority" not in content

@@ -179,6 +179,25 @@ def test_a_comparison_has_verdicts_and_a_report(encoder_folder, tmp_path):
     pd.testing.assert_frame_equal(Comparison(tmp_path / "run").verdicts(), verdicts)
 
 
+@pytest.mark.parametrize("strategy", ["tfidf", "majority", "maml", "proto_net"])
+def test_strategies_of_whole_texts_are_refused_before_any_training(
+    encoder_folder, tmp_path, strategy
+):
+    content = make_experiment(
+        encoder={"name": str(encoder_folder), "max_length": 24},
+        tasks=[{"name": "names", "kind": "marked"}],
+        sources={"films": make_table(30, 1)},
+        targets={"tweets": {"train": make_table(40, 2), "test": make_table(42, 3)}},
+        baseline="target_only",
+        strategies=["target_only", strategy],
+        budgets=[20],
+        leave_one_out=[],
+    )
+    with pytest.raises(DataError, match=f"{strategy} learns from whole texts"):
+        compare(content, tmp_path / "run", verbose=0)
+    assert not (tmp_path / "run").exists()
+
+
 # -- rows of different lengths ---------------------------------------------------------------------
 
 ROWS = [[(0, 4)], [], [(2, 3), (5, 9)], []]

@@ -65,6 +65,8 @@ def compare(
 def _compare(experiment: Experiment, output, say: Say, note, provisional) -> Comparison:
     say("reading data", 0, 0)
     data = Prepared.load(experiment)
+    for strategy in experiment.strategies.values():
+        strategy.check_kinds(data.tasks)
     sentences = [*data.learned, *plan(experiment, data)]
     for sentence in sentences if note else ():
         note(sentence)

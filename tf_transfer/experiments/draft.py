@@ -82,7 +82,7 @@ def draft(
         "targets": {
             last.name: last.entry | {"test_size": TEST_SIZE} | _stratified(last.rows, tasks)
         },
-        "strategies": _strategies(bool(known)),
+        "strategies": _strategies(bool(known), tasks),
         "budgets": [1],
         "seeds": 3,
         "folder": folder,
@@ -260,11 +260,14 @@ def _length(columns: Sequence[pd.Series]) -> int:
     return next((length for length in LENGTHS if length >= tokens), LENGTHS[-1])
 
 
-def _strategies(with_sources: bool) -> list:
+def _strategies(with_sources: bool, tasks: Sequence[Task]) -> list:
     alone = {"uses_source": False}
+    of_texts = all(kind_of(task).reads == "text" for task in tasks)
     if not with_sources:
-        return ["target_only", {"linear_probe": alone}, {"tfidf": alone}, "majority"]
-    return ["target_only", "fine_tune", "multi_task", "linear_probe", "tfidf", "majority"]
+        counts = [{"tfidf": alone}, "majority"] if of_texts else []
+        return ["target_only", {"linear_probe": alone}, *counts]
+    counts = ["tfidf", "majority"] if of_texts else []
+    return ["target_only", "fine_tune", "multi_task", "linear_probe", *counts]
 
 
 # -- the file --------------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ import pandas as pd
 from tf_transfer.batches.rows import steps_of
 from tf_transfer.errors import DataError
 from tf_transfer.evaluation.fitted import Fitted, Predictor
+from tf_transfer.kinds import kind_of
+from tf_transfer.kinds.tasks import Task
 from tf_transfer.training.gradient_rules import GradientRule
 
 if TYPE_CHECKING:
@@ -172,6 +174,13 @@ class Strategy:
             DataError: an argument would change nothing for them.
         """
 
+    def check_kinds(self, tasks: Sequence[Task]) -> None:
+        """Whether it knows the kinds of resolved tasks.
+
+        Raises:
+            DataError: it does not know one.
+        """
+
     def for_episodes(self) -> Strategy:
         """The strategy as it adapts to an episode, a task of a few rows like those of its
         training.
@@ -198,6 +207,19 @@ class Strategy:
     def auto_rate(self, field: str, model: TransferModel, rows: int) -> float:
         """What ``"auto"`` stands for in a learning rate, with ``rows`` labelled target rows."""
         return model.auto_learning_rate
+
+
+def refuse_tokens(strategy: Strategy, tasks: Sequence[Task]) -> None:
+    """Raises:
+    DataError: a task is about the tokens of a text, and ``strategy`` about whole texts.
+    """
+    for task in tasks:
+        if kind_of(task).reads == "tokens":
+            raise DataError(
+                f"{strategy.name} learns from whole texts; a {task.kind} is about their words.\n"
+                f"Received task {task.name!r}.\n"
+                "Leave the strategy out, or use target_only, fine_tune or linear_probe."
+            )
 
 
 def _is_number(value) -> bool:

@@ -20,7 +20,7 @@ from tf_transfer.evaluation.fitted import Fitted
 from tf_transfer.evaluation.predictions import Prediction, Predictions
 from tf_transfer.kinds import kind_of
 from tf_transfer.kinds.tasks import Task
-from tf_transfer.strategies.base import CONTROL, WORDS, Strategy, source_tables
+from tf_transfer.strategies.base import CONTROL, WORDS, Strategy, refuse_tokens, source_tables
 
 if TYPE_CHECKING:
     from tf_transfer.model.model import TransferModel
@@ -135,6 +135,9 @@ class TfIdf(Strategy):
     stop_words: bool = False
     penalty: float = 1.0
 
+    def check_kinds(self, tasks):
+        refuse_tokens(self, tasks)
+
     def fit(self, model: TransferModel, source=None, *, seed=0, verbose=0, callbacks=None):
         table = join_tables(list(source_tables(source).values())) if self.uses_source else None
         if table is not None:
@@ -166,6 +169,9 @@ class Majority(Strategy):
     family: ClassVar[str] = CONTROL
     uses_encoder: ClassVar[bool] = False
     uses_source: ClassVar[bool] = False
+
+    def check_kinds(self, tasks):
+        refuse_tokens(self, tasks)
 
     def fit(self, model: TransferModel, source=None, *, seed=0, verbose=0, callbacks=None):
         return _untrained(model, None)

@@ -22,7 +22,7 @@ from tf_transfer.kinds.label_columns import relabel
 from tf_transfer.kinds.spellings import class_counts
 from tf_transfer.meta_gradients.memory_estimate import kept_bytes, machine_bytes, weight_count
 from tf_transfer.meta_gradients.meta_learner import MetaLearner, first_not_finite
-from tf_transfer.strategies.base import Strategy
+from tf_transfer.strategies.base import Strategy, refuse_tokens
 from tf_transfer.strategies.episode_sources import SOURCE, check_fits, samplers_of
 from tf_transfer.strategies.validation import Validation
 from tf_transfer.training.callbacks.settings import data_columns, episode_settings
@@ -90,6 +90,9 @@ class MetaStrategy(Strategy):
                 f"{self.validation_source!r}.\n"
                 "Name one, or leave it out."
             )
+
+    def check_kinds(self, tasks):
+        refuse_tokens(self, tasks)
 
     # -- the outer loop ---------------------------------------------------------------------------
 
