@@ -9,22 +9,19 @@ import copy
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tf_transfer import __version__
+from tf_transfer.batches.model import Model
 from tf_transfer.devices.backend import tf
 from tf_transfer.encoders.kernels import portable
 from tf_transfer.files.storage import check_strangers, whole_folder
 from tf_transfer.kinds.class_types import class_text
 
-if TYPE_CHECKING:
-    from tf_transfer.model.model import TransferModel
-
 FORMAT = "tf_transfer/model/export/1"
 TASKS, TOKENIZER = "tasks.json", "tokenizer"
 
 
-def export_model(model: TransferModel, folder: str | Path) -> None:
+def export_model(model: Model, folder: str | Path) -> None:
     """Writes a SavedModel with the tokenizer and the tasks beside it.
 
     ``folder`` then holds the SavedModel (saved_model.pb, variables), tokenizer, which cuts and pads
@@ -88,13 +85,13 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def served_fields(model: TransferModel) -> list[str]:
+def served_fields(model: Model) -> list[str]:
     """The inputs of the serving signature."""
     paired = model.options["text_pair"] is not None
     return [f for f in model.encoder.fields if f != "token_type_ids" or paired]
 
 
-def _serving_function(model: TransferModel):
+def _serving_function(model: Model):
     def serve(x):
         x = {field: tf.cast(ids, tf.int32) for field, ids in x.items()}
         x = {field: x.get(field, tf.zeros_like(x["input_ids"])) for field in model.encoder.fields}
@@ -106,7 +103,7 @@ def _serving_function(model: TransferModel):
     return tf.function(serve)
 
 
-def _serving_tokenizer(model: TransferModel, fields: list[str]):
+def _serving_tokenizer(model: Model, fields: list[str]):
     """A copy that makes the signature's fields, cut and padded as in training."""
     tokenizer = copy.deepcopy(model.encoder.tokenizer)
     tokenizer.model_input_names = tokenizer.init_kwargs["model_input_names"] = fields
@@ -117,11 +114,11 @@ def _serving_tokenizer(model: TransferModel, fields: list[str]):
     return tokenizer
 
 
-def _max_length(model: TransferModel) -> int:
+def _max_length(model: Model) -> int:
     return min(model.options["max_length"], model.encoder.max_length)
 
 
-def _describe(model: TransferModel, fields: list[str]) -> dict:
+def _describe(model: Model, fields: list[str]) -> dict:
     tasks = {t.name: {"kind": t.kind, "classes": list(t.classes)} for t in model.tasks}
     columns = {name: model.options[name] for name in ("text", "text_pair")}
     about = {

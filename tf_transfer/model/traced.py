@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from tf_transfer.model.model import TransferModel
+from tf_transfer.batches.model import Model
 
 
 class Traced:
@@ -18,7 +16,7 @@ class Traced:
         model: a `TransferModel`.
     """
 
-    def __init__(self, model: TransferModel):
+    def __init__(self, model: Model):
         self._model, self._made = model, {}
 
     def get(self, key: tuple[Hashable, ...], make: Callable):
