@@ -15,6 +15,7 @@ from tests.experiments import make_experiment, make_table
 from tf_transfer.comparison.compare import compare
 from tf_transfer.encoders.encoder import load_encoder
 from tf_transfer.errors import CheckpointError, DataError
+from tf_transfer.evaluation.fitted import Fitted
 from tf_transfer.experiments.experiment import load_experiment
 from tf_transfer.model.model import TransferModel
 from tf_transfer.strategies import STRATEGIES, LinearProbe, TfIdf
@@ -314,6 +315,7 @@ def test_settings_of_the_encoder_are_searched(experiment, tmp_path, monkeypatch)
 
     def adapting(self, model, support, **options):
         adapted = adapt(self, model, support, **options)
+        model = Fitted.of(model).model
         seen.add((model.options["max_length"], adapted.options["max_length"], model.encoder.frozen))
         return adapted
 
@@ -336,7 +338,7 @@ def test_dropout_precision_and_loss_weights_are_searched(experiment, tmp_path, m
 
     def adapting(self, model, support, **options):
         adapted = adapt(self, model, support, **options)
-        for m in (model, adapted):
+        for m in (Fitted.of(model).model, adapted):
             seen.append((m.heads["mood"].rate, m.encoder.precision, m.tasks[0].loss_weight))
         return adapted
 
