@@ -91,7 +91,8 @@ def test_a_strategy_trains_adapters_beside_one_that_trains_all(
     for kind in (toys.Adapted, toys.AdaptedTarget):
         monkeypatch.setitem(strategies.STRATEGIES, kind.name, kind)
     monkeypatch.setattr(Run, "drop_fitted", lambda self, label, seed: None)
-    content = contract.experiment_of("regression", float, encoder_folder, baseline=..., seeds=1)
+    label = contract.SAMPLES["regression"]
+    content = contract.experiment_of("regression", label, encoder_folder, baseline=..., seeds=1)
     brief = {"target_only": contract.BRIEF}, {"adapted_target": contract.BRIEF}
     content["strategies"] = [*brief, {"adapted": FAST}]
     comparison = compare(content, tmp_path / "run", verbose=0)

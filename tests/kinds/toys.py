@@ -110,13 +110,15 @@ class Adapted(FineTune):
     def fit(self, model, source, *, seed=0, verbose=0, callbacks=None):
         adapted = with_adapters(model, self.rank)
         super().fit(adapted, source, seed=seed, verbose=verbose, callbacks=callbacks)
-        return Fitted(model, tuple(variable.numpy() for variable in adapted.state))
+        return Fitted(adapted, tuple(variable.numpy() for variable in adapted.state))
 
     def adapt(self, model, support, **options):
         fitted = Fitted.of(model)
-        adapted = with_adapters(fitted.model, self.rank)
-        for variable, value in zip(adapted.state, fitted.learned):
-            variable.assign(value)
+        adapted = fitted.model
+        if adapted.encoder.adapters is None:  # as from a file
+            adapted = with_adapters(adapted, self.rank)
+            for variable, value in zip(adapted.state, fitted.learned):
+                variable.assign(value)
         return super().adapt(adapted, support, **options)
 
     def without_source(self):
