@@ -41,16 +41,16 @@ def reliability(
         confidence: in (0, 1).
 
     Returns:
-        A row for each bin that has rows; seeds are pooled, and ``rows`` is their mean number.
-        Classification: ``predicted`` is the mean probability of the likeliest class, ``observed``
-        the share in which it is right.
-        Multilabel: the same of every label of every row, its probability and whether it is there.
-        ``low`` to ``high`` is Wilson's interval for ``rows`` rows, since seeds say little more of
-        the same rows. Regression: tenths of the predictions of each seed, the mean prediction and
-        the mean label, with Student's interval. A kind whose answers are neither is left out. The
-        labels of a row, and the rows of a group where there are groups, are drawn together: they
-        count as the number of rows that would give the variance between rows (groups). Ends are NaN
-        where these are a single one, but for Wilson's.
+        A row for each bin that has rows; seeds are pooled, and ``rows`` is their mean number. Of a
+        classification, ``predicted`` is the mean probability of the likeliest class, ``observed``
+        the share in which it is right. A multilabel task has the same of every label of every row,
+        its probability and whether it is there. ``low`` to ``high`` is Wilson's interval for
+        ``rows`` rows, since seeds say little more of the same rows. A regression has tenths of the
+        predictions of each seed, the mean prediction and the mean label, with Student's interval. A
+        kind whose answers are neither is left out. The labels of a row, and the rows of a group
+        where there are groups, are drawn together: they count as the number of rows that would give
+        the variance between rows (groups). Ends are NaN where these are a single one, but for
+        Wilson's.
 
     Reference:
         Guo et al. 2017, "On Calibration of Modern Neural Networks"; Kish 1965, "Survey Sampling",
