@@ -90,8 +90,13 @@ def test_another_format_is_refused_with_its_version_and_a_remedy(
 
 @pytest.mark.parametrize("module", FILES)
 def test_the_present_format_is_read(tmp_path, module):
+    """What the file says of itself is the format and the version, and no error follows from it."""
     write, read = FILES[module]
-    read(write(tmp_path))
+    path = write(tmp_path)
+    content = path.read_bytes()
+    for said in (str(importlib.import_module(module).FORMAT), __version__):
+        assert said.encode() in content
+    read(path)
 
 
 @pytest.mark.parametrize("content", [[], None, {}, {"format": 2}, {"format": "other/2"}])
