@@ -393,3 +393,9 @@ def test_a_draft_leaves_out_what_counts_words(tmp_path):
     content = draft([tmp_path / "films.jsonl"], tmp_path / "tweets.jsonl", tmp_path)
     assert "kind: tagging" in content and "linear_probe" in content
     assert "tfidf" not in content and "majority" not in content
+
+
+def test_a_blank_within_a_token_is_no_character_of_its_word():
+    encoding = types.SimpleNamespace(sequence_ids=[0, 0], offsets=[(0, 2), (2, 6)], word_ids=[0, 1])
+    spans = _spans([encoding], ["in New"], None)
+    assert spans.tolist() == [[0, 0, 2, 0], [0, 3, 6, 1]]
