@@ -16,8 +16,8 @@ SMALL = {
     f"{INTENTS!r}",
     "03_did_transfer_help": "SOURCE_ROWS, BUDGETS, SEEDS = 64, [8, 16], 2",
     "04_tune": "SOURCE_ROWS, TRIALS, FOLDS, REPEATS, SEEDS = 32, 2, 2, 1, 1",
-    "06_your_own_data": "CSV, TEXT, LABEL, GROUP, EPOCHS, BUDGETS, SEEDS = "
-    f"{INTENTS!r}, 'text', 'domain', 'intent', 1, [12], 1",
+    "06_your_own_data": f"CSV, TEXT, LABEL, GROUP, EPOCHS, BUDGETS, SEEDS = {INTENTS!r}, 'text', "
+    "'domain', 'intent', 1, [12], 1",
     "05_tpu_colab": "ROWS, EPOCHS, BATCH, META_STEPS = 64, 1, 16, 1",
 }
 SHOWN = {

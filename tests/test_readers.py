@@ -174,8 +174,8 @@ def test_stsb_multi(serve):
 def test_sick_nl(serve):
     columns = (
         "pair_ID sentence_A sentence_B entailment_label relatedness_score entailment_AB "
-        "entailment_BA "
-        "sentence_A_original sentence_B_original sentence_A_dataset sentence_B_dataset SemEval_set"
+        "entailment_BA sentence_A_original sentence_B_original sentence_A_dataset "
+        "sentence_B_dataset SemEval_set"
     )
     rows = [
         '7|Een "man|Een hond|NEUTRAL|3.5|x|y|A "man|A dog|F|F|TRIAL',

@@ -238,8 +238,8 @@ def test_colour_is_never_the_only_signal(browser, page, width):
     assert len(texts) > 100
     assert all(symbol == wording.SYMBOLS[word] for word, symbol in texts)
     shapes = browser.evaluate(
-        "[...document.querySelectorAll('.bar')].filter(b => b.querySelector('.mark'))"
-        ".map(b => [b.classList[1], b.querySelector('.mark').getAttribute('d')])"
+        "[...document.querySelectorAll('.bar')].filter(b => b.querySelector('.mark')).map(b => "
+        "[b.classList[1], b.querySelector('.mark').getAttribute('d')])"
     )
     drawn = dict(map(tuple, shapes))
     assert set(drawn) == {"helped", "hurt", "undecided"} and len(set(drawn.values())) == 3
@@ -364,8 +364,8 @@ def test_a_real_run_shows_its_verdict_and_its_figures(browser, real, real_page, 
     assert report.headline(real) in seen.replace("\N{NO-BREAK SPACE}", " ")
     assert "<i>moods</i> & more" in seen
     shown = browser.evaluate(
-        "[...document.querySelectorAll('#results article:first-of-type tbody tr')]"
-        ".map(r => [...r.cells].map(c => c.innerText.split(/\\s+/)))"
+        "[...document.querySelectorAll('#results article:first-of-type tbody tr')].map(r => "
+        "[...r.cells].map(c => c.innerText.split(/\\s+/)))"
     )
     means = real.summary().query("task == 'stars'").set_index("budget")
     assert [row[0][0] for row in shown] == real.strategies

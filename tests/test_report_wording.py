@@ -48,10 +48,8 @@ def test_headline_joins_places_and_picks_the_clearest_difference():
     )
     assert report.headline(c) == (
         "Source data helped tweets and nyt at 16 and 64 labels, most clearly nyt at 64 labels "
-        "(fine_tune +.20 macro F1 "
-        "on polarity [.16, .24]), and hurt tweets at 256 labels (linear_probe −.0621 Pearson r on "
-        "rating "
-        "[−.1241, −.0001])."
+        "(fine_tune +.20 macro F1 on polarity [.16, .24]), and hurt tweets at 256 labels "
+        "(linear_probe −.0621 Pearson r on rating [−.1241, −.0001])."
     )
     assert verdicts.overall(c) == {"verdict": "helped", "symbol": "▲", "word": "Mostly helped"}
 
@@ -60,8 +58,7 @@ def test_headline_when_it_only_hurt():
     c = only(*(verdict("tweets", "rating", b, "fine_tune", "pearson", -0.2) for b in (16, 64, 256)))
     assert report.headline(c) == (
         "Source data hurt tweets at every label budget, most clearly tweets at 16 labels "
-        "(fine_tune −.20 Pearson r on "
-        "rating [−.25, −.15]), and was not seen to help anywhere."
+        "(fine_tune −.20 Pearson r on rating [−.25, −.15]), and was not seen to help anywhere."
     )
     assert verdicts.overall(c) == {"verdict": "hurt", "symbol": "▼", "word": "Hurt"}
 
@@ -74,8 +71,7 @@ def test_headline_when_undecided_says_what_could_have_been_told():
     )
     assert report.headline(c) == (
         "Undecided: no strategy differed by more than chance from itself without the source. It "
-        "could have shown "
-        "differences in Pearson r of .012 at best and .05 at worst."
+        "could have shown differences in Pearson r of .012 at best and .05 at worst."
     )
     assert verdicts.overall(c) == {"verdict": "undecided", "symbol": "○", "word": "Undecided"}
 
@@ -87,8 +83,7 @@ def test_an_experiment_that_could_show_nothing_says_so():
     }
     assert report.headline(only(row)) == (
         "Undecided: no strategy differed by more than chance from itself without the source. It "
-        "was too small to show "
-        "any difference in macro F1: use more test rows or seeds."
+        "was too small to show any difference in macro F1: use more test rows or seeds."
     )
     found = next(pd.DataFrame([row | {"rows_needed": np.inf, "seeds_needed": np.inf}]).itertuples())
     assert (

@@ -56,8 +56,7 @@ def run_case(experiment: dict, folder: Path, report: Report) -> tuple[pd.DataFra
         comparison = compare(experiment, place / "run")
         report.note(
             f"{experiment['name']}: training predicted to take {advice.run_seconds:.0f} s; with "
-            "reading, tracing and "
-            f"prediction the run took {time.perf_counter() - start:.0f} s"
+            f"reading, tracing and prediction the run took {time.perf_counter() - start:.0f} s"
         )
         write_text(place / "advice.txt", str(advice))
         advice.to_frame().to_csv(place / "ranks.csv", index=False)
@@ -67,10 +66,9 @@ def run_case(experiment: dict, folder: Path, report: Report) -> tuple[pd.DataFra
     for row in fared.itertuples():
         report.note(
             f"{row.target:20} {row.budget:4} labels  advised {row.advised:18} {row.value:.3f}  "
-            f"best {row.best:18} "
-            f"{row.best_value:.3f}  {'as good' if row.as_good else 'WORSE  '} [{row.low:+.3f}, "
-            f"{row.high:+.3f}]  "
-            f"predicted {row.predicted_seconds:5.1f} s, took {row.actual_seconds:5.1f} s"
+            f"best {row.best:18} {row.best_value:.3f}  {'as good' if row.as_good else 'WORSE  '} "
+            f"[{row.low:+.3f}, {row.high:+.3f}]  predicted {row.predicted_seconds:5.1f} s, took "
+            f"{row.actual_seconds:5.1f} s"
         )
     return fared, always_advised(comparison, fared)
 

@@ -60,9 +60,8 @@ def main() -> int:
                 gains.append(found - found_once)
                 report.note(
                     f"correlation {correlation:.1f}, {true:2d} of {members:2d} effects: false "
-                    f"{100 * false:4.2f} % "
-                    f"(one stage {100 * false_once:4.2f} %), found {100 * found:5.1f} % "
-                    f"({100 * found_once:5.1f} %)"
+                    f"{100 * false:4.2f} % (one stage {100 * false_once:4.2f} %), found "
+                    f"{100 * found:5.1f} % ({100 * found_once:5.1f} %)"
                 )
     report.figure("largest share of false verdicts", 100 * largest, "%", at_most=6.0)
     report.figure(

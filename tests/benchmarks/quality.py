@@ -88,9 +88,8 @@ def main() -> int:
         report.note(f"{budget} labels, the probe with source against the probe without: {found}")
     report.note(
         "With frozen features one linear map must serve all domains, and the source's rows outvote "
-        "the target's: "
-        "the ridge in which the source weighs only as much as the target says how much of a loss "
-        "comes from that."
+        "the target's: the ridge in which the source weighs only as much as the target says how "
+        "much of a loss comes from that."
     )
     return report.finish()
 

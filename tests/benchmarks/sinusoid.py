@@ -34,8 +34,7 @@ def main() -> int:
     iterations = arguments.iterations or (70_000 if arguments.full else 5_000)
     report = Report(
         f"Sinusoid regression, {iterations:,} meta-steps of {TASKS} tasks from {arguments.seeds} "
-        "seeds, "
-        f"{TEST_TASKS} test tasks"
+        f"seeds, {TEST_TASKS} test tasks"
     )
     errors = [train_and_test(seed, iterations, report) for seed in range(arguments.seeds)]
     for steps, bound in BOUNDS.get(iterations, dict.fromkeys((1, 5, 10))).items():

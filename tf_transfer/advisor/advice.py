@@ -192,8 +192,7 @@ class Advice:
             "Times are of one source and target training, from steps timed when this was asked "
             "for.\n"
             f"The first of a run takes up to {_duration(once)} more for tracing. Training of the "
-            "whole experiment "
-            f"takes about {_duration(self.run_seconds)}."
+            f"whole experiment takes about {_duration(self.run_seconds)}."
         )
 
     def _repr_html_(self) -> str:
@@ -230,8 +229,7 @@ def summarise(fared: pd.DataFrame) -> str:
     good, within = int(fared["as_good"].sum()), int(fared["ratio"].between(0.5, 2).sum())
     return (
         f"The advised strategy was the best, or within its interval of it, in {good} of "
-        f"{len(fared)} places; the time "
-        f"was within a factor of 2 of the predicted one in {within}."
+        f"{len(fared)} places; the time was within a factor of 2 of the predicted one in {within}."
     )
 
 
@@ -264,10 +262,8 @@ def _facts(fact: Facts) -> str:
     )
     known = (
         f"{fact.source_rows:,} source rows ({fact.rows_a_label:.0f} a label) with {same}; domain "
-        "distance "
-        f"{fact.distance:.2f} of 2; evidence for the labels: source {fact.source_evidence:.3f}, "
-        "target "
-        f"{fact.target_evidence:.3f} nats a label"
+        f"distance {fact.distance:.2f} of 2; evidence for the labels: source "
+        f"{fact.source_evidence:.3f}, target {fact.target_evidence:.3f} nats a label"
     )
     if not np.isnan(fact.words):
         known += (

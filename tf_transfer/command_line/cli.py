@@ -459,8 +459,8 @@ def _check_label(label: str, texts: dict) -> None:
         if column is not None and column in (label, label.rpartition(":")[0]):
             raise DataError(
                 f"--label must name another column than --{option.replace('_', '-')}: a text "
-                "cannot be predicted from "
-                f"itself.\nReceived {label!r} for both.\nName the column that holds the labels."
+                f"cannot be predicted from itself.\nReceived {label!r} for both.\nName the column "
+                "that holds the labels."
             )
 
 

@@ -33,8 +33,8 @@ def extension(path: Path) -> str:
     suffix = Path(name.removesuffix(".gz")).suffix
     if suffix not in EXTENSIONS or (suffix == PARQUET and name.endswith(".gz")):
         raise DataError(
-            f"The format of a table is told by its extension: {', '.join(EXTENSIONS)} "
-            f"(text formats also with .gz).\nReceived {str(path)!r}.{nearest(suffix, EXTENSIONS)}"
+            f"The format of a table is told by its extension: {', '.join(EXTENSIONS)} (text "
+            f"formats also with .gz).\nReceived {str(path)!r}.{nearest(suffix, EXTENSIONS)}"
         )
     return suffix
 

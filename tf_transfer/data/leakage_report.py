@@ -129,8 +129,8 @@ class LeakageReport:
         overlap = self.overlaps[name]
         if len(table) != overlap.rows:
             raise DataError(
-                f"Rows can be dropped only from the table that was audited as {name!r}, "
-                f"which has {overlap.rows} rows.\nReceived a table of {len(table)} rows."
+                f"Rows can be dropped only from the table that was audited as {name!r}, which has "
+                f"{overlap.rows} rows.\nReceived a table of {len(table)} rows."
             )
         kept = np.ones(len(table), bool)
         kept[overlap.leaked["row"][overlap.leaked["kind"].isin(list(kinds))]] = False
@@ -150,8 +150,8 @@ class LeakageReport:
 def _sentence(name: str, counts: dict) -> str:
     known = (
         f"{name}: {counts['known']} of {counts['test_rows']} test rows are known "
-        f"({counts['share']:.1%}): "
-        f"{counts['exact']} exact ({counts['identical']} identical), {counts['near']} near"
+        f"({counts['share']:.1%}): {counts['exact']} exact ({counts['identical']} identical), "
+        f"{counts['near']} near"
     )
     if counts["conflicts"]:
         known += f", {counts['conflicts']} with another label"

@@ -199,8 +199,7 @@ def _mirrored(devices: Sequence[str] | None) -> tf.distribute.Strategy:
             raise DistributionError(
                 f"'mirrored' needs a GPU.\nReceived a machine with {listed(names)}.\n"
                 "Go on with connect('cpu') or connect('auto'), or name devices, for instance "
-                "logical processors: "
-                "devices=['CPU:0', 'CPU:1']."
+                "logical processors: devices=['CPU:0', 'CPU:1']."
             )
     chosen = [] if isinstance(devices, str) else [_short_name(d) for d in devices]
     if not chosen or len(set(chosen)) < len(chosen):
@@ -257,8 +256,8 @@ def _check_cluster(config: str | None) -> None:
     if not good:
         raise DistributionError(
             "'multi_worker' reads the cluster from the environment variable TF_CONFIG: the "
-            "addresses of all workers, "
-            f"and which of them this one is.\nReceived {'none' if config is None else config!r}.\n"
+            "addresses of all workers, and which of them this one is.\nReceived "
+            f"{'none' if config is None else config!r}.\n"
             f"Set on each machine something like TF_CONFIG='{CLUSTER}'."
         )
 
@@ -300,9 +299,8 @@ def _tpu() -> tf.distribute.Strategy:
         reason = first_line(error)
         raise DistributionError(
             f"'tpu' needs a TPU, at {address or 'an address in TPU_NAME'}, and TensorFlow's build "
-            "for it "
-            f"(pip install tensorflow-tpu).\nReceived a machine with {listed(_device_names())}: "
-            f"{reason}\n"
+            "for it (pip install tensorflow-tpu).\nReceived a machine with "
+            f"{listed(_device_names())}: {reason}\n"
             "On Colab choose Runtime > Change runtime type > TPU. To go on without one: "
             "connect('auto')."
         ) from error

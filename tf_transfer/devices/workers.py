@@ -115,12 +115,9 @@ def lost_workers_explained(distribution: tf.distribute.Strategy) -> Iterator[Non
             raise
         raise DistributionError(
             f"Another of the {workers_of(distribution)} workers no longer answers, so this one has "
-            "stopped "
-            f"({type(error).__name__}).\nLook at that worker's output, then start all workers "
-            "again: with "
-            "tt.Resume(folder) among fit's callbacks, and a folder that they share, training goes "
-            "on where the last "
-            "backup was made."
+            f"stopped ({type(error).__name__}).\nLook at that worker's output, then start all "
+            "workers again: with tt.Resume(folder) among fit's callbacks, and a folder that they "
+            "share, training goes on where the last backup was made."
         ) from None
 
 

@@ -72,9 +72,8 @@ def at_most(size: int | None) -> Iterator[None]:
         if made > size + _SPARE:  # at least a byte a weight
             raise DataError(
                 f"The configuration must fit the weights.\nReceived {made:,} weights or more by "
-                "the configuration, and "
-                f"{size:,} bytes of them.\nCheck that config.json and model.safetensors belong "
-                "together."
+                f"the configuration, and {size:,} bytes of them.\nCheck that config.json and "
+                "model.safetensors belong together."
             )
         return next_creator(**options)
 

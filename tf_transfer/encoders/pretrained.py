@@ -97,8 +97,7 @@ def pytorch_weights(transformer) -> dict[str, np.ndarray]:
         if name in tensors:
             raise DataError(
                 f"PyTorch's names must tell the weights apart.\nReceived {name!r} twice from a "
-                f"{family!r} model "
-                f"of {len(transformer.weights)} weights "
+                f"{family!r} model of {len(transformer.weights)} weights "
                 f"({listed([w.name for w in transformer.weights], most=2)}).\n"
                 "Use TransferModel.save, which keeps any model."
             )

@@ -162,8 +162,7 @@ def _check(candidates, episodes) -> None:
     if not candidates or not len(episodes):
         raise DataError(
             f"evaluate_episodes needs strategies and episodes.\nReceived {len(candidates)} "
-            "strategies and "
-            f"{len(episodes)} episodes.\nDraw episodes with sampler.sample(600)."
+            f"strategies and {len(episodes)} episodes.\nDraw episodes with sampler.sample(600)."
         )
     for name, candidate in candidates.items():
         if not isinstance(candidate, tuple | list) or len(candidate) != 2:

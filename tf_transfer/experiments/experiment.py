@@ -86,16 +86,14 @@ class Experiment(Spec):
         if self.baseline not in (AUTO, *self.strategies):
             raise ValueError(
                 f"baseline {self.baseline!r} must be one of the strategies "
-                f"{listed(self.strategies)}."
-                f"{nearest(self.baseline, self.strategies)}"
+                f"{listed(self.strategies)}.{nearest(self.baseline, self.strategies)}"
             )
         check_names("task", [t.name for t in self.tasks], in_files=False)
         for task in self.tasks:
             if task.task().label in (self.text, self.text_pair):
                 raise ValueError(
                     f"the label of task {task.name!r} must be another column than the text's; "
-                    "received "
-                    f"{task.task().label!r} for both"
+                    f"received {task.task().label!r} for both"
                 )
         for what, names in (
             ("source", self.sources),
@@ -128,16 +126,13 @@ class Experiment(Spec):
             if label not in known:
                 raise ValueError(
                     "leave_one_out must name strategies that learn from source data: "
-                    f"{listed(known)}; "
-                    f"received {label!r}.{nearest(label, known)}"
+                    f"{listed(known)}; received {label!r}.{nearest(label, known)}"
                 )
         if not chosen or len(self.sources) < 2:
             raise ValueError(
                 "leave_one_out needs at least two sources and a strategy that learns from them; "
-                "received the sources "
-                f"{listed(self.sources)} and the strategies {listed(chosen)}. Without its only "
-                "source a strategy is "
-                "target_only: compare it with that"
+                f"received the sources {listed(self.sources)} and the strategies {listed(chosen)}. "
+                "Without its only source a strategy is target_only: compare it with that"
             )
         for label in chosen:
             if label in self.validated_on and len(self.sources) < 3:
@@ -158,8 +153,7 @@ class Experiment(Spec):
         if name not in self.sources or len(self.sources) < 2:
             raise ValueError(
                 f"validation_source of {label} must be one of several sources; received {name!r} "
-                "and the sources "
-                f"{listed(self.sources)}.{nearest(name, self.sources)}"
+                f"and the sources {listed(self.sources)}.{nearest(name, self.sources)}"
             )
 
     @property

@@ -54,10 +54,8 @@ def _shown(experiment: Experiment, data: Prepared) -> Iterator[str]:
             if effect is not None:
                 yield (
                     f"{name}: {units:,} test {'rows' if target.groups is None else 'groups'} and "
-                    f"{seeds} "
-                    f"seed{'s' if seeds > 1 else ''} will show differences in {metric} of "
-                    f"{task.name} of about "
-                    f"±{effect:.1g}."
+                    f"{seeds} seed{'s' if seeds > 1 else ''} will show differences in {metric} of "
+                    f"{task.name} of about ±{effect:.1g}."
                 )
 
 
@@ -82,8 +80,8 @@ def _lacking(experiment: Experiment, data: Prepared) -> Iterator[str]:
                 unknown = [task.classes[i] for i in np.flatnonzero(own & ~taught)]
                 yield (
                     f"{len(unknown)} of the {int(own.sum())} classes of {task.name} on target "
-                    f"{name} occur in no "
-                    f"source: {listed(unknown)}.{_what_each_does(learning, 'lacks_classes')}"
+                    f"{name} occur in no source: "
+                    f"{listed(unknown)}.{_what_each_does(learning, 'lacks_classes')}"
                 )
 
 
@@ -119,8 +117,7 @@ def _budgets(experiment: Experiment, data: Prepared) -> Iterator[str]:
             if bare:
                 yield (
                     f"{task.name} on target {name} has no label with {listed(bare)}. There only a "
-                    "source can have "
-                    "taught what is answered."
+                    "source can have taught what is answered."
                 )
             if not kind_of(task).one_class:
                 continue
@@ -129,15 +126,14 @@ def _budgets(experiment: Experiment, data: Prepared) -> Iterator[str]:
             if small:
                 yield (
                     f"A budget of {', '.join(map(str, small))} is below the {classes} classes of "
-                    f"{task.name} on target "
-                    f"{name}: what has no label and no source is never answered."
+                    f"{task.name} on target {name}: what has no label and no source is never "
+                    "answered."
                 )
             single = [place for place, labels in drawn if len(np.unique(labels)) == 1]
             if single:
                 yield (
                     f"{task.name} on target {name}: all labels are of one class with "
-                    f"{listed(single)}. Without a "
-                    "source that class is always answered."
+                    f"{listed(single)}. Without a source that class is always answered."
                 )
 
 

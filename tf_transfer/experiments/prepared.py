@@ -171,9 +171,8 @@ def _labelled(tasks: list[Task], table: pd.DataFrame, where: str) -> pd.DataFram
     if not labelled.any():
         raise DataError(
             f"{where[0].upper() + where[1:]} must have labels in one of the columns "
-            f"{listed([t.label for t in tasks])}."
-            f"\nReceived none in {len(table)} rows with the columns "
-            f"{listed(list(table.columns), 20)}."
+            f"{listed([t.label for t in tasks])}.\nReceived none in {len(table)} rows with the "
+            f"columns {listed(list(table.columns), 20)}."
         )
     return table[labelled].reset_index(drop=True)
 

@@ -333,8 +333,7 @@ class Run:
         if differing:
             raise CheckpointError(
                 f"{self.path(cell)} belongs to another cell: its {', '.join(differing)} is another "
-                "than the folder's."
-                f"\n{AGAIN}"
+                f"than the folder's.\n{AGAIN}"
             )
         check_cost(meta, self.path(cell), AGAIN)
         return arrays, meta

@@ -77,9 +77,8 @@ class TaskSpec(Spec):
             if isinstance(word, bool):
                 raise ValueError(
                     "labels must be written in quotes where they are yes, no, on, off, true or "
-                    "false, which YAML "
-                    f"reads as truth values; received {word}. A cell that is one is written "
-                    f"'{word}'"
+                    f"false, which YAML reads as truth values; received {word}. A cell that is one "
+                    f"is written '{word}'"
                 )
         self.task()
         return self

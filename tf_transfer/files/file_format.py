@@ -62,8 +62,8 @@ class FileFormat:
         reader = f"tf_transfer {version}" if version else "the version that wrote it"
         later = " or later" if version and number > self.number else ""
         raise error(
-            f"{path} was written by tf_transfer {version or 'of an unknown version'} "
-            f"(format {number}).\n"
+            f"{path} was written by tf_transfer {version or 'of an unknown version'} (format "
+            f"{number}).\n"
             f"This is tf_transfer {__version__}, which reads format {self.number}.\n"
             f"{remedy} To read the file as it is, install {reader}{later}."
         )

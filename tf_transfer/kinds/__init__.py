@@ -60,8 +60,8 @@ def register(kind: Kind) -> Kind:
         ):
             raise DataError(
                 f"A metric must mean the same in all kinds.\nReceived {metric.name!r} of "
-                f"{kind.name!r}, which another "
-                "kind has with another label, direction or range.\nGive it a name of its own."
+                f"{kind.name!r}, which another kind has with another label, direction or range.\n"
+                "Give it a name of its own."
             )
     KINDS[kind.name] = kind
     for metric in kind.metrics:

@@ -231,8 +231,8 @@ class Kind(abc.ABC):
         bad = np.flatnonzero(~np.isfinite(answers.reshape(rows, -1)).all(1)) if rows else ()
         if len(bad):
             return (
-                f"finite scores of {task.name}.\nReceived {answers[bad[0]]} in row "
-                f"{bad[0]} ({len(bad)} such rows): the model has diverged.\n"
+                f"finite scores of {task.name}.\nReceived {answers[bad[0]]} in row {bad[0]} "
+                f"({len(bad)} such rows): the model has diverged.\n"
                 "Delete the file, and run the experiment again with a lower learning rate."
             )
         fault = self.answer_fault(answers)

@@ -88,11 +88,10 @@ def look_up(task, index: Mapping, name, row: int, where: str) -> int:
     if number is None:
         raise DataError(
             f"Task {task.name!r} knows the classes {listed(task.classes)}.\n"
-            f"Received {shown(name)} in column {task.label!r}, row {row} of {where}."
-            f"{nearest(name, map(class_text, task.classes))}\n"
+            f"Received {shown(name)} in column {task.label!r}, row {row} of "
+            f"{where}.{nearest(name, map(class_text, task.classes))}\n"
             "A class must be seen in training: add such rows there, name it in the task's classes, "
-            "give it "
-            "another name in its labels, or drop these rows."
+            "give it another name in its labels, or drop these rows."
         )
     return number
 

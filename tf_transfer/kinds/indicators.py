@@ -93,17 +93,16 @@ def checked_indicators(task, values: Sequence, where: str) -> Indicators | None:
             return None
         raise DataError(
             f"Labels of the multi-label task {task.name!r} must be 0 or 1 for each of {known} "
-            "classes, "
-            f"{listed(task.classes)}.\nReceived rows of {width} in column {task.label!r} of "
-            f"{where}.\n"
+            f"classes, {listed(task.classes)}.\nReceived rows of {width} in column {task.label!r} "
+            f"of {where}.\n"
             "Give a column for each class, or lists of their names."
         )
     if numbered and read.maybe_names and not read.on[:, 0].any():
         raise DataError(
             f"Labels of the multi-label task {task.name!r} must have one meaning.\n"
             f"Received [0, 1] in every row of column {task.label!r} of {where}: the classes 0 and "
-            "1, or the second "
-            "of two classes.\nGive bools for each class, or the names of the classes."
+            "1, or the second of two classes.\nGive bools for each class, or the names of the "
+            "classes."
         )
     if task.kind == "auto" and (read.on.sum(1) == 1).all():
         raise DataError(

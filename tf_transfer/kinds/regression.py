@@ -206,9 +206,9 @@ class Regression(Kind):
             raise DataError(
                 f"Labels of task {task!r} must be numbers or names.\n"
                 f"Received {' and '.join(map(repr, several[:3]))} in column {column.name!r}: one "
-                "number, or two names."
-                f"\nSay which: {setting('kind', self.name, f'--label {column.name}:{self.name}')}, "
-                "or 'classification'."
+                "number, or two names.\nSay which: "
+                f"{setting('kind', self.name, f'--label {column.name}:{self.name}')}, or "
+                "'classification'."
             )
 
     def check_task(self, task):
@@ -239,9 +239,8 @@ class Regression(Kind):
             raise DataError(
                 f"Labels of the regression {task.name!r} must be finite numbers.\n"
                 f"Received {shown(typed_class(column.iloc[bad[0]]))} in column {task.label!r}, row "
-                f"{bad[0]} of {where} "
-                f"({len(bad)} such rows).\nMend or empty these cells; an empty cell is left out. "
-                f"Decimal commas are read with {setting('decimal', ',')}."
+                f"{bad[0]} of {where} ({len(bad)} such rows).\nMend or empty these cells; an empty "
+                f"cell is left out. Decimal commas are read with {setting('decimal', ',')}."
             )
         return np.where(present, numbers, 0.0)
 

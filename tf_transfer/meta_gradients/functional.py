@@ -57,8 +57,8 @@ def fast_weights(
     if len(variables) != len(tensors) or len({id(v) for v in variables}) < len(variables):
         raise DataError(
             "There must be one tensor for each variable, and no variable twice.\nReceived "
-            f"{len(tensors)} tensors for "
-            f"{len(variables)} variables, {len({id(v) for v in variables})} of them different.\n"
+            f"{len(tensors)} tensors for {len(variables)} variables, "
+            f"{len({id(v) for v in variables})} of them different.\n"
             "Give the tensors in the order of the variables."
         )
     slots = _find_slots(model, variables)
@@ -66,8 +66,8 @@ def fast_weights(
         if not variable.shape.is_compatible_with(tensor.shape):
             raise DataError(
                 f"A fast weight must have its variable's shape.\nReceived {tensor.shape} for "
-                f"{variable.name!r} "
-                f"of shape {variable.shape}.\nGive the tensors in the order of the variables."
+                f"{variable.name!r} of shape {variable.shape}.\nGive the tensors in the order of "
+                "the variables."
             )
     with assignments_refused(variables):
         try:
@@ -93,9 +93,8 @@ def _find_slots(model: TransferModel, variables) -> list[list[tuple]]:
     if missing:
         raise DataError(
             "Weights are replaced where a layer holds them as an attribute.\nReceived "
-            f"{listed(missing)}, which no "
-            f"layer of {model.name!r} does.\nGive variables of this model, and keep them in "
-            "attributes, not in lists."
+            f"{listed(missing)}, which no layer of {model.name!r} does.\nGive variables of this "
+            "model, and keep them in attributes, not in lists."
         )
     return slots
 
@@ -148,8 +147,7 @@ def assignments_refused(variables: Sequence[tf.Variable]) -> Iterator[None]:
     if changed:
         raise TrainingError(
             "Weights must not be assigned to where a meta-gradient is taken: no gradient flows "
-            "through an "
-            "assignment, and the result would silently be of first order.\n"
+            "through an assignment, and the result would silently be of first order.\n"
             f"Received {operation} on {listed(changed)}.\n"
             "Compute new weights as tensors, w - rate * gradient, and run the model in "
             "fast_weights()."

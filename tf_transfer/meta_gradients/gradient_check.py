@@ -117,18 +117,15 @@ def _sampler_of(
     if sampler is None:
         raise DataError(
             "An episode holds the positions of rows in its sampler's table.\nReceived episode "
-            f"{episode.index}, which "
-            "no sampler drew, alone.\nGive the sampler too: gradcheck(strategy, model, episode, "
-            "sampler)."
+            f"{episode.index}, which no sampler drew, alone.\nGive the sampler too: "
+            "gradcheck(strategy, model, episode, sampler)."
         )
     outputs = only_classification(model).outputs if episode.classes else 0
     if episode.way > outputs:
         raise DataError(
             "The head must have an output for each class of the episode.\nReceived a head of "
-            f"{outputs} outputs, and "
-            f"an episode of {episode.way} classes.\nGive the model's task that many classes, or "
-            "draw episodes of "
-            f"way={outputs}."
+            f"{outputs} outputs, and an episode of {episode.way} classes.\nGive the model's task "
+            f"that many classes, or draw episodes of way={outputs}."
         )
     check_rows(sampler, [episode])
     return sampler
@@ -139,9 +136,8 @@ def _set_rates(variables: Sequence[tf.Variable], rates: Sequence) -> None:
     if len(rates) and [tuple(rate.shape) for rate in rates] != shapes:
         raise DataError(
             f"Rates must be those that the strategy learns.\nReceived {len(rates)} rates for "
-            f"{len(shapes)} weights "
-            "that its inner loop changes, or of other shapes.\nGive the strategy whose fit "
-            "returned them."
+            f"{len(shapes)} weights that its inner loop changes, or of other shapes.\nGive the "
+            "strategy whose fit returned them."
         )
     for variable, rate in zip(variables, rates):
         variable.assign(tf.cast(rate, variable.dtype))

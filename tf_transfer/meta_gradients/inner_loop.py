@@ -270,8 +270,7 @@ def meta_gradient(
         if isinstance(loop.steps, int) and step_weights.shape[0] != loop.steps:
             raise DataError(
                 f"There must be a weight for each inner step.\nReceived {step_weights.shape[0]} "
-                "step_weights for "
-                f"{loop.steps} steps.\nGive as many."
+                f"step_weights for {loop.steps} steps.\nGive as many."
             )
     if loop.keep and not first_order:
         return _unrolled(loop, query_loss, start, list(rates), query_parts, step_weights, by_rates)

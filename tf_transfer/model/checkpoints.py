@@ -147,8 +147,7 @@ def load_state(model: Network, path: str | Path) -> tuple[dict[str, str], list[n
         raise CheckpointError(
             f"{path} does not fit the model.\n"
             f"Expected {len(expected)} weights; received {len(tensors)}; missing or of another "
-            "shape are "
-            f"{listed(wrong)}.\nThe file comes from another model: save the model again."
+            f"shape are {listed(wrong)}.\nThe file comes from another model: save the model again."
         )
     if not intact:
         raise CheckpointError(f"{path} is damaged: its content is not what was written.\n{_REMEDY}")

@@ -222,8 +222,7 @@ class Network(Trainable):
         if learning_rate != "auto" and optimizer != "auto":
             raise DataError(
                 f"learning_rate is for optimizer='auto'.\nReceived learning_rate={learning_rate!r} "
-                "with another "
-                "optimizer.\nGive the rate to the optimizer itself."
+                "with another optimizer.\nGive the rate to the optimizer itself."
             )
         check_known(
             "compile",

@@ -29,10 +29,8 @@ def advice(comparison: Results) -> Section | None:
 _HEAD = ("labels", "advised", "best", "behind the best", "as good", "time predicted", "time taken")
 _INTRODUCTION = (
     "The strategies were ranked before anything was trained. “Behind the best” has a 95 % interval "
-    "over test rows and "
-    "seeds; the advised strategy is as good where it is the best or the interval holds 0. Times "
-    "are of one training on "
-    "source and target."
+    "over test rows and seeds; the advised strategy is as good where it is the best or the "
+    "interval holds 0. Times are of one training on source and target."
 )
 
 

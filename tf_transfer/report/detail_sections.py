@@ -18,8 +18,8 @@ LONGEST_TEXT = 200
 MOST_ROWS = 5
 """Mended rows, and broken ones, that are shown of each place."""
 _NOWHERE = (
-    "No strategy with source data has a difference that is defined, so there is no case to "
-    "look into."
+    "No strategy with source data has a difference that is defined, so there is no case to look "
+    "into."
 )
 
 
@@ -28,10 +28,8 @@ def slices(comparison: Results) -> Section:
     places = readings.places(comparison)
     introduction = (
         "The difference that the source makes on parts of the test rows, for the clearest "
-        "difference of each target "
-        "and task, in a metric that is a mean over rows. Intervals are as wide as looking at many "
-        "slices "
-        "demands."
+        "difference of each target and task, in a metric that is a mean over rows. Intervals are "
+        "as wide as looking at many slices demands."
     )
     blocks = (
         Text(introduction, quiet=True),
@@ -59,9 +57,8 @@ def changed_rows(comparison: Results) -> Section:
     places = readings.places(comparison)
     introduction = (
         "The test rows on which a strategy differs most from itself without the source, for better "
-        "and for worse, "
-        "for the clearest difference of each target and task. Predictions are of the scores "
-        "averaged over seeds."
+        "and for worse, for the clearest difference of each target and task. Predictions are of "
+        "the scores averaged over seeds."
     )
     blocks = (
         Text(introduction, quiet=True),
@@ -95,8 +92,8 @@ def sources(comparison: Results) -> Section:
     gains = readings.source_gains(comparison)
     introduction = (
         "How much worse a strategy is without one of its sources. To the right of 0: the source "
-        "helps. Each verdict "
-        "goes by its own 95 % interval: where nothing differs, one of twenty is wrong on average."
+        "helps. Each verdict goes by its own 95 % interval: where nothing differs, one of twenty "
+        "is wrong on average."
     )
     panels = []
     scales = {task: scale_of(part) for task, part in gains.groupby("task")}

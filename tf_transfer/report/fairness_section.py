@@ -34,8 +34,7 @@ def _sides(comparison: Results) -> list:
             rows.append((Cell(v.what), *values, "differs" if v.differs else "the same"))
     introduction = (
         "What each strategy did, beside what it is compared with. A verdict speaks of the source "
-        "alone where nothing "
-        "but the source differs. Times are means."
+        "alone where nothing but the source differs. Times are means."
     )
     table = Table(
         "The two sides of each verdict",
@@ -65,10 +64,8 @@ def _encoder(comparison: Results) -> list:
         return [Text("No verdict is about a source that changed the encoder.", quiet=True)]
     introduction = (
         "What training on the sources did to the encoder: heads solved on its frozen features, on "
-        "the same labels, "
-        "after source training less before. A strategy that was hurt although its encoder was not "
-        "harmed owes it to "
-        "something else than the encoder."
+        "the same labels, after source training less before. A strategy that was hurt although its "
+        "encoder was not harmed owes it to something else than the encoder."
     )
     scales = {task: scale_of(part) for task, part in effects.groupby("task")}
     panels = []
@@ -111,8 +108,8 @@ def _worst(foreign: pd.DataFrame) -> str:
         return f"{start} No strategy answered with one."
     return (
         f"{start} Most often {worst['strategy']} answered with one: {_percent(worst['share'])} of "
-        "the test rows of "
-        f"{worst['target']} at {labels([worst['budget']])} (mostly “{worst['likeliest']}”)."
+        f"the test rows of {worst['target']} at {labels([worst['budget']])} (mostly "
+        f"“{worst['likeliest']}”)."
     )
 
 

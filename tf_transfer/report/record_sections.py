@@ -23,8 +23,8 @@ def leakage(comparison: Results) -> Section:
     if not rows:
         return Section("leakage", title, (Text("No audit was recorded."),))
     introduction = (
-        "Test rows that are known from a training table, exactly (but for case, spaces "
-        "and punctuation) or nearly."
+        "Test rows that are known from a training table, exactly (but for case, spaces and "
+        "punctuation) or nearly."
     )
     if (comparison.provenance.get("experiment") or {}).get("drop_leaks"):
         introduction += " They were dropped from training."
@@ -79,13 +79,10 @@ def costs(comparison: Results) -> Section:
         rows.append((Cell(strategy), *map(duration, times), quantity(more[0]), memory))
     introduction = (
         "Mean time of one training: on the sources (once for a seed, shared by all targets and "
-        "budgets), and on a "
-        "target. Weights: how many the target's training changed; –: no encoder. Memory: the most "
-        "that the process "
-        "held while the strategy was trained and predicted, with what earlier ones had left "
-        "allocated. Some systems, "
-        "and older runs, know only the most since the program began: a strategy then shows at "
-        "least what those before "
+        "budgets), and on a target. Weights: how many the target's training changed; –: no "
+        "encoder. Memory: the most that the process held while the strategy was trained and "
+        "predicted, with what earlier ones had left allocated. Some systems, and older runs, know "
+        "only the most since the program began: a strategy then shows at least what those before "
         "it needed."
     )
     head = ("strategy", "source", "target", "weights trained", "peak memory")

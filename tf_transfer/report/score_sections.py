@@ -76,8 +76,8 @@ def scores(comparison: Results) -> Section:
         return Section("results", "Scores", (Text("There are no results."),))
     introduction = (
         "Bold: best mean of the column. Symbols: the verdict on the source. “Undefined”: the "
-        "metric has no value "
-        "there, for instance a correlation with constant predictions. –: no result."
+        "metric has no value there, for instance a correlation with constant predictions. –: no "
+        "result."
     )
     return Section(
         "results",
@@ -194,9 +194,8 @@ def confusions(comparison: Results) -> Section:
     blocks = gather(_pairs(comparison, places), lambda place: _confusion(comparison, place))
     introduction = (
         "Rows of the test split by true class (down) and predicted class (across), summed over "
-        "seeds; shaded by the "
-        "share of the true class. Shown for the clearest difference of each target, beside what it "
-        "is compared with."
+        "seeds; shaded by the share of the true class. Shown for the clearest difference of each "
+        "target, beside what it is compared with."
     )
     if not places:
         return Section(
@@ -266,11 +265,9 @@ def calibration(comparison: Results) -> Section:
         return Section("calibration", "Calibration", (Text("There is no verdict to look into."),))
     introduction = (
         "Do predictions mean what they say? Of all rows that were given a probability of .8, eight "
-        "in ten should be "
-        "right: the dotted line. Below it a strategy is surer than it should be. Of a regression: "
-        "the mean label of "
-        "each tenth of the predictions. Bars are 95 % intervals; "
-        f"{listing(_marks(comparison, places))}."
+        "in ten should be right: the dotted line. Below it a strategy is surer than it should be. "
+        "Of a regression: the mean label of each tenth of the predictions. Bars are 95 % "
+        f"intervals; {listing(_marks(comparison, places))}."
     )
     panels = gather(places, lambda place: _reliability(comparison, place))
     return Section("calibration", "Calibration", (Text(introduction, quiet=True), *panels))

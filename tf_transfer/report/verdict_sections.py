@@ -132,14 +132,11 @@ def _against(comparison: Results, verdict_row) -> tuple:
 
 _INTRODUCTION = (
     "Each strategy with source data is compared with itself without it: same labels, steps, rates "
-    "and start. To the "
-    "right of 0 is better, for errors and losses too. Lines are 95 % intervals over test rows and "
-    "seeds; an "
-    f"arrowhead: the interval goes on. {LEGEND}. Where the two sides differ in more than the "
-    "source, a strategy is "
-    "better or worse. Below what is undecided stands the difference that would have shown in four "
-    "of five such "
-    "experiments, and the test rows or seeds that would settle it."
+    "and start. To the right of 0 is better, for errors and losses too. Lines are 95 % intervals "
+    f"over test rows and seeds; an arrowhead: the interval goes on. {LEGEND}. Where the two sides "
+    "differ in more than the source, a strategy is better or worse. Below what is undecided stands "
+    "the difference that would have shown in four of five such experiments, and the test rows or "
+    "seeds that would settle it."
 )
 
 
@@ -190,12 +187,10 @@ def _numbers(comparison: Results, verdicts: pd.DataFrame) -> Fold:
         rows.append((*place, value, ends, p, q, verdict_cell, least, *needed))
     explained = Text(
         "“Could be told” is the smallest difference that other rows and seeds, as many as these, "
-        "would show in four "
-        "of five cases; none: no possible one would. “To settle” is how many test rows, or seeds, "
-        "would show a "
-        f"difference as large as the one seen as often; ∞: more than {MOST_UNITS:,} rows or "
-        f"{MOST_SEEDS} seeds; –: "
-        "not known. q is p corrected for the number of comparisons (false discovery rate).",
+        "would show in four of five cases; none: no possible one would. “To settle” is how many "
+        "test rows, or seeds, would show a difference as large as the one seen as often; ∞: more "
+        f"than {MOST_UNITS:,} rows or {MOST_SEEDS} seeds; –: not known. q is p corrected for the "
+        "number of comparisons (false discovery rate).",
         quiet=True,
     )
     return Fold("All figures", (explained, Table("All differences", head, tuple(rows), wide=True)))
@@ -221,14 +216,14 @@ def worth(comparison: Results) -> Section:
         panels.append(Panel(f"{target}: {task}", "labels needed without the source", tuple(tables)))
     introduction = (
         "How many labels the same strategy needs without the source to be as good, read off its "
-        "learning curve, with a "
-        "95 % interval. Beyond the measured budgets only “more than” or “fewer than” is known."
+        "learning curve, with a 95 % interval. Beyond the measured budgets only “more than” or "
+        "“fewer than” is known."
     )
     if worths["budget"].nunique() > 1:
         introduction += (
             " The mean gain is the area between the two curves, over the logarithm of the labels. "
-            "Its verdict goes by "
-            "its own interval: where nothing differs, one of twenty is wrong on average."
+            "Its verdict goes by its own interval: where nothing differs, one of twenty is wrong "
+            "on average."
         )
     blocks = (Notes(tuple(sentences)), Text(introduction, quiet=True), Grid(tuple(panels)), *notes)
     return Section("worth", "What transfer is worth in labels", blocks)

@@ -101,8 +101,7 @@ def sign_flip_p(differences, groups=None, resamples: int = 10_000, seed: int = 0
             "A permutation test needs finite differences of at least one row, and at least 100 "
             "resamples.\n"
             f"Received {len(values)} rows, {int((~np.isfinite(values)).sum())} numbers that are "
-            "not finite, "
-            f"resamples={resamples!r}."
+            f"not finite, resamples={resamples!r}."
         )
     codes, units = group_codes(len(values), groups)
     sums = values

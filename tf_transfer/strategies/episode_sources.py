@@ -133,8 +133,7 @@ def check_fits(
     if task.resolved and (task.outputs < way or (task.outputs > way and not strategy.any_way)):
         raise DataError(
             "The head must have one output for each class of an episode.\nReceived a head of "
-            f"{task.outputs} "
-            f"outputs for task {task.name!r}, and episodes of way={way} for {use}.\n"
+            f"{task.outputs} outputs for task {task.name!r}, and episodes of way={way} for {use}.\n"
             "Leave the task's classes open, which then follow from the training, or draw episodes "
             "of that way."
         )
@@ -171,10 +170,9 @@ def _say_left_out(strategy, tables: dict, sampler: EpisodeSampler) -> None:
         needed = sampler.shots[1] + sampler.num_query
         warnings.warn(
             f"{strategy.name} leaves out {len(small)} of {len(tables)} sources, which have fewer "
-            f"than the {needed} rows"
-            f"{_of_each(sampler)} that an episode takes (shot={sampler.shot}, "
-            f"num_query={sampler.num_query}): "
-            f"{', '.join(small)}. Lower shot or num_query.",
+            f"than the {needed} rows{_of_each(sampler)} that an episode takes "
+            f"(shot={sampler.shot}, num_query={sampler.num_query}): {', '.join(small)}. Lower shot "
+            "or num_query.",
             UserWarning,
             stacklevel=6,
         )

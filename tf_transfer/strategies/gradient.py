@@ -149,8 +149,7 @@ class GradientStrategy(MetaStrategy):
         if where is not None:
             raise TrainingError(
                 f"The loss on the target must be a finite number.\nReceived none after {where} of "
-                f"{len(losses)} "
-                f"inner steps.\nLower inner_lr ({self.inner_lr})."
+                f"{len(losses)} inner steps.\nLower inner_lr ({self.inner_lr})."
             )
         for i in adapter.changed:
             adapter.variables[i].assign(end[i])

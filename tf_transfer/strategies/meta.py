@@ -216,14 +216,13 @@ class MetaStrategy(Strategy):
                 )
                 raise TrainingError(
                     f"A loss must be a finite number.\nReceived {np.append(steps, loss)[where]} in "
-                    "episode "
-                    f"{episode.index} of outer step {step + 1}: {at}.\n{kept}"
+                    f"episode {episode.index} of outer step {step + 1}: {at}.\n{kept}"
                 )
         if not np.isfinite(norm):  # clipping would turn it into weights that are NaN
             raise TrainingError(
                 f"The norm of the outer gradient must be a finite number.\nReceived {norm} in "
-                f"outer step {step + 1}, "
-                f"from the episodes {listed([episode.index for episode in episodes])}.\n{kept}"
+                f"outer step {step + 1}, from the episodes "
+                f"{listed([episode.index for episode in episodes])}.\n{kept}"
             )
 
     def _optimizer(self, model: TransferModel):
@@ -298,8 +297,7 @@ class MetaStrategy(Strategy):
         if estimate > most:
             warnings.warn(
                 f"{self.name} is estimated to take {estimate:.1f} GB; this machine has {most:.1f} "
-                "GB. "
-                f"Lower rows_a_part ({self.rows_a_part}) or the model's max_length.",
+                f"GB. Lower rows_a_part ({self.rows_a_part}) or the model's max_length.",
                 ResourceWarning,
                 stacklevel=3,
             )
@@ -344,10 +342,9 @@ class MetaStrategy(Strategy):
         for old, new in zip(model.tasks, tasks):
             if new.outputs != old.outputs and not self.any_way:
                 raise DataError(
-                    "The head must have one output for each class of the support.\nReceived a "
-                    f"head of {old.outputs} "
-                    f"outputs for task {old.name!r}, and a support of {new.outputs} classes: "
-                    f"{listed(new.classes)}.\n"
+                    "The head must have one output for each class of the support.\nReceived a head "
+                    f"of {old.outputs} outputs for task {old.name!r}, and a support of "
+                    f"{new.outputs} classes: {listed(new.classes)}.\n"
                     "Use episodes of that way, or proto_maml or proto_net, which take any."
                 )
         return model.copy(tasks=tasks)

@@ -276,9 +276,8 @@ class KeepBest(keras.callbacks.Callback):
         if not self.best < self.first:
             warnings.warn(
                 "No validation had a lower query loss than the first, before any outer step "
-                f"({self.first:.4g}): the "
-                "weights are those from before meta-learning. Lower learning_rate, or validate "
-                "more often.",
+                f"({self.first:.4g}): the weights are those from before meta-learning. Lower "
+                "learning_rate, or validate more often.",
                 UserWarning,
                 stacklevel=2,
             )

@@ -38,9 +38,8 @@ class ClassMeans(Strategy):
         if self.distance == "euclidean" and self.cosine_scale != ClassMeans.cosine_scale:
             raise DataError(
                 f"cosine_scale of {self.name} is for distance='cosine'.\nReceived "
-                f"cosine_scale={self.cosine_scale!r} "
-                "with distance='euclidean', where it would change nothing.\nLeave it out, or add "
-                "distance='cosine'."
+                f"cosine_scale={self.cosine_scale!r} with distance='euclidean', where it would "
+                "change nothing.\nLeave it out, or add distance='cosine'."
             )
 
     def head_of(self, vectors, labels, weights, way: int):

@@ -205,17 +205,16 @@ def _check_finite(values: np.ndarray, what: str) -> None:
     if len(wrong):
         raise TrainingError(
             f"{what} must be finite numbers.\nReceived {np.ravel(values[wrong[0]])[:1][0]} in row "
-            f"{wrong[0]} "
-            f"({len(wrong)} such rows).\nAn encoder whose training diverged gives such vectors: "
-            "lower its rate."
+            f"{wrong[0]} ({len(wrong)} such rows).\nAn encoder whose training diverged gives such "
+            "vectors: lower its rate."
         )
 
 
 def _say_end(task, solved: LinearModel) -> None:
     if solved.end:
         warnings.warn(
-            f"The penalty of task {task.name!r} is the {solved.end} of those tried: "
-            f"a {'greater' if solved.end == 'greatest' else 'smaller'} one might suit its labels "
+            f"The penalty of task {task.name!r} is the {solved.end} of those tried: a "
+            f"{'greater' if solved.end == 'greatest' else 'smaller'} one might suit its labels "
             "better.",
             PenaltyWarning,
             stacklevel=4,

@@ -123,9 +123,8 @@ def find_objective(experiment: Experiment, tasks: list[Task]) -> tuple[Task, str
     known = list(dict.fromkeys([*by_name, *(m for t in tasks for m in kind_of(t).metric_names)]))
     if not having:
         raise DataError(
-            "tune.objective must be a task, a metric of its suite, or both as "
-            f"task/metric.\nReceived {asked!r}; "
-            f"known are {listed(known, 50)}.{nearest(asked, known)}"
+            "tune.objective must be a task, a metric of its suite, or both as task/metric.\n"
+            f"Received {asked!r}; known are {listed(known, 50)}.{nearest(asked, known)}"
         )
     if len(having) > 1:
         raise DataError(

@@ -147,8 +147,7 @@ def _of_strategy(
         if name not in STRATEGIES:
             raise DataError(
                 f"{place}: there is no strategy {name!r}; known are "
-                f"{listed(dict.fromkeys(known), 30)}."
-                f"{nearest(name, known)}"
+                f"{listed(dict.fromkeys(known), 30)}.{nearest(name, known)}"
             )
         base = STRATEGIES[name]()
     untuned = base
@@ -158,8 +157,7 @@ def _of_strategy(
         if field not in fields:
             raise DataError(
                 f"{place}: {base.name} has no argument {field!r} to search; it has "
-                f"{listed(fields, 20)}."
-                f"{nearest(field, fields)}"
+                f"{listed(fields, 20)}.{nearest(field, fields)}"
             )
         spaces[field] = space
     searched = {}
@@ -194,8 +192,7 @@ def _check_validation_source(experiment: Experiment, place: str, source: str | N
         raise DataError(
             f"{place} must not validate on a source that plays the target in turn.\nReceived "
             f"validation_source={source!r} and tune.validation: sources.\nLeave the one out, or "
-            "set tune.validation: "
-            "folds."
+            "set tune.validation: folds."
         )
 
 

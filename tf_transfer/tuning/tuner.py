@@ -32,9 +32,8 @@ def is_worker() -> bool:
         if name not in os.environ:
             raise DataError(
                 "A shared search needs KERASTUNER_ORACLE_IP, KERASTUNER_ORACLE_PORT and "
-                "KERASTUNER_TUNER_ID in the "
-                f"environment.\nReceived no {name}.\nSet it, or unset KERASTUNER_ORACLE_IP to "
-                "search alone."
+                f"KERASTUNER_TUNER_ID in the environment.\nReceived no {name}.\nSet it, or unset "
+                "KERASTUNER_ORACLE_IP to search alone."
             )
     return "chief" not in os.environ["KERASTUNER_TUNER_ID"]
 

@@ -130,8 +130,8 @@ def _holdout(spec, task, support, sources, group) -> Iterator[Measurement]:
     if held_rows < 2 or len(rows) - held_rows < 2:
         raise DataError(
             "tune.holdout must leave at least 2 rows to train and 2 to score.\nReceived "
-            f"{spec.holdout:g} of "
-            f"{len(rows)} rows with a label of task {task.name!r}.\nRaise tune.budget."
+            f"{spec.holdout:g} of {len(rows)} rows with a label of task {task.name!r}.\nRaise "
+            "tune.budget."
         )
     options = {"n_splits": 1, "test_size": spec.holdout, "random_state": seed_of(spec, 0)}
     if groups is not None:
@@ -157,8 +157,7 @@ def _sources(spec, task, sources, budget: int) -> Iterator[Measurement]:
     if len(sources) < 2 or not fit:
         raise DataError(
             "tune.validation: sources lets each source in turn play the target: it needs two or "
-            "more, and one with "
-            f"{budget + 2} rows with a label of task {task.name!r}.\nReceived "
+            f"more, and one with {budget + 2} rows with a label of task {task.name!r}.\nReceived "
             f"{ {name: len(table) for name, table in labelled.items()} }.\nGive more, or set "
             "tune.validation: folds."
         )

@@ -74,6 +74,5 @@ class CheckMonitors(keras.callbacks.Callback):
                     f"{listed(sorted(names), most=40)}.\n"
                     f"Received {monitor!r}.{nearest(monitor, names)}\n"
                     "Names with 'val_' come from validation_data, Keras' metrics from "
-                    "compile(metrics=['accuracy']), "
-                    "those of the suite from tt.EvaluateSuite."
+                    "compile(metrics=['accuracy']), those of the suite from tt.EvaluateSuite."
                 )

@@ -86,8 +86,7 @@ def check_same(path, kept: dict, now: dict) -> None:
             f"{path} is the backup of another training; nothing was changed.\n"
             f"These differ: {'; '.join(_difference(n, kept.get(n), now.get(n)) for n in names)}.\n"
             "Start as that training was started to go on with it; to train anew, give another "
-            "backup_dir or delete "
-            "this one."
+            "backup_dir or delete this one."
         )
 
 
