@@ -80,10 +80,8 @@ class KerasVerbs(TextModel):
         """
         check_known("fit", options, QUEUE, spelt=FIT)
         batch_size = whole("batch_size", batch_size, default=32)
-        epochs, initial_epoch = (
-            whole("epochs", epochs),
-            whole("initial_epoch", initial_epoch, least=0),
-        )
+        epochs = whole("epochs", epochs)
+        initial_epoch = whole("initial_epoch", initial_epoch, least=0)
         steps = None if steps_per_epoch is None else whole("steps_per_epoch", steps_per_epoch)
         if not isinstance(shuffle, bool):
             raise DataError(f"shuffle must be True or False.\nReceived {shuffle!r}.")
@@ -94,21 +92,14 @@ class KerasVerbs(TextModel):
         rows = self._rows(x, y, sample_weight)
         if rows is None:
             _refuse_split(validation_split, x)
-            ids = {
-                "batch_size": batch_size,
-                "training": True,
-                "shuffle": shuffle,
-                "class_weight": class_weight,
-            }
-            data = batches_of(self, x, y, sample_weight, **ids)
+            chosen = {"batch_size": batch_size, "shuffle": shuffle, "class_weight": class_weight}
+            data = batches_of(self, x, y, sample_weight, training=True, **chosen)
         else:
             self.resolve(rows.table)
             data, validation_data = _split(rows, validation_split, validation_data)
             if class_weight is not None:
                 data = data.times(given_class_factors(self.tasks, class_weight, data.table))
             steps = steps or batches.steps_of(len(data.table), batch_size)
-        # None: as many as the data set has, which then starts anew
-        options["steps_per_epoch"] = steps
         self._require_heads()
         if rows is None and not isinstance(x, Mapping):
             self._teach_all()
@@ -123,6 +114,8 @@ class KerasVerbs(TextModel):
                 "There is nothing to validate on.\nReceived no validation_data.\nGive it, or "
                 "validation_split."
             )
+        # Where nobody knows how many there are, an epoch is a pass over the data set.
+        options["steps_per_epoch"] = steps
         plan = Plan(data, initial_epoch, epochs, steps or _cardinality(data), batch_size, shuffle)
         return self._train(plan, callbacks, verbose=verbose, **options)
 
@@ -158,10 +151,8 @@ class KerasVerbs(TextModel):
                     "Received a data set of unknown length.\nGive steps_per_epoch, or another "
                     "optimizer."
                 )
-            done = int(self.optimizer.iterations.numpy())
-            plan_rate(
-                self.optimizer, done - plan.initial_epoch * plan.steps, plan.epochs * plan.steps
-            )
+            first = int(self.optimizer.iterations.numpy()) - plan.initial_epoch * plan.steps
+            plan_rate(self.optimizer, first, plan.epochs * plan.steps)
 
     def _passes(
         self, rows: Rows, first: int, end: int, batch_size: int, shuffle: bool = True
@@ -169,12 +160,8 @@ class KerasVerbs(TextModel):
         """Batches ``first`` to ``end`` of the endless sequence of passes over a table."""
         steps = batches.steps_of(len(rows.table), batch_size)
         passes = max(-(-end // steps) - first // steps, 1)
-        options = {
-            "first_epoch": first // steps,
-            "skip": first % steps,
-            "epochs": passes,
-            "weights": rows.weights,
-        }
+        options = {"first_epoch": first // steps, "skip": first % steps, "epochs": passes}
+        options["weights"] = rows.weights
         # by the whole run's length, so that one that goes on rounds alike
         options["keep_trunk"] = end > steps
         options |= {"shuffle": shuffle, "batch_size": batch_size, **self._shapes(batch_size)}
@@ -213,13 +200,10 @@ class KerasVerbs(TextModel):
                 return self._decode(self.outputs_of(tokens, batch_size), tokens)
             if callbacks is None:
                 vectors = tf.constant(self.encode(table, batch_size=batch_size, verbose=verbose))
-                return self._decode(
-                    {name: o.numpy() for name, o in self.apply_heads(vectors).items()}
-                )
-            data, count = (
-                batches.to_dataset(self.tokenise(table), batch_size=batch_size),
-                len(table),
-            )
+                outputs = self.apply_heads(vectors)
+                return self._decode({name: output.numpy() for name, output in outputs.items()})
+            data = batches.to_dataset(self.tokenise(table), batch_size=batch_size)
+            count = len(table)
         heard = None if callbacks is None else arranged(callbacks)
         outputs = super().predict(data, verbose=verbose, steps=steps, callbacks=heard, **options)
         return self._decode({name: o[:count] for name, o in outputs.items()})
@@ -283,13 +267,8 @@ class KerasVerbs(TextModel):
         self._require_heads()
         batch_size = whole("batch_size", batch_size, default=32)
         steps = None if steps is None else whole("steps", steps)
-        own = {
-            "batch_size": batch_size,
-            "verbose": verbose,
-            "steps": steps,
-            "callbacks": callbacks,
-            **options,
-        }
+        own = options | {"batch_size": batch_size, "verbose": verbose}
+        own |= {"steps": steps, "callbacks": callbacks}
         if return_dict is not None:
             return self._evaluate_as_keras(x, y, sample_weight, return_dict=return_dict, **own)
         if sample_weight is not None:
@@ -387,11 +366,8 @@ class KerasVerbs(TextModel):
             return x, y, weights
         if not self.compiled_once:
             self.compile()
-        options = {
-            "note_labels": note_labels,
-            "weights": rows.weights,
-            "batch_size": len(rows.table),
-        }
+        options = {"note_labels": note_labels, "weights": rows.weights}
+        options["batch_size"] = len(rows.table)
         return next(iter(self.dataset(rows.table, where="the batch", **options)))
 
 
