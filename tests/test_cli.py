@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from tests.experiments import make_experiment, make_table
-from tf_transfer.command_line import cli
+from tf_transfer.command_line import cli, experiments, models, table_options
 from tf_transfer.comparison.compare import compare
 from tf_transfer.comparison.comparison import Comparison
 from tf_transfer.data.tables import load_table
@@ -333,7 +333,7 @@ def test_outputs_of_no_format_are_refused_before_any_work(
     refusal, tmp_path, monkeypatch, command, name, expected
 ):
     (tmp_path / "folder.csv").mkdir()
-    monkeypatch.setattr(cli, "_load_model", lambda folder: pytest.fail("it loaded the model"))
+    monkeypatch.setattr(models, "_load_model", lambda folder: pytest.fail("it loaded the model"))
     assert expected in refusal(command, tmp_path, REVIEWS, "-o", tmp_path / name)
 
 
@@ -670,7 +670,7 @@ def test_compare_refuses_a_folder_it_cannot_write_or_that_is_of_another(
 def test_demo_is_compare_on_the_experiment_of_the_package(run, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        cli, "_run", lambda *arguments, workers: asked.append((*arguments, workers))
+        experiments, "_run", lambda *arguments, workers: asked.append((*arguments, workers))
     )
     assert run("demo")[0] == 0
     assert run("demo", "-o", "elsewhere", "--workers", "1")[0] == 0
@@ -793,5 +793,5 @@ def test_a_process_ends_with_code_2_and_one_message(tmp_path, arguments, expecte
     ],
 )
 def test_a_label_may_name_its_kind(label, name, kind):
-    task = cli._task(label, ["text", "stars", "a:b"])
+    task = table_options.task_of(label, ["text", "stars", "a:b"])
     assert (task.name, task.kind) == (name, kind)

@@ -323,7 +323,7 @@ def test_advice_is_kept_before_training_and_the_report_says_how_it_fared(
     assert "## How the advice fared" in (folder / "report.md").read_text(encoding="utf-8")
 
     ask = lambda *args: pytest.fail("it asked again")  # noqa: E731
-    monkeypatch.setattr("tf_transfer.command_line.cli._ask", ask)
+    monkeypatch.setattr("tf_transfer.command_line.experiments._ask", ask)
     assert run("compare", "-o", folder, "--advise")[0] == 0
     code, out, _ = run("advise", "--run", folder)
     assert code == 0 and summarise(fared) in out and str(kept) in out

@@ -6,11 +6,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tf_transfer.errors import DataError, check_columns
+
+if TYPE_CHECKING:
+    from tf_transfer.kinds.tasks import Task
 
 AsText = Annotated[
     list[str] | None,
@@ -118,3 +121,11 @@ def check_table_output(output: Path, table: Path | None = None) -> None:
             f"{output} is the table that is read.\nName another file, so that it is not lost."
         )
     storage.check_output(output)
+
+
+def task_of(label: str, columns) -> Task:
+    """The task that ``COLUMN`` or ``COLUMN:KIND`` asks for, of a table with these columns."""
+    from tf_transfer.kinds.tasks import Task
+
+    name, _, kind = label.rpartition(":")
+    return Task(label) if label in columns or not name else Task(name, kind=kind)
