@@ -10,7 +10,7 @@ import pytest
 from tests import tiny
 from tf_transfer.devices.backend import keras, tf
 from tf_transfer.encoders.adapters import Adapters, attach, merge, state
-from tf_transfer.encoders.encoder import freeze
+from tf_transfer.encoders.freezing import freeze
 from tf_transfer.encoders.tiny import TINY_FAMILIES, tiny_encoder
 from tf_transfer.encoders.trunk import with_trunk
 from tf_transfer.errors import CheckpointError, DataError

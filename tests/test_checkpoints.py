@@ -11,7 +11,7 @@ import pytest
 import safetensors.numpy
 
 from tests import tiny
-from tf_transfer.encoders.encoder import freeze
+from tf_transfer.encoders.freezing import freeze
 from tf_transfer.errors import CheckpointError, DataError
 from tf_transfer.files.temporary import EARLIER, hidden
 from tf_transfer.kinds.tasks import Task

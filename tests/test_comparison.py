@@ -561,7 +561,7 @@ def test_the_memory_of_a_strategy_is_not_that_of_an_earlier_one(small, tmp_path,
 
 
 def _model(comparison):
-    from tf_transfer.encoders.encoder import load_encoder
+    from tf_transfer.encoders.loading import load_encoder
 
     return model.TransferModel(
         load_encoder(comparison.provenance["encoder"]["name"]), comparison.tasks, max_length=16

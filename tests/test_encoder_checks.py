@@ -14,7 +14,7 @@ import safetensors.numpy
 from tests import tiny
 from tf_transfer.devices.backend import tf
 from tf_transfer.encoders.checks import at_most
-from tf_transfer.encoders.encoder import load_encoder
+from tf_transfer.encoders.loading import load_encoder
 from tf_transfer.errors import CheckpointError, DataError
 from tf_transfer.files.tensor_files import write_tensors
 from tf_transfer.files.untrusted import read_json

@@ -11,16 +11,11 @@ import safetensors.numpy
 from tests import tiny
 from tf_transfer.assets import fetching as assets
 from tf_transfer.devices.backend import keras, tf, transformers
-from tf_transfer.encoders import encoder as encoders
-from tf_transfer.encoders.encoder import (
-    Encoder,
-    build,
-    encoder_from_config,
-    freeze,
-    load_encoder,
-    model_class,
-    save_config,
-)
+from tf_transfer.encoders import families
+from tf_transfer.encoders.encoder import Encoder
+from tf_transfer.encoders.families import build, model_class
+from tf_transfer.encoders.freezing import freeze
+from tf_transfer.encoders.loading import encoder_from_config, load_encoder, save_config
 from tf_transfer.encoders.tiny import _RELATIVE_POSITIONS, TINY_FAMILIES, tiny_encoder
 from tf_transfer.errors import DataError
 
@@ -84,7 +79,7 @@ def test_dropout_is_a_function_of_seed_and_step(family_of, family):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "family", [*sorted(encoders._TRACED_AS_WRITTEN), "deberta", "deberta-v2", "opt"]
+    "family", [*sorted(families.TRACED_AS_WRITTEN), "deberta", "deberta-v2", "opt"]
 )
 def test_a_graph_gives_what_the_library_gives(family):
     """Also of families in whose code a tensor decides a branch: AutoGraph rewrites it."""

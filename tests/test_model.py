@@ -10,7 +10,7 @@ from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error
 
 from tests import tiny
 from tf_transfer.devices.backend import keras, tf
-from tf_transfer.encoders.encoder import freeze
+from tf_transfer.encoders.freezing import freeze
 from tf_transfer.errors import DataError, TrainingError
 from tf_transfer.kinds.tasks import Task
 

@@ -7,7 +7,7 @@ from tests import tiny
 from tests.strategies.test_meta import make_sampler
 from tf_transfer import load_encoder
 from tf_transfer.devices.backend import keras, tf
-from tf_transfer.encoders import encoder as encoders
+from tf_transfer.encoders import families
 from tf_transfer.episodes.tensors import EpisodeTensors
 from tf_transfer.errors import DataError
 from tf_transfer.kinds.tasks import Task
@@ -20,7 +20,7 @@ def models():
     """The same weights in both precisions."""
     found = {}
     for precision in ("float32", "mixed_bfloat16"):
-        with encoders.computing_in(precision):
+        with families.computing_in(precision):
             found[precision] = tiny.make_model()
     return found
 
@@ -72,7 +72,7 @@ def test_the_meta_gradient_points_the_same_way():
 
     found, sampler = [], make_sampler()
     for precision in ("float32", "mixed_bfloat16"):
-        with encoders.computing_in(precision):
+        with families.computing_in(precision):
             encoder = tiny.make_encoder(texts=tuple(WORDS.values()), layers=2)
         task = Task("intent", kind="classification", classes=(0, 1, 2))
         model = TransferModel(encoder, task, max_length=12, seed=1)

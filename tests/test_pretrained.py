@@ -12,7 +12,9 @@ import safetensors
 
 from tests import tiny
 from tf_transfer.devices.backend import tf, transformers
-from tf_transfer.encoders.encoder import Encoder, build, load_encoder
+from tf_transfer.encoders.encoder import Encoder
+from tf_transfer.encoders.families import build
+from tf_transfer.encoders.loading import load_encoder
 from tf_transfer.encoders.pretrained import pytorch_weights
 from tf_transfer.encoders.tiny import TINY_FAMILIES, tiny_encoder
 from tf_transfer.errors import CheckpointError, DataError

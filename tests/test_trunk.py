@@ -10,7 +10,8 @@ from tests import tiny
 from tf_transfer.batches.rows import tokenise
 from tf_transfer.batches.token_inputs import batches_of
 from tf_transfer.devices.backend import tf
-from tf_transfer.encoders.encoder import Encoder, build
+from tf_transfer.encoders.encoder import Encoder
+from tf_transfer.encoders.families import build
 from tf_transfer.encoders.freezing import blocks_of, freeze
 from tf_transfer.encoders.tiny import TINY_FAMILIES
 from tf_transfer.encoders.trunk import with_trunk

@@ -233,7 +233,7 @@ class Setting:
         Args:
             lesson: the fields of `LESSON` that differ from the setting's.
         """
-        from tf_transfer.encoders.encoder import load_encoder
+        from tf_transfer.encoders.loading import load_encoder
         from tf_transfer.evaluation.episodes import evaluate_episodes
         from tf_transfer.kinds.tasks import Task
         from tf_transfer.model.model import TransferModel

@@ -97,7 +97,7 @@ def serve_own_side() -> int:
     import tensorflow as tf
     import tf_keras as keras
 
-    from tf_transfer.encoders.encoder import load_encoder
+    from tf_transfer.encoders.loading import load_encoder
     from tf_transfer.kinds.tasks import Task
     from tf_transfer.model.model import TransferModel
 

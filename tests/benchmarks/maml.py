@@ -105,7 +105,7 @@ def serve_own_side(steps: int) -> int:
     """Our side's process for one number of inner steps."""
     import tensorflow as tf
 
-    from tf_transfer.encoders.encoder import load_encoder
+    from tf_transfer.encoders.loading import load_encoder
     from tf_transfer.kinds.tasks import Task
     from tf_transfer.meta_gradients.meta_learner import MetaLearner
     from tf_transfer.model.model import TransferModel

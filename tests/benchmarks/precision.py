@@ -48,7 +48,7 @@ def has_bfloat16() -> bool:
 
 
 def make_model(arguments, precision: str, task, seed: int = 0):
-    from tf_transfer.encoders.encoder import load_encoder
+    from tf_transfer.encoders.loading import load_encoder
     from tf_transfer.model.model import TransferModel
 
     encoder = load_encoder(arguments.encoder, precision=precision)

@@ -121,7 +121,7 @@ def measure(side: str, encoder: str, steps: int) -> dict:
     from tests.step_losses import StepLosses
     from tf_transfer.data.tables import load_table
     from tf_transfer.devices.backend import keras
-    from tf_transfer.encoders.encoder import load_encoder
+    from tf_transfer.encoders.loading import load_encoder
     from tf_transfer.episodes.sampler import EpisodeSampler
     from tf_transfer.kinds.tasks import Task
     from tf_transfer.model.model import TransferModel

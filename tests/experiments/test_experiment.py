@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.experiments import make_experiment, make_table
-from tf_transfer.encoders.encoder import PRECISIONS
+from tf_transfer.encoders.families import PRECISIONS
 from tf_transfer.errors import DataError
 from tf_transfer.experiments.experiment import Experiment, load_experiment
 from tf_transfer.kinds.tasks import Task

@@ -12,7 +12,7 @@ import safetensors.numpy
 from tests import tiny
 from tests.hostile.palette import changed_bytes, changed_json, choose, dumped, replaced
 from tf_transfer.devices.backend import tf
-from tf_transfer.encoders.encoder import load_encoder
+from tf_transfer.encoders.loading import load_encoder
 
 FAMILIES = [
     "bert",

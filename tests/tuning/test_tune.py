@@ -13,7 +13,7 @@ import yaml
 
 from tests.experiments import make_experiment, make_table
 from tf_transfer.comparison.compare import compare
-from tf_transfer.encoders.encoder import load_encoder
+from tf_transfer.encoders.loading import load_encoder
 from tf_transfer.errors import CheckpointError, DataError
 from tf_transfer.evaluation.fitted import Fitted
 from tf_transfer.experiments.experiment import load_experiment

@@ -74,7 +74,7 @@ def fit(
         _check_label(part, columns)
     read = TableReader(columns, as_text, delimiter, encoding, quote, decimal, drop_empty)
     train, checked = (None if path is None else read.cleaned(path) for path in (table, validation))
-    from tf_transfer.encoders.encoder import load_encoder
+    from tf_transfer.encoders.loading import load_encoder
     from tf_transfer.kinds.tasks import describe
     from tf_transfer.model.checkpoints import check_folder
     from tf_transfer.model.model import TransferModel

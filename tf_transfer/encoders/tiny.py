@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tf_transfer.devices.backend import keras, transformers
-from tf_transfer.encoders.encoder import Encoder, build, model_class
+from tf_transfer.encoders.encoder import Encoder
+from tf_transfer.encoders.families import build, model_class
 from tf_transfer.errors import check_choice
 
 TINY_FAMILIES = (

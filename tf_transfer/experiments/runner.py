@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from tf_transfer.devices.backend import tf
-from tf_transfer.encoders.encoder import load_encoder
+from tf_transfer.encoders.loading import load_encoder
 from tf_transfer.errors import CheckpointError, PenaltyWarning, TrainingError
 from tf_transfer.evaluation.fitted import Fitted
 from tf_transfer.experiments.memory import forget_peak, peak_gb

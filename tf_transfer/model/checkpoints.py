@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tf_transfer.encoders import encoder as encoders
+from tf_transfer.encoders import loading
 from tf_transfer.encoders.checks import at_most
 from tf_transfer.errors import CheckpointError, first_line, listed
 from tf_transfer.files.file_format import FileFormat
@@ -63,7 +63,7 @@ def save_model(model: Network, folder: str | Path, overwrite: bool = True) -> No
             json.dumps(config, indent=1, default=_plain), encoding="utf-8"
         )
         (staging / ENCODER).mkdir()
-        encoders.save_config(model.encoder, staging / ENCODER)
+        loading.save_config(model.encoder, staging / ENCODER)
         _write_tensors(model, staging / WEIGHTS, {})
 
 
@@ -104,7 +104,7 @@ def read_model(folder: str | Path, kind: type[Network]) -> Network:
         tasks = [_task_from_json(t) for t in config["tasks"]]
         _check_options(config["options"])
         with at_most(file_size(folder / WEIGHTS, _REMEDY)):
-            model = kind(encoders.encoder_from_config(folder / ENCODER), tasks, **config["options"])
+            model = kind(loading.encoder_from_config(folder / ENCODER), tasks, **config["options"])
         if "frozen" in config:
             model.freeze_like(config["frozen"])
     except CheckpointError:

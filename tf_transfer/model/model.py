@@ -8,8 +8,9 @@ from pathlib import Path
 
 from tf_transfer.checks.arguments import check_known, rate, whole
 from tf_transfer.devices.backend import tf
-from tf_transfer.encoders import encoder as encoders
-from tf_transfer.encoders import pretrained
+from tf_transfer.encoders import freezing, pretrained
+from tf_transfer.encoders.encoder import Encoder
+from tf_transfer.encoders.loading import load_encoder
 from tf_transfer.errors import DataError, shown
 from tf_transfer.kinds.tasks import Task
 from tf_transfer.model import checkpoints, export
@@ -45,7 +46,7 @@ class TransferModel(KerasVerbs):
 
     def __init__(
         self,
-        encoder: encoders.Encoder | str | Path,
+        encoder: Encoder | str | Path,
         tasks: Task | str | Sequence[Task | str],
         *,
         text: str = "text",
@@ -55,8 +56,8 @@ class TransferModel(KerasVerbs):
         dropout: float = 0.1,
         seed: int = 0,
     ):
-        encoder = encoders.load_encoder(encoder) if isinstance(encoder, str | Path) else encoder
-        if not isinstance(encoder, encoders.Encoder):
+        encoder = load_encoder(encoder) if isinstance(encoder, str | Path) else encoder
+        if not isinstance(encoder, Encoder):
             raise DataError(
                 "encoder must be what load_encoder returns, or a name for it.\nReceived "
                 f"{shown(encoder)}.\n"
@@ -72,7 +73,7 @@ class TransferModel(KerasVerbs):
             encoder, tasks, {"text": text, "text_pair": text_pair}, max_length, **options
         )
         if freeze is not None:
-            encoders.freeze(encoder, freeze)
+            freezing.freeze(encoder, freeze)
         encoder.taken = True
 
     def copy(
@@ -98,7 +99,7 @@ class TransferModel(KerasVerbs):
                 variable.assign(tf.cast(value, variable.dtype))
         return out
 
-    def with_encoder(self, encoder: encoders.Encoder) -> TransferModel:
+    def with_encoder(self, encoder: Encoder) -> TransferModel:
         """A model of the same tasks and heads' weights around another encoder, not compiled.
 
         ``model.with_encoder(adapters.attach(model.encoder.copy()))`` is the same model with

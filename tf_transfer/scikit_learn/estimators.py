@@ -19,7 +19,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 
 from tf_transfer.batches.inputs import rows_of
-from tf_transfer.encoders.encoder import Encoder, load_encoder
+from tf_transfer.encoders.encoder import Encoder
+from tf_transfer.encoders.loading import load_encoder
 from tf_transfer.errors import DataError, check_choice, check_whole, listed
 from tf_transfer.kinds.tasks import Task
 from tf_transfer.model.model import TransferModel
