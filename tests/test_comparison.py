@@ -590,7 +590,7 @@ def test_confusions_are_counts_over_seeds(done):
     )
     with pytest.raises(DataError, match="Only a classification"):
         comparison.confusion("tweets", "stars", "fine_tune", 12)
-    with pytest.raises(DataError, match="No predictions of gone"):
+    with pytest.raises(DataError, match="strategy must be one of"):
         comparison.confusion("tweets", "mood", "gone", 12)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from tf_transfer.analysis.best import best
 from tf_transfer.analysis.calibration import reliability
 from tf_transfer.analysis.changed_rows import changed_rows
+from tf_transfer.analysis.confusion import confusion
+from tf_transfer.analysis.costs import costs
 from tf_transfer.analysis.curves import curve_gains, curves
 from tf_transfer.analysis.encoder_effect import encoder_effect
 from tf_transfer.analysis.foreign_answers import foreign_answers
@@ -21,6 +23,8 @@ class ComparisonAnalyses:
 
     best = best
     changed_rows = changed_rows
+    confusion = confusion
+    costs = property(costs)
     curve_gains = curve_gains
     curves = curves
     encoder_effect = encoder_effect

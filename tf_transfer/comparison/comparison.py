@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import warnings
 from collections.abc import Iterable, Iterator
@@ -10,12 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import confusion_matrix
 
 from tf_transfer.comparison.analyses import ComparisonAnalyses
 from tf_transfer.comparison.plots import ComparisonPlots
 from tf_transfer.data.tables import save_table
-from tf_transfer.errors import DataError, check_choice
+from tf_transfer.errors import check_choice
 from tf_transfer.evaluation import metrics
 from tf_transfer.experiments.run_draws import PlaceDraws, RunDraws
 from tf_transfer.experiments.runs import Cell, Run, all_cells
@@ -26,6 +26,8 @@ from tf_transfer.kinds.tasks import Task
 from tf_transfer.statistics.intervals import Difference, check_margin
 from tf_transfer.statistics.paired_tests import row_tests
 from tf_transfer.statistics.verdicts import verdict_table
+
+INTERVAL = ("value", "low", "high", "note")
 
 
 class Comparison(ComparisonAnalyses, ComparisonPlots):
@@ -61,9 +63,8 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         self.run = run if isinstance(run, Run) else Run(run)
         content = self.run.read()
         common = content["common"]
-        self.text_columns = [
-            c for c in (common.get("text", "text"), common.get("text_pair")) if c is not None
-        ]
+        columns = common.get("text", "text"), common.get("text_pair")
+        self.text_columns = [column for column in columns if column is not None]
         self.provenance: dict = self.run.provenance()
         self._read_plan(self.provenance["plan"])
         if seeds is not None:
@@ -105,11 +106,7 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
     @property
     def _ordinary(self) -> dict[Cell, tuple[dict, dict]]:
         """The cells without the variants of `leave_one_out`."""
-        return {
-            cell: content
-            for cell, content in self._cells.items()
-            if cell.strategy not in self.variants
-        }
+        return {c: content for c, content in self._cells.items() if c.strategy not in self.variants}
 
     @property
     def leakage(self) -> dict[str, dict]:
@@ -125,15 +122,12 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         for cell, (scores, _) in self._ordinary.items():
             truth = self._targets[cell.target][0]
             for task in self.tasks:
-                if task.name in truth and task.name in scores:
-                    y, present = truth[task.name]
-                    # a table of hundreds of cells shows NaN; that is enough
-                    with warnings.catch_warnings():
-                        warnings.simplefilter("ignore", metrics.UndefinedMetricWarning)
-                        suite = metrics.suite(task, y[present], scores[task.name][present])
-                    for metric in kind_of(task).metric_names:
-                        place = (cell.target, task.name, cell.strategy, cell.budget, cell.seed)
-                        records.append((*place, metric, suite[metric]))
+                if task.name not in truth or task.name not in scores:
+                    continue
+                y, present = truth[task.name]
+                suite = _quiet_suite(task, y[present], scores[task.name][present])
+                place = cell.target, task.name, cell.strategy, cell.budget, cell.seed
+                records += [(*place, m, suite[m]) for m in kind_of(task).metric_names]
         columns = ["target", "task", "strategy", "budget", "seed", "metric", "value"]
         return pd.DataFrame(records, columns=columns)
 
@@ -143,11 +137,8 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         """
         rows = self.results[self.results["metric"] == self.results["task"].map(self.metrics)]
         keys = ["target", "task", "metric", "budget"]
-        means = (
-            rows.groupby([*keys, "strategy"], sort=False)["value"]
-            .agg(lambda v: v.mean(skipna=False))
-            .unstack("strategy")
-        )
+        cells = rows.groupby([*keys, "strategy"], sort=False)["value"]
+        means = cells.agg(lambda values: values.mean(skipna=False)).unstack("strategy")
         return means[[s for s in self.strategies if s in means]].reset_index()
 
     def verdicts(self, margin: float | None = None, correction: str | None = "fdr") -> pd.DataFrame:
@@ -181,9 +172,8 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
             check_choice("correction, where it is not None,", correction, ["fdr"])
         margin = self.margin if margin is None else margin
         if (margin, correction) not in self._verdicts:
-            self._verdicts[margin, correction] = verdict_table(
-                self._differences(margin), correction
-            )
+            table = verdict_table(self._differences(margin), correction)
+            self._verdicts[margin, correction] = table
         return self._verdicts[margin, correction].copy()
 
     def _differences(self, margin: float | None) -> list[tuple[dict, Difference]]:
@@ -192,16 +182,12 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         for place, task, drawn in self._draws.everywhere(primary=True):
             for strategy, other in self.controls.items():
                 difference = drawn.difference(self.metrics[task.name], strategy, other, margin)
-                if difference is not None:
-                    pair = {
-                        "strategy": strategy,
-                        "against": other,
-                        "transfer": strategy in self.source_strategies,
-                    }
-                    pair["behind"] = other != self.baseline and self._behind(
-                        drawn, task.name, strategy
-                    )
-                    differences.append((place | pair, difference))
+                if difference is None:
+                    continue
+                behind = other != self.baseline and self._behind(drawn, task.name, strategy)
+                pair = {"strategy": strategy, "against": other, "behind": behind}
+                pair["transfer"] = strategy in self.source_strategies
+                differences.append((place | pair, difference))
         return differences
 
     def _behind(self, drawn: PlaceDraws, task: str, strategy: str) -> bool:
@@ -228,19 +214,15 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
             check_choice("metric", metric, known)
         records = []
         for place, task, drawn in self._draws.everywhere():
-            for strategy in (s for s in drawn.strategies if s not in self.variants):
-                for metric in (
-                    m for m in kind_of(task).metric_names if metrics is None or m in metrics
-                ):
-                    interval = drawn.interval(metric, strategy)
-                    ends = {
-                        "value": interval.value,
-                        "low": interval.low,
-                        "high": interval.high,
-                        "note": interval.note,
-                    }
-                    records.append(place | {"strategy": strategy, "metric": metric} | ends)
-        columns = ["target", "task", "budget", "strategy", "metric", "value", "low", "high", "note"]
+            names = kind_of(task).metric_names
+            asked = [name for name in names if metrics is None or name in metrics]
+            ordinary = [s for s in drawn.strategies if s not in self.variants]
+            for strategy, metric in itertools.product(ordinary, asked):
+                interval = drawn.interval(metric, strategy)
+                of = {"strategy": strategy, "metric": metric}
+                ends = {name: getattr(interval, name) for name in INTERVAL}
+                records.append(place | of | ends)
+        columns = ["target", "task", "budget", "strategy", "metric", *INTERVAL]
         return pd.DataFrame(records, columns=columns)
 
     def difference(
@@ -261,13 +243,9 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
             margin: see `statistics.intervals.paired_difference`.
         """
         strategy, other = (self.twins.get(label, label) for label in (strategy, other))
-        primary = metric in (None, self.metrics[task])
-        drawn = self._draws.at(target, task, budget, primary)
-        return (
-            drawn.difference(metric or self.metrics[task], strategy, other, margin)
-            if drawn
-            else None
-        )
+        metric = metric or self.metrics[task]
+        drawn = self._draws.at(target, task, budget, primary=metric == self.metrics[task])
+        return drawn.difference(metric, strategy, other, margin) if drawn else None
 
     def row_tests(
         self, strategy: str, other: str, target: str, task: str, budget: int
@@ -284,61 +262,6 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         return row_tests(
             self.kind(task), y, [ours[s] for s in common], [theirs[s] for s in common], groups
         )
-
-    def confusion(self, target: str, task: str, strategy: str, budget: int) -> pd.DataFrame:
-        """Numbers of rows, summed over seeds: true classes in rows, predicted classes in columns.
-
-        Raises:
-            DataError: the task is no classification, or no seed of the cell can be used.
-        """
-        classes = next(
-            (t.classes for t in self.tasks if t.name == task and kind_of(t).one_class), None
-        )
-        if classes is None:
-            raise DataError(
-                f"Only a classification has a confusion matrix.\nReceived task {task!r}."
-            )
-        y, present = self._targets[target][0].get(task, ([], []))
-        strategy = self.twins.get(strategy, strategy)
-        cells = [
-            self._cells.get(Cell(target, strategy, budget, seed), ({},))[0] for seed in self.seeds
-        ]
-        predictions = [
-            scores[task][present].argmax(1) for scores in cells if task in scores and len(y)
-        ]
-        if not predictions:
-            raise DataError(
-                f"No predictions of {strategy} for {task} on {target} with {budget} labels can be "
-                "used."
-            )
-        counts = sum(
-            confusion_matrix(y[present], predicted, labels=range(len(classes)))
-            for predicted in predictions
-        )
-        return pd.DataFrame(
-            counts, pd.Index(classes, name="true"), pd.Index(classes, name="predicted")
-        )
-
-    @property
-    def costs(self) -> pd.DataFrame:
-        """Of source training and of one target training: strategy, stage, seconds, parameters,
-        peak_gb.
-
-        ``seconds`` and ``parameters`` (weights that the target's training changed) are means over
-        cells; ``peak_gb`` is the most memory that the process held in source training and in one of
-        the cells, in 10⁹ bytes, what earlier ones left allocated included; where the system cannot
-        forget a peak, by the end of a cell. The last two are NaN for source training and for cells
-        of an older version, ``parameters`` where there is no encoder.
-        """
-        records = []
-        for cell, (_, meta) in self._ordinary.items():
-            records.append((cell.strategy, "source", meta["source_seconds"], np.nan, np.nan))
-            more = (meta.get(name) for name in ("parameters", "peak_gb"))
-            records.append((cell.strategy, "target", meta["target_seconds"], *more))
-        columns = {"seconds": float, "parameters": float, "peak_gb": float}
-        table = pd.DataFrame(records, columns=["strategy", "stage", *columns]).astype(columns)
-        means = {"seconds": "mean", "parameters": "mean", "peak_gb": "max"}
-        return table.groupby(["strategy", "stage"], sort=False, as_index=False).agg(means)
 
     def save(self, folder: str | Path | None = None) -> Path:
         """Writes results.csv, verdicts.json, report.html and report.md, beside the cells.
@@ -360,10 +283,8 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         needed = verdicts[["minimum_effect", "rows_needed", "seeds_needed"]].astype(object)
         # JSON has no infinity
         verdicts[needed.columns] = needed.mask(np.isinf(needed.astype(float)), "inf")
-        write_text(
-            folder / "verdicts.json",
-            verdicts.to_json(orient="records", indent=1, double_precision=15),
-        )
+        written = verdicts.to_json(orient="records", indent=1, double_precision=15)
+        write_text(folder / "verdicts.json", written)
         render(self, folder)
         return folder
 
@@ -412,9 +333,8 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         check_choice("budget", budget, self.budgets)
         _, present = self._targets[target][0][task]
         cells = {seed: self._cells.get(Cell(target, strategy, budget, seed)) for seed in self.seeds}
-        return {
-            seed: cell[0][task][present] for seed, cell in cells.items() if cell and task in cell[0]
-        }
+        usable = {seed: cell[0] for seed, cell in cells.items() if cell and task in cell[0]}
+        return {seed: scores[task][present] for seed, scores in usable.items()}
 
     def frozen_scores(
         self, strategy: str, target: str, task: str, budget: int
@@ -445,11 +365,8 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         table = self.summary()
         for row in table.to_dict("records"):
             place = row["target"], row["task"], row["budget"]
-            yield (
-                place,
-                row["metric"],
-                pd.Series({s: row[s] for s in self.strategies if s in row}, dtype=float),
-            )
+            means = {s: row[s] for s in self.strategies if s in row}
+            yield place, row["metric"], pd.Series(means, dtype=float)
 
     def test_rows(self, target: str, task: str) -> tuple[pd.DataFrame, dict[int, np.ndarray]]:
         """The rows of `truth`, indexed by their numbers in the test, and ``{budget: share of rare
@@ -471,3 +388,10 @@ class Comparison(ComparisonAnalyses, ComparisonPlots):
         return self.summary().to_html(
             index=False, escape=True, border=0, float_format=lambda v: f"{v:.3f}"
         )
+
+
+def _quiet_suite(task: Task, y, scores) -> dict:
+    """The suite without warnings of what is undefined: a table of hundreds of cells shows NaN."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", metrics.UndefinedMetricWarning)
+        return metrics.suite(task, y, scores)

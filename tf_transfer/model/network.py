@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Mapping, Sequence
 
-from tf_transfer.checks.arguments import check_known, check_of_keras_2
 from tf_transfer.checks.names import check_names
 from tf_transfer.devices import distribution
-from tf_transfer.devices.backend import keras, tf
+from tf_transfer.devices.backend import tf
 from tf_transfer.devices.private import mask_metrics, schedule_of
 from tf_transfer.encoders.trunk import without_trunk
 from tf_transfer.errors import DataError, listed, shown
 from tf_transfer.kinds import kind_of
 from tf_transfer.kinds.tasks import Task
+from tf_transfer.model import compiling
 from tf_transfer.model.heads import Head
 from tf_transfer.model.trainable import Trainable
 from tf_transfer.training import gradient_rules
@@ -209,66 +208,28 @@ class Network(Trainable):
             DataError: an argument that would be ignored, an unknown gradient rule, or an object of
                 Keras 3.
         """
-        if loss not in ("auto", None) or "loss_weights" in options:
-            received = (
-                f"loss={loss!r}"
-                if loss not in ("auto", None)
-                else f"loss_weights={options['loss_weights']!r}"
-            )
-            raise DataError(
-                f"The loss follows from each task's kind.\nReceived {received}.\n"
-                "Set kind, loss_weight or class_weight of the Task instead."
-            )
-        if learning_rate != "auto" and optimizer != "auto":
-            raise DataError(
-                f"learning_rate is for optimizer='auto'.\nReceived learning_rate={learning_rate!r} "
-                "with another optimizer.\nGive the rate to the optimizer itself."
-            )
-        check_known(
-            "compile",
-            options,
-            COMPILE,
-            spelt=("optimizer", "metrics", "weighted_metrics", "learning_rate", "gradient_rule"),
-        )
-        self._check_keras_metrics(metrics, weighted_metrics)
-        check_of_keras_2("compile", tf.nest.flatten([optimizer, metrics, weighted_metrics]))
+        keras_metrics = [metrics, weighted_metrics]
+        compiling.check_arguments(optimizer, loss, keras_metrics, learning_rate, options)
+        compiling.check_metrics(self.tasks, keras_metrics)
         self._set_rule(gradient_rule)
         with self.distribute_strategy.scope():
             if optimizer == "auto":
                 optimizer = auto_optimizer(self._peak(learning_rate))
             super().compile(
-                optimizer=_found(optimizer),
+                optimizer=compiling.optimizer_of(optimizer),
                 metrics=metrics,
                 weighted_metrics=weighted_metrics or [],
                 **options,
             )
-            self._own_metrics = _OwnMetrics(self.tasks)
+            self._own_metrics = compiling.LossMetrics(self.tasks)
 
     def _set_rule(self, rule: str | GradientRule) -> None:
         learned = [t.name for t in self.tasks if t.loss_weight]
         gradient_rules.check_several(rule, learned)
         self.gradient_rule = gradient_rules.rule_of(rule)
 
-    def _check_keras_metrics(self, *given) -> None:
-        """Raises:
-        DataError: Keras metrics were given where a task has an answer for each token.
-        """
-        by_token = [t.name for t in self.tasks if t.resolved and kind_of(t).reads == "tokens"]
-        if by_token and any(given):
-            raise DataError(
-                f"Keras' metrics are of one answer a row; {listed(by_token)} has one a token.\n"
-                "Received metrics.\nLeave them out: evaluate and EvaluateSuite give the suite."
-            )
-
     def _peak(self, learning_rate: float | str) -> float:
-        if learning_rate == "auto":
-            return self.auto_learning_rate
-        if not isinstance(learning_rate, numbers.Real) or not 0 < learning_rate < float("inf"):
-            raise DataError(
-                f"learning_rate must be a number above 0, or 'auto'.\nReceived {learning_rate!r}.\n"
-                f"'auto' is {self.auto_learning_rate:.2g} for this encoder."
-            )
-        return float(learning_rate)
+        return compiling.peak_of(learning_rate, self.auto_learning_rate)
 
     def build_metrics(self) -> None:
         """Makes the Keras metrics of `compile`, which otherwise come into being in the first step.
@@ -415,38 +376,6 @@ class Network(Trainable):
     def compiled_once(self) -> bool:
         """Whether `compile` was called."""
         return getattr(self, "optimizer", None) is not None
-
-
-class _OwnMetrics:
-    """The metrics of the losses. As attributes of the model, Keras would count their variables
-    among its weights, and go on listing those of an earlier `compile`.
-    """
-
-    def __init__(self, tasks: Sequence[Task]):
-        self.loss = keras.metrics.Mean(name="loss")
-        self.task_losses = {t.name: keras.metrics.Mean(name=f"{t.name}_loss") for t in tasks}
-        self.gradient_norm = keras.metrics.Mean(name="gradient_norm")
-
-    @property
-    def listed(self) -> list:
-        """All of them, in the order of the logs."""
-        return [self.loss, *self.task_losses.values(), self.gradient_norm]
-
-
-COMPILE = ("run_eagerly", "steps_per_execution", "jit_compile", "pss_evaluation_shards")
-
-
-def _found(optimizer):
-    """The Keras optimizer of a name or a configuration."""
-    try:
-        return keras.optimizers.get(optimizer)
-    except (ValueError, TypeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise DataError(
-            "optimizer must be 'auto', a name that Keras knows, or an object of "
-            "tf_keras.optimizers.\n"
-            f"Received {optimizer!r}: {reason}"
-        ) from error
 
 
 def _present(labels: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
