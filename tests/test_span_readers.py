@@ -52,12 +52,12 @@ def test_a_tag_that_goes_on_with_nothing_is_counted_by_its_row(serve):
 
 def test_wikiann_leaves_out_the_language_of_each_token(serve):
     for language, stem in itertools.product(("en", "de"), ("train", "dev", "test")):
-        text = f"{language}:{stem}\tO\n{language}:en:Bonn\tB-LOC\n\n{language}::\tO\n\n"
+        text = f"{language}:{stem}\tO\n{language}:{language}:Bonn\tB-LOC\n\n{language}::\tO\n\n"
         serve({f"{language}-{stem}": text.encode()})
     table = readers.read_dataset("wikiann", domain="de")
-    assert list(table["text"]) == ["train en:Bonn", ":", "dev en:Bonn", ":", "test en:Bonn", ":"]
+    assert list(table["text"]) == ["train de:Bonn", ":", "dev de:Bonn", ":", "test de:Bonn", ":"]
     assert list(table["split"].unique()) == ["train", "validation", "test"]
-    assert marked(table, "entities")[:2] == [[("en:Bonn", "LOC")], []]
+    assert marked(table, "entities")[:2] == [[("de:Bonn", "LOC")], []]
     assert len(readers.read_dataset("wikiann")) == 12
 
 
@@ -113,8 +113,8 @@ def test_snips_with_latin_1_and_utf_8_lines(serve):
 def test_slots_of_snips_hold_no_white_space_at_their_edges(serve):
     parts = [
         {"text": "  "},
-        {"text": " Ana", "entity": "artist"},
-        {"text": " in "},
+        {"text": " Ana ", "entity": "artist"},
+        {"text": "in "},
         {"text": "two years ", "entity": "time"},
     ]
     serve({"train_X_full.json": json.dumps({"X": [{"data": parts}]}).encode()})
@@ -139,6 +139,8 @@ def test_restaurant8k_keeps_the_longer_of_slots_that_overlap(serve):
         booking("in an hour", ("time", 0, 10), ("date", 0, 10)),
         booking("for 6 on", ("people", 3, 5), ("time", 4, 5)),
         booking("abcdef", ("date", 3, 6), ("time", 1, 4), ("people", 0, 2)),
+        booking("abcdef", ("time", 0, 2), ("date", 1, 6)),
+        booking("abcdef", ("time", 0, 4), ("date", 4, 5), ("people", 5, 6)),
     ]
     asked = {"context": {"requestedSlots": ["time", "date"]}}
     test = [booking("no", context=asked), booking("yes", context={"context": {}})]
@@ -150,9 +152,11 @@ def test_restaurant8k_keeps_the_longer_of_slots_that_overlap(serve):
         [("in an hour", "time")],
         [("6", "people")],
         [("ab", "people"), ("def", "date")],
+        [("bcdef", "date")],
+        [("abcd", "time"), ("e", "date"), ("f", "people")],
         [],
         [],
     ]
-    assert list(table["requested"]) == [[], [], [], [], ["date", "time"], []]
-    assert list(table["split"]) == [*["train"] * 4, *["test"] * 2]
+    assert list(table["requested"]) == [*[[]] * 6, ["date", "time"], []]
+    assert list(table["split"]) == [*["train"] * 6, *["test"] * 2]
     assert Task("slots").resolve(table).kind == "tagging"
