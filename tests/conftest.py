@@ -76,3 +76,18 @@ def encoder_folder(tmp_path_factory):
     encoder.transformer.save_pretrained(folder, safe_serialization=True)
     encoder.tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture
+def serve(tmp_path, monkeypatch):
+    """Lets `assets.fetch` give a folder of the files passed in."""
+
+    def put(files: dict):
+        from tf_transfer.assets import fetching as assets
+
+        for name, content in files.items():
+            (tmp_path / name).write_bytes(content)
+        monkeypatch.setattr(assets, "fetch", lambda name: tmp_path)
+        return tmp_path
+
+    return put

@@ -3,6 +3,7 @@ network.
 """
 
 import configparser
+import dataclasses
 import errno
 import gzip
 import hashlib
@@ -436,6 +437,28 @@ def test_registry_is_whole():
         assert all(Path(stored).name == stored for stored in known.files)
         assert not any(stored.endswith((".pt", ".bin", ".pkl", ".py")) for stored in known.files)
     assert registry.with_pip() == ["vader", "bert-tiny", "minilm"]
+
+
+def test_files_of_the_same_name_are_stored_under_names_of_their_own():
+    files = registry.find("crossner").files
+    assert files["ai-dev.txt"].path == "ner_data/ai/dev.txt"
+    assert files["music-dev.txt"].path == "ner_data/music/dev.txt"
+    rows = Path(registry.__file__).with_name("files.csv").read_text("utf-8")
+    assert sum(len(entry.files) for entry in registry.ENTRIES.values()) == rows.count("\n") - 1
+
+
+def test_a_data_set_of_two_archives_asks_for_a_folder_of_both(cache, monkeypatch):
+    second = "https://example.org/second.zip"
+    both = dataclasses.replace(entry("both"), also=second)
+    monkeypatch.setitem(registry.ENTRIES, "both", both)
+    first = "https://example.org/repo/archive/c0ffee.zip"
+    message = f"Download {first} and {second}\nand run .* with a folder of both, unpacked"
+    with pytest.raises(AssetError, match=message):
+        assets.fetch("both")
+    folder = cache.parent / "unpacked"
+    write_folder(folder / "one", {"config.json": FILES["config.json"]})
+    write_folder(folder / "two", {n: FILES[n] for n in ("vocab.txt", "LICENSE")})
+    assert contents(assets.fetch("both", folder)) == FILES
 
 
 def test_the_package_takes_its_data_files_along():

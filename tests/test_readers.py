@@ -6,26 +6,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tf_transfer.assets import fetching as assets
 from tf_transfer.assets import registry
 from tf_transfer.data import readers
 from tf_transfer.errors import AssetError, DataError
 from tf_transfer.kinds.tasks import infer_tasks
 
 DATA = Path(__file__).parents[1] / "data"
-
-
-@pytest.fixture
-def serve(tmp_path, monkeypatch):
-    """Lets `assets.fetch` give a folder of the files passed in."""
-
-    def put(files: dict):
-        for name, content in files.items():
-            (tmp_path / name).write_bytes(content)
-        monkeypatch.setattr(assets, "fetch", lambda name: tmp_path)
-        return tmp_path
-
-    return put
 
 
 VADER = {
@@ -110,22 +96,6 @@ def test_clinc150(serve):
     assert list(table["domain"]) == ["oos", "oos", "meta", "banking"]
     assert list(table["intent"]) == ["oos", "oos", "null_intent", "pay_bill"]
     assert list(readers.read_dataset("clinc150", split="train")["text"]) == ["say null"]
-
-
-def test_snips_with_latin_1_and_utf_8_lines(serve):
-    train = (
-        '{"PlayMusic": [\n{"data": [{"text": "Play "}, {"text": "Bj\u00f6rk", "entity": '
-        '"artist"}]},\n'
-    )
-    train = train.encode() + b'{"data": [{"text": "r\xedo "}]}\n]}'
-    valid = b'{"GetWeather": [{"data": [{"text": "rain?"}]}]}'
-    serve({"train_PlayMusic_full.json": train, "validate_GetWeather.json": valid})
-    table = readers.read_dataset("snips")
-    assert table.to_dict("list") == {
-        "text": ["Play Björk", "río", "rain?"],
-        "intent": ["PlayMusic", "PlayMusic", "GetWeather"],
-        "split": ["train", "train", "validation"],
-    }
 
 
 def test_trec_and_mpqa(serve):

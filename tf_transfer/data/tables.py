@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pandas as pd
 from tf_transfer.checks.characters import mend_halves
 from tf_transfer.data import formats, hugging_face
 from tf_transfer.data.cleaning import clean_text, find_stop_words
+from tf_transfer.data.moved_spans import clean_texts
 from tf_transfer.errors import DataError, check_columns, check_texts, setting
 
 __all__ = ["clean_table", "clean_text", "load_table", "save_table"]
@@ -134,6 +136,9 @@ def clean_table(
 ) -> pd.DataFrame:
     """A copy of ``table`` whose texts went through `clean_text`.
 
+    Spans of the texts (lists of dicts with a ``start`` and an ``end``, or a ``text``) move along; a
+    text in which a span cannot be followed stays as it is.
+
     Args:
         drop_empty: leave out rows of which no text remains instead of raising.
         options: of `clean_text`.
@@ -150,8 +155,9 @@ def clean_table(
         options["stop_words"] = find_stop_words(options["stop_words"])
     check_columns(table, columns)
     table = _check_texts(table.reset_index(drop=True), columns, "the table", drop_empty)
+    clean = partial(clean_text, **options)
     for column in columns:
-        table[column] = [clean_text(value, **options) for value in table[column]]
+        clean_texts(table, column, columns, clean)
     return _check_texts(table, columns, "the table after cleaning", drop_empty)
 
 
