@@ -303,6 +303,15 @@ class Kind(abc.ABC):
         """
         return None
 
+    def longest_spans(self, answers, texts: Sequence) -> np.ndarray | None:
+        """(rows,): the most words that a span of each row has, NaN in rows without one; None where
+        the kind has no spans.
+
+        Args:
+            texts: of the same rows.
+        """
+        return None
+
     # -- the part of a head ------------------------------------------------------------------------
 
     def build(self, head) -> None:

@@ -193,6 +193,14 @@ class Tagging(Kind):
         right, answered, true = (part.sum(1) for part in np.split(hits(y, answers), 3, axis=1))
         return 1 - np.where(answered + true > 0, 2 * right / np.maximum(answered + true, 1), 1.0)
 
+    def longest_spans(self, answers, texts):
+        """Words are what blanks part."""
+        longest = np.full(len(answers), np.nan)
+        for row, (spans, text) in enumerate(zip(answers, texts, strict=True)):
+            counts = [len(text[start:end].split()) for start, end, _ in spans]
+            longest[row] = max(counts, default=np.nan)
+        return longest
+
     # -- the part of a head ------------------------------------------------------------------------
 
     def losses(self, head, y, output):
