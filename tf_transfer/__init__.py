@@ -38,7 +38,7 @@ _MODULES = {
         "TransferError",
         "VersionError",
     ),
-    "scikit_learn.estimators": ("TransferClassifier", "TransferRegressor"),
+    "scikit_learn.estimators": ("TransferClassifier", "TransferRegressor", "TransferTagger"),
     "evaluation.scores": ("Evaluation", "evaluate"),
     "experiments.experiment": ("Experiment", "load_experiment"),
     "meta_gradients.functional": ("fast_weights",),
