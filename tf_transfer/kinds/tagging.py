@@ -29,7 +29,7 @@ class Tagging(Kind):
 
     name = "tagging"
     primary, row_metric = "f1_micro", "sequence_accuracy"
-    reads, link = "tokens", "softmax"
+    reads, link, spans = "tokens", "softmax", True
     reliability_words = None
     change_words = ("more spans right", "fewer spans right")
     metrics = (
@@ -200,6 +200,9 @@ class Tagging(Kind):
             counts = [len(text[start:end].split()) for start, end, _ in spans]
             longest[row] = max(counts, default=np.nan)
         return longest
+
+    def answers_of(self, task, estimator, inputs):
+        return estimator.predict(inputs)
 
     # -- the part of a head ------------------------------------------------------------------------
 
