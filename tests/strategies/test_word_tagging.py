@@ -120,6 +120,13 @@ def test_they_learn_from_a_target_and_from_sources(strategy):
     assert fitted.model.estimators == {}
 
 
+@pytest.mark.parametrize("source", [None, {}, {"films": make_table(0, 0)}])
+def test_a_source_is_needed_if_it_is_to_be_used(source):
+    task = Task("names", kind="tagging", classes=("city", "person"))
+    with pytest.raises(DataError, match="source"):
+        Lexicon().fit(stand_in(task), source)
+
+
 @pytest.mark.parametrize("strategy", [Lexicon(), WordWindows()])
 def test_tasks_of_whole_texts_are_refused(strategy):
     task = Task("mood", kind="classification", classes=("glad", "sad"))

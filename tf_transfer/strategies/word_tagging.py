@@ -62,8 +62,8 @@ class WordTagging(Strategy):
                 )
 
     def fit(self, model: TransferModel, source=None, *, seed=0, verbose=0, callbacks=None):
-        self.check_kinds(model.tasks)
         table = join_tables(list(source_tables(source).values())) if self.uses_source else None
+        self.check_kinds(model.tasks)
         if table is not None:
             model.resolve(table)
         columns = {name: model.options[name] for name in ("text", "text_pair")}
