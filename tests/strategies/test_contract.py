@@ -13,8 +13,8 @@ from tf_transfer.devices.backend import keras
 from tf_transfer.errors import DataError
 from tf_transfer.model.model import TransferModel
 from tf_transfer.strategies import STRATEGIES
-from tf_transfer.strategies.word_tagging import WordTagging
 from tf_transfer.strategies.target_training import TargetTraining
+from tf_transfer.strategies.word_tagging import WordTagging
 from tf_transfer.training.callbacks.resume import Resume
 
 FAST = {
