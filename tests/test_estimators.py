@@ -331,6 +331,7 @@ def test_types_that_a_tagger_does_not_know_are_missed(tagger):
     said = tagger.predict(PLACED)
     other = [[(*span[:2], "other") for span in spans] for spans in PLACED_SPANS]
     assert tagger.score(PLACED, other) == 0
+    assert np.isnan(tagger.score(["a"], [[]])) == (tagger.predict(["a"]) == [[]])
     halves = [spans if row % 2 else more for row, (spans, more) in enumerate(zip(said, other))]
     right = sum(map(len, said[1::2]))
     expected = 2 * right / (sum(map(len, said)) + sum(map(len, halves)))
