@@ -123,14 +123,14 @@ def test_they_learn_from_a_target_and_from_sources(strategy):
 @pytest.mark.parametrize("source", [None, {}, {"films": make_table(0, 0)}])
 def test_a_source_is_needed_if_it_is_to_be_used(source):
     task = Task("names", kind="tagging", classes=("city", "person"))
-    with pytest.raises(DataError, match="(?i)source"):
+    with pytest.raises(DataError, match=r"(?i)source"):
         Lexicon().fit(stand_in(task), source)
 
 
 @pytest.mark.parametrize("strategy", [Lexicon(), WordWindows()])
 def test_tasks_of_whole_texts_are_refused(strategy):
     task = Task("mood", kind="classification", classes=("glad", "sad"))
-    with pytest.raises(DataError, match=f"{strategy.name} tags the words.*\n.*'mood'"):
+    with pytest.raises(DataError, match=rf"{strategy.name} tags the words.*\n.*'mood'"):
         strategy.fit(stand_in(task), make_table(4, 0))
 
 
