@@ -24,7 +24,7 @@ PAGES = sorted([*DOCS.glob("*.md"), *DOCS.glob("guide/*.md"), *DOCS.glob("strate
 OVERVIEW = DOCS / "strategies" / "index.md"
 BENCHMARKS = DOCS / "benchmarks.md"
 README = ROOT / "README.md"
-TRACED = set(STRATEGIES) - {"linear_probe", "tfidf", "majority"}
+TRACED = set(STRATEGIES) - {"linear_probe", "tfidf", "majority", "lexicon", "word_windows"}
 """Strategies whose snippets compile a network of their own, some seconds each."""
 COMPILING = {
     "advisor",

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import inspect
+import itertools
 
 import joblib
 import numpy as np
@@ -21,7 +22,11 @@ from tf_transfer.devices.backend import tf
 from tf_transfer.errors import DataError
 from tf_transfer.kinds.tasks import Task
 from tf_transfer.model.model import TransferModel
-from tf_transfer.scikit_learn.estimators import TransferClassifier, TransferRegressor
+from tf_transfer.scikit_learn.estimators import (
+    TransferClassifier,
+    TransferRegressor,
+    TransferTagger,
+)
 from tf_transfer.strategies import FineTune, LinearProbe, TargetOnly, TfIdf
 
 TABLE = tiny.make_table(24)
@@ -287,3 +292,81 @@ def test_bad_input(options, X, y, message):
 def test_unfitted():
     with pytest.raises(NotFittedError):
         TransferClassifier().predict(TEXTS)
+
+
+# -- spans -----------------------------------------------------------------------------------------
+
+NAMED = {"sun": "weather", "fog": "weather", "song": "art"}
+
+
+def spans_in(text: str) -> list[tuple]:
+    """The spans of the words of `NAMED`."""
+    starts = {word: text.index(word) for word in NAMED if word in text.split()}
+    return sorted((at, at + len(word), NAMED[word]) for word, at in starts.items())
+
+
+PLACED = [" ".join(words) for words in itertools.permutations(["sun", "a", "song", "fog"], 3)]
+PLACED_SPANS = [spans_in(text) for text in PLACED]
+
+
+@pytest.fixture(scope="module")
+def tagger():
+    """A fitted tagger; read-only."""
+    encoder = tiny.make_encoder(texts=tuple(PLACED))
+    return TransferTagger(encoder, strategy="linear_probe", max_length=12).fit(PLACED, PLACED_SPANS)
+
+
+def test_a_tagger_answers_with_spans(tagger):
+    assert tagger.classes_.tolist() == ["art", "weather"]
+    said = tagger.predict(PLACED)
+    triples = [[tuple(span.values()) for span in spans] for spans in said]
+    assert list(said[0][0]) == ["start", "end", "label"]
+    right = sum(len({*a} & {*b}) for a, b in zip(triples, PLACED_SPANS, strict=True))
+    counts = [sum(map(len, cells)) for cells in (triples, PLACED_SPANS)]
+    score = tagger.score(PLACED, PLACED_SPANS)
+    assert score == pytest.approx(2 * right / sum(counts)) and score > 0.9
+
+
+def test_types_that_a_tagger_does_not_know_are_missed(tagger):
+    said = tagger.predict(PLACED)
+    other = [[(*span[:2], "other") for span in spans] for spans in PLACED_SPANS]
+    assert tagger.score(PLACED, other) == 0
+    assert np.isnan(tagger.score(["a"], [[]])) == (tagger.predict(["a"]) == [[]])
+    halves = [spans if row % 2 else more for row, (spans, more) in enumerate(zip(said, other))]
+    right = sum(map(len, said[1::2]))
+    expected = 2 * right / (sum(map(len, said)) + sum(map(len, halves)))
+    assert tagger.score(PLACED, halves) == pytest.approx(expected)
+
+
+def test_a_tagger_is_an_estimator_of_scikit_learn(tagger):
+    assert clone(tagger).get_params()["strategy"] == "linear_probe"
+    scores = cross_val_score(clone(tagger), PLACED, PLACED_SPANS, cv=2)
+    assert scores.shape == (2,) and scores.min() > 0.3
+
+
+def test_a_tagger_learns_from_sources_with_other_types(tagger):
+    sources = (["a moon", "moon a"], [[(2, 6, "planet")], [(0, 4, "planet")]])
+    fitted = TransferTagger(
+        tagger.encoder, strategy="linear_probe", max_length=12, sources=sources
+    ).fit(PLACED, PLACED_SPANS)
+    assert fitted.model_.tasks[0].classes == ("art", "weather", "planet")
+    assert fitted.classes_.tolist() == ["art", "weather"]
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        ([[]] * len(PLACED), "needs rows with spans"),
+        (PLACED_SPANS[:-1], "23 labels"),
+        ([*PLACED_SPANS[:-1], [(4, 2, "art")]], "row 23 of y"),
+        ([*PLACED_SPANS[:-1], None], "Spans are a list[\\s\\S]*row 23 of y"),
+    ],
+)
+def test_labels_that_are_no_spans_are_told(tagger, y, message):
+    with pytest.raises(DataError, match=message):
+        clone(tagger).fit(PLACED, y)
+
+
+def test_a_tagger_refuses_a_strategy_of_whole_texts():
+    with pytest.raises(DataError, match="tagging"):
+        TransferTagger(strategy="tfidf").fit(PLACED, PLACED_SPANS)

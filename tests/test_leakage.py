@@ -225,3 +225,32 @@ def test_repeated_texts_do_not_multiply():
     assert counts["near"] == 5000 and counts["rows_to_drop"] == 20_000
     assert time.perf_counter() - start < 10
     assert np.isclose(counts["share"], 1)
+
+
+def spans_of(*spans) -> list[dict]:
+    return [dict(zip(("start", "end", "label"), span)) for span in spans]
+
+
+def test_spans_of_the_test_that_are_spans_of_a_table_are_counted_and_no_leak():
+    train = pd.DataFrame(
+        {
+            "text": ["fly to Oslo now", "my friend Carl", "rain in Rome"],
+            "y": [json.dumps(spans_of((7, 11, "city"))), spans_of((10, 14, "person")), []],
+        }
+    )
+    test = pd.DataFrame(
+        {
+            "text": ["OSLO and Rome are far", "where did Carl and Oslo Carl go?", "nobody"],
+            "y": [
+                spans_of((0, 4, "city"), (9, 13, "city")),
+                json.dumps(spans_of((10, 14, "city"), (19, 28, "person"))),
+                None,
+            ],
+        }
+    )
+    report = audit_leakage(train, test, source={"empty": train[:0]}, label=["y"])
+    counts = report.to_frame()[["spans", "known_spans"]]
+    assert counts.loc["train"].tolist() == [4, 2] and counts.loc["empty"].tolist() == [4, 0]
+    assert not report.found and report.drop(train).equals(train)
+    assert "2 of 4 test spans are known (50.0%)." in str(report)
+    assert report.to_dict()["tables"]["train"]["known_spans"] == 2

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import re
+import types
 import unicodedata
 
 import numpy as np
@@ -24,8 +25,8 @@ from tests.stand_in_comparison import (
 from tf_transfer import report
 from tf_transfer.errors import CheckpointError
 from tf_transfer.kinds.tasks import Task
-from tf_transfer.report import intervals, readings, sections, wording
-from tf_transfer.report.blocks import Scale
+from tf_transfer.report import intervals, readings, record_sections, sections, wording
+from tf_transfer.report.blocks import Notes, Scale
 
 ORDER = [
     "differences",
@@ -596,3 +597,14 @@ def test_a_difference_without_a_spread_is_the_clearest_of_all():
     table = pd.DataFrame(rows).assign(minimum_effect=[0.02, np.nan])
     c = dataclasses.replace(stand_in(), verdict_table=table, targets=["a"])
     assert readings.places(c) == [readings.Place("a", "rating", "multi_task", 64)]
+
+
+def test_known_spans_of_the_test_are_told():
+    counts = COUNTS | {"spans": 40, "known_spans": 10}
+    audit = LEAKAGE | {"tables": {"train": counts, "films": COUNTS}}
+    comparison = types.SimpleNamespace(leakage={"tweets": audit}, provenance={})
+    (notes,) = (b for b in record_sections.leakage(comparison).blocks if isinstance(b, Notes))
+    assert notes.items == (
+        "tweets: 10 of 40 labelled spans of the test (25.0%) have a text that is a span of train "
+        "too. That is no leak.",
+    )

@@ -8,6 +8,7 @@ import pytest
 from tf_transfer.advisor import rules
 from tf_transfer.advisor.facts import Facts
 from tf_transfer.strategies import STRATEGIES, LinearProbe, TfIdf
+from tf_transfer.strategies.word_tagging import WordTagging
 
 RELATED = Facts(
     "tweets",
@@ -24,7 +25,8 @@ RELATED = Facts(
     probe=0.5,
     cut=0.0,
 )
-ALL = {name: kind() for name, kind in STRATEGIES.items()} | {
+OF_TEXTS = {n: k for n, k in STRATEGIES.items() if not issubclass(k, WordTagging)}
+ALL = {name: kind() for name, kind in OF_TEXTS.items()} | {
     "probe_alone": LinearProbe(uses_source=False)
 }
 

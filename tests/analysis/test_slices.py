@@ -5,12 +5,18 @@ corrected.
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import false_discovery_control
 
+from tests.analysis import folders
 from tests.analysis.folders import make_comparison, make_table, noisy, probabilities, write_run
+from tf_transfer.analysis.slices import _classes, _span_lengths
 from tf_transfer.comparison.comparison import Comparison
 from tf_transfer.errors import CheckpointError, DataError
+from tf_transfer.kinds import KINDS
+from tf_transfer.kinds.spans import Spans
+from tf_transfer.kinds.tasks import Task
 from tf_transfer.statistics.intervals import paired_difference
 
 RNG = np.random.default_rng(13)
@@ -191,3 +197,33 @@ def test_a_spoilt_table_of_rows_is_told(tmp_path, damage):
 def test_unknown_names_are_told(comparison, options, message):
     with pytest.raises(DataError, match=message):
         comparison.slices(**options)
+
+
+def test_spans_are_cut_by_the_words_of_the_longest_of_a_row():
+    texts = ["New York and Rome", "Carl", "no name", "city of York"]
+    cells = [[(0, 8, 0), (13, 17, 0)], [(0, 4, 1)], [], [(0, 12, 0)]]
+    tagging = KINDS["tagging"]
+    longest = tagging.longest_spans(Spans.of_rows(cells, 2), texts)
+    np.testing.assert_array_equal(longest, [2, 1, np.nan, 3])
+    parts = {part.name: part.rows.tolist() for part in _span_lengths(longest)}
+    assert parts == {"1 word": [1], "2 words": [0], "3 or more words": [3]}
+    task = Task("names", kind="tagging", classes=("city", "person"))
+    types = {part.name: part.rows.tolist() for part in _classes(task, Spans.of_rows(cells, 2))}
+    assert types == {"city": [0, 3], "person": [1]}
+    assert list(_span_lengths(KINDS["regression"].longest_spans(np.ones(4), texts))) == []
+
+
+def test_a_comparison_of_taggings_is_cut_by_types_and_lengths_of_spans(tmp_path, monkeypatch):
+    """Right spans where they are short, wrong ones where they are long."""
+    monkeypatch.setitem(folders.KINDS, "names", "tagging")
+    monkeypatch.setitem(folders.CLASSES, "names", ("city", "person"))
+    texts = ["Rome is far"] * 40 + ["New York is far"] * 40
+    true = Spans.of_rows([[(0, 4, 0)]] * 40 + [[(0, 8, 1)]] * 40, 2)
+    nothing = Spans.of_rows([[]] * 80, 2)
+    table = pd.DataFrame({"text": texts, "domain": "post"})
+    short = Spans.of_rows([[(0, 4, 0)]] * 40 + [[]] * 40, 2)
+    scores = {"target_only": {16: [nothing] * 3}, "fine_tune": {16: [short] * 3}}
+    comparison = make_comparison(tmp_path, true, scores, table=table, task="names")
+    parts = comparison.slices(by=["class", "span length"])
+    values = dict(zip(parts["slice"], parts["value"]))
+    assert values == {"city": 1, "person": 0, "1 word": 1, "2 words": 0}

@@ -393,6 +393,7 @@ def test_a_draft_leaves_out_what_counts_words(tmp_path):
     content = draft([tmp_path / "films.jsonl"], tmp_path / "tweets.jsonl", tmp_path)
     assert "kind: tagging" in content and "linear_probe" in content
     assert "tfidf" not in content and "majority" not in content
+    assert "- lexicon" in content and "- word_windows" in content
 
 
 def test_a_blank_within_a_token_is_no_character_of_its_word():

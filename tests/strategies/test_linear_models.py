@@ -327,3 +327,46 @@ def test_an_anchor_that_is_right_is_kept():
     classes = (start + np.random.default_rng(3).gumbel(size=start.shape)).argmax(1)
     solved = fit_logistic(X, np.eye(3)[classes], start, ONES, exclusive=True, anchored=True)
     assert solved.penalty == PENALTIES[-1] and solved.temperature > 0.7
+
+
+# -- words -----------------------------------------------------------------------------------------
+
+
+def words_of_rows():
+    """Words of 60 rows, of which those of a row lie together, with five tags, one of them rare."""
+    draws = np.random.default_rng(4)
+    rows = np.repeat(np.arange(60), 5)
+    x = draws.normal(size=(300, 8)) + draws.normal(size=(60, 8))[rows]
+    tags = (x @ draws.normal(size=(8, 5)) + draws.gumbel(size=(300, 5)) + [1, 0, 0, 0, -4]).argmax(
+        1
+    )
+    return x, np.eye(5)[tags], np.zeros((300, 5)), np.ones(300), rows
+
+
+def test_heads_of_words_are_those_of_a_search_of_all_penalties(monkeypatch):
+    """Against the same folds, solved to the end at every penalty."""
+    *problem, rows = words_of_rows()
+    quick = fit_logistic(*problem, exclusive=True, groups=rows)
+    monkeypatch.setattr(linear_models, "TOLERANCE_OF_WORDS", linear_models.TOLERANCE)
+    monkeypatch.setattr(linear_models, "_has_risen", lambda posteriors: False)
+    slow = fit_logistic(*problem, exclusive=True, groups=rows)
+    assert (quick.penalty, quick.temperature) == (slow.penalty, slow.temperature)
+    assert quick.skill == pytest.approx(slow.skill, abs=0.1)
+    np.testing.assert_allclose(*(problem[0] @ s.kernel + s.bias for s in (quick, slow)), atol=0.05)
+
+
+def test_penalties_of_words_are_tried_until_two_were_worse(monkeypatch):
+    tried = []
+    solve = linear_models._Fold.solve
+    monkeypatch.setattr(
+        linear_models._Fold,
+        "solve",
+        lambda fold, drawn, penalty: tried.append(penalty) or solve(fold, drawn, penalty),
+    )
+    *problem, rows = words_of_rows()
+    solved = fit_logistic(*problem, exclusive=True, groups=rows)
+    place = CLASS_PENALTIES.index(solved.penalty)
+    assert len(set(tried)) == len(CLASS_PENALTIES) - max(place - 2, 0) < len(CLASS_PENALTIES)
+    tried.clear()
+    fit_logistic(*problem, exclusive=True)
+    assert len(set(tried)) == len(CLASS_PENALTIES)

@@ -21,7 +21,7 @@ MOST_VALUES = 20
 """Values of a column that are slices of their own; a column of more distinct numbers is cut into
 thirds.
 """
-CUTS = ("class", "length", "rare words")
+CUTS = ("class", "span length", "length", "rare words")
 COLUMNS = [
     *("target", "task", "metric", "strategy", "budget", "by", "slice", "rows"),
     *("value", "low", "high", "p", "q", "verdict", "note"),
@@ -54,9 +54,10 @@ def slices(
     Args:
         comparison: a `Comparison`.
         columns: of the test tables, such as a domain: each value is a slice.
-        by: ``"class"`` (thirds of the labels for a regression), ``"length"`` (thirds, in
-            characters) and ``"rare words"`` (thirds of the share of words that at most one text of
-            the sources and of the sampled target labels has).
+        by: ``"class"`` (thirds of the labels for a regression; rows with a span of the type for a
+            tagging), ``"span length"`` (words of a row's longest span, of a tagging alone),
+            ``"length"`` (thirds, in characters) and ``"rare words"`` (thirds of the share of words
+            that at most one text of the sources and of the sampled target labels has).
         metric: None takes the kind's mean over rows (accuracy, Hamming loss, MAE): the difference
             on all rows is the mean of those on the slices of a column. A primary metric such as F1
             is ill-defined on rows of one class.
@@ -175,8 +176,12 @@ def _cut(
     y, _ = comparison.truth(target, task)
     if "class" in by:
         yield from _classes(next(t for t in comparison.tasks if t.name == task), y)
+    texts = row_texts(comparison, table)
+    if "span length" in by:
+        kind = kind_named(comparison.kind(task))
+        yield from _span_lengths(kind.longest_spans(y, texts))
     if "length" in by:
-        lengths = np.array([len(text) for text in row_texts(comparison, table)])
+        lengths = np.array([len(text) for text in texts])
         yield from _thirds("length", lengths, "{:.0f}", " characters")
     if "rare words" in by:
         for budget, shares in rare.items():
@@ -196,6 +201,19 @@ def _classes(task, y) -> Iterator[_Slice]:
         return
     for number, name in enumerate(task.classes):
         yield _Slice("class", str(name), np.flatnonzero(kind.has_class(y, number)))
+
+
+def _span_lengths(words: np.ndarray | None) -> Iterator[_Slice]:
+    """Rows whose longest span has one word, two, or more; rows without a span are in none."""
+    if words is None:
+        return
+    for name, chosen in (
+        ("1 word", words == 1),
+        ("2 words", words == 2),
+        ("3 or more words", words >= 3),
+    ):
+        if chosen.any():
+            yield _Slice("span length", name, np.flatnonzero(chosen))
 
 
 def _values(column: str, values: pd.Series) -> Iterator[_Slice]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -39,6 +40,7 @@ def audit_leakage(
         source: one source table, reported as ``"source"``, or several by name.
         text, text_pair: columns of all tables.
         label: column, or columns, whose values tell conflicting duplicates; a table may lack it.
+            Of a column of spans, as dicts or JSON, the known ones are counted.
         near: least Jaccard similarity of near duplicates, in (0, 1]; None finds exact ones only.
 
     Returns:
@@ -108,7 +110,26 @@ def _compare(table, test, columns: list[str], labels: list[str], near: float | N
     tested["test_text"] = [" | ".join(rows[n + row]) for row in tested["test_row"]]
     tested["text"] = [" | ".join(rows[row]) for row in tested["row"]]
     leaked = leaked[leaked["kind"] != ""].drop(columns="row").rename_axis("row").reset_index()
-    return Overlap(n, len(test), tested, leaked[["row", "kind"]])
+    spans = [_known_spans(table, test, columns[0], label) for label in shared]
+    counts = np.sum(spans, axis=0, dtype=int) if spans else (0, 0)
+    return Overlap(n, len(test), tested, leaked[["row", "kind"]], *map(int, counts))
+
+
+def _known_spans(table, test, text: str, label: str) -> tuple[int, int]:
+    """How many labelled spans the test has, and how many of them are spans of the table, too."""
+    known = set(_span_texts(table, text, label))
+    tested = list(_span_texts(test, text, label))
+    return len(tested), sum(span in known for span in tested)
+
+
+def _span_texts(table: pd.DataFrame, text: str, label: str) -> Iterator[str]:
+    """The text of each labelled span in lower case; a cell that cannot be read has none."""
+    for content, cell in zip(table[text], table[label]):
+        if not is_cell_of_spans(cell):
+            continue
+        with contextlib.suppress(DataError):
+            spans = read_cell(cell, "")
+            yield from [content[start:end].lower() for start, end, _ in spans]
 
 
 def _texts(table: pd.DataFrame, columns: list[str]) -> Iterator[tuple[str, ...]]:

@@ -33,16 +33,22 @@ class Overlap:
             ``conflict`` (an exact match has another label), ``test_text``, ``text``.
             Rows are counted from 0.
         leaked: a row for each row of the table that is in the test: ``row``, ``kind``.
+        spans: int, labelled spans of the test rows, as named entities; 0 where labels are none.
+        known_spans: int, those of them whose text, in lower case, is a labelled span of the table.
+            They are no leak: the same names occur in new sentences.
     """
 
     rows: int
     test_rows: int
     tested: pd.DataFrame
     leaked: pd.DataFrame
+    spans: int = 0
+    known_spans: int = 0
 
     def counts(self) -> dict[str, int | float]:
         """The columns of `LeakageReport.to_frame`."""
         kinds = self.tested["kind"].value_counts()
+        of_spans = {"spans": self.spans, "known_spans": self.known_spans} if self.spans else {}
         identical, exact, near = (int(kinds.get(kind, 0)) for kind in KINDS)
         return {
             "test_rows": self.test_rows,
@@ -54,6 +60,7 @@ class Overlap:
             "conflicts": int(self.tested["conflict"].sum()),
             "rows": self.rows,
             "rows_to_drop": len(self.leaked),
+            **of_spans,
         }
 
 
@@ -78,6 +85,8 @@ class LeakageReport:
         """A row for each table: ``test_rows``; of them ``identical``, ``exact`` (identical ones
         included), ``near``, ``known`` (exact and near), ``share`` (known, in [0, 1]) and
         ``conflicts`` (an exact match has another label); ``rows`` of the table, ``rows_to_drop``.
+        Where labels are spans also ``spans`` of the test, and ``known_spans``, those of them whose
+        text is a span of the table too.
         """
         return pd.DataFrame.from_dict(
             {name: overlap.counts() for name, overlap in self.overlaps.items()}, orient="index"
@@ -155,7 +164,13 @@ def _sentence(name: str, counts: dict) -> str:
     )
     if counts["conflicts"]:
         known += f", {counts['conflicts']} with another label"
-    return known + f". {counts['rows_to_drop']} of {counts['rows']} rows to drop."
+    of_spans = ""
+    if counts.get("spans"):
+        share = counts["known_spans"] / counts["spans"]
+        of_spans = (
+            f" {counts['known_spans']} of {counts['spans']} test spans are known ({share:.1%})."
+        )
+    return known + f". {counts['rows_to_drop']} of {counts['rows']} rows to drop." + of_spans
 
 
 def _shorten(text: str, most: int = 80) -> str:

@@ -263,11 +263,13 @@ def _length(columns: Sequence[pd.Series]) -> int:
 def _strategies(with_sources: bool, tasks: Sequence[Task]) -> list:
     alone = {"uses_source": False}
     of_texts = all(kind_of(task).reads == "text" for task in tasks)
+    of_spans = all(kind_of(task).spans for task in tasks)
+    counts = ["tfidf"] if of_texts else ["lexicon", "word_windows"] if of_spans else []
+    constant = ["majority"] if of_texts else []
     if not with_sources:
-        counts = [{"tfidf": alone}, "majority"] if of_texts else []
-        return ["target_only", {"linear_probe": alone}, *counts]
-    counts = ["tfidf", "majority"] if of_texts else []
-    return ["target_only", "fine_tune", "multi_task", "linear_probe", *counts]
+        alone_too = [{name: alone} for name in ("linear_probe", *counts)]
+        return ["target_only", *alone_too, *constant]
+    return ["target_only", "fine_tune", "multi_task", "linear_probe", *counts, *constant]
 
 
 # -- the file --------------------------------------------------------------------------------------

@@ -100,6 +100,8 @@ class _Counts(_Record):
     conflicts: Count
     rows: Count
     rows_to_drop: Count
+    spans: Count = 0
+    known_spans: Count = 0
 
 
 class _Example(_Record):

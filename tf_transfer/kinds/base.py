@@ -46,6 +46,7 @@ class Kind(abc.ABC):
         reads: what a head computes from: ``"text"``, a vector a text, or ``"tokens"``, a vector a
             token.
         numbers: whether labels and answers are (rows,) numbers.
+        spans: whether labels and answers are `Spans` of the text.
         has_classes: whether labels are names of classes; see above for what this asks.
         one_class: whether a row has exactly one class, and ``y`` is its number.
         several: whether a row may have several classes, or none.
@@ -65,6 +66,7 @@ class Kind(abc.ABC):
     metrics: ClassVar[tuple[Metric, ...]]
     reads: ClassVar[Literal["text", "tokens"]] = "text"
     numbers: ClassVar[bool] = False
+    spans: ClassVar[bool] = False
     has_classes: ClassVar[bool] = True
     one_class: ClassVar[bool] = False
     several: ClassVar[bool] = False
@@ -300,6 +302,15 @@ class Kind(abc.ABC):
 
         None where answers do not say: those that are numbers are held against the labels
         themselves.
+        """
+        return None
+
+    def longest_spans(self, answers, texts: Sequence) -> np.ndarray | None:
+        """(rows,): the most words that a span of each row has, NaN in rows without one; None where
+        the kind has no spans.
+
+        Args:
+            texts: of the same rows.
         """
         return None
 

@@ -29,7 +29,7 @@ class Tagging(Kind):
 
     name = "tagging"
     primary, row_metric = "f1_micro", "sequence_accuracy"
-    reads, link = "tokens", "softmax"
+    reads, link, spans = "tokens", "softmax", True
     reliability_words = None
     change_words = ("more spans right", "fewer spans right")
     metrics = (
@@ -192,6 +192,17 @@ class Tagging(Kind):
         """1 - F1 of each row's spans; 0 where there is none and none is answered."""
         right, answered, true = (part.sum(1) for part in np.split(hits(y, answers), 3, axis=1))
         return 1 - np.where(answered + true > 0, 2 * right / np.maximum(answered + true, 1), 1.0)
+
+    def longest_spans(self, answers, texts):
+        """Words are what blanks part."""
+        longest = np.full(len(answers), np.nan)
+        for row, (spans, text) in enumerate(zip(answers, texts, strict=True)):
+            counts = [len(text[start:end].split()) for start, end, _ in spans]
+            longest[row] = max(counts, default=np.nan)
+        return longest
+
+    def answers_of(self, task, estimator, inputs):
+        return estimator.predict(inputs)
 
     # -- the part of a head ------------------------------------------------------------------------
 

@@ -7,9 +7,12 @@ Tags are numbers: 0 outside of all spans, ``1 + 2 t`` at the first word of a spa
 from __future__ import annotations
 
 import dataclasses
+import unicodedata
+from collections.abc import Sequence
 
 import numpy as np
 
+from tf_transfer.checks.characters import is_punctuation
 from tf_transfer.kinds.spans import Spans
 
 OUTSIDE = 0
@@ -49,6 +52,13 @@ class Words:
         first = np.flatnonzero(new)
         behind = np.maximum.reduceat(ends, first) if len(first) else ends
         return cls(rows[first], places[first], starts[first], behind, len(tokens.lengths))
+
+    @classmethod
+    def of_texts(cls, texts: Sequence[str]) -> Words:
+        """Those of whole texts, by `word_places`: no tokenizer cuts them."""
+        places = [(row, *place) for row, text in enumerate(texts) for place in word_places(text)]
+        rows, starts, ends = np.array(places, np.int64).reshape(-1, 3).T
+        return cls(rows, np.arange(len(rows)), starts, ends, len(texts))
 
     def tags(self, spans: Spans) -> tuple[np.ndarray, np.ndarray]:
         """The tag of each word, (words,) int, and the spans that no word is of, (n,) bool.
@@ -94,6 +104,29 @@ class Words:
             if end > start:
                 tags[start:end] = _viterbi(self.rows[start:end], scores[start:end])
         return tags
+
+
+def word_places(text: str) -> list[tuple[int, int]]:
+    """The first character of each word and the one behind its last.
+
+    Blanks part words, a mark of punctuation is a word of its own, and combining marks belong to
+    what they follow.
+
+    Example:
+        >>> [text[a:b] for text in ["St. Ives"] for a, b in word_places(text)]
+        ['St', '.', 'Ives']
+    """
+    places: list[tuple[int, int]] = []
+    for at, character in enumerate(text):
+        if character.isspace():
+            continue
+        start, end = places[-1] if places else (0, -1)
+        apart = is_punctuation(character) or is_punctuation(text[start])
+        if end == at and (not apart or unicodedata.category(character).startswith("M")):
+            places[-1] = start, at + 1
+        else:
+            places.append((at, at + 1))
+    return places
 
 
 def _viterbi(rows: np.ndarray, scores: np.ndarray) -> np.ndarray:

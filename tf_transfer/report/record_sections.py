@@ -36,7 +36,9 @@ def leakage(comparison: Results) -> Section:
     ]
     fold = (Fold("Examples", (Notes(tuple(examples)),)),) if examples else ()
     table = Table("Leakage audit", head, tuple(rows), wide=True)
-    return Section("leakage", title, (Text(introduction, quiet=True), table, *fold))
+    of_spans = tuple(_known_spans(*p) for p in _audits(comparison) if p[2].get("spans"))
+    notes = (Notes(of_spans),) if of_spans else ()
+    return Section("leakage", title, (Text(introduction, quiet=True), table, *notes, *fold))
 
 
 def _audits(comparison: Results) -> Iterator[tuple]:
@@ -54,6 +56,14 @@ def _leakage_row(target: str, table: str, counts: Mapping) -> tuple:
         count(counts["test_rows"]),
         *rest,
         f"{counts['rows_to_drop']} of {count(counts['rows'])}",
+    )
+
+
+def _known_spans(target: str, table: str, counts: Mapping) -> str:
+    known, spans = counts["known_spans"], counts["spans"]
+    return (
+        f"{target}: {count(known)} of {count(spans)} labelled spans of the test "
+        f"({known / spans:.1%}) have a text that is a span of {table} too. That is no leak."
     )
 
 

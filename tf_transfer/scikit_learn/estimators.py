@@ -22,6 +22,8 @@ from tf_transfer.batches.inputs import rows_of
 from tf_transfer.encoders.encoder import Encoder
 from tf_transfer.encoders.loading import load_encoder
 from tf_transfer.errors import DataError, check_choice, check_whole, listed
+from tf_transfer.evaluation.predictions import Prediction
+from tf_transfer.kinds.spans import Spans, hits
 from tf_transfer.kinds.tasks import Task
 from tf_transfer.model.model import TransferModel
 from tf_transfer.scikit_learn.sources import (
@@ -29,6 +31,7 @@ from tf_transfer.scikit_learn.sources import (
     TEXT,
     Labelled,
     as_array,
+    as_spans,
     check_as_many,
     read_sources,
 )
@@ -37,7 +40,7 @@ from tf_transfer.strategies.target_training import TargetTraining
 
 
 class _TransferEstimator(BaseEstimator):
-    """What the two estimators share: reading texts and sources, making the strategy, training."""
+    """What the estimators share: reading texts and sources, making the strategy, training."""
 
     def __init__(
         self,
@@ -175,10 +178,13 @@ class _TransferEstimator(BaseEstimator):
             strategy = dataclasses.replace(strategy, adapt_steps=given["epochs"] * steps)
         return strategy
 
-    def _scores(self, X) -> np.ndarray:
+    def _predicted(self, X) -> Prediction:
         check_is_fitted(self)
         table = pd.DataFrame({TEXT: self._read(X)})
-        return self.model_.predict(table, verbose=self.verbose)[LABEL].scores
+        return self.model_.predict(table, verbose=self.verbose)[LABEL]
+
+    def _scores(self, X) -> np.ndarray:
+        return self._predicted(X).scores
 
 
 class TransferClassifier(ClassifierMixin, _TransferEstimator):
@@ -322,6 +328,65 @@ class TransferRegressor(RegressorMixin, _TransferEstimator):
     def predict(self, X) -> np.ndarray:
         """(rows,): numbers in the unit of ``y``."""
         return self._scores(X)
+
+
+class TransferTagger(_TransferEstimator):
+    """A tagger of texts made of a pretrained encoder and a transfer strategy, for scikit-learn.
+
+    It finds named entities, slots or parts of speech. A label is the list of a text's spans, each
+    ``{"start": 0, "end": 5, "label": "person"}`` or ``(0, 5, "person")``, with the first character
+    and the one behind the last; ``[]`` where a text has none.
+
+    Args:
+        encoder, strategy, sources, epochs, batch_size, learning_rate: as for `TransferClassifier`;
+            the strategy knows tagging, as ``target_only``, ``linear_probe`` and ``fine_tune``.
+        max_length, freeze, dropout, random_state, verbose: as for `TransferClassifier`.
+
+    Attributes:
+        classes_: (types,) the types of the spans of `fit`, sorted.
+        model_: the trained `TransferModel`, for `save`.
+
+    Raises:
+        DataError: (of `fit`) as for `TransferClassifier`; spans that are none, or no span at all.
+    """
+
+    def fit(self, X, y):
+        """Trains on texts (rows,) and their spans, a list for each."""
+        texts, cells = self._read(X), as_spans(y)
+        check_as_many(texts, cells)
+        types = _types_in(cells)
+        if not types:
+            raise DataError("A tagger needs rows with spans.\nReceived none in y.")
+        sources = read_sources(self.sources, self._read, as_spans)
+        beyond = {t for source in sources.values() for t in _types_in(source.labels)}
+        classes = (*types, *sorted(beyond - set(types), key=str))
+        self._fit(texts, cells, Task(LABEL, kind="tagging", classes=classes), list, sources)
+        self.classes_ = np.array(types, object)
+        return self
+
+    def predict(self, X) -> list[list[dict]]:
+        """(rows,): the spans of each text, ``{"start", "end", "label"}`` each."""
+        return self._predicted(X).labels.tolist()
+
+    def score(self, X, y) -> float:
+        """F1 of all spans: a span is right where its characters and its type are; NaN where there
+        is none and none is answered.
+        """
+        true, said = as_spans(y), as_spans(self.predict(X), "the answers")
+        check_as_many(said, true)
+        numbers = {t: n for n, t in enumerate(dict.fromkeys(map(str, _types_in([*true, *said]))))}
+        both = [
+            [[(start, end, numbers[str(label)]) for start, end, label in cell] for cell in cells]
+            for cells in (true, said)
+        ]
+        spans = [Spans.of_rows(cells, max(len(numbers), 1)) for cells in both]
+        right, answered, there = (part.sum() for part in np.split(hits(*spans), 3, axis=1))
+        return float(2 * right / (answered + there)) if answered + there else math.nan
+
+
+def _types_in(cells) -> list:
+    """The types of spans, sorted."""
+    return sorted({label for cell in cells for *_, label in cell}, key=str)
 
 
 @dataclasses.dataclass

@@ -13,6 +13,7 @@ from tf_transfer.strategies.proto_net import ProtoNet
 from tf_transfer.strategies.reptile import Reptile
 from tf_transfer.strategies.scratch import Scratch
 from tf_transfer.strategies.target_only import TargetOnly
+from tf_transfer.strategies.word_tagging import Lexicon, WordWindows
 
 STRATEGIES = {
     s.name: s
@@ -24,6 +25,8 @@ STRATEGIES = {
         Scratch,
         TfIdf,
         Majority,
+        Lexicon,
+        WordWindows,
         MAML,
         ANIL,
         MetaSGD,
@@ -39,6 +42,7 @@ __all__ = [
     "MAML",
     "STRATEGIES",
     "FineTune",
+    "Lexicon",
     "LinearProbe",
     "Majority",
     "MetaSGD",
@@ -50,4 +54,5 @@ __all__ = [
     "Strategy",
     "TargetOnly",
     "TfIdf",
+    "WordWindows",
 ]

@@ -59,6 +59,17 @@ TEMPERATURES = tuple((2.0 ** np.arange(-5, 5.5, 0.5)).tolist())
 SURER, LESS_SURE = 4.0, 0.5
 """Nats that being e times as sure must save, above a temperature of 1 and below it."""
 
+TOLERANCE = 2.220446049250313e-09
+"""The relative fall of the loss in a step at which a solution is good enough: scipy's own."""
+
+TOLERANCE_OF_WORDS = 1e-5
+"""That of the solutions for words, of which there are thousands, with two outputs a type.
+
+With it, and with no smaller penalty tried after two that were worse each, heads of 79 tags on 2,500
+words of snips take a fifth of the time (BERT-tiny: 23 s and 4 s; MiniLM: 33 s and 7 s), and their
+loss on other words is the same to .001 nats.
+"""
+
 FOLDS = 5
 VALIDATED_ROWS = 2000
 """With more rows than this, penalties of a classification are chosen on this many of them."""
@@ -199,38 +210,63 @@ def _validate(problem: _Problem, grid: tuple, scale: float) -> tuple[int, float,
     drawn = problem.of(rows)
     # The loss is a sum over rows: a penalty chosen on a part of them is for as many as a fold has.
     share = len(problem.x) / len(rows)
-    weights = np.repeat(share * drawn.weights[:, None], drawn.targets.shape[1], axis=1)
-    logits = np.zeros((len(grid), *drawn.targets.shape))
+    folds = [_Fold(drawn.of(learned), checked) for learned, checked in _folds(drawn)]
     constant, counted = np.zeros(drawn.targets.shape), np.zeros(drawn.targets.shape)
-    for learned, checked in _folds(drawn):
-        learning, solution = drawn.of(learned), None
+    for fold in folds:
+        checked, learning = fold.checked, fold.learning
         counted[checked] = _countable(learning.targets, drawn.targets[checked], drawn.exclusive)
         constant[checked] = _shares(learning)
-        for place in reversed(range(len(grid))):
-            solution = _solve(learning, grid[place] * scale / share, solution)
-            logits[place, checked] = (
-                drawn.start[checked] + drawn.x[checked] @ solution[0] + solution[1]
-            )
     if not counted.any():
         return None
-    log_t = np.log(TEMPERATURES)
-    prior = np.where(log_t > 0, SURER, LESS_SURE) * log_t
+    weights = np.repeat(share * drawn.weights[:, None], drawn.targets.shape[1], axis=1)
     counted *= weights
     # A label that no row has is answered right whatever the temperature is.
     asked = weights if drawn.exclusive else counted
+    log_t = np.log(TEMPERATURES)
+    prior = np.where(log_t > 0, SURER, LESS_SURE) * log_t
 
     def loss(outputs: np.ndarray, entries: np.ndarray) -> float:
         return float((_losses(outputs, drawn.targets, drawn.exclusive)[0] * entries).sum())
 
-    chosen = [
-        int(np.argmin([loss(t * outputs, asked) for t in TEMPERATURES] + prior))
-        for outputs in logits
-    ]
-    least_losses = [
-        loss(TEMPERATURES[place] * outputs, counted) for place, outputs in zip(chosen, logits)
-    ]
-    best = _likeliest(np.array(least_losses) + prior[chosen], grid)
-    return best, TEMPERATURES[chosen[best]], loss(constant, counted) - least_losses[best]
+    posteriors, least_losses = np.full(len(grid), np.inf), np.full(len(grid), np.inf)
+    temperatures = np.zeros(len(grid), int)
+    for place in reversed(range(len(grid))):
+        logits = np.zeros(drawn.targets.shape)
+        for fold in folds:
+            logits[fold.checked] = fold.solve(drawn, grid[place] * scale / share)
+        at_t = [loss(t * logits, asked) for t in TEMPERATURES] + prior
+        chosen = temperatures[place] = int(np.argmin(at_t))
+        least_losses[place] = loss(TEMPERATURES[chosen] * logits, counted)
+        posteriors[place] = least_losses[place] + prior[chosen] - np.log(grid[place])
+        if drawn.groups is not None and _has_risen(posteriors[place:]):
+            break
+    best = int(np.argmin(posteriors))
+    skill = loss(constant, counted) - least_losses[best]
+    return best, TEMPERATURES[temperatures[best]], skill
+
+
+@dataclasses.dataclass
+class _Fold:
+    """The rows to learn from, those to check, and the last solution, which the next one begins
+    at.
+    """
+
+    learning: _Problem
+    checked: np.ndarray
+    solution: tuple[np.ndarray, np.ndarray] | None = None
+
+    def solve(self, drawn: _Problem, penalty: float) -> np.ndarray:
+        """(checked rows, classes): the logits of a solution for the rows that it has not seen."""
+        self.solution = _solve(self.learning, penalty, self.solution)
+        change, shift = self.solution
+        return drawn.start[self.checked] + drawn.x[self.checked] @ change + shift
+
+
+def _has_risen(posteriors: np.ndarray) -> bool:
+    """Whether the last two penalties tried, the first of ``posteriors``, were each worse than the
+    one before.
+    """
+    return len(posteriors) > 2 and bool(posteriors[0] > posteriors[1] > posteriors[2])
 
 
 def _countable(learned: np.ndarray, checked: np.ndarray, exclusive: bool) -> np.ndarray:
@@ -298,9 +334,9 @@ def _solve(problem: _Problem, penalty: float, near=None) -> tuple[np.ndarray, np
         return loss, gradient.ravel()
 
     begin = np.zeros(shape) if near is None else np.vstack([near[0], near[1]])
-    solved = minimize(
-        objective, begin.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 200}
-    )
+    tolerance = TOLERANCE if problem.groups is None else TOLERANCE_OF_WORDS
+    options = {"maxiter": 200, "ftol": tolerance}
+    solved = minimize(objective, begin.ravel(), jac=True, method="L-BFGS-B", options=options)
     change = solved.x.reshape(shape)
     return change[:-1], change[-1]
 
