@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
+from tf_transfer.batches.token_spans import spans_of
 from tf_transfer.checks.array_likes import as_list, as_texts
-from tf_transfer.checks.characters import is_punctuation
 from tf_transfer.devices.backend import tf
 from tf_transfer.errors import DataError, check_columns
 from tf_transfer.kinds.base import PADDED
@@ -148,7 +147,7 @@ def tokenise(
     _check_ids(ids, encoder)
     types = _flat(encoded["token_type_ids"]) if "token_type_ids" in encoder.fields else None
     pad_id = encoder.tokenizer.pad_token_id or 0
-    known = _spans(read, texts, pairs) if spans else None
+    known = spans_of(read, texts, pairs) if spans else None
     ends = encoder.max_length, options["max_length"]
     return Tokens(ids, types, starts, lengths, pad_id, *ends, known)
 
@@ -353,44 +352,6 @@ def _check_ids(ids: np.ndarray, encoder) -> None:
             "Use the tokenizer as it was loaded; or add tokens with transformers, resize the "
             "model's embeddings, and load_encoder the folder that it saves."
         )
-
-
-def _spans(encodings, texts: list[str], pairs: list[str] | None) -> np.ndarray:
-    """(tokens, 4) int32 of `Tokens.spans`."""
-    spans = []
-    for row, encoding in enumerate(encodings):
-        spans += _row_spans(encoding, (texts[row], "" if pairs is None else pairs[row]))
-    return np.array(spans, np.int32).reshape(-1, 4)
-
-
-def _row_spans(encoding, read: tuple[str, str]) -> Iterator[tuple[int, int, int, int]]:
-    """The spans of one row. Tokenizers differ in two things, which are made alike: whether the
-    blank before a word belongs to it, and whether the punctuation behind a word does.
-    """
-    number, before = -1, None
-    places = zip(encoding.sequence_ids, encoding.offsets, encoding.word_ids, strict=True)
-    for part, (start, end), word in places:
-        piece = "" if part is None else read[part][start:end]
-        if not piece.strip():
-            yield -1, 0, 0, -1
-            continue
-        text = read[part]
-        start += len(piece) - len(piece.lstrip())
-        end -= len(piece) - len(piece.rstrip())
-        goes_on = before is not None and before[:2] == (part, word)
-        if not goes_on or is_punctuation(text[start]) or is_punctuation(before[2]):
-            number += 1
-        before = part, word, text[end - 1]
-        yield part, start, _with_marks(text, end), number
-
-
-def _with_marks(text: str, end: int) -> int:
-    """The end of a token with the marks that follow its last character, as accents; tokenizers
-    leave those out that they do not read.
-    """
-    while end < len(text) and unicodedata.category(text[end]).startswith("M"):
-        end += 1
-    return end
 
 
 def _flat(lists: list[list[int]]) -> np.ndarray:
