@@ -11,7 +11,7 @@ import tokenizers
 
 from tests import tiny
 from tests.experiments import WORDS
-from tf_transfer.batches.rows import _spans
+from tf_transfer.batches.token_spans import spans_of as token_spans_of
 from tf_transfer.errors import DataError, LabelWarning
 from tf_transfer.evaluation import metrics
 from tf_transfer.experiments.draft import draft
@@ -312,7 +312,7 @@ BACKENDS = {
 @pytest.mark.parametrize("backend", BACKENDS.values(), ids=BACKENDS)
 def test_words_are_the_same_for_every_family(backend):
     texts = ["in New York.", "  two  blanks, well-known!"]
-    spans = _spans(backend.encode_batch(texts), texts, None)
+    spans = token_spans_of(backend.encode_batch(texts), texts, None)
     tokens = types.SimpleNamespace(
         spans=spans, lengths=[len(e.ids) for e in backend.encode_batch(texts)]
     )
@@ -398,5 +398,5 @@ def test_a_draft_leaves_out_what_counts_words(tmp_path):
 
 def test_a_blank_within_a_token_is_no_character_of_its_word():
     encoding = types.SimpleNamespace(sequence_ids=[0, 0], offsets=[(0, 2), (2, 6)], word_ids=[0, 1])
-    spans = _spans([encoding], ["in New"], None)
+    spans = token_spans_of([encoding], ["in New"], None)
     assert spans.tolist() == [[0, 0, 2, 0], [0, 3, 6, 1]]
