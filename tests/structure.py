@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "tf_transfer"
 
-KINDS = "classification", "multilabel", "regression", "tagging"
+KINDS = "classification", "multilabel", "regression", "tagging", "span"
 
 DOCUMENTED = {"_asdict", "_exit", "_field_defaults", "_fields", "_make", "_replace"}
 """Names that the standard library documents in spite of their underscore: those of named tuples,

@@ -75,6 +75,7 @@ _MODULES = {
     "data.splits": ("split_table",),
     "data.tables": ("clean_table", "load_table", "save_table"),
     "data.tagged_tokens": ("join_tokens",),
+    "data.located_answers": ("locate_answers",),
     "encoders.tiny": ("tiny_encoder",),
     "kinds.tasks": ("Task", "infer_tasks"),
 }

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.experiments import BRIEF, GOOD, WORDS, make_experiment
+from tests.experiments import BRIEF, FAST, GOOD, WORDS, make_experiment
 from tf_transfer.kinds import KINDS, kind_of
 from tf_transfer.kinds.answers import digest_of
 from tf_transfer.kinds.tasks import Task
@@ -23,12 +23,18 @@ SAMPLES = {
         {"start": match.start(), "end": match.end(), "label": TONES[tone]}
         for match in re.finditer(GOOD[0], text)
     ],
+    "span": lambda tone, text: {
+        "text": [GOOD[0]] if tone else [],
+        "answer_start": [text.index(GOOD[0])] if tone else [],
+    },
 }
 """A row a kind: the label of a text whose tone is 0, 1 or 2."""
 
 
 def strategies_of(kind: str) -> list:
     """Those that know the kind, and its baseline first."""
+    if KINDS[kind].link is None:
+        return [{"target_only": BRIEF}, {"fine_tune": FAST}]
     if KINDS[kind].reads == "tokens":
         return [{"target_only": BRIEF}, "linear_probe"]
     return ["majority", "tfidf", "linear_probe", {"target_only": BRIEF}]
@@ -126,19 +132,20 @@ def check_run(kind: str, label, encoder, folder) -> None:
 
     content = experiment_of(kind, label, encoder)
     comparison = compare(content, folder, verbose=0)
+    learner = "fine_tune" if KINDS[kind].link is None else "linear_probe"
     assert set(comparison.verdicts()["verdict"]) <= {"helped", "hurt", "undecided", "equivalent"}
     assert not comparison.unusable
     scores = comparison.results.query("metric == @KINDS[@kind].primary")["value"]
     assert len(scores) == 2 * len(comparison.strategies) and scores.notna().any()
     for table in (comparison.reliability(), comparison.slices(), comparison.results):
         assert isinstance(table, pd.DataFrame)
-    changed = comparison.changed_rows("tweets", "tone", "linear_probe", 20)
+    changed = comparison.changed_rows("tweets", "tone", learner, 20)
     assert (changed["before"] != changed["after"]).all()
     comparison.save()
     page = (folder / "report.html").read_text(encoding="utf-8")
-    assert "linear_probe" in page and KINDS[kind].metric(KINDS[kind].primary).written in page
+    assert learner in page and KINDS[kind].metric(KINDS[kind].primary).written in page
     # What a stopped run lacks is done again, to the same bits.
-    cell = sorted(folder.glob("cells/tweets/linear_probe/*.npz"))[0]
+    cell = sorted(folder.glob(f"cells/tweets/{learner}/*.npz"))[0]
     before = comparison.results
     cell.unlink()
     again = compare(content, folder, verbose=0)

@@ -32,7 +32,7 @@ def changed_rows(
         and ``after`` are the error of ``baseline``, what it is compared with, and of the strategy:
         the share of seeds that are wrong (classification), the share of wrong labels over seeds
         (multilabel), the mean absolute error over seeds (regression), or the mean of 1 - F1 of the
-        row's spans (tagging).
+        row's spans (tagging) or of the answer's words (span).
         ``change`` is before -
         after: above 0 where the row was mended, below where it was broken; other rows are left out.
         Ties go by the probability that the label was given.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -43,6 +43,8 @@ class Tokens:
             stands for none. Punctuation is a word of its own. None unless asked for.
         more: (tokens, width) float32 by field, handed out with the ids and 0 at padding; see
             `encoders.vectors.Trunk`.
+        texts: of each row the first text, which ``spans`` count the characters of. None unless
+            asked for.
     """
 
     ids: np.ndarray
@@ -54,6 +56,7 @@ class Tokens:
     cut_at: int = 2**31 - 1
     spans: np.ndarray | None = None
     more: Mapping[str, tf.Tensor] = dataclasses.field(default_factory=dict)
+    texts: Sequence[str] | None = None
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -116,7 +119,7 @@ def tokenise(
         encoder: an `Encoder`, for its tokenizer and its fields.
         text_pair: column of second texts; rows where it is missing are single texts.
         max_length: the most tokens a row; a longer one is cut, a pair from its longer text.
-        spans: note which characters each token stands for.
+        spans: note which characters each token stands for, and keep the texts.
 
     Raises:
         DataError: a text is missing or empty, or there are no rows.
@@ -147,9 +150,9 @@ def tokenise(
     _check_ids(ids, encoder)
     types = _flat(encoded["token_type_ids"]) if "token_type_ids" in encoder.fields else None
     pad_id = encoder.tokenizer.pad_token_id or 0
-    known = spans_of(read, texts, pairs) if spans else None
     ends = encoder.max_length, options["max_length"]
-    return Tokens(ids, types, starts, lengths, pad_id, *ends, known)
+    kept = {"spans": spans_of(read, texts, pairs), "texts": texts} if spans else {}
+    return Tokens(ids, types, starts, lengths, pad_id, *ends, **kept)
 
 
 def to_dataset(

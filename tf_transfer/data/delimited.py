@@ -7,7 +7,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +16,7 @@ from tf_transfer.checks.characters import mend_halves
 from tf_transfer.data.exact_columns import from_texts, texts
 from tf_transfer.errors import DataError, listed, setting, shown
 from tf_transfer.kinds.class_types import plain_class
-from tf_transfer.kinds.label_columns import LISTS, SEPARATOR
+from tf_transfer.kinds.label_columns import CONTAINERS, LISTS, SEPARATOR
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _QUOTED = "\ufdd0"
@@ -208,9 +208,12 @@ def _check_header(header: list[str], rows: list[list[str]], path: Path) -> None:
 
 
 def _write_lists(column: pd.Series) -> pd.Series:
-    """A column of lists as text: ``a|b``, or JSON where that would not be read back as it was."""
-    if column.dtype != object or not any(isinstance(cell, LISTS) for cell in column):
+    """A column of lists as text: ``a|b``, or JSON where that would not be read back as it was.
+    Mappings are JSON.
+    """
+    if column.dtype != object or not any(isinstance(cell, CONTAINERS) for cell in column):
         return column
+    column = column.map(lambda cell: _to_json(cell) if isinstance(cell, Mapping) else cell)
     labels = [_in_order(cell) if isinstance(cell, LISTS) else None for cell in column]
     plain = all(_is_plain(label) for row in labels if row is not None for label in row)
     join = _join if plain else _to_json
@@ -231,5 +234,10 @@ def _join(labels: list[str]) -> str:
     return SEPARATOR.join(labels) or SEPARATOR
 
 
-def _to_json(labels: list) -> str:
-    return json.dumps(labels, ensure_ascii=False, default=str)
+def _to_json(labels: list | Mapping) -> str:
+    return json.dumps(labels, ensure_ascii=False, default=_plain_json)
+
+
+def _plain_json(value):
+    """What JSON does not know: arrays as lists, all else as text."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)

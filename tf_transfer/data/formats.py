@@ -106,7 +106,7 @@ def write(table: pd.DataFrame, path: Path) -> None:
 
     `read` gives every text and number back; a date or truth value comes back as text from CSV and
     TSV, which hold nothing else. Cells that are lists are written there as ``a|b``, an empty list
-    as ``|``, and as JSON where a label holds ``|`` or is no text.
+    as ``|``, and as JSON where a label holds ``|`` or is no text; mappings are JSON.
 
     Raises:
         DataError: the extension is unknown, or the file cannot be written.

@@ -264,12 +264,14 @@ def _strategies(with_sources: bool, tasks: Sequence[Task]) -> list:
     alone = {"uses_source": False}
     of_texts = all(kind_of(task).reads == "text" for task in tasks)
     of_spans = all(kind_of(task).spans for task in tasks)
+    solvable = all(kind_of(task).link is not None for task in tasks)
+    probe = ["linear_probe"] if solvable else []
     counts = ["tfidf"] if of_texts else ["lexicon", "word_windows"] if of_spans else []
     constant = ["majority"] if of_texts else []
     if not with_sources:
-        alone_too = [{name: alone} for name in ("linear_probe", *counts)]
+        alone_too = [{name: alone} for name in (*probe, *counts)]
         return ["target_only", *alone_too, *constant]
-    return ["target_only", "fine_tune", "multi_task", "linear_probe", *counts, *constant]
+    return ["target_only", "fine_tune", "multi_task", *probe, *counts, *constant]
 
 
 # -- the file --------------------------------------------------------------------------------------

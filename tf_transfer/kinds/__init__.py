@@ -13,6 +13,7 @@ from tf_transfer.kinds.classification import Classification
 from tf_transfer.kinds.label_columns import present_rows
 from tf_transfer.kinds.multilabel import Multilabel
 from tf_transfer.kinds.regression import Regression
+from tf_transfer.kinds.span import Span
 from tf_transfer.kinds.tagging import Tagging
 from tf_transfer.measures.metric import Metric
 
@@ -70,9 +71,11 @@ def register(kind: Kind) -> Kind:
 
 
 _BUILT_IN = tuple(
-    register(kind) for kind in (Classification(), Multilabel(), Regression(), Tagging())
+    register(kind) for kind in (Classification(), Multilabel(), Regression(), Tagging(), Span())
 )
-_ASKED = tuple(KINDS[name] for name in ("tagging", "multilabel", "regression", "classification"))
+_ASKED = tuple(
+    KINDS[name] for name in ("tagging", "span", "multilabel", "regression", "classification")
+)
 """The order in which they are asked whether a column is theirs; the last one takes all."""
 
 

@@ -34,8 +34,8 @@ class Task:
         name: what the task is called in metrics, predictions and reports.
         label: the column that holds its labels; the name when not given. A row whose label
             is missing (NaN, None, empty text) does not count for this task.
-        kind: ``"classification"``, ``"multilabel"``, ``"regression"``, ``"tagging"``, or
-            ``"auto"``: inferred from the column (see `kinds.infer_kind`).
+        kind: ``"classification"``, ``"multilabel"``, ``"regression"``, ``"tagging"``,
+            ``"span"``, or ``"auto"``: inferred from the column (see `kinds.infer_kind`).
         classes: the class names in the order of the head's outputs; inferred (sorted)
             when not given. Not for regression; a task with classes is never inferred as one.
         loss_weight: factor of this task in the training loss; 0 trains nothing for it.
@@ -172,8 +172,8 @@ class Task:
 
         Returns:
             y: classification (rows,) int32 class index; multilabel (rows, classes) float32 of
-                0 and 1; regression (rows,) float64 in the column's own unit; tagging `Spans`. 0, or
-                no span, where missing.
+                0 and 1; regression (rows,) float64 in the column's own unit; tagging `Spans`; span
+                `AnswerSpans`. 0, or none, where missing.
             present: (rows,) bool, whether the row has a label for this task.
 
         Raises:

@@ -43,7 +43,7 @@ class Span:
     value: float
     high: float
     verdict: str = ""
-    kind: ClassVar[str] = "span"
+    kind: ClassVar[str] = "interval"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -55,8 +55,20 @@ class LinearProbe(Strategy):
     def family(self):
         return ANCHORED if self.uses_source else PROBE
 
+    def check_kinds(self, tasks):
+        """Raises:
+        DataError: a task is of a kind whose heads cannot be solved.
+        """
+        for task in (task for task in tasks if task.kind != AUTO and kind_of(task).link is None):
+            raise DataError(
+                f"{self.name} solves heads on frozen features, which tasks of kind {task.kind} do "
+                "not have.\n"
+                f"Received task {task.name!r}.\nUse a strategy that trains, as fine_tune or "
+                "target_only."
+            )
+
     def fit(self, model: TransferModel, source=None, *, seed=0, verbose=0, callbacks=None):
-        _check_solvable(self, model)
+        self.check_kinds(model.tasks)
         if self.uses_source:
             tables = list(source_tables(source).values())
             model.resolve(join_tables(tables))
@@ -81,21 +93,8 @@ class LinearProbe(Strategy):
     ):
         model = Fitted.of(model).model
         model.resolve(support)
-        _check_solvable(self, model)
+        self.check_kinds(model.tasks)
         adapted = model.copy(out=out)
         adapted.share_vectors(model)
         solve_heads(adapted, support, anchored=self.uses_source)
         return adapted
-
-
-def _check_solvable(strategy: Strategy, model: TransferModel) -> None:
-    """Raises:
-    DataError: a task is of a kind whose heads cannot be solved.
-    """
-    for task in (task for task in model.tasks if task.kind != AUTO and kind_of(task).link is None):
-        raise DataError(
-            f"{strategy.name} solves heads on frozen features, which tasks of kind {task.kind} do "
-            "not have.\n"
-            f"Received task {task.name!r}.\nUse a strategy that trains, as fine_tune or "
-            "target_only."
-        )
