@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
+from tf_transfer.kinds.answer_spans import is_cell_of_answers
 from tf_transfer.kinds.label_columns import LISTS
 from tf_transfer.kinds.spans import is_cell_of_spans
 
@@ -44,7 +45,11 @@ def clean_texts(table: pd.DataFrame, column: str, others: Sequence[str], clean: 
 
 
 def _is_cell_of_places(cell) -> bool:
-    """Whether a cell is a list of dicts with a start and an end or a text, or JSON of spans."""
+    """Whether a cell is a list of dicts with a start and an end or a text, JSON of spans, or lists
+    of answers.
+    """
+    if is_cell_of_answers(cell):
+        return True
     if isinstance(cell, str):
         return is_cell_of_spans(cell)
     return isinstance(cell, LISTS) and len(cell) > 0 and all(map(_has_place, cell))
@@ -57,11 +62,24 @@ def _has_place(item) -> bool:
 def _move_cell(cell, text: str, cleaned: str, clean: Clean):
     """The same spans in ``cleaned``; None where it cannot be said where one of them is."""
     try:
-        items = json.loads(cell) if isinstance(cell, str) else cell
+        content = json.loads(cell) if isinstance(cell, str) else cell
+        in_columns = isinstance(content, Mapping)
+        items = _from_columns(content) if in_columns else content
         moved = [_move(item, text, cleaned, clean) for item in items]
     except (TypeError, ValueError, KeyError):  # also of a bad cell, which its task refuses
         return None
+    moved = _to_columns(moved) if in_columns else moved
     return json.dumps(moved, ensure_ascii=False) if isinstance(cell, str) else moved
+
+
+def _from_columns(cell: Mapping) -> list[dict]:
+    pairs = zip(cell["answer_start"], cell["text"], strict=True)
+    return [{"start": start, "text": text} for start, text in pairs]
+
+
+def _to_columns(items: list[dict]) -> dict:
+    texts = [item["text"] for item in items]
+    return {"text": texts, "answer_start": [item["start"] for item in items]}
 
 
 def _move(span: Mapping, text: str, cleaned: str, clean: Clean) -> dict:
