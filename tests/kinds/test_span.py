@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from tests import tiny
+from tf_transfer.data.leakage import audit_leakage
 from tf_transfer.data.located_answers import locate_answers
 from tf_transfer.data.tables import clean_table
 from tf_transfer.devices.backend import tf
@@ -345,7 +346,28 @@ def test_heads_that_cannot_be_solved_are_refused():
 def test_answers_move_along_when_their_text_is_cleaned():
     cell = {"text": ["Bär  & Co"], "answer_start": [9]}
     table = pd.DataFrame({"text": ["  big  \n Bär  & Co "], "answers": [cell]})
-    cleaned = clean_table(table)
+    cleaned = clean_table(table.assign(question="which  &amp; one"), text_pair="question")
+    assert cleaned.loc[0, "question"] == "which & one"
     text, answers = cleaned.loc[0, ["text", "answers"]]
     start, (answer,) = answers["answer_start"][0], answers["text"]
     assert text[start : start + len(answer)] == answer == "Bär & Co"
+
+
+def test_an_answer_that_is_not_in_its_text_is_not_moved():
+    """Else the answer of a wrong place would become another one."""
+    cell = {"text": ["rain"], "answer_start": [0]}
+    table = pd.DataFrame({"text": ["cold  rain"], "answers": [cell]})
+    assert clean_table(table).loc[0, ["text", "answers"]].tolist() == ["cold  rain", cell]
+
+
+def test_the_same_answers_are_no_conflict():
+    answer = {"text": ["cold", "rain"], "answer_start": [0, 5]}
+    other = [{"start": 5, "text": "rain"}, {"start": 0, "text": "cold"}]
+    train = pd.DataFrame(
+        {"text": ["cold rain", "warm"], "answers": [answer, {"text": [], "answer_start": []}]}
+    )
+    test = pd.DataFrame(
+        {"text": ["Cold rain", "warm"], "answers": [other, [{"start": 0, "text": "warm"}]]}
+    )
+    report = audit_leakage(train, test, label="answers")
+    assert report.overlaps["train"].tested["conflict"].tolist() == [False, True]

@@ -15,6 +15,7 @@ from tf_transfer.checks.characters import mend_halves
 from tf_transfer.data.leakage_report import KINDS, LeakageReport, Overlap
 from tf_transfer.data.near_duplicates import find_similar
 from tf_transfer.errors import DataError, check_columns, check_texts
+from tf_transfer.kinds.answer_spans import can_be_answers, read_answers
 from tf_transfer.kinds.label_columns import LISTS, SEPARATOR, labels_of, present_rows, spelling
 from tf_transfer.kinds.spans import is_cell_of_spans, read_cell
 
@@ -200,8 +201,18 @@ def _label_key(cell):
     """What two cells with the same labels share, in whatever order and type."""
     if is_cell_of_spans(cell):
         return _span_key(cell)
+    if can_be_answers(cell):
+        return _answer_key(cell)
     several = isinstance(cell, LISTS) or (isinstance(cell, str) and SEPARATOR in cell)
     return tuple(sorted(set(map(spelling, labels_of(cell))))) if several else spelling(cell)
+
+
+def _answer_key(cell):
+    """The texts of answers. A cell that cannot be read is left to whoever needs its labels."""
+    try:
+        return tuple(sorted({text for _, text in read_answers(cell, "")}))
+    except DataError:
+        return str(cell)
 
 
 def _span_key(cell):

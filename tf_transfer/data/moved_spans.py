@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
-from tf_transfer.kinds.answer_spans import is_cell_of_answers
+from tf_transfer.kinds.answer_spans import can_be_answers
 from tf_transfer.kinds.label_columns import LISTS
 from tf_transfer.kinds.spans import is_cell_of_spans
 
@@ -48,7 +48,7 @@ def _is_cell_of_places(cell) -> bool:
     """Whether a cell is a list of dicts with a start and an end or a text, JSON of spans, or lists
     of answers.
     """
-    if is_cell_of_answers(cell):
+    if can_be_answers(cell):
         return True
     if isinstance(cell, str):
         return is_cell_of_spans(cell)
@@ -87,7 +87,10 @@ def _move(span: Mapping, text: str, cleaned: str, clean: Clean) -> dict:
     ValueError: ``cleaned`` does not have the span behind what is before it.
     """
     first = span["start"]
-    part = clean(text[first : span["end"] if "end" in span else first + len(span["text"])])
+    end = span["end"] if "end" in span else first + len(span["text"])
+    if text[first:end] != span.get("text", text[first:end]):
+        raise ValueError(f"The text has something else at {first}.")
+    part = clean(text[first:end])
     start = len(clean(text[:first] + _MARK)) - len(_MARK)
     end = start + len(part)
     if not part or cleaned[start:end] != part:

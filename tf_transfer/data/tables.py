@@ -156,8 +156,9 @@ def clean_table(
     check_columns(table, columns)
     table = _check_texts(table.reset_index(drop=True), columns, "the table", drop_empty)
     clean = partial(clean_text, **options)
-    for column in columns:
-        clean_texts(table, column, columns, clean)
+    clean_texts(table, text, columns, clean)
+    if text_pair is not None:  # spans and answers are of the first texts
+        table[text_pair] = [clean(cell) for cell in table[text_pair]]
     return _check_texts(table, columns, "the table after cleaning", drop_empty)
 
 

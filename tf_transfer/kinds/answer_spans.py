@@ -91,6 +91,16 @@ def is_cell_of_answers(cell) -> bool:
     return _is_columns(cell)
 
 
+def can_be_answers(cell) -> bool:
+    """Whether a cell has one of the forms that `read_answers` reads, with a text in each answer."""
+    if isinstance(cell, str) and cell.lstrip()[:1] not in ("[", "{"):
+        return False
+    content = _parsed(cell) if isinstance(cell, str) else cell
+    if _is_columns(content):
+        return True
+    return _is_list(content) and len(content) > 0 and all(map(_has_text, content))
+
+
 def read_answers(cell, place: str) -> list[tuple[int, str]]:
     """``(start, text)`` of each answer of a cell; none where the text does not hold an answer.
 
@@ -152,6 +162,10 @@ def _parsed(cell: str):
         return json.loads(cell)
     except (ValueError, RecursionError):
         return None
+
+
+def _has_text(item) -> bool:
+    return isinstance(item, Mapping) and "text" in item and start_of(item) is not None
 
 
 def _is_list(content) -> bool:
