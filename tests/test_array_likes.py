@@ -14,7 +14,7 @@ import scipy.sparse
 
 from tf_transfer.batches.input_labels import check_weights, with_labels
 from tf_transfer.batches.inputs import opened, rows_of
-from tf_transfer.batches.rows import _pairs, _texts
+from tf_transfer.batches.tokens import _pairs, _texts
 from tf_transfer.checks.array_likes import Stream, as_list, as_texts, plain_value
 from tf_transfer.devices.backend import keras, tf
 from tf_transfer.errors import DataError

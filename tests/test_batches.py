@@ -8,7 +8,8 @@ import pytest
 
 from tests import tiny
 from tf_transfer.batches import rows as batches
-from tf_transfer.batches.rows import Tokens, bucket_lengths, to_dataset, tokenise
+from tf_transfer.batches.rows import bucket_lengths, to_dataset
+from tf_transfer.batches.tokens import Tokens, tokenise
 from tf_transfer.devices.backend import tf
 from tf_transfer.errors import DataError
 from tf_transfer.kinds.labels import encode_labels

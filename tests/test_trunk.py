@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests import tiny
-from tf_transfer.batches.rows import tokenise
 from tf_transfer.batches.token_inputs import batches_of
+from tf_transfer.batches.tokens import tokenise
 from tf_transfer.devices.backend import tf
 from tf_transfer.encoders.encoder import Encoder
 from tf_transfer.encoders.families import build

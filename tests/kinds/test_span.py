@@ -241,11 +241,13 @@ def test_an_answer_that_is_not_where_it_says_is_named():
         model.dataset(table, batch_size=1)
 
 
-def test_what_is_cut_off_is_missed_and_has_no_loss():
+@pytest.mark.parametrize("start", [5, 10])
+def test_what_is_cut_off_is_missed_and_has_no_loss(start):
+    """The encoder sees *cold rain*, so all of an answer or its second word."""
     encoder = tiny.make_encoder(texts=("cold rain again",))
     model = TransferModel(encoder, TASK, text_pair="question", max_length=6)
     table = pd.DataFrame({"text": ["cold rain again"], "question": ["cold"]})
-    table["answers"] = [[{"start": 10, "text": "again"}]]
+    table["answers"] = [[{"start": start, "text": "cold rain again"[start:]}]]
     ((_, y, _),) = model.dataset(table, batch_size=1)
     assert (y["answers"].numpy() == PADDED).all()
     assert model.evaluate(table)["test", "answers", "exact_match"] == 0

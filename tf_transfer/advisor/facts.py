@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tf_transfer.advisor.transferability import domain_distance, logme
-from tf_transfer.batches import rows as batches
+from tf_transfer.batches.tokens import tokenise
 from tf_transfer.data.tables import join_tables
 from tf_transfer.evaluation.metrics import UndefinedMetricWarning, suite
 from tf_transfer.kinds import kind_of
@@ -160,7 +160,7 @@ def cut_share(model: TransferModel, table: pd.DataFrame) -> float:
     """Share of the texts' tokens that lie beyond the model's ``max_length``."""
     options = model.options
     kept = model.tokenise(table).lengths.sum()
-    whole = batches.tokenise(
+    whole = tokenise(
         model.encoder,
         table,
         text=options["text"],

@@ -11,7 +11,7 @@ from tf_transfer.checks.characters import is_punctuation
 
 
 def spans_of(encodings, texts: list[str], pairs: list[str] | None) -> np.ndarray:
-    """(tokens, 4) int32 of `batches.rows.Tokens.spans`.
+    """(tokens, 4) int32 of `batches.tokens.Tokens.spans`.
 
     Args:
         encodings: of the fast tokenizer, one a row.

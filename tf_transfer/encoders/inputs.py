@@ -9,12 +9,12 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import pandas as pd
 
-from tf_transfer.batches import rows as batches
+from tf_transfer.batches.tokens import tokenise
 from tf_transfer.devices.backend import tf
 
 
 class EncodedRows(Protocol):
-    """The rows of a table as an encoder reads them; `batches.rows.Tokens` are those of texts.
+    """The rows of a table as an encoder reads them; `batches.tokens.Tokens` are those of texts.
 
     Attributes:
         lengths: (rows,) int32, the length of each row. Rows of similar length share a batch.
@@ -89,7 +89,7 @@ class Texts:
 
     def read(self, table, *, text, text_pair, max_length, spans):
         options = {"text": text, "text_pair": text_pair, "max_length": max_length, "spans": spans}
-        return batches.tokenise(self._encoder, table, **options)
+        return tokenise(self._encoder, table, **options)
 
     def least_length(self, paired):
         return self._encoder.tokenizer.num_special_tokens_to_add(pair=paired) + 1

@@ -13,6 +13,7 @@ import hashlib
 import numpy as np
 
 from tf_transfer.batches import rows as batches
+from tf_transfer.batches.tokens import Tokens
 from tf_transfer.devices import distribution
 from tf_transfer.devices.backend import keras, tf
 from tf_transfer.encoders.inputs import EncodedRows
@@ -128,7 +129,7 @@ class Trunk:
         batches.
         """
         field, size = trunk_field(self.encoder), 4 * tokens.size * self.encoder.width
-        texts = isinstance(tokens, batches.Tokens)
+        texts = isinstance(tokens, Tokens)
         if field is None or not self._alone or not texts or size > MOST_TRUNK_BYTES:
             return tokens
         if not tokens.lengths.all():

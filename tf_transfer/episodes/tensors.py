@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from tf_transfer.batches.model import Model
-from tf_transfer.batches.rows import Tokens, bucket_lengths
+from tf_transfer.batches.rows import bucket_lengths
+from tf_transfer.batches.tokens import Tokens
 from tf_transfer.devices.backend import tf
 from tf_transfer.episodes.episode import Episode
 from tf_transfer.episodes.sampler import EpisodeSampler

@@ -169,7 +169,7 @@ class Kind(abc.ABC):
         """What a head is trained on, from ``y`` and the tokens of the same rows.
 
         Args:
-            tokens: `batches.rows.Tokens`; ``tokens.spans`` are the characters of each.
+            tokens: `batches.tokens.Tokens`; ``tokens.spans`` are the characters of each.
 
         Returns:
             (rows, …) of numbers, of a kind that reads texts; (tokens,) of one that reads tokens,

@@ -42,7 +42,7 @@ class Words:
         """Those of the first text of each row.
 
         Args:
-            tokens: `batches.rows.Tokens` with their ``spans``.
+            tokens: `batches.tokens.Tokens` with their ``spans``.
         """
         places = np.flatnonzero(tokens.spans[:, 0] == 0)
         _, starts, ends, words = tokens.spans[places].T.astype(np.int64)

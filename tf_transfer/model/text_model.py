@@ -12,6 +12,7 @@ from tf_transfer.batches import rows as batches
 from tf_transfer.batches.input_labels import check_weights
 from tf_transfer.batches.inputs import Rows, opened, rows_of
 from tf_transfer.batches.token_inputs import batches_of
+from tf_transfer.batches.tokens import Tokens
 from tf_transfer.data.tables import is_tables
 from tf_transfer.devices import distribution, workers
 from tf_transfer.devices.backend import tf
@@ -55,7 +56,7 @@ class TextModel(Network):
 
     def tokenise(self, table, spans: bool = False) -> EncodedRows:
         """The rows of a table as the encoder reads them: the token ids of its texts, or of a list
-        of texts. For ``spans`` see `batches.rows.tokenise`.
+        of texts. For ``spans`` see `batches.tokens.tokenise`.
         """
         if not isinstance(table, pd.DataFrame):
             table = self._texts(table)
@@ -71,7 +72,7 @@ class TextModel(Network):
         """Whether a head needs a vector for each token."""
         return any(kind_of(task).reads == "tokens" for task in self.tasks)
 
-    def outputs_of(self, tokens: batches.Tokens, batch_size: int = 32) -> dict[str, np.ndarray]:
+    def outputs_of(self, tokens: Tokens, batch_size: int = 32) -> dict[str, np.ndarray]:
         """What the heads give for whole rows: (rows, …), or (tokens, …) of a head that reads
         tokens.
         """
@@ -216,7 +217,7 @@ class TextModel(Network):
         }
 
 
-def _by_token(parts: Sequence[np.ndarray], plan: Sequence, tokens: batches.Tokens) -> np.ndarray:
+def _by_token(parts: Sequence[np.ndarray], plan: Sequence, tokens: Tokens) -> np.ndarray:
     """(tokens, …) in the order of the rows, from (batch, length, …) of each batch of a plan."""
     by_token = np.empty((len(tokens.ids), *parts[0].shape[2:]), parts[0].dtype)
     for (rows, length), part in zip(plan, parts, strict=True):
