@@ -13,7 +13,7 @@ import pytest
 from tests import tiny
 from tf_transfer.data.leakage import audit_leakage
 from tf_transfer.data.located_answers import locate_answers
-from tf_transfer.data.tables import clean_table
+from tf_transfer.data.tables import clean_table, load_table, save_table
 from tf_transfer.devices.backend import tf
 from tf_transfer.errors import DataError, LabelWarning
 from tf_transfer.evaluation import metrics
@@ -175,6 +175,17 @@ def test_several_models_answer_what_most_of_them_do():
     assert [row.tolist() for row in together] == [[(2, "b")], []]
 
 
+@pytest.mark.parametrize("extension", [".csv", ".tsv", ".jsonl", ".parquet"])
+def test_answers_come_back_from_a_file(extension, tmp_path):
+    cells = [{"text": ["a|b", "ü"], "answer_start": [0, 4]}, {"text": [], "answer_start": []}]
+    table = pd.DataFrame({"text": ["a|b ü", "none"], "answers": cells})
+    save_table(table, tmp_path / f"rows{extension}")
+    back = load_table(tmp_path / f"rows{extension}")
+    assert infer_kind(back["answers"]) == "span"
+    y, present = TASK.encode(back)
+    assert present.all() and [row.tolist() for row in y] == [[(0, "a|b"), (4, "ü")], []]
+
+
 def test_answers_are_located():
     rows = [
         ("It rained in May.", ["in May", (0, 2), {"start": 3, "text": "rained"}]),
@@ -303,8 +314,8 @@ def test_no_answer_is_given_where_the_first_token_scores_more():
 
 def test_the_loss_is_that_of_any_right_start_and_any_right_end():
     draws = np.random.default_rng(2)
-    output = draws.normal(size=(3, 5, 2)).astype(np.float64)
-    y = np.array([[0, 1, 2, 1, PADDED], [3, 0, 0, PADDED, PADDED], [PADDED] * 5])
+    output = draws.normal(size=(4, 5, 2)).astype(np.float64)
+    y = np.array([[0, 1, 2, 1, PADDED], [3, 0, 0, PADDED, PADDED], [PADDED] * 5, [0] * 5])
     losses = SPAN.losses(None, tf.constant(y, tf.int32), tf.constant(output)).numpy()
     for row, starts, ends, known in ((0, [1, 3], [2], 4), (1, [0], [0], 3)):
         exp = np.exp(output[row, :known])
@@ -313,7 +324,7 @@ def test_the_loss_is_that_of_any_right_start_and_any_right_end():
             for part, right in enumerate((starts, ends))
         ]
         assert losses[row] == pytest.approx(np.mean(by_hand), abs=1e-9)
-    assert losses[2] == 0
+    assert losses[2] == losses[3] == 0  # nothing is known, or nothing is right
 
 
 def test_a_model_learns_which_word_is_asked_for():

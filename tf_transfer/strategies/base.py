@@ -218,7 +218,7 @@ def refuse_tokens(strategy: Strategy, tasks: Sequence[Task]) -> None:
             raise DataError(
                 f"{strategy.name} learns from whole texts; a {task.kind} is about their words.\n"
                 f"Received task {task.name!r}.\n"
-                "Leave the strategy out, or use target_only, fine_tune or linear_probe."
+                "Leave the strategy out, or use target_only or fine_tune."
             )
 
 
