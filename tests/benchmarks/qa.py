@@ -114,7 +114,7 @@ def show(report: Report, name: str, comparison: Comparison) -> None:
             place = comparison.budgets[budget], comparison.strategies[strategy]
             value = means[place]
             report.figure(f"{name}, {place[0]} questions, {place[1]}: {metric}", value, digits=3)
-    for row in comparison.verdicts().itertuples():
+    for row in comparison.verdicts().query("transfer").itertuples():
         report.note(
             f"{row.budget} questions, {row.strategy}: {row.value:+.3f} [{row.low:+.3f}, "
             f"{row.high:+.3f}] {row.verdict}"
