@@ -547,6 +547,12 @@ def test_compile_refuses_what_it_would_ignore(fresh, options, message):
         fresh.compile(**options)
 
 
+@pytest.mark.parametrize("rate", [0, -1e-3, float("nan"), float("inf"), "1e-3"])
+def test_compile_refuses_rates_that_are_none(fresh, rate):
+    with pytest.raises(DataError, match="must be a number above 0, or 'auto'"):
+        fresh.compile(learning_rate=rate)
+
+
 def test_a_resumed_run_follows_the_learning_rates_of_the_whole_run():
     class Rates(keras.callbacks.Callback):
         def on_train_begin(self, logs=None):

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.benchmarks.reporting import Report
+from tests.benchmarks.transfer_verdicts import check_helped, show_verdicts
 from tf_transfer.comparison.compare import compare
 from tf_transfer.comparison.comparison import Comparison
 from tf_transfer.data.readers import read_dataset
@@ -88,7 +89,7 @@ def main() -> int:
             comparison.save()
             show(report, f"{pair}, {encoder}", comparison)
             if not arguments.quick:
-                check(report, f"{pair}, {encoder}", comparison)
+                check_helped(report, f"{pair}, {encoder}", comparison, "questions")
     return report.finish()
 
 
@@ -114,18 +115,7 @@ def show(report: Report, name: str, comparison: Comparison) -> None:
             place = comparison.budgets[budget], comparison.strategies[strategy]
             value = means[place]
             report.figure(f"{name}, {place[0]} questions, {place[1]}: {metric}", value, digits=3)
-    for row in comparison.verdicts().query("transfer").itertuples():
-        report.note(
-            f"{row.budget} questions, {row.strategy}: {row.value:+.3f} [{row.low:+.3f}, "
-            f"{row.high:+.3f}] {row.verdict}"
-        )
-
-
-def check(report: Report, name: str, comparison: Comparison) -> None:
-    """Some strategy must be helped by the source where few questions are labelled."""
-    few = comparison.verdicts().query("budget == @BUDGETS[0] and verdict == 'helped'")
-    what = f"{name}, {BUDGETS[0]} questions: strategies that the source helped"
-    report.figure(what, len(few), at_least=1, digits=0)
+    show_verdicts(report, comparison, "questions")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import argparse
 from pathlib import Path
 
 from tests.benchmarks.reporting import Report
+from tests.benchmarks.transfer_verdicts import check_helped, show_verdicts
 from tf_transfer.comparison.compare import compare
 from tf_transfer.comparison.comparison import Comparison
 from tf_transfer.data.span_readers import CROSSNER_DOMAINS
@@ -110,7 +111,7 @@ def main() -> int:
             comparison.save()
             show(report, name, comparison)
             if pair == "snips" and not arguments.quick:
-                check(report, name, comparison)
+                check_helped(report, name, comparison, "texts")
     return report.finish()
 
 
@@ -133,22 +134,7 @@ def show(report: Report, name: str, comparison: Comparison) -> None:
         for strategy in comparison.strategies:
             value = means[budget, strategy]
             report.figure(f"{name}, {budget} texts, {strategy}", value, digits=3)
-    for row in comparison.verdicts().query("transfer").itertuples():
-        report.note(
-            f"{row.budget} texts, {row.strategy}: {row.value:+.3f} [{row.low:+.3f}, "
-            f"{row.high:+.3f}] {row.verdict}"
-        )
-
-
-def check(report: Report, name: str, comparison: Comparison) -> None:
-    """Some strategy must be helped by the source where few texts are labelled."""
-    few = comparison.verdicts().query("budget == @BUDGETS[0] and verdict == 'helped'")
-    report.figure(
-        f"{name}, {BUDGETS[0]} texts: strategies that the source helped",
-        len(few),
-        at_least=1,
-        digits=0,
-    )
+    show_verdicts(report, comparison, "texts")
 
 
 if __name__ == "__main__":
