@@ -12,7 +12,7 @@ from tests.kinds import marked
 from tf_transfer.batches.rows import to_dataset
 from tf_transfer.comparison.compare import compare
 from tf_transfer.comparison.comparison import Comparison
-from tf_transfer.devices.backend import tf
+from tf_transfer.devices.backend import keras, tf
 from tf_transfer.errors import DataError
 from tf_transfer.kinds import KINDS, METRICS, register
 from tf_transfer.kinds.answers import Ragged, digest_of
@@ -136,6 +136,18 @@ def test_token_ids_are_refused(model):
             use(ids)
     with pytest.raises(DataError, match="no callbacks"):
         model.predict(make_table(4, 0), callbacks=[], verbose=0)
+
+
+def test_labelled_batches_train_as_their_table():
+    encoder = tiny.make_encoder(texts=(" ".join(WORDS), *marked.NAMES))
+    model = TransferModel(encoder, Task("names", kind="marked"), max_length=24)
+    table = make_table(12, 5)
+    model.compile(keras.optimizers.SGD(0.0))
+    model.encoder.reseed(0)
+    of_table = model.fit(table, batch_size=4, shuffle=False, verbose=0)
+    model.encoder.reseed(0)
+    of_batches = model.fit(model.dataset(table, batch_size=4), verbose=0)
+    assert of_batches.history["loss"] == of_table.history["loss"]
 
 
 def test_saved_and_loaded_it_says_the_same(model, tmp_path):

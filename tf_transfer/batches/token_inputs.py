@@ -38,7 +38,8 @@ def batches_of(
     Args:
         model: `TransferModel`, for its tasks and its encoder's fields.
         x: ``{"input_ids": (rows, length), "attention_mask": …}``, as tokenizers return, or
-            `tf.data` of such batches, with labels as numbers of classes.
+            `tf.data` of such batches, with labels as numbers of classes. Tasks on tokens are
+            trained on batches ``(x, y, w)`` alone, see `TransferModel.dataset`.
         y, weights: as for `rows_of`.
         training: the labels train the heads, which take note of them; see `Head.note_labels`.
         shuffle, class_weight: as in Keras, for token ids by field.
@@ -46,12 +47,8 @@ def batches_of(
     Raises:
         DataError: a field is missing, or labels do not fit.
     """
-    names = [t.name for t in model.tasks if t.resolved and kind_of(t).reads == "tokens"]
-    if names:
-        raise DataError(
-            f"Texts are wanted here: {listed(names)} is about their characters.\n"
-            "Received token ids or tf.data.\nGive the texts, or a table that holds them."
-        )
+    if not (training and _has_all(model, x)):
+        _check_no_characters(model)
     if isinstance(x, Mapping):
         x = _slices(model, x, y, weights, training, class_weight)
         rows = int(x.cardinality())
@@ -67,7 +64,7 @@ def batches_of(
     elif not isinstance(x, tf.data.Dataset):
         return x
     spec = x.element_spec if isinstance(x.element_spec, tuple) else (x.element_spec,)
-    fields = [IDS, MASK, *(f for f in model.encoder.fields if f == TYPES)]
+    fields = _fields(model)
     _check_fields(spec[0])
     if _complete(spec, fields):
         return x
@@ -90,6 +87,33 @@ def batches_of(
         return x, dict(y), {n: tf.cast(v, tf.float32) for n, v in w.items()}
 
     return x.map(fill)
+
+
+def _has_all(model: Model, x) -> bool:
+    """Whether ``x`` is `tf.data` of all that a training step takes, as `TransferModel.dataset`
+    gives.
+    """
+    if not isinstance(x, tf.data.Dataset) or not isinstance(x.element_spec, tuple):
+        return False
+    return len(x.element_spec) == 3 and _complete(x.element_spec, _fields(model))
+
+
+def _fields(model: Model) -> list[str]:
+    """What the encoder reads of token ids."""
+    return [IDS, MASK, *(field for field in model.encoder.fields if field == TYPES)]
+
+
+def _check_no_characters(model: Model) -> None:
+    """Raises:
+    DataError: a task is about characters, which token ids do not say.
+    """
+    names = [t.name for t in model.tasks if t.resolved and kind_of(t).reads == "tokens"]
+    if names:
+        raise DataError(
+            f"Texts are wanted here: {listed(names)} is about their characters.\n"
+            "Received token ids or tf.data.\n"
+            "Give the texts, or a table that holds them; fit takes model.dataset(table), too."
+        )
 
 
 def _complete(spec: tuple, fields: list[str]) -> bool:

@@ -32,6 +32,12 @@ def training_step(model: Classifier, optimizer, fields, labels) -> None:
 
 def about(model: Classifier) -> dict:
     """What the rival is, for the report."""
+    return {"name": about_versions("", model.encoder.config)}
+
+
+def about_versions(what: str, config) -> str:
+    """The versions of a rival, its attention and its threads."""
     versions = f"PyTorch {torch.__version__}, transformers {transformers.__version__}"
-    attention = model.encoder.config._attn_implementation
-    return {"name": f"{versions}, {attention} attention, {torch.get_num_threads()} threads"}
+    attention = f"{config._attn_implementation} attention"
+    parts = [what, versions, attention, f"{torch.get_num_threads()} threads"]
+    return ", ".join(part for part in parts if part)
