@@ -24,7 +24,8 @@ PAGES = sorted([*DOCS.glob("*.md"), *DOCS.glob("guide/*.md"), *DOCS.glob("strate
 OVERVIEW = DOCS / "strategies" / "index.md"
 BENCHMARKS = DOCS / "benchmarks.md"
 README = ROOT / "README.md"
-TRACED = set(STRATEGIES) - {"linear_probe", "tfidf", "majority", "lexicon", "word_windows"}
+WORDS = {"tfidf", "majority", "lexicon", "word_windows", "word_overlap"}
+TRACED = set(STRATEGIES) - {"linear_probe", *WORDS}
 """Strategies whose snippets compile a network of their own, some seconds each."""
 COMPILING = {
     "advisor",

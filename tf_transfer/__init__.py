@@ -68,6 +68,7 @@ _MODULES = {
         "Strategy",
         "TargetOnly",
         "TfIdf",
+        "WordOverlap",
         "WordWindows",
     ),
     "tuning.result": ("TuneResult",),

@@ -27,7 +27,7 @@ SOURCE, TEST = 4000, 1000
 """Rows of the source, and of a target's test."""
 QUICK = 300
 """Rows of each table with ``--quick``."""
-STRATEGIES = ["target_only", "fine_tune", "multi_task"]
+STRATEGIES = ["target_only", "fine_tune", "multi_task", {"word_overlap": {"uses_source": False}}]
 FREEZE = {"bert-tiny": "none", "minilm": "embeddings"}
 LENGTH = {"qamr": 96, "xquad": 384}
 """The most tokens of a question and its text."""

@@ -147,3 +147,17 @@ def test_a_draft_runs_as_it_is(tables, tmp_path, encoder_folder):
     comparison = compare(tmp_path / "experiment.yaml", tmp_path / "run")
     # beside the five the probe without source
     assert not comparison.unusable and len(comparison.verdicts()) == 2 * 6
+
+
+ALONE = {"uses_source": False}
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("person", "lexicon"), ("x", {"lexicon": ALONE})])
+def test_words_of_a_source_with_other_types_are_left_out(tmp_path, kind, expected):
+    paths = [tmp_path / "theirs.jsonl", tmp_path / "ours.jsonl"]
+    for seed, (path, label) in enumerate(zip(paths, (kind, "person"))):
+        table = make_table(24, seed=seed)[["text"]]
+        span = {"start": 0, "end": 2, "label": label}
+        table.assign(names=[[span]] * 24).to_json(path, orient="records", lines=True)
+    content = yaml.safe_load(draft(paths[:1], paths[1], tmp_path))
+    assert expected in content["strategies"]

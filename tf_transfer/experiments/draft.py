@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -82,7 +83,7 @@ def draft(
         "targets": {
             last.name: last.entry | {"test_size": TEST_SIZE} | _stratified(last.rows, tasks)
         },
-        "strategies": _strategies(bool(known), tasks),
+        "strategies": _strategies(known, last, tasks),
         "budgets": [1],
         "seeds": 3,
         "folder": folder,
@@ -260,18 +261,33 @@ def _length(columns: Sequence[pd.Series]) -> int:
     return next((length for length in LENGTHS if length >= tokens), LENGTHS[-1])
 
 
-def _strategies(with_sources: bool, tasks: Sequence[Task]) -> list:
+def _strategies(sources: Sequence[_Table], target: _Table, tasks: Sequence[Task]) -> list:
+    """Word counts are taken of the source, too, where it names most of the target's labels."""
     alone = {"uses_source": False}
     of_texts = all(kind_of(task).reads == "text" for task in tasks)
     of_spans = all(kind_of(task).spans for task in tasks)
     solvable = all(kind_of(task).link is not None for task in tasks)
     probe = ["linear_probe"] if solvable else []
+    of_questions = all(kind_of(task).answers_questions for task in tasks)
     counts = ["tfidf"] if of_texts else ["lexicon", "word_windows"] if of_spans else []
+    counts += ["word_overlap"] if of_questions else []
     constant = ["majority"] if of_texts else []
-    if not with_sources:
+    if not sources:
         alone_too = [{name: alone} for name in (*probe, *counts)]
         return ["target_only", *alone_too, *constant]
+    if of_spans and not all(_names_most(sources, target, task) for task in tasks):
+        counts = [{name: alone} for name in counts]
     return ["target_only", "fine_tune", "multi_task", *probe, *counts, *constant]
+
+
+def _names_most(sources: Sequence[_Table], target: _Table, task: Task) -> bool:
+    """Whether sources have at least half of the target's labels of a task."""
+    rows = [table.rows.reindex(columns=[task.label]) for table in (*sources, target)]
+    joined = pd.concat(rows, ignore_index=True).astype(object)
+    y, present = task.resolve(joined).encode(joined)
+    of_target = np.arange(len(joined)) >= len(joined) - len(target.rows)
+    known, wanted = y[np.flatnonzero(present & ~of_target)], y[np.flatnonzero(present & of_target)]
+    return kind_of(task).known_share(wanted, known) >= 0.5
 
 
 # -- the file --------------------------------------------------------------------------------------

@@ -47,6 +47,7 @@ class Kind(abc.ABC):
             token.
         numbers: whether labels and answers are (rows,) numbers.
         spans: whether labels and answers are `Spans` of the text.
+        answers_questions: whether labels are answers in the text to the question of its pair.
         has_classes: whether labels are names of classes; see above for what this asks.
         one_class: whether a row has exactly one class, and ``y`` is its number.
         several: whether a row may have several classes, or none.
@@ -67,6 +68,7 @@ class Kind(abc.ABC):
     reads: ClassVar[Literal["text", "tokens"]] = "text"
     numbers: ClassVar[bool] = False
     spans: ClassVar[bool] = False
+    answers_questions: ClassVar[bool] = False
     has_classes: ClassVar[bool] = True
     one_class: ClassVar[bool] = False
     several: ClassVar[bool] = False

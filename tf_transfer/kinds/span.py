@@ -47,7 +47,7 @@ class Span(Kind):
 
     name = "span"
     primary, row_metric = "f1_words", "f1_words"
-    reads, has_classes = "tokens", False
+    reads, has_classes, answers_questions = "tokens", False, True
     reliability_words = None
     change_words = ("a better answer", "a worse answer")
     metrics = (
@@ -175,6 +175,9 @@ class Span(Kind):
     def written(self, labels, texts):
         """The answers' texts."""
         return np.array([" / ".join(label["text"]) or UNANSWERED for label in labels], object)
+
+    def answers_of(self, task, estimator, inputs):
+        return estimator.predict(inputs)
 
     def row_error(self, y, answers):
         """1 - F1 of each row's answer."""

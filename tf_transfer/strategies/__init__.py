@@ -13,6 +13,7 @@ from tf_transfer.strategies.proto_net import ProtoNet
 from tf_transfer.strategies.reptile import Reptile
 from tf_transfer.strategies.scratch import Scratch
 from tf_transfer.strategies.target_only import TargetOnly
+from tf_transfer.strategies.word_overlap import WordOverlap
 from tf_transfer.strategies.word_tagging import Lexicon, WordWindows
 
 STRATEGIES = {
@@ -27,6 +28,7 @@ STRATEGIES = {
         Majority,
         Lexicon,
         WordWindows,
+        WordOverlap,
         MAML,
         ANIL,
         MetaSGD,
@@ -54,5 +56,6 @@ __all__ = [
     "Strategy",
     "TargetOnly",
     "TfIdf",
+    "WordOverlap",
     "WordWindows",
 ]

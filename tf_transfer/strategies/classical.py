@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -26,20 +26,37 @@ if TYPE_CHECKING:
     from tf_transfer.model.model import TransferModel
 
 
+def joined(texts: Sequence[str], pairs: Sequence[str]) -> list[str]:
+    """Both texts of a row as one."""
+    return [f"{text} {pair}" if pair else text for text, pair in zip(texts, pairs, strict=True)]
+
+
+def first_alone(texts: Sequence[str], pairs: Sequence[str]) -> list[str]:
+    """The first text of a row, which labels count the characters of."""
+    return list(texts)
+
+
 class TextModel:
     """A scikit-learn estimator a task, behind the same ``predict`` and ``evaluate`` as a model's.
 
     Args:
         tasks: resolved tasks.
-        text, text_pair: columns; a pair is read as one text.
+        text, text_pair: columns.
         source: rows that every training starts with, or None.
+        read: what an estimator is given, from the texts and the second texts of the rows; a row
+            without a second one has an empty one.
     """
 
     def __init__(
-        self, tasks: list[Task], text: str, text_pair: str | None, source: pd.DataFrame | None
+        self,
+        tasks: list[Task],
+        text: str,
+        text_pair: str | None,
+        source: pd.DataFrame | None,
+        read: Callable[[Sequence[str], Sequence[str]], list] = joined,
     ):
         self.tasks, self.text, self.text_pair, self.source = tasks, text, text_pair, source
-        self.estimators = {}
+        self.read, self.estimators = read, {}
 
     @threadpool_limits.wrap(limits=1)  # sums must not depend on the number of cores
     def learn(self, support: pd.DataFrame, make_estimator, make_words=None) -> TextModel:
@@ -49,9 +66,9 @@ class TextModel:
             make_estimator: from a task and its labels (rows, …), scikit-learn's estimator of them.
             make_words: makes what turns texts into the estimator's input; None: it reads no text.
         """
-        learned = TextModel(self.tasks, self.text, self.text_pair, self.source)
+        learned = TextModel(self.tasks, self.text, self.text_pair, self.source, self.read)
         table = support if self.source is None else join_tables([self.source, support])
-        texts = np.asarray(self._read(table), object)
+        texts = np.fromiter(self._read(table), object, len(table))
         learned.tasks = []
         # tasks with labels on the same rows share the words, whose counting takes most of the time
         vectorised = {}
@@ -89,14 +106,12 @@ class TextModel:
         """The full metric suite; see `evaluation.evaluate`."""
         return evaluation.evaluate(self, splits)
 
-    def _read(self, table: pd.DataFrame) -> list[str]:
+    def _read(self, table: pd.DataFrame) -> list:
         check_columns(table, [self.text] if self.text_pair is None else [self.text, self.text_pair])
-        texts = table[self.text].astype(str)
-        return list(
-            texts
-            if self.text_pair is None
-            else texts + " " + table[self.text_pair].fillna("").astype(str)
-        )
+        texts = list(table[self.text].astype(str))
+        if self.text_pair is None:
+            return self.read(texts, [""] * len(texts))
+        return self.read(texts, list(table[self.text_pair].fillna("").astype(str)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,10 +154,7 @@ class TfIdf(Strategy):
         refuse_tokens(self, tasks)
 
     def fit(self, model: TransferModel, source=None, *, seed=0, verbose=0, callbacks=None):
-        table = join_tables(list(source_tables(source).values())) if self.uses_source else None
-        if table is not None:
-            model.resolve(table)
-        return _untrained(model, table)
+        return untrained(model, source if self.uses_source else None)
 
     def adapt(
         self, model: Fitted | TransferModel, support, *, seed=0, out=None, verbose=0, callbacks=None
@@ -174,7 +186,7 @@ class Majority(Strategy):
         refuse_tokens(self, tasks)
 
     def fit(self, model: TransferModel, source=None, *, seed=0, verbose=0, callbacks=None):
-        return _untrained(model, None)
+        return untrained(model, None)
 
     def adapt(
         self, model: Fitted | TransferModel, support, *, seed=0, out=None, verbose=0, callbacks=None
@@ -185,10 +197,18 @@ class Majority(Strategy):
         return _known(self, task, kind_of(task).constant_model())
 
 
-def _untrained(model: TransferModel, source: pd.DataFrame | None) -> Fitted:
-    """A `TextModel` of the tasks of ``model`` whose trainings start with ``source``."""
+def untrained(model: TransferModel, source, read: Callable = joined) -> Fitted:
+    """A `TextModel` of the tasks of ``model`` whose trainings start with the rows of ``source``.
+
+    Args:
+        source: a table, or ``{name: table}``, or None.
+        read: see `TextModel`.
+    """
+    table = None if source is None else join_tables(list(source_tables(source).values()))
+    if table is not None:
+        model.resolve(table)
     columns = {name: model.options[name] for name in ("text", "text_pair")}
-    return Fitted(TextModel(model.tasks, **columns, source=source))
+    return Fitted(TextModel(model.tasks, **columns, source=table, read=read))
 
 
 def _known(strategy: Strategy, task: Task, estimator):

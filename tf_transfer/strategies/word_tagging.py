@@ -20,14 +20,13 @@ from sklearn.base import BaseEstimator
 from sklearn.feature_extraction import DictVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from tf_transfer.data.tables import join_tables
 from tf_transfer.errors import DataError
 from tf_transfer.evaluation.fitted import Fitted
 from tf_transfer.kinds import kind_of
 from tf_transfer.kinds.spans import Spans
 from tf_transfer.kinds.words import Words, word_places
-from tf_transfer.strategies.base import WORDS, Strategy, source_tables
-from tf_transfer.strategies.classical import TextModel
+from tf_transfer.strategies.base import WORDS, Strategy
+from tf_transfer.strategies.classical import first_alone, untrained
 
 if TYPE_CHECKING:
     from tf_transfer.model.model import TransferModel
@@ -62,12 +61,8 @@ class WordTagging(Strategy):
                 )
 
     def fit(self, model: TransferModel, source=None, *, seed=0, verbose=0, callbacks=None):
-        table = join_tables(list(source_tables(source).values())) if self.uses_source else None
         self.check_kinds(model.tasks)
-        if table is not None:
-            model.resolve(table)
-        columns = {name: model.options[name] for name in ("text", "text_pair")}
-        return Fitted(TextModel(model.tasks, **columns, source=table))
+        return untrained(model, source if self.uses_source else None, first_alone)
 
     def adapt(
         self, model: Fitted | TransferModel, support, *, seed=0, out=None, verbose=0, callbacks=None
