@@ -12,7 +12,7 @@ from tf_transfer.kinds.answer_spans import AnswerSpans
 from tf_transfer.kinds.tasks import Task
 from tf_transfer.kinds.words import word_places
 from tf_transfer.model.model import TransferModel
-from tf_transfer.strategies import WordOverlap, WordWindows
+from tf_transfer.strategies import Lexicon, WordOverlap
 from tf_transfer.strategies.word_overlap import OverlapReader, near
 
 
@@ -73,6 +73,12 @@ def test_rare_words_count_more():
     assert said.values["text"].tolist() == ["in"]
 
 
+def test_marks_of_the_question_do_not_count():
+    reader = OverlapReader().fit(ROWS, Y)
+    said = reader.predict([("one ? two sea three", "sea ?")])
+    assert said.values["text"].tolist() == ["two"]
+
+
 def test_an_answer_is_given_from_the_score_on_that_is_best_in_training():
     """Rows without an answer have no word of their question."""
     rows = [("red sea", "red what?"), ("blue sea", "blue what?"), ("green sea", "who came?")]
@@ -101,6 +107,6 @@ def test_word_baselines_of_tagging_read_the_first_text_alone(encoder):
     table["names"] = [[(0, 3, "person")], []]
     model = TransferModel(encoder, Task("names", kind="tagging"), text_pair="more")
     model.resolve(table)
-    strategy = WordWindows(uses_source=False)
+    strategy = Lexicon(uses_source=False)
     said = strategy.adapt(strategy.fit(model), table).predict(table)["names"].scores
     assert said.lengths.tolist() == [1, 0]
