@@ -236,7 +236,7 @@ def test_cells_that_cannot_be_are_named(cell, message):
     assert "row 1 of the table of names" in str(error.value)
 
 
-@pytest.mark.parametrize("option", [{"class_weight": "balanced"}, {"labels": {"a": "city"}}])
+@pytest.mark.parametrize("option", [{"labels": {"a": "city"}}])
 def test_what_a_tagging_does_not_take_is_refused(option):
     with pytest.raises(DataError, match="takes no"):
         task(**option)

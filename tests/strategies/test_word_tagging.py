@@ -76,6 +76,17 @@ def test_windows_are_scikit_learns_logistic_regression_on_tags():
     ]
 
 
+def test_windows_know_class_weights():
+    weighted = Task("names", kind="tagging", classes=("a", "b"), class_weight={"O": 0.1})
+    y = Spans.of_rows(CELLS, 2)
+    factors = np.array([0.1, 1, 1, 1, 1], np.float32)
+    tagger = WordWindows()._estimator(weighted, y).fit(TEXTS, y)
+    tags = np.array([0, 0, 3, 4, 3, 0, 0, 1, 0, 0, 1, 0, 0, 0])
+    x = DictVectorizer().fit_transform(window_features(TEXTS))
+    expected = LogisticRegression(max_iter=1000).fit(x, tags, sample_weight=factors[tags])
+    np.testing.assert_allclose(tagger.model_.coef_, expected.coef_, atol=1e-6)
+
+
 @pytest.mark.parametrize(("cells", "spans"), [([[]], []), ([[(0, 1, 1)]], [[0, 1, 1], [2, 3, 1]])])
 def test_words_that_all_have_one_tag(cells, spans):
     tagger = WindowTagger().fit(["a"], Spans.of_rows(cells, 2))

@@ -183,6 +183,27 @@ class Kind(abc.ABC):
         """(classes,): rows of each class."""
         raise NotImplementedError
 
+    def balanced_factors(self, task, y) -> np.ndarray:
+        """(classes,) float32: the factors that ``class_weight="balanced"`` stands for, labels /
+        (classes * labels of the class), as in scikit-learn.
+        """
+        counts = self.class_counts(task, y)
+        return (len(y) / np.maximum(len(task.classes) * counts, 1)).astype(np.float32)
+
+    def row_factors(self, task, y, factors: np.ndarray) -> np.ndarray:
+        """(rows,) float32: the factor of each row's loss.
+
+        Args:
+            factors: (classes,) float32, of each class.
+        """
+        return factors[y]
+
+    def output_factors(self, task, y) -> np.ndarray:
+        """(outputs,) float32: the factors of the tokens of each output, of a kind whose classes
+        are those of tokens.
+        """
+        return np.ones(self.outputs(task), np.float32)
+
     @abc.abstractmethod
     def taught(self, task, y) -> np.ndarray:
         """(outputs,) bool: which outputs the labels are of."""

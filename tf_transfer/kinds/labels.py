@@ -39,18 +39,16 @@ def encode_labels(
 
 def class_factors(task: Task, labels: np.ndarray, present: np.ndarray) -> np.ndarray:
     """(rows,) float32: the weight of each row's class; of several classes their mean; 1 without
-    class weights.
+    class weights, and where classes are those of tokens: see `Kind.output_factors`.
 
     Args:
         labels, present: of `Task.encode`.
     """
-    factors = task.class_weights(labels[present])
+    by_row = kind_of(task).reads == "text"
+    factors = task.class_weights(labels[present]) if by_row else None
     if factors is None:
         return np.ones(len(labels), np.float32)
-    if labels.ndim == 1:
-        return factors[labels]
-    mean = (labels * factors).sum(1) / np.maximum(labels.sum(1), 1)
-    return np.where(labels.any(1), mean, 1.0).astype(np.float32)
+    return kind_of(task).row_factors(task, labels, factors)
 
 
 def given_class_factors(
@@ -66,14 +64,14 @@ def given_class_factors(
         DataError: there are several tasks, a regression, a class that there is not, or class
             weights of the task.
     """
-    named = [t for t in tasks if kind_of(t).has_classes]
+    named = [t for t in tasks if kind_of(t).has_classes and kind_of(t).reads == "text"]
     if len(tasks) != 1 or not named or tasks[0].class_weight is not None:
         received = (
             f"the tasks {listed([t.name for t in tasks])}" if len(tasks) != 1 else str(tasks[0])
         )
         raise DataError(
-            "class_weight is for a model of one task with classes that has no class weights of its "
-            "own.\n"
+            "class_weight is for a model of one task with classes of whole texts that has no class "
+            "weights of its own.\n"
             f"Received {received}.\nGive class weights to a task: Task(..., class_weight={{class: "
             "factor})."
         )

@@ -151,6 +151,11 @@ class Multilabel(Kind):
     def class_counts(self, task, y):
         return y.sum(0)
 
+    def row_factors(self, task, y, factors):
+        """The mean of a row's classes; 1 where it has none."""
+        mean = (y * factors).sum(1) / np.maximum(y.sum(1), 1)
+        return np.where(y.any(1), mean, 1.0).astype(np.float32)
+
     def taught(self, task, y):
         return y.any(0)
 

@@ -1,15 +1,20 @@
 """Spans of a text with a type each: named entities, slots, parts of speech.
 
 Heads give each word a tag, read at its first token (Devlin et al. 2019, "BERT", section 5.3). The
-loss of a row is the mean cross-entropy over the words that the encoder sees. Answers are the spans
-of the best sequence of tags in which none goes on that has not begun. A span counts as right where
-its characters and its type are right; spans behind the last token that the encoder sees are missed.
+loss of a row is the mean cross-entropy over the words that the encoder sees. Class weights are
+factors of the words of each type; ``"O"`` is that of words outside of spans, unless a type is
+called so, and ``"balanced"`` balances the spans of the types and leaves those words alone. Answers
+are the spans of the best sequence of tags in which none goes on that has not begun. A span counts
+as right where its characters and its type are right; spans behind the last token that the encoder
+sees are missed.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -22,6 +27,9 @@ from tf_transfer.kinds.label_columns import present_rows
 from tf_transfer.kinds.spans import Spans, all_right, hits, is_cell_of_spans, read_cell
 from tf_transfer.kinds.words import Words
 from tf_transfer.measures.metric import Metric
+
+OUTSIDE_NAME = "O"
+"""What class weights call words that are in no span."""
 
 
 class Tagging(Kind):
@@ -62,12 +70,11 @@ class Tagging(Kind):
         return len(cells) > 0 and any(map(is_cell_of_spans, cells))
 
     def check_task(self, task):
-        for name in ("class_weight", "labels"):
-            if getattr(task, name):
-                raise DataError(
-                    f"Task {task.name!r} is a tagging, which takes no {name}.\n"
-                    f"Received {name}={shown(getattr(task, name))}.\nLeave it out."
-                )
+        if task.labels:
+            raise DataError(
+                f"Task {task.name!r} is a tagging, which takes no labels.\n"
+                f"Received labels={shown(task.labels)}.\nLeave it out."
+            )
 
     def is_resolved(self, task):
         return len(task.classes) > 0
@@ -112,6 +119,21 @@ class Tagging(Kind):
 
     def class_counts(self, task, y):
         return np.bincount(y.values[:, 2], minlength=len(task.classes))
+
+    def balanced_factors(self, task, y):
+        counts = self.class_counts(task, y)
+        return (counts.sum() / np.maximum(len(counts) * counts, 1)).astype(np.float32)
+
+    def output_factors(self, task, y):
+        if not task.class_weight:
+            return super().output_factors(task, y)
+        names, outside = tuple(map(class_text, task.classes)), np.float32(1)
+        if isinstance(task.class_weight, Mapping) and OUTSIDE_NAME not in names:
+            with_outside = dataclasses.replace(task, classes=(*names, OUTSIDE_NAME))
+            *of_types, outside = with_outside.class_weights(y)
+        else:
+            of_types = task.class_weights(y)
+        return np.concatenate([[outside], np.repeat(of_types, 2)])
 
     def taught(self, task, y):
         known = self.class_counts(task, y) > 0
@@ -206,14 +228,26 @@ class Tagging(Kind):
 
     # -- the part of a head ------------------------------------------------------------------------
 
+    def build(self, head):
+        if head.task.class_weight:
+            shape = (head.task.outputs,)
+            head.factors = head.add_weight("factors", shape, initializer="ones", trainable=False)
+
+    def note_labels(self, head, y):
+        if head.task.class_weight:
+            head.factors.assign(self.output_factors(head.task, y))
+
     def losses(self, head, y, output):
         from tf_transfer.devices.backend import tf
 
         known = y != PADDED
-        each = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.where(known, y, 0), output)
-        weights = tf.cast(known, output.dtype)
-        total = tf.reduce_sum(each * weights, axis=1)
-        return tf.math.divide_no_nan(total, tf.reduce_sum(weights, axis=1))
+        tags = tf.where(known, y, 0)
+        each = tf.nn.sparse_softmax_cross_entropy_with_logits(tags, output)
+        if head.task.class_weight:
+            each *= tf.gather(tf.cast(head.factors, output.dtype), tags)
+        words = tf.cast(known, output.dtype)
+        total = tf.reduce_sum(each * words, axis=1)
+        return tf.math.divide_no_nan(total, tf.reduce_sum(words, axis=1))
 
     def scores(self, head, output):
         from tf_transfer.devices.backend import tf

@@ -41,7 +41,8 @@ class Task:
         loss_weight: factor of this task in the training loss; 0 trains nothing for it.
         class_weight: factor of each class in the training loss: a mapping from class name
             to float, or ``"balanced"`` for N / (classes * count), as in scikit-learn.
-            Not for regression.
+            Of a tagging these are factors of words, and ``"O"`` is that of words outside of spans.
+            Not for regression and span.
         labels: other names for labels, ``{as it is written: class}``; None takes a label away, and
             one that is named as it is gives no `LabelWarning`.
 
@@ -199,8 +200,7 @@ class Task:
         if not self.class_weight or not kind_of(self).has_classes:
             return None
         if isinstance(self.class_weight, str):
-            counts = kind_of(self).class_counts(self, y)
-            return (len(y) / np.maximum(len(self.classes) * counts, 1)).astype(np.float32)
+            return kind_of(self).balanced_factors(self, y)
         names = [class_text(c) for c in self.classes]
         weights = self._weights_by_name(names)
         for name, weight in weights.items():

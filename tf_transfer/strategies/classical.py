@@ -154,7 +154,7 @@ class TfIdf(Strategy):
         refuse_tokens(self, tasks)
 
     def fit(self, model: TransferModel, source=None, *, seed=0, verbose=0, callbacks=None):
-        return untrained(model, source if self.uses_source else None)
+        return untrained(model, source_tables(source) if self.uses_source else {})
 
     def adapt(
         self, model: Fitted | TransferModel, support, *, seed=0, out=None, verbose=0, callbacks=None
@@ -186,7 +186,7 @@ class Majority(Strategy):
         refuse_tokens(self, tasks)
 
     def fit(self, model: TransferModel, source=None, *, seed=0, verbose=0, callbacks=None):
-        return untrained(model, None)
+        return untrained(model, {})
 
     def adapt(
         self, model: Fitted | TransferModel, support, *, seed=0, out=None, verbose=0, callbacks=None
@@ -197,14 +197,15 @@ class Majority(Strategy):
         return _known(self, task, kind_of(task).constant_model())
 
 
-def untrained(model: TransferModel, source, read: Callable = joined) -> Fitted:
-    """A `TextModel` of the tasks of ``model`` whose trainings start with the rows of ``source``.
+def untrained(
+    model: TransferModel, sources: Mapping[str, pd.DataFrame], read: Callable = joined
+) -> Fitted:
+    """A `TextModel` of the tasks of ``model`` whose trainings start with the rows of ``sources``.
 
     Args:
-        source: a table, or ``{name: table}``, or None.
         read: see `TextModel`.
     """
-    table = None if source is None else join_tables(list(source_tables(source).values()))
+    table = join_tables(list(sources.values())) if sources else None
     if table is not None:
         model.resolve(table)
     columns = {name: model.options[name] for name in ("text", "text_pair")}

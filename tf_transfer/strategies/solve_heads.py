@@ -151,7 +151,9 @@ def _of_tokens(model: TransferModel, task: Task, table: pd.DataFrame, y, w: np.n
         _check_finite(x, "The encoder's vectors")
     _, places, counts = np.unique(rows, return_inverse=True, return_counts=True)
     share = counts.mean() / counts[places] if len(x) else np.ones(0)
-    return Examples(x, labels[chosen], w[rows] * share, rows)
+    factors = kind_of(task).output_factors(task, y[np.flatnonzero(w > 0)])
+    weights = w[rows] * share * factors[labels[chosen]]
+    return Examples(x, labels[chosen], weights, rows)
 
 
 def _solve(task, head, anchor, examples: Examples) -> LinearModel:

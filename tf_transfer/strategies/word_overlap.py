@@ -25,7 +25,7 @@ from tf_transfer.kinds import kind_of
 from tf_transfer.kinds.answer_spans import AnswerSpans
 from tf_transfer.kinds.squad import best_of_rows, word_f1
 from tf_transfer.kinds.words import word_places
-from tf_transfer.strategies.base import WORDS, Strategy
+from tf_transfer.strategies.base import WORDS, Strategy, source_tables
 from tf_transfer.strategies.classical import untrained
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class WordOverlap(Strategy):
 
     def fit(self, model: TransferModel, source=None, *, seed=0, verbose=0, callbacks=None):
         self.check_kinds(model.tasks)
-        return untrained(model, source if self.uses_source else None, pairs)
+        return untrained(model, source_tables(source) if self.uses_source else {}, pairs)
 
     def adapt(
         self, model: Fitted | TransferModel, support, *, seed=0, out=None, verbose=0, callbacks=None

@@ -25,7 +25,7 @@ from tf_transfer.evaluation.fitted import Fitted
 from tf_transfer.kinds import kind_of
 from tf_transfer.kinds.spans import Spans
 from tf_transfer.kinds.words import Words, word_places
-from tf_transfer.strategies.base import WORDS, Strategy
+from tf_transfer.strategies.base import WORDS, Strategy, source_tables
 from tf_transfer.strategies.classical import first_alone, untrained
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class WordTagging(Strategy):
 
     def fit(self, model: TransferModel, source=None, *, seed=0, verbose=0, callbacks=None):
         self.check_kinds(model.tasks)
-        return untrained(model, source if self.uses_source else None, first_alone)
+        return untrained(model, source_tables(source) if self.uses_source else {}, first_alone)
 
     def adapt(
         self, model: Fitted | TransferModel, support, *, seed=0, out=None, verbose=0, callbacks=None
@@ -105,7 +105,8 @@ class WordWindows(WordTagging):
     penalty: float = 1.0
 
     def _estimator(self, task, y):
-        return WindowTagger(self.penalty)
+        factors = kind_of(task).output_factors(task, y)
+        return WindowTagger(self.penalty, factors if task.class_weight else None)
 
 
 class LexiconTagger(BaseEstimator):
@@ -145,10 +146,11 @@ class WindowTagger(BaseEstimator):
 
     Args:
         penalty: a number above 0.
+        factors: (tags,) of the words of each tag in the loss, or None.
     """
 
-    def __init__(self, penalty: float = 1.0):
-        self.penalty = penalty
+    def __init__(self, penalty: float = 1.0, factors: np.ndarray | None = None):
+        self.penalty, self.factors = penalty, factors
 
     def fit(self, texts: Sequence[str], y: Spans) -> WindowTagger:
         tags, _ = Words.of_texts(texts).tags(y)
@@ -156,7 +158,9 @@ class WindowTagger(BaseEstimator):
         if len(self.tags_) > 1:
             self.vectorizer_ = DictVectorizer()
             x = self.vectorizer_.fit_transform(window_features(texts))
-            self.model_ = LogisticRegression(C=1 / self.penalty, max_iter=1000).fit(x, tags)
+            weights = None if self.factors is None else self.factors[tags]
+            self.model_ = LogisticRegression(C=1 / self.penalty, max_iter=1000)
+            self.model_.fit(x, tags, sample_weight=weights)
         return self
 
     def predict(self, texts: Sequence[str]) -> Spans:
