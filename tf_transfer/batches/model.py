@@ -18,6 +18,7 @@ class Model(Protocol):
         options: the columns that it reads, ``max_length``, ``dropout`` and ``seed``.
         state: all variables that predictions depend on.
         optimizer: the one of `compile`.
+        token_tasks: the names of the tasks whose heads read tokens.
     """
 
     tasks: Sequence[Task]
@@ -26,6 +27,7 @@ class Model(Protocol):
     options: Mapping[str, Any]
     state: Sequence[Any]
     optimizer: Any
+    token_tasks: Sequence[str]
 
     def tokenise(self, table, spans: bool = False) -> Any:
         """The rows of a table as the encoder reads them."""

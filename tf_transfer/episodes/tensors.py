@@ -15,6 +15,7 @@ from tf_transfer.episodes.episode import Episode
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.errors import DataError, listed
 from tf_transfer.kinds import AUTO, kind_of, kinds_where
+from tf_transfer.kinds.base import PADDED
 from tf_transfer.kinds.labels import encode_labels
 
 
@@ -35,7 +36,7 @@ class EpisodeTensors:
     """
 
     def __init__(self, model: Model, sampler: EpisodeSampler, teach: bool = True):
-        self.tokens = model.tokenise(sampler.table)
+        self.tokens = model.tokenise(sampler.table, spans=bool(model.token_tasks))
         per_class = {"support": sampler.shots[1], "query": sampler.num_query}
         self.rows = {part: rows * sampler.ways[1] for part, rows in per_class.items()}
         self._ladder = bucket_lengths(self.tokens.lengths, self.tokens.limit)
@@ -48,9 +49,10 @@ class EpisodeTensors:
                 # each output stands for a class of an episode, whichever it is
                 model.heads[self.name].teach_all()
         else:
-            self.y, self.w = encode_labels(model.tasks, sampler.table, "the episodes' table")
+            y, self.w = encode_labels(model.tasks, sampler.table, "the episodes' table")
             for name, head in model.heads.items() if teach else ():
-                head.note_labels(self.y[name][self.w[name] > 0])
+                head.note_labels(y[name][self.w[name] > 0])
+            self.targets = Targets(model, y, self.tokens)
 
     def __call__(self, episodes: Sequence[Episode]) -> tuple[tuple, tuple]:
         """Support and query of several episodes.
@@ -81,10 +83,9 @@ class EpisodeTensors:
                 {self.name: tf.constant(slots)},
                 {self.name: tf.constant(real.astype(np.float32))},
             )
-        y = {name: tf.constant(v[kept]) for name, v in self.y.items()}
         return (
             x,
-            y,
+            self.targets.of(rows, length),
             {
                 name: tf.constant(np.where(real, v[kept], 0).astype(np.float32))
                 for name, v in self.w.items()
@@ -98,15 +99,48 @@ class EpisodeTensors:
         return slot_of[labels]
 
 
+class Targets:
+    """What heads are trained on, of chosen rows of a table.
+
+    Args:
+        model: for its tasks.
+        y: encoded labels by task.
+        tokens: of the same rows, with their spans where a head reads tokens.
+    """
+
+    def __init__(self, model: Model, y: dict, tokens: Tokens):
+        self._tokens, self._by_token = tokens, model.token_tasks
+        self._values = {t.name: kind_of(t).targets(t, y[t.name], tokens) for t in model.tasks}
+
+    def of(self, rows: np.ndarray, length: int) -> dict[str, tf.Tensor]:
+        """(…, *rows) by task, or (…, *rows, length) where each token has one.
+
+        Args:
+            rows: of any shape, int64; -1 for a row that fills up.
+        """
+        return {
+            name: self._spread(values, rows, length)
+            if name in self._by_token
+            else tf.constant(values[np.maximum(rows, 0)])
+            for name, values in self._values.items()
+        }
+
+    def _spread(self, values, rows: np.ndarray, length: int) -> tf.Tensor:
+        flat = self._tokens.spread(values, tf.constant(rows.ravel()), length, PADDED)
+        return tf.reshape(flat, (*rows.shape, length))
+
+
 def table_batch(
     model: Model, table: pd.DataFrame, tokens: Tokens | None = None
 ) -> tuple[dict, dict, dict]:
     """A whole table as one batch ``(x, y, w)``, padded to its longest row."""
     y, w = encode_labels(model.tasks, table, "the support table")
-    tokens = model.tokenise(table) if tokens is None else tokens
+    tokens = model.tokenise(table, spans=bool(model.token_tasks)) if tokens is None else tokens
     length = int(bucket_lengths(tokens.lengths, tokens.limit)[-1])
-    x = tokens.gather(tf.range(len(table), dtype=tf.int64), length)
-    return x, {k: tf.constant(v) for k, v in y.items()}, {k: tf.constant(v) for k, v in w.items()}
+    rows = np.arange(len(table), dtype=np.int64)
+    x = tokens.gather(tf.constant(rows), length)
+    targets = Targets(model, y, tokens).of(rows, length)
+    return x, targets, {k: tf.constant(v) for k, v in w.items()}
 
 
 def only_classification(model: Model):

@@ -65,7 +65,8 @@ class BatchLoss:
 
 
 class BatchVectors:
-    """An encoder's vectors of one batch as a function of the model's weights.
+    """What a model's heads compute from, of one batch, as a function of the model's weights: see
+    `Network.features`.
 
     Args:
         model: a `TransferModel` with heads; it is not changed.
@@ -86,16 +87,16 @@ class BatchVectors:
         self._dtype = next(iter(model.heads.values())).dtype
 
     def __call__(self, weights: Sequence[tf.Tensor], part=0) -> tf.Tensor:
-        """(rows / parts, width) of ``part``, as precise as the heads."""
+        """(rows / parts, …, width) of ``part``, as precise as the heads."""
         x = distribution.part_of(self.x, part, self.parts) if self.parts > 1 else self.x
         with (
             fast_weights(self.model, self.variables, weights),
             distribution.rows_of_part(part, self.parts),
         ):
-            return tf.cast(self.model.encoder(x, training=self.dropout), self._dtype)
+            return tf.cast(self.model.features(x, training=self.dropout), self._dtype)
 
     def whole(self, weights: Sequence[tf.Tensor]) -> tf.Tensor:
-        """(rows, width) of all parts; one traced body, whatever their number."""
+        """(rows, …, width) of all parts; one traced body, whatever their number."""
         if self.parts == 1:
             return self(weights)
         by_part = tf.map_fn(
@@ -104,10 +105,12 @@ class BatchVectors:
             fn_output_signature=tf.as_dtype(self._dtype),
             parallel_iterations=1,
         )
-        return tf.reshape(by_part, [-1, self.model.encoder.width])
+        width = self.model.encoder.width
+        of_tokens = [-1, tf.shape(by_part)[2], width]
+        return tf.reshape(by_part, of_tokens if self.model.token_tasks else [-1, width])
 
     def pull_back(self, weights: Sequence[tf.Tensor], upstream: tf.Tensor) -> list[tf.Tensor]:
-        """The gradient by ``weights`` of a loss whose gradient by the vectors (rows, width) is
+        """The gradient by ``weights`` of a loss whose gradient by the vectors (rows, …, width) is
         ``upstream``.
 
         The vectors are computed anew, and the intermediate values of one part alone are held.

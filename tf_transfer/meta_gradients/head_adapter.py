@@ -37,27 +37,38 @@ class HeadAdapter:
         self._steps, self._rows, self._dropout, self._traced = steps, rows_a_part, dropout, None
 
     def batch(self, support: pd.DataFrame):
-        """``(vectors, y, w)`` of a table: vectors (rows, width), labels (rows, …) and weights
-        (rows,) by task.
-        """
-        if self._dropout:
+        """``(features, y, w)`` of a table, as `head_loss` takes them."""
+        if self._dropout or self.model.token_tasks:
             (x, y, w), parts = in_parts(table_batch(self.model, support), self._rows)
-            return BatchVectors(self.model, [], x, parts, dropout=True).whole([]), y, w
+            vectors = BatchVectors(self.model, [], x, parts, self._dropout).whole([])
+            return features_of(self.model, vectors, x), y, w
         y, w = encode_labels(self.model.tasks, support, "the support table")
-        vectors = self.model.encode(support, verbose=0)
+        vectors = {VECTORS: self.model.encode(support, verbose=0)}
         return tf.nest.map_structure(tf.convert_to_tensor, (vectors, y, w))
 
     def __call__(self, batch, start: Sequence[tf.Tensor], rates: Sequence[tf.Tensor]):
         """The weights after the loop, (steps,) support losses before each step."""
         if self._traced is None:
-            rows = tf.nest.map_structure(
-                lambda t: tf.TensorSpec([None, *t.shape[1:]], t.dtype), batch
-            )
+            rows = self._signature(*batch)
             fixed = [
                 [tf.TensorSpec(t.shape, t.dtype) for t in tensors] for tensors in (start, rates)
             ]
             self._traced = tf.function(self._run, input_signature=(rows, *fixed), autograph=False)
         return self._traced(batch, list(start), list(rates))
+
+    def _signature(self, x, y, w) -> tuple:
+        """The specification of batches of any number of rows, and of tokens where heads read
+        those.
+        """
+        names, tokens = self.model.token_tasks, len(x) > 1
+
+        def free(t: tf.Tensor, by_token: bool) -> tf.TensorSpec:
+            length = [None] if by_token else []
+            return tf.TensorSpec([None, *length, *t.shape[1 + len(length) :]], t.dtype)
+
+        labels = {name: free(t, name in names) for name, t in y.items()}
+        weights = {name: free(t, False) for name, t in w.items()}
+        return {name: free(t, tokens) for name, t in x.items()}, labels, weights
 
     def _run(self, batch, start, rates):
         def loss(weights, _):
@@ -74,8 +85,24 @@ def head_variables(model: TransferModel) -> list[tf.Variable]:
     return [v for v in model.trained_variables if id(v) in heads]
 
 
+VECTORS, MASK = "vectors", "attention_mask"
+"""The names of what heads compute from."""
+
+
+def features_of(model: TransferModel, vectors: tf.Tensor, x: dict) -> dict[str, tf.Tensor]:
+    """What heads compute from: the vectors of `Network.features`, and where they are those of
+    tokens which of them are there.
+    """
+    return {VECTORS: vectors} | ({MASK: x[MASK]} if model.token_tasks else {})
+
+
 def head_loss(model: TransferModel, heads, weights, batch, training: bool) -> tf.Tensor:
-    """The loss of ``(vectors, y, w)`` at the heads' weights, the first of ``weights``."""
-    vectors, y, w = batch
+    """The loss of ``(features, y, w)`` at the heads' weights, the first of ``weights``.
+
+    Args:
+        batch: features of `features_of`, labels and weights by task.
+    """
+    features, y, w = batch
     with fast_weights(model, heads, weights[: len(heads)]):
-        return model.compute_losses(y, model.apply_heads(vectors, training=training), w)[0]
+        outputs = model.outputs_from(features[VECTORS], features.get(MASK), training=training)
+        return model.compute_losses(y, outputs, w)[0]

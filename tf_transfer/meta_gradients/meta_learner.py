@@ -134,7 +134,7 @@ class MetaLearner:
             losses (episodes,), gradients shaped as ``parameters``, support losses (episodes,
             steps).
         """
-        spec = _signature(support, 1), _signature(query, 1)
+        spec = self._signatures(support, query)
         shared = distribution.shared_out(self.model.distribute_strategy)
         function = self._shared_meta_gradients if shared else self._meta_gradients
         return _traced(self._traced, function, spec)(support, query)
@@ -145,10 +145,13 @@ class MetaLearner:
         Args:
             support, query: of `EpisodeTensors`.
         """
-        spec = _signature(support, 1), _signature(query, 1)
+        spec = self._signatures(support, query)
         shared = distribution.shared_out(self.model.distribute_strategy)
         function = self._shared_query_losses if shared else self._query_losses
         return _traced(self._traced_losses, function, spec)(support, query)
+
+    def _signatures(self, *batches) -> tuple:
+        return tuple(_signature(batch, 1, self.model.token_tasks) for batch in batches)
 
     @property
     def replicas(self) -> int:
@@ -256,7 +259,8 @@ class Adapter:
         """The weights after the loop, (steps,) support losses before each step."""
         batch, parts = in_parts(batch, self._rows)
         fixed = [[tf.TensorSpec(t.shape, t.dtype) for t in tensors] for tensors in (start, rates)]
-        run = _traced(self._traced, self._run, (_signature(batch, 1), *fixed), parts)
+        signature = _signature(batch, 1, self.model.token_tasks)
+        run = _traced(self._traced, self._run, (signature, *fixed), parts)
         return run(batch, list(start), list(rates))
 
     def _run(self, batch, start, rates, parts: int):
@@ -279,17 +283,25 @@ def _traced(kept: dict, function: Callable, signature: tuple, *options):
     return kept[key]
 
 
-def _signature(batch, leading: int):
+def _signature(batch, leading: int, token_tasks: Sequence[str]):
     """The specification of batches ``(x, y, w)`` of any size in the first ``leading`` axes and any
     length of text.
 
     One graph serves them all: a graph of another static shape would round otherwise.
     """
     x, y, w = batch
-    opened = {f: tf.TensorSpec([*_free(v, leading)[:-1], None], v.dtype) for f, v in x.items()}
-    return opened, *(
-        {n: tf.TensorSpec(_free(v, leading), v.dtype) for n, v in part.items()} for part in (y, w)
-    )
+    labels = {
+        name: _any_length(t, leading)
+        if name in token_tasks
+        else tf.TensorSpec(_free(t, leading), t.dtype)
+        for name, t in y.items()
+    }
+    weights = {name: tf.TensorSpec(_free(t, leading), t.dtype) for name, t in w.items()}
+    return {field: _any_length(t, leading) for field, t in x.items()}, labels, weights
+
+
+def _any_length(t: tf.Tensor, leading: int) -> tf.TensorSpec:
+    return tf.TensorSpec([*_free(t, leading)[:-1], None], t.dtype)
 
 
 def _free(t: tf.Tensor, leading: int) -> list:

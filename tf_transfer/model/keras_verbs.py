@@ -194,7 +194,7 @@ class KerasVerbs(TextModel):
             data, count = batches_of(self, x, batch_size=batch_size), None
         else:
             table = rows.table if steps is None else rows.table.head(steps * batch_size)
-            if self.reads_tokens:
+            if self.token_tasks:
                 tokens = self.tokenise(table, spans=True)
                 self._refuse_callbacks(callbacks)
                 return self._decode(self.outputs_of(tokens, batch_size), tokens)

@@ -149,11 +149,34 @@ class Network(Trainable):
                 f"{shown(x)}.\n"
                 "For texts call predict(texts), or encode(texts) for their vectors."
             )
-        if all(kind_of(task).reads == "text" for task in self.tasks):
-            return self.apply_heads(self.encoder(x, training=training), training=training)
-        hidden = self.encoder.hidden(x, training=training)
-        vectors = self.encoder.pool(hidden, x["attention_mask"])
-        return self.apply_heads(vectors, training=training, hidden=hidden)
+        features = self.features(x, training=training)
+        return self.outputs_from(features, x.get("attention_mask"), training=training)
+
+    @property
+    def token_tasks(self) -> list[str]:
+        """The names of the tasks whose heads need a vector for each token."""
+        return [task.name for task in self.tasks if kind_of(task).reads == "tokens"]
+
+    def features(self, x: dict, training: bool = False) -> tf.Tensor:
+        """What the heads compute from: (batch, length, width) where one reads tokens, else the
+        texts' vectors (batch, width).
+        """
+        run = self.encoder.hidden if self.token_tasks else self.encoder
+        return run(x, training=training)
+
+    def outputs_from(
+        self, features: tf.Tensor, mask: tf.Tensor | None, training: bool = False
+    ) -> dict[str, tf.Tensor]:
+        """``{task: outputs}`` from `features`.
+
+        Args:
+            mask: (batch, length) int32, 1 at tokens and 0 at padding; needed where a head reads
+                tokens.
+        """
+        if not self.token_tasks:
+            return self.apply_heads(features, training=training)
+        vectors = self.encoder.pool(features, mask)
+        return self.apply_heads(vectors, training=training, hidden=features)
 
     def apply_heads(
         self, vectors: tf.Tensor, training: bool = False, hidden: tf.Tensor | None = None

@@ -67,11 +67,6 @@ class TextModel(Network):
         columns = {name: o[name] for name in ("text", "text_pair", "max_length")}
         return self.encoder.reads.read(table, **columns, spans=spans)
 
-    @property
-    def reads_tokens(self) -> bool:
-        """Whether a head needs a vector for each token."""
-        return any(kind_of(task).reads == "tokens" for task in self.tasks)
-
     def outputs_of(self, tokens: Tokens, batch_size: int = 32) -> dict[str, np.ndarray]:
         """What the heads give for whole rows: (rows, …), or (tokens, …) of a head that reads
         tokens.
@@ -155,9 +150,9 @@ class TextModel(Network):
         """
         self.resolve(table)
         y, w = self.encode_labels(table, where, note_labels)
-        tokens = self.tokenise(table, spans=self.reads_tokens)
+        by_token = self.token_tasks
+        tokens = self.tokenise(table, spans=bool(by_token))
         targets = {t.name: kind_of(t).targets(t, y[t.name], tokens) for t in self.tasks}
-        by_token = {t.name for t in self.tasks if kind_of(t).reads == "tokens"}
         factors = check_weights(weights, len(table), self.tasks)
         if factors is not None:
             w = {name: values * factors[name] for name, values in w.items()}

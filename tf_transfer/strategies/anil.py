@@ -11,7 +11,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from tf_transfer.devices.backend import tf
-from tf_transfer.meta_gradients.head_adapter import HeadAdapter, head_loss, head_variables
+from tf_transfer.meta_gradients.head_adapter import (
+    HeadAdapter,
+    features_of,
+    head_loss,
+    head_variables,
+)
 from tf_transfer.meta_gradients.inner_loop import InnerLoop
 from tf_transfer.strategies.gradient import GradientStrategy
 from tf_transfer.strategies.second_order import SecondOrder
@@ -67,7 +72,9 @@ class ANIL(SecondOrder, GradientStrategy):
         heads = head_variables(learner.model)
 
         def loss(weights, batch, place, training=False):
-            return head_loss(learner.model, heads, weights, (weights[place], *batch[1:]), training)
+            x, y, w = batch
+            features = features_of(learner.model, weights[place], x)
+            return head_loss(learner.model, heads, weights, (features, y, w), training)
 
         loop = InnerLoop(
             lambda w, _: loss(w, support, -2, self.inner_dropout),

@@ -92,7 +92,8 @@ class MetaStrategy(Strategy):
             )
 
     def check_kinds(self, tasks):
-        refuse_tokens(self, tasks)
+        if self.needs_classes:
+            refuse_tokens(self, tasks)
 
     # -- the outer loop ---------------------------------------------------------------------------
 

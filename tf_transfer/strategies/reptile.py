@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from tf_transfer.devices.backend import keras, tf
+from tf_transfer.kinds.base import PADDED
 from tf_transfer.strategies.gradient import GradientStrategy
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ class Reptile(GradientStrategy):
     outer_optimizer: Literal["adam", "sgd"] = "sgd"
 
     def episode_gradient(self, learner, support, query):
-        batch = tf.nest.map_structure(_stacked, *_of_one_length(support, query))
+        both = _of_one_length(support, query, learner.model.token_tasks)
+        batch = tf.nest.map_structure(_stacked, *both)
         loop, start = self.inner_loop(learner, batch), learner.weights()
         rates = self.inner_rates().in_episode(learner, [start[i] for i in loop.changed])
         descent = loop.descend(start, rates)
@@ -64,11 +66,12 @@ def _stacked(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     return tf.concat([a, b], 0)
 
 
-def _of_one_length(support, query):
+def _of_one_length(support, query, token_tasks):
     """The two batches with their texts padded to the longer of their lengths."""
     lengths = [tf.shape(x["input_ids"])[1] for x, _, _ in (support, query)]
-    longest = tf.maximum(*lengths)
-    return [
-        ({f: tf.pad(v, [[0, 0], [0, longest - length]]) for f, v in x.items()}, y, w)
-        for (x, y, w), length in zip((support, query), lengths)
-    ]
+    longest, padded = tf.maximum(*lengths), []
+    for (x, y, w), length in zip((support, query), lengths):
+        by = [[0, 0], [0, longest - length]]
+        labels = {n: tf.pad(y[n], by, constant_values=PADDED) for n in y if n in token_tasks}
+        padded.append(({f: tf.pad(v, by) for f, v in x.items()}, y | labels, w))
+    return padded
