@@ -93,7 +93,10 @@ def test_split_classes_by_groups_keeps_groups_whole():
             "Received 2 rows without, first row 5.\nFill the group in, or drop these rows.",
         ),
         ({"by": "nowhere"}, "must have a column 'nowhere'"),
-        ({"task": "score"}, "A task must be a classification here.\nReceived 'score': regression."),
+        (
+            {"task": "score"},
+            "A task must be a classification or tagging here.\nReceived 'score': regression.",
+        ),
     ],
 )
 def test_split_classes_refuses(options, expected):

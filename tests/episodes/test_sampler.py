@@ -395,7 +395,8 @@ RANGE = (
         ),
         (
             {"task": "lists"},
-            "A task must be a classification or regression here.\nReceived 'lists': multilabel.\n"
+            "A task must be a classification, tagging, regression or span here.\n"
+            "Received 'lists': multilabel.\n"
             "Give Task('lists', kind='classification') if it is one, or task=None to draw rows of "
             "any labels.",
         ),

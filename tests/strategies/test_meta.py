@@ -145,7 +145,7 @@ def test_gradcheck_of_a_family_that_casts_to_single_precision(sampler):
 
 
 def test_gradcheck_of_an_episode_that_does_not_fit(fresh, sampler):
-    with pytest.raises(DataError, match=r"a head of 3 outputs, and an episode of 4 classes"):
+    with pytest.raises(DataError, match=r"a head of 3 classes, and an episode of 4 classes"):
         gradcheck(ProtoNet(), fresh, make_sampler(way=4).episode(0))
     with pytest.raises(DataError, match=r"Received episode 0.*\n?Give the sampler too"):
         gradcheck(ProtoNet(), fresh, dataclasses.replace(sampler.episode(0), sampler=None))
@@ -565,7 +565,7 @@ def test_prototypes_learn_from_episodes_of_several_ways(strategy):
 def test_prototypes_take_any_number_of_classes(fresh):
     adapted = ProtoNet().adapt(fresh, make_intents())
     assert adapted.tasks[0].outputs == 8
-    with pytest.raises(DataError, match=r"head of 3 outputs.*\n?.*support of 8 classes"):
+    with pytest.raises(DataError, match=r"head of 3 classes.*\n?.*support of 8 classes"):
         MAML().adapt(fresh, make_intents())
 
 
@@ -667,8 +667,9 @@ def test_anil_adapts_with_dropout_to_the_same_vectors_in_parts():
     whole, parts = (
         ANIL(inner_dropout=True, rows_a_part=r)._adapter(noisy).batch(support) for r in (64, 3)
     )
-    assert not np.allclose(whole[0], noisy.encode(support, verbose=0), atol=1e-3)
-    np.testing.assert_allclose(parts[0][:7], whole[0], rtol=1e-5, atol=1e-6)
+    vectors = [batch[0]["vectors"] for batch in (whole, parts)]
+    assert not np.allclose(vectors[0], noisy.encode(support, verbose=0), atol=1e-3)
+    np.testing.assert_allclose(vectors[1][:7], vectors[0], rtol=1e-5, atol=1e-6)
     assert parts[2]["intent"].numpy().tolist() == [1.0] * 7 + [0.0] * 2
 
 
@@ -977,17 +978,15 @@ def test_outer_steps_must_be_a_whole_number(fresh, sampler, steps):
 
 
 def test_episodes_that_do_not_fit(fresh):
-    with pytest.raises(DataError, match=r"head of 3 outputs.*\n?.*way=4"):
+    with pytest.raises(DataError, match=r"head of 3 classes.*\n?.*way=4"):
         MAML().fit(fresh, make_sampler(way=4))
     with pytest.raises(DataError, match="same number of classes"):
         MAML().fit(fresh, make_sampler(way=(2, 3)))
-    with pytest.raises(DataError, match=r"head of 3 outputs.*\n?.*way=4 for validation"):
+    with pytest.raises(DataError, match=r"head of 3 classes.*\n?.*way=4 for validation"):
         MAML().fit(fresh, make_sampler(), validation=make_sampler(way=4))
-    with pytest.raises(DataError, match=r"head of 3 outputs.*\n?.*way=\d for validation"):
+    with pytest.raises(DataError, match=r"head of 3 classes.*\n?.*way=\d for validation"):
         ProtoNet().fit(fresh, make_sampler(way=(2, 3)), validation=make_sampler(way=(2, 5)))
-    with pytest.raises(
-        DataError, match=r"learns one classification, from episodes of classes(.|\n)*of rows"
-    ):
+    with pytest.raises(DataError, match=r"learns one classification or tagging(.|\n)*of rows"):
         ProtoNet().fit(fresh, make_sampler(), validation=EpisodeSampler(make_intents()))
     with pytest.raises(DataError, match="'training' and 'validation' must have no class in common"):
         MAML().fit(fresh, make_sampler(), validation=make_sampler())

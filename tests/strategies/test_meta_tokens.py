@@ -1,17 +1,33 @@
 """Meta-learning of kinds that read tokens: tags of words, and answers in a text."""
 
+from collections import Counter
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from tests import tiny
+from tf_transfer.episodes.class_splits import check_class_disjoint, split_classes
+from tf_transfer.episodes.files import freeze_episodes, load_episodes
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.episodes.tensors import EpisodeTensors, table_batch
+from tf_transfer.errors import DataError, LabelWarning
+from tf_transfer.evaluation.episodes import episode_tables, evaluate_episodes
+from tf_transfer.kinds import KINDS
 from tf_transfer.kinds.base import PADDED
 from tf_transfer.kinds.tasks import Task
+from tf_transfer.kinds.words import Words
 from tf_transfer.meta_gradients.gradient_check import gradcheck
 from tf_transfer.model.model import TransferModel
-from tf_transfer.strategies import ANIL, MAML, MetaSGD, Reptile
+from tf_transfer.strategies import (
+    ANIL,
+    MAML,
+    MetaSGD,
+    ProtoMAML,
+    ProtoNet,
+    Reptile,
+    TargetOnly,
+)
 
 NAMES = {"person": ("Ada", "Carl", "Eve"), "city": ("Rome", "Oslo", "Bern")}
 TASKS = {
@@ -47,9 +63,10 @@ def _moved_answers(answers, text):
 
 
 def make_model(*names, **options):
-    texts = (*NAMES["person"], *NAMES["city"], "so left")
+    texts = (*NAMES["person"], *NAMES["city"], "so left today Monday May")
     encoder = tiny.make_encoder(texts=texts, width=8)
-    return TransferModel(encoder, [TASKS[name] for name in names], max_length=16, **options)
+    tasks = [TASKS[name] for name in names] or [slots((0, 1))]
+    return TransferModel(encoder, tasks, max_length=16, **options)
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +88,43 @@ def test_meta_gradients_are_those_of_central_differences(sampler, strategy, task
     check = gradcheck(strategy, make_model(*tasks, dropout=0.0), sampler.episode(0))
     assert check.relative_error <= 1e-6, check
     assert (check.table["numeric"].abs() > 1e-9).mean() > 0.5
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [ProtoNet(), ProtoMAML(inner_steps=1, inner_lr=0.01, rows_a_part=3), MAML(inner_steps=1)],
+)
+def test_meta_gradients_of_episodes_of_types(strategy):
+    sampler = EpisodeSampler(make_slots(60), slots(), way=2, shot=1, num_query=1)
+    check = gradcheck(strategy, make_model(dropout=0.0), sampler.episode(0))
+    assert check.relative_error <= 1e-6, check
+
+
+def test_episodes_are_scored_by_their_spans():
+    """Prototypes by hand: the nearest mean of the words of each tag."""
+    table = make_slots(80)
+    sampler = EpisodeSampler(table, slots(), way=2, shot=2, num_query=2)
+    model = make_model()
+    model.resolve(table)
+    episodes = sampler.sample(3)
+    strategies = {"proto_net": ProtoNet(uses_source=False), "fine_tune": TargetOnly(adapt_steps=1)}
+    candidates = {name: (strategy, model) for name, strategy in strategies.items()}
+    values = evaluate_episodes(candidates, sampler, episodes).values
+    assert values["f1_micro"].notna().all() and (values["f1_micro"] >= 0).all()
+    task, support, query = episode_tables(sampler, episodes[0])
+    tokens = [model.tokenise(part, spans=True) for part in (support, query)]
+    own, other = (model.encode_tokens(part).astype(np.float64) for part in tokens)
+    y, _ = task.encode(support)
+    tags = KINDS["tagging"].targets(task, y, tokens[0])
+    means = {tag: own[tags == tag].mean(0) for tag in range(5) if (tags == tag).any()}
+    scores = np.full((len(other), 5), -1e30)
+    for tag, mean in means.items():
+        scores[:, tag] = -((other - mean) ** 2).sum(1)
+    words = Words.of(tokens[1])
+    expected = words.spans(words.best_tags(scores[words.tokens]), 2)
+    adapted = strategies["proto_net"].adapt(model, support)
+    said = adapted.predict(query, verbose=0)["slots"].scores
+    assert [row.tolist() for row in said] == [row.tolist() for row in expected]
 
 
 def test_first_order_is_another_gradient(sampler):
@@ -113,3 +167,81 @@ def test_tables_train_and_a_target_is_adapted_to(strategy):
     scores = adapted.evaluate(make_table(12, 4))
     assert scores["test", "names", "f1_micro"] >= 0.9
     assert 0 <= scores["test", "answers", "f1_words"] <= 1
+
+
+def test_an_episode_of_types_has_enough_of_each_and_no_other():
+    """By the rules of Few-NERD's greedy sampling, counted from the cells."""
+    table = make_slots(60)
+    sampler = EpisodeSampler(table, slots(), way=2, shot=2, num_query=3, seed=4)
+    for episode in sampler.sample(12):
+        assert not set(episode.support) & set(episode.query)
+        for rows, shot in ((episode.support, 2), (episode.query, 3)):
+            counts = Counter(kind for cell in table["slots"].iloc[rows] for *_, kind in cell)
+            assert set(counts) == set(episode.classes)
+            assert all(shot <= count <= 2 * shot for count in counts.values())
+    assert len({episode.classes for episode in sampler.sample(12)}) > 1
+    again = EpisodeSampler(table, slots(), way=2, shot=2, num_query=3, seed=4).episode(7)
+    assert np.array_equal(again.support, sampler.episode(7).support)
+
+
+def test_types_without_rows_of_their_own_are_said():
+    table = make_slots(30)
+    table["slots"] = [[(0, 1, "city"), (2, 3, "day"), (4, 5, "person")]] * 30
+    sampler = EpisodeSampler(table, slots(), way=2, num_query=3)
+    with pytest.raises(DataError, match="rows that have its types and no others"):
+        sampler.episode(0)
+
+
+def slots(classes=("city", "day", "person")):
+    return Task("slots", kind="tagging", classes=classes)
+
+
+def make_slots(rows: int, seed: int = 0) -> pd.DataFrame:
+    """Each text has spans of one or two of three types."""
+    draws, words, cells = np.random.default_rng(seed), [], []
+    names = NAMES | {"day": ("today", "Monday", "May")}
+    for _ in range(rows):
+        text, spans = "so", []
+        for kind in draws.permutation(list(names))[: draws.integers(1, 3)]:
+            name = draws.choice(names[kind])
+            spans.append((len(text) + 1, len(text) + 1 + len(name), str(kind)))
+            text += f" {name}"
+        words.append(text), cells.append(spans)
+    return pd.DataFrame({"text": words, "slots": cells})
+
+
+def test_types_are_dealt_out_to_splits(tmp_path):
+    table = make_slots(60)
+    with pytest.warns(LabelWarning, match="rows are left out: they have spans of types of two"):
+        parts = split_classes(table, slots(), validation=1, test=1, seed=1)
+    kinds = [{kind for cell in part["slots"] for *_, kind in cell} for part in parts]
+    assert sorted(map(len, kinds)) == [1, 1, 1] and set.union(*kinds) == set(slots().classes)
+    check_class_disjoint(dict(zip("abc", parts)), slots())
+    with pytest.raises(DataError, match="no class in common"):
+        check_class_disjoint({"a": parts[0], "b": table}, slots())
+    sampler = EpisodeSampler(table, slots(), way=2, shot=1, num_query=1)
+    freeze_episodes(sampler, 3, tmp_path / "episodes.json")
+    again = load_episodes(tmp_path / "episodes.json", table)
+    for own, other in zip(sampler.sample(3), again, strict=True):
+        assert np.array_equal(own.query, other.query) and own.classes == other.classes
+    moved = table.assign(slots=[[(a, b, "city") for a, b, _ in cell] for cell in table["slots"]])
+    with pytest.raises(DataError, match="replayed on the table"):
+        load_episodes(tmp_path / "episodes.json", moved)
+
+
+def test_an_episode_numbers_its_types_anew():
+    table = make_slots(60)
+    sampler = EpisodeSampler(table, slots(), way=2, shot=1, num_query=1)
+    model = make_model()
+    episodes = [e for e in sampler.sample(20) if e.classes == ("person", "city")][:1]
+    (_, y, w), _ = EpisodeTensors(model, sampler)(episodes)
+    rows = table.iloc[episodes[0].support].reset_index(drop=True)
+    numbered = rows.assign(
+        slots=[[(a, b, {"person": 0, "city": 1}[k]) for a, b, k in cell] for cell in rows["slots"]]
+    )
+    _, labels, _ = table_batch(model, numbered)
+    kept = len(rows)
+    assert np.array_equal(y["slots"][0][:kept], labels["slots"])
+    assert w["slots"][0].numpy().tolist() == [1.0] * kept + [0.0] * (2 - kept)
+    task, support, _ = episode_tables(sampler, episodes[0])
+    assert support["slots"].tolist() == numbered["slots"].tolist() and task.classes == (0, 1)

@@ -5,13 +5,15 @@ checks it.
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
 from tf_transfer.episodes.sampler import EpisodeSampler, read_domains, resolve_task
-from tf_transfer.errors import DataError, check_whole, is_whole, listed
+from tf_transfer.errors import DataError, LabelWarning, check_whole, is_whole, listed
+from tf_transfer.kinds import kind_of
 from tf_transfer.kinds.tasks import Task
 
 
@@ -27,12 +29,13 @@ def split_classes(
     """Deal out a table's classes at random to meta-training, meta-validation and meta-test.
 
     Args:
-        task: a classification, or the column of its labels; rows without a label are left out.
+        task: a classification or a tagging, or the column of its labels; rows without a label are
+            left out, and so are rows with types of two splits, which a `LabelWarning` counts.
         validation: number of classes, or their share in (0, 1), rounded up.
         test: likewise.
         seed: the same seed gives the same split.
         by: column of groups of classes, each of which goes to one split as a whole;
-            ``validation`` and ``test`` then count groups.
+            ``validation`` and ``test`` then count groups. Not for a tagging.
 
     Returns:
         train, validation, test: rows in the table's order, each with a new index from 0. No
@@ -50,20 +53,56 @@ def split_classes(
     """
     task = resolve_task(table, task)
     y, present = task.encode(table)
-    units = y.astype(np.int64) if by is None else _group_classes(table, task, y, present, by)
     check_whole("`seed`", seed, 0)
-    dealt = np.random.default_rng(seed).permutation(np.unique(units[present]))
+    if kind_of(task).episodes == "types":
+        return _split_types(table, task, y, present, validation, test, seed, by)
+    units = y.astype(np.int64) if by is None else _group_classes(table, task, y, present, by)
+    what = "classes" if by is None else f"groups of column {by!r}"
+    dealt = _dealt(np.unique(units[present]), validation, test, seed, what)
+    chosen = [present & np.isin(units, part) for part in dealt]
+    return tuple(table[rows].reset_index(drop=True) for rows in chosen)
+
+
+def _dealt(units: np.ndarray, validation, test, seed: int, what: str) -> list[np.ndarray]:
+    """The units of training, validation and test.
+
+    Args:
+        what: the units are called so.
+
+    Raises:
+        DataError: none would be left for training.
+    """
+    dealt = np.random.default_rng(seed).permutation(units)
     sizes = [_read_share(n, v, len(dealt)) for n, v in (("validation", validation), ("test", test))]
     if sum(sizes) >= len(dealt):
-        what = "classes" if by is None else f"groups of column {by!r}"
         raise DataError(
             f"`validation` + `test` must leave {what} for training.\n"
             f"Received validation={validation!r}, test={test!r}, together {sum(sizes)} of "
             f"{len(dealt)} {what}.\n"
             f"Lower them to at most {len(dealt) - 1} together."
         )
-    held = dealt[: sizes[0]], dealt[sizes[0] : sum(sizes)]
-    chosen = [present & np.isin(units, part) for part in (dealt[sum(sizes) :], *held)]
+    return [dealt[sum(sizes) :], dealt[: sizes[0]], dealt[sizes[0] : sum(sizes)]]
+
+
+def _split_types(table, task: Task, y, present, validation, test, seed: int, by):
+    """The rows whose spans are all of types of one split."""
+    if by is not None:
+        raise DataError(
+            "Types of spans are dealt out one by one.\n"
+            f"Received by={by!r} for the {task.kind} {task.name!r}.\nLeave it out."
+        )
+    counts = kind_of(task).counts_by_row(task, y)
+    types = _dealt(np.flatnonzero(counts.any(0)), validation, test, seed, "types")
+    some = present & counts.any(1)
+    chosen = [some & (counts[:, part].sum(1) == counts.sum(1)) for part in types]
+    lost = some & ~np.logical_or.reduce(chosen)
+    if lost.any():
+        warnings.warn(
+            f"{lost.sum()} of {some.sum()} rows are left out: they have spans of types of two "
+            "splits.",
+            LabelWarning,
+            stacklevel=3,
+        )
     return tuple(table[rows].reset_index(drop=True) for rows in chosen)
 
 
@@ -100,7 +139,8 @@ def check_class_disjoint(
         task = resolve_task(pd.concat(list(tables.values()), ignore_index=True), task)
     for name, table in tables.items():
         y, present = task.encode(table, f"the table {name!r}")
-        pairs[name] = [(None, task.classes[i]) for i in np.unique(y[present])]
+        occurring = kind_of(task).occurring(task, y[np.flatnonzero(present)])
+        pairs[name] = [(None, task.classes[i]) for i in np.flatnonzero(occurring)]
     for a, b in itertools.combinations(splits, 2):
         _check_disjoint(a, pairs[a], b, pairs[b])
 

@@ -12,6 +12,7 @@ import pandas as pd
 from tf_transfer.episodes.episode import Episode
 from tf_transfer.episodes.sampler import EpisodeSampler, read_domains
 from tf_transfer.errors import DataError, listed
+from tf_transfer.kinds.answers import Answers
 from tf_transfer.kinds.class_types import class_text
 from tf_transfer.kinds.tasks import Task
 
@@ -23,7 +24,7 @@ def fingerprint(table: pd.DataFrame, task: Task | None, domain: str | None) -> d
     labels = domains = None
     if task is not None:
         y, present = task.encode(table)
-        labels = hashlib.sha256(y.astype("<f8").tobytes() + present.tobytes()).hexdigest()
+        labels = hashlib.sha256(_bytes(y) + present.tobytes()).hexdigest()
     if domain is not None:
         numbers, names = read_domains(table, domain)
         spelt = json.dumps(
@@ -31,6 +32,18 @@ def fingerprint(table: pd.DataFrame, task: Task | None, domain: str | None) -> d
         ).encode()
         domains = hashlib.sha256(numbers.astype("<i8").tobytes() + spelt).hexdigest()
     return {"rows": len(table), "labels": labels, "domains": domains}
+
+
+def _bytes(y: Answers) -> bytes:
+    """What labels say, the same on every machine."""
+    if isinstance(y, np.ndarray):
+        return y.astype("<f8").tobytes()
+    parts = sorted(y.pack().items())
+    return b"".join(name.encode() + part.astype(_plain(part)).tobytes() for name, part in parts)
+
+
+def _plain(part: np.ndarray) -> str:
+    return "u1" if part.dtype == np.uint8 else "<i8"
 
 
 def check_rows(sampler: EpisodeSampler, episodes: Sequence[Episode]) -> None:

@@ -1,6 +1,7 @@
 """Drawing episodes: small support and query sets, by a table's labels alone.
 
 Vinyals et al., Matching Networks for One Shot Learning, 2016, https://arxiv.org/abs/1606.04080.
+Where a row may have several classes, as spans of several types: see `episodes.greedy`.
 """
 
 from __future__ import annotations
@@ -13,10 +14,14 @@ import numpy as np
 import pandas as pd
 
 from tf_transfer.episodes.episode import Episode
+from tf_transfer.episodes.greedy import draw_rows
 from tf_transfer.errors import DataError, check_columns, check_whole, is_whole
 from tf_transfer.kinds import kind_of, kinds_where
 from tf_transfer.kinds.class_types import plain_class
 from tf_transfer.kinds.tasks import Task
+
+ATTEMPTS = 100
+"""Draws of types for an episode, of which the first is taken that has rows enough."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,11 +39,14 @@ class EpisodeSampler:
     Args:
         table: rows; an episode holds their positions.
         task: a `Task`, or the column of its labels. Classification: an episode has ``way``
-            classes, and ``shot`` support and ``num_query`` query rows of each. Regression:
-            ``shot`` and ``num_query`` rows in total. None: likewise, of rows with any labels
-            or none, for models with several tasks.
+            classes, and ``shot`` support and ``num_query`` query rows of each. Tagging: an
+            episode has spans of ``way`` types alone, of each type ``shot`` to ``2 shot`` in the
+            support and ``num_query`` to ``2 num_query`` in the query; words outside of spans are
+            no type, and in every episode. Regression and span: ``shot`` and ``num_query`` rows
+            in total. None: likewise, of rows with any labels or none, for models with several
+            tasks.
         way: classes in an episode: a number, or (low, high), both included, drawn anew for each
-            episode. Only a classification reads it.
+            episode. Only a classification and a tagging read it.
         shot: support rows, of each class in a classification: a number, or (low, high).
         num_query: query rows, of each class in a classification.
         seed: with the same labels, arguments and seed, episode i is always the same.
@@ -95,7 +103,7 @@ class EpisodeSampler:
         self.task = None if task is None else resolve_task(table, task, rows=True)
         self.way, self.shot, self.num_query, self.seed = way, shot, num_query, seed
         self.domain, self.balanced, self.drop_small = domain, balanced, drop_small
-        classifies = self.task is not None and kind_of(self.task).episodes == "classes"
+        classifies = self.task is not None and kind_of(self.task).draws_classes
         self.ways = _read_range("way", way, 2) if classifies else (1, 1)
         self.shots = _read_range("shot", shot, 1)
         check_whole("`num_query`", num_query, 1)
@@ -108,6 +116,7 @@ class EpisodeSampler:
                 f"{f'a {self.task.kind}' if self.task else 'task=None'}.\n"
                 "Give for instance shot=(1, 10), or leave balanced=True."
             )
+        self._counts = self._class_counts()
         self._pools = _fitting(self, _find_pools(self.table, self.task, domain))
         drawn = {c for pool in self._pools for c in pool.classes}
         self.classes = tuple(c for c in self.task.classes if c in drawn) if self.task else ()
@@ -126,18 +135,50 @@ class EpisodeSampler:
         check_whole("`index`", index, 0)
         rng = np.random.default_rng([self.seed, index])
         pool = self._pools[rng.integers(len(self._pools))]
-        way = rng.integers(*self.ways, endpoint=True)
-        drawn = rng.choice(len(pool.classes), way, replace=False)
-        shots = rng.integers(*self.shots, size=1 if self.balanced else way, endpoint=True)
+        for _ in range(1 if self._counts is None else ATTEMPTS):
+            way = rng.integers(*self.ways, endpoint=True)
+            drawn = rng.choice(len(pool.classes), way, replace=False)
+            shots = rng.integers(*self.shots, size=1 if self.balanced else way, endpoint=True)
+            parts = self._rows_of(rng, pool, drawn, np.broadcast_to(shots, way))
+            if parts is not None:
+                break
+        else:
+            raise _no_such_rows(self, pool, index)
+        classes = tuple(pool.classes[number] for number in drawn) if self.classes else ()
+        return Episode(*parts, classes, pool.domain, int(index), self)
+
+    def _rows_of(self, rng, pool: _Pool, drawn, shots) -> tuple[np.ndarray, np.ndarray] | None:
+        """Support and query of some classes of a pool, or None where there are not rows enough."""
+        if self._counts is not None:
+            return self._rows_of_types(rng, pool, drawn, shots)
         support, query = [], []
-        for number, shot in zip(drawn, np.broadcast_to(shots, way)):
+        for number, shot in zip(drawn, shots):
             rows = rng.choice(pool.rows[number], shot + self.num_query, replace=False)
             support.append(rows[:shot])
             query.append(rows[shot:])
-        classes = tuple(pool.classes[number] for number in drawn) if self.classes else ()
-        return Episode(
-            np.concatenate(support), np.concatenate(query), classes, pool.domain, int(index), self
-        )
+        return np.concatenate(support), np.concatenate(query)
+
+    def _rows_of_types(self, rng, pool: _Pool, drawn, shots):
+        """The same of rows that have no other types."""
+        places = {name: place for place, name in enumerate(self.task.classes)}
+        types = [places[pool.classes[number]] for number in drawn]
+        rows = np.unique(np.concatenate([pool.rows[number] for number in drawn]))
+        counts = self._counts[rows]
+        alone = counts.sum(1) == counts[:, types].sum(1)
+        rows, counts = rows[alone], counts[alone][:, types]
+        support = draw_rows(rng, rows, counts, shots)
+        if support is None:
+            return None
+        left = ~np.isin(rows, support)
+        query = draw_rows(rng, rows[left], counts[left], np.full(len(types), self.num_query))
+        return None if query is None else (support, query)
+
+    def _class_counts(self) -> np.ndarray | None:
+        """(rows, classes) int: how often each row has each class, where it may have several."""
+        if self.task is None or kind_of(self.task).episodes != "types":
+            return None
+        y, _ = self.task.encode(self.table)
+        return kind_of(self.task).counts_by_row(self.task, y)
 
     def sample(self, count: int, start: int = 0) -> list[Episode]:
         """Episodes ``start`` to ``start + count - 1``.
@@ -166,15 +207,19 @@ def resolve_task(table: pd.DataFrame, task: Task | str, rows: bool = False) -> T
         raise DataError(f"`task` must be a Task or the column of its labels.\nReceived {task!r}.")
     task = (Task(task) if isinstance(task, str) else task).resolve(table)
     check_columns(table, [task.label])
-    kinds = kinds_where(episodes="classes") + (kinds_where(episodes="rows") if rows else [])
+    kinds = kinds_where(draws_classes=True) + (kinds_where(episodes="rows") if rows else [])
     if task.kind not in kinds:
         remedy = f"Give Task({task.name!r}, kind={kinds[0]!r}) if it is one"
         remedy += ", or task=None to draw rows of any labels." if rows else "."
         raise DataError(
-            f"A task must be a {' or '.join(kinds)} here.\nReceived {task.name!r}: "
+            f"A task must be a {_alternatives(kinds)} here.\nReceived {task.name!r}: "
             f"{task.kind}.\n{remedy}"
         )
     return task
+
+
+def _alternatives(names: list[str]) -> str:
+    return " or ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
 
 
 def read_domains(table: pd.DataFrame, column: str) -> tuple[np.ndarray, list]:
@@ -216,12 +261,23 @@ def _find_pools(table: pd.DataFrame, task: Task | None, domain: str | None) -> l
         if task is None or kind_of(task).episodes == "rows":
             pools.append(_Pool(name, (None,), (rows,)))
             continue
+        if kind_of(task).episodes == "types":
+            pools.append(_pool_of_types(name, task, y, rows))
+            continue
         rows = rows[np.argsort(y[rows], kind="stable")]
         classes, starts = np.unique(y[rows], return_index=True)
         pools.append(
             _Pool(name, tuple(task.classes[i] for i in classes), tuple(np.split(rows, starts[1:])))
         )
     return pools
+
+
+def _pool_of_types(domain, task: Task, y, rows: np.ndarray) -> _Pool:
+    """A row is among those of each of its types."""
+    counts = kind_of(task).counts_by_row(task, y)[rows]
+    numbers = np.flatnonzero(counts.any(0))
+    classes = tuple(task.classes[number] for number in numbers)
+    return _Pool(domain, classes, tuple(rows[counts[:, number] > 0] for number in numbers))
 
 
 def _fitting(sampler: EpisodeSampler, pools: list[_Pool]) -> list[_Pool]:
@@ -292,6 +348,16 @@ def _too_few_classes(sampler: EpisodeSampler, pools: list[_Pool], need: int) -> 
         f"`way` must not exceed the classes of {'any domain' if sampler.domain else 'the table'}.\n"
         f"Received way={sampler.way!r}; {place} has {count} classes"
         f"{enough}.\n{remedy[0].upper() + remedy[1:]}."
+    )
+
+
+def _no_such_rows(sampler: EpisodeSampler, pool: _Pool, index: int) -> DataError:
+    return DataError(
+        "An episode needs rows that have its types and no others.\n"
+        f"Received {ATTEMPTS} draws of way={sampler.way!r} types of {_place(pool.domain)} for "
+        f"episode {index}, none with shot={sampler.shot!r} and num_query={sampler.num_query} spans "
+        "of each in such rows.\n"
+        "Lower way, shot or num_query, or leave rare types out of the table."
     )
 
 

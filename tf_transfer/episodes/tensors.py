@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,8 +15,10 @@ from tf_transfer.episodes.episode import Episode
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.errors import DataError, listed
 from tf_transfer.kinds import AUTO, kind_of, kinds_where
+from tf_transfer.kinds.answers import Answers
 from tf_transfer.kinds.base import PADDED
 from tf_transfer.kinds.labels import encode_labels
+from tf_transfer.kinds.tasks import Task
 
 
 class EpisodeTensors:
@@ -40,10 +42,11 @@ class EpisodeTensors:
         per_class = {"support": sampler.shots[1], "query": sampler.num_query}
         self.rows = {part: rows * sampler.ways[1] for part, rows in per_class.items()}
         self._ladder = bucket_lengths(self.tokens.lengths, self.tokens.limit)
-        self.by_class = sampler.task is not None and kind_of(sampler.task).episodes == "classes"
+        self.by_class = sampler.task is not None and kind_of(sampler.task).draws_classes
         if self.by_class:
-            self.name = only_classification(model).name
-            self.labels, _ = sampler.task.encode(sampler.table)
+            self.name, self._kind = only_few_shot(model).name, kind_of(sampler.task)
+            labels, _ = sampler.task.encode(sampler.table)
+            self._of_table = Targets(self.tokens, {self.name: (sampler.task, labels)})
             self._places = {c: i for i, c in enumerate(sampler.task.classes)}
             if teach:
                 # each output stands for a class of an episode, whichever it is
@@ -52,7 +55,7 @@ class EpisodeTensors:
             y, self.w = encode_labels(model.tasks, sampler.table, "the episodes' table")
             for name, head in model.heads.items() if teach else ():
                 head.note_labels(y[name][self.w[name] > 0])
-            self.targets = Targets(model, y, self.tokens)
+            self._of_table = Targets.of_model(model, y, self.tokens)
 
     def __call__(self, episodes: Sequence[Episode]) -> tuple[tuple, tuple]:
         """Support and query of several episodes.
@@ -73,29 +76,23 @@ class EpisodeTensors:
         length = int(self._ladder[np.searchsorted(self._ladder, longest)])
         flat = self.tokens.gather(tf.constant(rows.ravel()), length)
         x = {field: tf.reshape(v, (*rows.shape, length)) for field, v in flat.items()}
-        kept = np.maximum(rows, 0)
+        targets, kept = self._of_table.of(rows, length), np.maximum(rows, 0)
         if self.by_class:
-            slots = np.stack(
-                [self._slots(episode, self.labels[row]) for episode, row in zip(episodes, kept)]
-            )
-            return (
-                x,
-                {self.name: tf.constant(slots)},
-                {self.name: tf.constant(real.astype(np.float32))},
-            )
-        return (
-            x,
-            self.targets.of(rows, length),
-            {
-                name: tf.constant(np.where(real, v[kept], 0).astype(np.float32))
-                for name, v in self.w.items()
-            },
-        )
+            of_table = targets[self.name].numpy()
+            slots = np.stack([self._slots(e, labels) for e, labels in zip(episodes, of_table)])
+            weights = real.astype(np.float32)
+            return x, {self.name: tf.constant(slots)}, {self.name: tf.constant(weights)}
+        weights = {name: np.where(real, w[kept], 0) for name, w in self.w.items()}
+        return x, targets, {n: tf.constant(w.astype(np.float32)) for n, w in weights.items()}
 
     def _slots(self, episode: Episode, labels: np.ndarray) -> np.ndarray:
-        """(rows,) int32: the episode's numbers of the table's classes; 0 for rows that fill up."""
+        """Targets (rows, …) int32 in the episode's numbers of the table's classes; 0 for the class
+        of rows that fill up.
+        """
         slot_of = np.zeros(len(self._places), np.int32)
         slot_of[[self._places[c] for c in episode.classes]] = np.arange(episode.way)
+        if self._kind.episodes == "types":
+            return self._kind.renumbered_targets(labels, slot_of)
         return slot_of[labels]
 
 
@@ -103,14 +100,19 @@ class Targets:
     """What heads are trained on, of chosen rows of a table.
 
     Args:
-        model: for its tasks.
-        y: encoded labels by task.
-        tokens: of the same rows, with their spans where a head reads tokens.
+        tokens: of all rows, with their spans where a task is about tokens.
+        labels: the `Task` and the encoded labels of each name.
     """
 
-    def __init__(self, model: Model, y: dict, tokens: Tokens):
-        self._tokens, self._by_token = tokens, model.token_tasks
-        self._values = {t.name: kind_of(t).targets(t, y[t.name], tokens) for t in model.tasks}
+    def __init__(self, tokens: Tokens, labels: Mapping[str, tuple[Task, Answers]]):
+        self._tokens = tokens
+        self._by_token = [name for name, (t, _) in labels.items() if kind_of(t).reads == "tokens"]
+        self._values = {name: kind_of(t).targets(t, y, tokens) for name, (t, y) in labels.items()}
+
+    @classmethod
+    def of_model(cls, model: Model, y: Mapping[str, Answers], tokens: Tokens) -> Targets:
+        """Of the tasks of a model."""
+        return cls(tokens, {task.name: (task, y[task.name]) for task in model.tasks})
 
     def of(self, rows: np.ndarray, length: int) -> dict[str, tf.Tensor]:
         """(…, *rows) by task, or (…, *rows, length) where each token has one.
@@ -139,20 +141,21 @@ def table_batch(
     length = int(bucket_lengths(tokens.lengths, tokens.limit)[-1])
     rows = np.arange(len(table), dtype=np.int64)
     x = tokens.gather(tf.constant(rows), length)
-    targets = Targets(model, y, tokens).of(rows, length)
+    targets = Targets.of_model(model, y, tokens).of(rows, length)
     return x, targets, {k: tf.constant(v) for k, v in w.items()}
 
 
-def only_classification(model: Model):
-    """The model's one task, which must be a classification.
+def only_few_shot(model: Model):
+    """The model's one task, which must be of a kind that has episodes of classes.
 
     Raises:
         DataError: it has several tasks, or one of another kind.
     """
-    if len(model.tasks) != 1 or model.tasks[0].kind not in (AUTO, *kinds_where(episodes="classes")):
+    kinds = kinds_where(draws_classes=True)
+    if len(model.tasks) != 1 or model.tasks[0].kind not in (AUTO, *kinds):
         received = [f"{t.name}: {t.kind}" for t in model.tasks]
         raise DataError(
-            "Episodes of classes need a model with one task, a classification.\nReceived "
+            f"Episodes of classes need a model with one task, a {' or a '.join(kinds)}.\nReceived "
             f"{listed(received)}.\n"
             "Give the model that one Task, or draw episodes of rows with EpisodeSampler(task=None)."
         )

@@ -20,7 +20,11 @@ from tf_transfer.errors import DataError, TrainingError, check_choice, listed
 from tf_transfer.evaluation import metrics
 from tf_transfer.evaluation.fitted import Fitted, Predictor
 from tf_transfer.kinds import kind_of
+from tf_transfer.kinds.class_types import class_text
 from tf_transfer.kinds.tasks import Task
+
+SHOWN = ("accuracy", "rmse")
+"""What few-shot results are given in where a kind has it; else its primary metric."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -31,26 +35,28 @@ class EpisodeComparison:
         values: a row for each strategy and episode: ``strategy``, ``episode`` (its index),
             ``diverged``, ``seconds`` (adapting and predicting), and a column for each metric of the
             suite. A metric of a diverged episode is NaN.
+        shown: the metric of `table` and `differences` where none is named.
     """
 
     values: pd.DataFrame
+    shown: str = "accuracy"
 
     @property
     def strategies(self) -> list[str]:
         """The names of the strategies, in the order of evaluation."""
         return list(dict.fromkeys(self.values["strategy"]))
 
-    def table(self, metric: str = "accuracy", confidence: float = 0.95) -> pd.DataFrame:
+    def table(self, metric: str | None = None, confidence: float = 0.95) -> pd.DataFrame:
         """Mean with its interval, median, number of episodes and how many diverged, by strategy.
 
         The interval is Student's t over episodes: it says how far another draw of as many episodes
         from the same classes could be off, not how far other classes could.
 
         Args:
-            metric: of the suite.
+            metric: of the suite; None: `shown`.
             confidence: in (0, 1).
         """
-        self._check(metric)
+        metric = self._metric(metric)
         rows = []
         for name, episodes in self.values.groupby("strategy", sort=False):
             kept = episodes[metric].dropna().to_numpy()
@@ -70,19 +76,19 @@ class EpisodeComparison:
         return pd.DataFrame(rows).set_index("strategy")
 
     def differences(
-        self, to: str, metric: str = "accuracy", confidence: float = 0.95
+        self, to: str, metric: str | None = None, confidence: float = 0.95
     ) -> pd.DataFrame:
         """Each strategy's mean difference to one of them on the same episodes, with its interval.
 
         Args:
             to: a strategy's name.
-            metric: of the suite.
+            metric: of the suite; None: `shown`.
 
         Returns:
             A row for each other strategy: ``difference``, ``low``, ``high`` and ``episodes``: those
             in which neither diverged.
         """
-        self._check(metric)
+        metric = self._metric(metric)
         check_choice("strategy", to, self.strategies)
         wide = self.values.pivot(index="episode", columns="strategy", values=metric)
         rows = []
@@ -95,21 +101,18 @@ class EpisodeComparison:
         columns = ["strategy", "difference", "low", "high", "episodes"]
         return pd.DataFrame(rows, columns=columns).set_index("strategy")
 
-    def _check(self, metric: str) -> None:
-        known = [
-            c
-            for c in self.values.columns
-            if c not in ("strategy", "episode", "diverged", "seconds")
-        ]
+    def _metric(self, metric: str | None) -> str:
+        others = ("strategy", "episode", "diverged", "seconds")
+        known = [column for column in self.values.columns if column not in others]
+        metric = self.shown if metric is None else metric
         check_choice("metric", metric, known)
+        return metric
 
     def __str__(self) -> str:
-        first = "accuracy" if "accuracy" in self.values else "rmse"
-        return self.table(first).round(3).to_string()
+        return self.table().round(3).to_string()
 
     def _repr_html_(self) -> str:
-        first = "accuracy" if "accuracy" in self.values else "rmse"
-        return self.table(first).round(3).to_html(border=0)
+        return self.table().round(3).to_html(border=0)
 
 
 def evaluate_episodes(
@@ -150,7 +153,9 @@ def evaluate_episodes(
             rows.append({"strategy": name, "episode": episode.index} | values)
             if bar:
                 bar.add(1)
-    return EpisodeComparison(pd.DataFrame(rows))
+    values = pd.DataFrame(rows)
+    first = next((metric for metric in SHOWN if metric in values), None)
+    return EpisodeComparison(values, first or kind_of(sampler.task).primary)
 
 
 def _check(candidates, episodes) -> None:
@@ -189,7 +194,8 @@ def _score(strategy, fitted, sampler: EpisodeSampler, episode: Episode, seed: in
         adapted = strategy.adapt(fitted, support, seed=seed, out=spare)
         name = _same_task(adapted.tasks, task).name
         scores = _of_classes(task, adapted.predict(query, verbose=0)[name].scores)
-        diverged = not np.isfinite(scores).all()
+        # answers that are spans are none where an output is no finite number
+        diverged = isinstance(scores, np.ndarray) and not np.isfinite(scores).all()
     except TrainingError:
         adapted, diverged = spare, True
     values = {"diverged": diverged, "seconds": time.perf_counter() - start}
@@ -241,11 +247,19 @@ def episode_tables(
         sampler.table.iloc[rows].reset_index(drop=True) for rows in (episode.support, episode.query)
     ]
     task = sampler.task
-    if kind_of(task).episodes == "classes":
+    if kind_of(task).draws_classes:
         for table in tables:
-            table[task.label] = episode.encode(table[task.label])
+            table[task.label] = _in_episode(task, episode, table[task.label])
         task = dataclasses.replace(task, classes=tuple(range(episode.way)), class_weight=None)
     return task, *tables
+
+
+def _in_episode(task: Task, episode: Episode, labels: pd.Series):
+    """A column of labels in the episode's own numbers."""
+    if kind_of(task).episodes == "types":
+        numbers = {class_text(name): number for number, name in enumerate(episode.classes)}
+        return kind_of(task).renumbered(labels, numbers)
+    return episode.encode(labels)
 
 
 def _mean_and_half_width(values: np.ndarray, confidence: float) -> tuple[float, float]:

@@ -52,7 +52,8 @@ class Kind(abc.ABC):
         one_class: whether a row has exactly one class, and ``y`` is its number.
         several: whether a row may have several classes, or none.
         episodes: what few-shot episodes are made of: ``"classes"``, of which some are drawn and
-            numbered anew, ``"rows"``, or None where there are none.
+            numbered anew; ``"types"``, likewise, of which a row may have several; ``"rows"``; or
+            None where there are none.
         link: how the outputs of a dense layer become answers. ``"softmax"``, ``"sigmoid"`` and
             ``"identity"`` can be solved on frozen features; None cannot. That of a kind that reads
             tokens is ``"softmax"`` of its `targets`.
@@ -72,13 +73,18 @@ class Kind(abc.ABC):
     has_classes: ClassVar[bool] = True
     one_class: ClassVar[bool] = False
     several: ClassVar[bool] = False
-    episodes: ClassVar[Literal["classes", "rows"] | None] = None
+    episodes: ClassVar[Literal["classes", "types", "rows"] | None] = None
     link: ClassVar[Literal["softmax", "sigmoid", "identity"] | None] = None
     change_words: ClassVar[tuple[str, str]] = ("a smaller error", "a larger error")
     reliability_words: ClassVar[tuple[str, str] | None] = (
         "probability given",
         "share that is right",
     )
+
+    @property
+    def draws_classes(self) -> bool:
+        """Whether few-shot episodes are of some classes, numbered anew."""
+        return self.episodes in ("classes", "types")
 
     # -- metrics -----------------------------------------------------------------------------------
 
@@ -181,6 +187,29 @@ class Kind(abc.ABC):
 
     def class_counts(self, task, y) -> np.ndarray:
         """(classes,): rows of each class."""
+        raise NotImplementedError
+
+    def counts_by_row(self, task, y) -> np.ndarray:
+        """(rows, classes) int: how often each row has each class, where ``episodes`` are of
+        types.
+        """
+        raise NotImplementedError
+
+    def renumbered(self, column: pd.Series, numbers: Mapping) -> pd.Series:
+        """A column of labels in which classes have other names, where ``episodes`` are of types.
+
+        Args:
+            numbers: the new name of each class, by its name as text.
+        """
+        raise NotImplementedError
+
+    def renumbered_targets(self, targets: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        """`targets` of tokens in which classes have other numbers, where ``episodes`` are of
+        types.
+
+        Args:
+            numbers: (classes,) int, the new number of each class.
+        """
         raise NotImplementedError
 
     def balanced_factors(self, task, y) -> np.ndarray:

@@ -47,7 +47,7 @@ class Span(Kind):
 
     name = "span"
     primary, row_metric = "f1_words", "f1_words"
-    reads, has_classes, answers_questions = "tokens", False, True
+    reads, has_classes, answers_questions, episodes = "tokens", False, True, "rows"
     reliability_words = None
     change_words = ("a better answer", "a worse answer")
     metrics = (

@@ -71,6 +71,11 @@ def hits(y: Spans, answers: Spans) -> np.ndarray:
     return np.concatenate(parts, axis=1)
 
 
+def count_types(spans: Spans) -> np.ndarray:
+    """(rows, types) int: how many spans of each type each row has."""
+    return _counts(spans.values, spans.row_numbers, len(spans), spans.types).astype(np.int64)
+
+
 def _keys(one: Spans, other: Spans) -> tuple[np.ndarray, np.ndarray]:
     """A number for each span of two, equal where row, characters and type are."""
     both = [np.column_stack([spans.row_numbers, spans.values]) for spans in (one, other)]

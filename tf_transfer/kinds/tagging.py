@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 
 from tf_transfer.errors import DataError, LabelWarning, shown
 from tf_transfer.kinds import classes
@@ -24,7 +25,14 @@ from tf_transfer.kinds.base import PADDED, Kind, check_finite
 from tf_transfer.kinds.class_metrics import averages, class_details
 from tf_transfer.kinds.class_types import class_text
 from tf_transfer.kinds.label_columns import present_rows
-from tf_transfer.kinds.spans import Spans, all_right, hits, is_cell_of_spans, read_cell
+from tf_transfer.kinds.spans import (
+    Spans,
+    all_right,
+    count_types,
+    hits,
+    is_cell_of_spans,
+    read_cell,
+)
 from tf_transfer.kinds.words import Words
 from tf_transfer.measures.metric import Metric
 
@@ -37,7 +45,7 @@ class Tagging(Kind):
 
     name = "tagging"
     primary, row_metric = "f1_micro", "sequence_accuracy"
-    reads, link, spans = "tokens", "softmax", True
+    reads, link, spans, episodes = "tokens", "softmax", True, "types"
     reliability_words = None
     change_words = ("more spans right", "fewer spans right")
     metrics = (
@@ -119,6 +127,20 @@ class Tagging(Kind):
 
     def class_counts(self, task, y):
         return np.bincount(y.values[:, 2], minlength=len(task.classes))
+
+    def counts_by_row(self, task, y):
+        return count_types(y)
+
+    def renumbered(self, column, numbers):
+        cells = column.to_numpy(object, copy=True)
+        for row in np.flatnonzero(present_rows(column)):
+            spans = read_cell(cells[row], f"in column {column.name!r}, row {row} of the episode")
+            cells[row] = [(start, end, numbers[class_text(name)]) for start, end, name in spans]
+        return pd.Series(cells, column.index, object, column.name)
+
+    def renumbered_targets(self, targets, numbers):
+        tags = np.concatenate([[0], np.stack([1 + 2 * numbers, 2 + 2 * numbers], 1).ravel()])
+        return np.where(targets == PADDED, PADDED, tags[targets]).astype(targets.dtype)
 
     def balanced_factors(self, task, y):
         counts = self.class_counts(task, y)

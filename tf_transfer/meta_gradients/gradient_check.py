@@ -16,7 +16,7 @@ from tf_transfer.devices.backend import keras, tf
 from tf_transfer.episodes.episode import Episode
 from tf_transfer.episodes.fingerprint import check_rows
 from tf_transfer.episodes.sampler import EpisodeSampler
-from tf_transfer.episodes.tensors import EpisodeTensors, only_classification
+from tf_transfer.episodes.tensors import EpisodeTensors, only_few_shot
 from tf_transfer.errors import DataError
 from tf_transfer.evaluation.fitted import Fitted
 from tf_transfer.meta_gradients.meta_learner import MetaLearner
@@ -120,12 +120,12 @@ def _sampler_of(
             f"{episode.index}, which no sampler drew, alone.\nGive the sampler too: "
             "gradcheck(strategy, model, episode, sampler)."
         )
-    outputs = only_classification(model).outputs if episode.classes else 0
-    if episode.way > outputs:
+    classes = len(only_few_shot(model).classes) if episode.classes else 0
+    if episode.way > classes:
         raise DataError(
             "The head must have an output for each class of the episode.\nReceived a head of "
-            f"{outputs} outputs, and an episode of {episode.way} classes.\nGive the model's task "
-            f"that many classes, or draw episodes of way={outputs}."
+            f"{classes} classes, and an episode of {episode.way} classes.\nGive the model's task "
+            f"that many classes, or draw episodes of way={classes}."
         )
     check_rows(sampler, [episode])
     return sampler

@@ -10,7 +10,7 @@ import pandas as pd
 
 from tf_transfer.data.tables import join_tables
 from tf_transfer.episodes.sampler import EpisodeSampler
-from tf_transfer.episodes.tensors import only_classification
+from tf_transfer.episodes.tensors import only_few_shot
 from tf_transfer.errors import DataError, listed, nearest
 from tf_transfer.kinds import kind_of
 from tf_transfer.strategies.base import source_tables
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 SOURCE = "__source__"
 """Column that names the source of a row while episodes are drawn from several."""
+
+TYPES = 5
+"""Types of spans in an episode that is drawn from source tables."""
 
 
 def training_sampler(
@@ -47,7 +50,7 @@ def training_sampler(
     elif not model.tasks[0].resolved:
         classes = tuple(range(source.ways[1]))
         model.set_tasks(
-            [dataclasses.replace(model.tasks[0], kind="classification", classes=classes)]
+            [dataclasses.replace(model.tasks[0], kind=source.task.kind, classes=classes)]
         )
     return source
 
@@ -122,7 +125,7 @@ def check_fits(
                 "EpisodeSampler(table, None)."
             )
         return
-    task, (lowest, way) = only_classification(model), sampler.ways
+    task, (lowest, way) = only_few_shot(model), sampler.ways
     if lowest != way and not strategy.any_way:
         raise DataError(
             f"{strategy.name} trains one head, so every episode must have the same number of "
@@ -130,17 +133,18 @@ def check_fits(
             f"Received way={sampler.way!r} for {use}.\nGive one number, or use proto_maml or "
             "proto_net."
         )
-    if task.resolved and (task.outputs < way or (task.outputs > way and not strategy.any_way)):
+    known = len(task.classes)
+    if task.resolved and (known < way or (known > way and not strategy.any_way)):
         raise DataError(
             "The head must have one output for each class of an episode.\nReceived a head of "
-            f"{task.outputs} outputs for task {task.name!r}, and episodes of way={way} for {use}.\n"
+            f"{known} classes for task {task.name!r}, and episodes of way={way} for {use}.\n"
             "Leave the task's classes open, which then follow from the training, or draw episodes "
             "of that way."
         )
 
 
 def _of_classes(sampler: EpisodeSampler) -> bool:
-    return sampler.task is not None and kind_of(sampler.task).episodes == "classes"
+    return sampler.task is not None and kind_of(sampler.task).draws_classes
 
 
 def _sampler_of_tables(strategy, model: TransferModel, source, **options) -> EpisodeSampler:
@@ -150,9 +154,11 @@ def _sampler_of_tables(strategy, model: TransferModel, source, **options) -> Epi
     options |= {"domain": SOURCE, "drop_small": True}
     if not strategy.needs_classes:
         sampler = EpisodeSampler(joined, None, **options)
-    elif len(model.tasks) == 1 and kind_of(model.tasks[0]).episodes == "classes":
+    elif len(model.tasks) == 1 and kind_of(model.tasks[0]).draws_classes:
         task = model.tasks[0]
-        sampler = EpisodeSampler(joined, task, way=len(task.classes), **options)
+        several = kind_of(task).episodes == "types"
+        way = min(len(task.classes), TYPES) if several else len(task.classes)
+        sampler = EpisodeSampler(joined, task, way=way, **options)
     else:
         raise _only_classes(strategy, listed([f"{t.name}: {t.kind}" for t in model.tasks]))
     _say_left_out(strategy, tables, sampler)
@@ -184,7 +190,7 @@ def _of_each(sampler: EpisodeSampler) -> str:
 
 def _only_classes(strategy, received: str) -> DataError:
     return DataError(
-        f"{strategy.name} learns one classification, from episodes of classes.\n"
+        f"{strategy.name} learns one classification or tagging, from episodes of classes.\n"
         f"Received {received}.\n"
-        "Give a model with one classification, or use maml or reptile, which take any task."
+        "Give a model with one such task, or use maml or reptile, which take any task."
     )

@@ -10,7 +10,10 @@ import numpy as np
 import pandas as pd
 
 from tf_transfer.devices.backend import tf
-from tf_transfer.episodes.tensors import only_classification
+from tf_transfer.episodes.tensors import only_few_shot
+from tf_transfer.kinds import kind_of
+from tf_transfer.kinds.base import PADDED
+from tf_transfer.kinds.tasks import Task
 from tf_transfer.meta_gradients.functional import with_pull_back
 from tf_transfer.meta_gradients.meta_learner import MetaLearner
 from tf_transfer.strategies.target_only import TargetOnly
@@ -69,7 +72,8 @@ class ClassMeanHead:
         name, head = next(iter(learner.model.heads.items()))
         ((_, y, w),), vectors, by_encoder = learner.vectors(support, rows=self.rows)
         made, by_vectors = with_pull_back(
-            lambda v: self.classifier(v[0], y[name], w[name], head.task.outputs), vectors
+            lambda v: self.classifier(*examples_of(v[0], y[name], w[name]), head.task.outputs),
+            vectors,
         )
         weights = learner.weights()
         for place, part in zip(places, made):
@@ -84,13 +88,40 @@ class ClassMeanHead:
         return weights, pull_back
 
     def on_target(self, model: TransferModel, support):
-        task = only_classification(model)
+        task = only_few_shot(model)
         model.require_free_heads()
-        y, present = task.encode(support, "the support table")
-        vectors = tf.constant(model.encode(support, verbose=0))
-        kernel, bias = self.classifier(vectors, y, present.astype(np.float32), task.outputs)
+        kernel, bias = self.classifier(*_examples(model, task, support), task.outputs)
         model.heads[task.name].kernel.assign(kernel)
         model.heads[task.name].bias.assign(bias)
+
+
+def examples_of(vectors: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> tuple:
+    """Vectors (n, width), labels (n,) and weights (n,) of the rows, or of the tokens of all rows.
+
+    Args:
+        vectors: (rows, width), or (rows, length, width).
+        labels: (rows,), or (rows, length) with `PADDED` at tokens without a label.
+        weights: (rows,); each token has that of its row, and 0 without a label.
+    """
+    if labels.shape.rank == 1:
+        return vectors, labels, weights
+    known = labels != PADDED
+    by_token = tf.where(known, weights[:, None], 0.0)
+    vectors = tf.reshape(vectors, [-1, vectors.shape[-1]])
+    return vectors, tf.reshape(tf.where(known, labels, 0), [-1]), tf.reshape(by_token, [-1])
+
+
+def _examples(model: TransferModel, task: Task, support: pd.DataFrame) -> tuple:
+    """The same of a target's labelled rows."""
+    y, present = task.encode(support, "the support table")
+    if not model.token_tasks:
+        vectors = tf.constant(model.encode(support, verbose=0))
+        return vectors, y, present.astype(np.float32)
+    tokens = model.tokenise(support, spans=True)
+    labels = kind_of(task).targets(task, y, tokens)
+    known = (labels != PADDED) & np.repeat(present, tokens.lengths)
+    vectors = tf.constant(model.encode_tokens(tokens)[known])
+    return vectors, labels[known], np.ones(int(known.sum()), np.float32)
 
 
 def _places(learner: MetaLearner) -> list[int]:

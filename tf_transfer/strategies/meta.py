@@ -93,7 +93,7 @@ class MetaStrategy(Strategy):
 
     def check_kinds(self, tasks):
         if self.needs_classes:
-            refuse_tokens(self, tasks)
+            refuse_tokens(self, [task for task in tasks if not kind_of(task).draws_classes])
 
     # -- the outer loop ---------------------------------------------------------------------------
 

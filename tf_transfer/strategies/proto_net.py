@@ -16,7 +16,7 @@ from tf_transfer.errors import DataError, check_choice
 from tf_transfer.evaluation.fitted import Fitted
 from tf_transfer.meta_gradients.functional import value_and_gradient
 from tf_transfer.strategies.base import Strategy
-from tf_transfer.strategies.head_starts import ClassMeanHead
+from tf_transfer.strategies.head_starts import ClassMeanHead, examples_of
 from tf_transfer.strategies.meta import MetaStrategy
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ class ProtoNet(ClassMeans, MetaStrategy):
 
     The adapted model is an ordinary one: its head holds the linear classifier (2c, −‖c‖²) that the
     squared distances to the class means c amount to. Any number of classes, also another in
-    training than on the target: episodes of more classes make a harder lesson.
+    training than on the target: episodes of more classes make a harder lesson. Of a tagging the
+    classes are tags: the first word of a type's spans, their other words, and words outside.
 
     Args:
         distance: ``"euclidean"``: the squared distance to a class mean; ``"cosine"``: of their
@@ -90,12 +91,12 @@ class ProtoNet(ClassMeans, MetaStrategy):
         return self._loss(learner.model, batches, vectors)
 
     def _loss(self, model: TransferModel, batches, vectors) -> tf.Tensor:
-        """The query loss from the vectors (rows, width) of support and query."""
+        """The query loss from the vectors (rows, …, width) of support and query."""
         (name, head), ((_, y, w), (_, y_query, w_query)) = next(iter(model.heads.items())), batches
-        kernel, bias = self.head_of(vectors[0], y[name], w[name], head.task.outputs)
-        return model.compute_losses(y_query, {name: tf.matmul(vectors[1], kernel) + bias}, w_query)[
-            0
-        ]
+        examples = examples_of(vectors[0], y[name], w[name])
+        kernel, bias = self.head_of(*examples, head.task.outputs)
+        outputs = {name: tf.matmul(vectors[1], kernel) + bias}
+        return model.compute_losses(y_query, outputs, w_query)[0]
 
     def rows_at_once(self, rows):
         return min(2 * rows, self.rows_a_part)
