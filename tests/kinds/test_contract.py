@@ -105,7 +105,7 @@ def test_a_metric_that_means_something_else_under_a_known_name_is_refused():
 def test_kinds_are_chosen_by_what_they_are():
     assert kinds_where(one_class=True) == ["classification"]
     assert kinds_where(has_classes=True) == ["classification", "multilabel", "tagging"]
-    assert kinds_where(episodes=None) == ["multilabel", "tagging", "span"]
+    assert kinds_where(episodes=None) == ["multilabel"]
 
 
 def test_an_unknown_metric_names_those_of_the_kind():

@@ -9,6 +9,7 @@ import pytest
 from tests import tiny
 from tf_transfer.episodes.class_splits import check_class_disjoint, split_classes
 from tf_transfer.episodes.files import freeze_episodes, load_episodes
+from tf_transfer.episodes.greedy import draw_rows
 from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.episodes.tensors import EpisodeTensors, table_batch
 from tf_transfer.errors import DataError, LabelWarning
@@ -18,6 +19,7 @@ from tf_transfer.kinds.base import PADDED
 from tf_transfer.kinds.tasks import Task
 from tf_transfer.kinds.words import Words
 from tf_transfer.meta_gradients.gradient_check import gradcheck
+from tf_transfer.meta_gradients.head_adapter import HeadAdapter, head_loss, head_variables
 from tf_transfer.model.model import TransferModel
 from tf_transfer.strategies import (
     ANIL,
@@ -28,6 +30,7 @@ from tf_transfer.strategies import (
     Reptile,
     TargetOnly,
 )
+from tf_transfer.strategies.reptile import _of_one_length
 
 NAMES = {"person": ("Ada", "Carl", "Eve"), "city": ("Rome", "Oslo", "Bern")}
 TASKS = {
@@ -145,6 +148,7 @@ def test_episodes_have_the_tags_of_their_rows(sampler):
         for name in ("names", "answers"):
             assert np.array_equal(y[name][number][:, :length], labels[name])
             assert np.all(y[name][number][:, length:] == PADDED)
+            assert np.all(y[name][number][x["attention_mask"][number] == 0] == PADDED)
         assert np.array_equal(y["mood"][number], labels["mood"])
         assert np.array_equal(w["names"][number], weights["names"])
 
@@ -182,6 +186,38 @@ def test_an_episode_of_types_has_enough_of_each_and_no_other():
     assert len({episode.classes for episode in sampler.sample(12)}) > 1
     again = EpisodeSampler(table, slots(), way=2, shot=2, num_query=3, seed=4).episode(7)
     assert np.array_equal(again.support, sampler.episode(7).support)
+
+
+def test_rows_are_taken_until_each_class_is_there():
+    draws = np.random.default_rng(0)
+    for _ in range(200):
+        counts, shots = draws.integers(0, 3, (20, 3)), draws.integers(1, 4, 3)
+        chosen = draw_rows(draws, np.arange(100, 120), counts, shots)
+        if chosen is not None:
+            total = counts[chosen - 100].sum(0)
+            without_last = counts[chosen[:-1] - 100].sum(0)
+            assert (shots <= total).all() and (total <= 2 * shots).all()
+            assert (without_last < shots).any()
+    assert draw_rows(draws, np.arange(2), np.eye(2, 3, dtype=int), np.ones(3, int)) is None
+
+
+def test_heads_on_kept_features_have_the_loss_of_the_whole_model():
+    model, table = make_model("names", "answers", "mood"), make_table(6, 0)
+    x, y, w = table_batch(model, table)
+    batch = HeadAdapter(model, 1).batch(table)
+    heads = head_variables(model)
+    expected = model.compute_losses(y, model(x), w)[0]
+    np.testing.assert_allclose(head_loss(model, heads, heads, batch, False), expected, rtol=1e-6)
+
+
+def test_batches_of_one_length_pad_their_tags():
+    model = make_model("names", "mood")
+    long, short = (table_batch(model, make_table(2, seed).iloc[:1]) for seed in (0, 3))
+    lengths = [x["input_ids"].shape[1] for x, _, _ in (long, short)]
+    assert lengths[0] != lengths[1]
+    for (x, y, _), length in zip(_of_one_length(long, short, ["names"]), lengths):
+        assert y["names"].shape == x["input_ids"].shape == (1, max(lengths))
+        assert np.all(y["names"][:, length:] == PADDED) and y["mood"].shape == (1,)
 
 
 def test_types_without_rows_of_their_own_are_said():
