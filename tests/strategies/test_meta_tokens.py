@@ -212,7 +212,9 @@ def test_heads_on_kept_features_have_the_loss_of_the_whole_model():
 
 def test_batches_of_one_length_pad_their_tags():
     model = make_model("names", "mood")
-    long, short = (table_batch(model, make_table(2, seed).iloc[:1]) for seed in (0, 3))
+    table = make_table(2, 0).iloc[:1]
+    tables = table.assign(text=table["text"] + " so" * 10), table
+    long, short = (table_batch(model, each) for each in tables)
     lengths = [x["input_ids"].shape[1] for x, _, _ in (long, short)]
     assert lengths[0] != lengths[1]
     for (x, y, _), length in zip(_of_one_length(long, short, ["names"]), lengths):
