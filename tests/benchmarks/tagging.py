@@ -3,7 +3,8 @@
     python -m tests.benchmarks.tagging [FOLDER] [--pairs snips ...] [--encoders minilm ...]
     [--seeds 5] [--quick]
 
-The types of source and target differ, and one head knows those of both. A run that was stopped goes
+The types of source and target differ, and one head knows those of both. ``snips_intents`` is snips
+with its intents as a second task, which the target has no labels of. A run that was stopped goes
 on from FOLDER. ``--quick`` is BERT-tiny with two seeds, 16 labelled texts and few rows: it shows
 that all works, and has no bound. It needs snips, restaurant8k, wikiann, wnut17 and crossner in the
 cache.
@@ -55,6 +56,12 @@ def snips_to_restaurant8k(source: int, test: int) -> dict:
     }
 
 
+def snips_with_intents(source: int, test: int) -> dict:
+    """The same, and the encoder learns the intents of the source's requests beside their slots."""
+    tasks = [{"name": "slots", "kind": "tagging"}, {"name": "intent", "kind": "classification"}]
+    return snips_to_restaurant8k(source, test) | {"tasks": tasks, "strategies": STRATEGIES[:4]}
+
+
 def wikiann_to_wnut17(source: int, test: int) -> dict:
     return {
         "tasks": [{"name": "entities", "kind": "tagging"}],
@@ -84,6 +91,7 @@ def crossner_to_the_fifth(source: int, test: int) -> dict:
 
 PAIRS = {
     "snips": snips_to_restaurant8k,
+    "snips_intents": snips_with_intents,
     "wikiann": wikiann_to_wnut17,
     "crossner": crossner_to_the_fifth,
 }
@@ -110,20 +118,23 @@ def main() -> int:
             comparison = compare(content, arguments.folder / part)
             comparison.save()
             show(report, name, comparison)
-            if pair == "snips" and not arguments.quick:
+            if pair in ("snips", "snips_intents") and not arguments.quick:
                 check_helped(report, name, comparison, "texts")
     return report.finish()
 
 
 def experiment(pair: str, encoder: str, seeds: int, quick: bool) -> dict:
     source, test = (QUICK, QUICK) if quick else (SOURCE, TEST)
-    return PAIRS[pair](source, test) | {
-        "name": f"spans of {pair}",
-        "encoder": {"name": encoder, "max_length": 96, "freeze": FREEZE[encoder]},
-        "strategies": STRATEGIES,
-        "budgets": BUDGETS[:1] if quick else BUDGETS,
-        "seeds": min(seeds, 2) if quick else seeds,
-    }
+    return (
+        {"strategies": STRATEGIES}
+        | PAIRS[pair](source, test)
+        | {
+            "name": f"spans of {pair}",
+            "encoder": {"name": encoder, "max_length": 96, "freeze": FREEZE[encoder]},
+            "budgets": BUDGETS[:1] if quick else BUDGETS,
+            "seeds": min(seeds, 2) if quick else seeds,
+        }
+    )
 
 
 def show(report: Report, name: str, comparison: Comparison) -> None:

@@ -353,10 +353,11 @@ class MetaStrategy(Strategy):
 
 def _task_of_support(task, support: pd.DataFrame):
     """The task with the support's classes where they are not its own."""
-    if not kind_of(task).one_class or task.label not in support.columns:
+    kind = kind_of(task)
+    if not (kind.one_class or kind.draws_classes) or task.label not in support.columns:
         return task
     column = relabel(support[task.label], task.labels)
-    given = class_counts(kind_of(task).label_counts(task, column))
+    given = class_counts(kind.label_counts(task, column))
     # A few labels may all be of one class, which is no task of its own.
     if {class_text(c) for c in given} <= {class_text(c) for c in task.classes}:
         return task
