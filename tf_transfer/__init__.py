@@ -48,6 +48,7 @@ _MODULES = {
     "data.leakage": ("audit_leakage",),
     "data.leakage_report": ("LeakageReport",),
     "model.model": ("TransferModel", "load_model"),
+    "model.served": ("decode_served",),
     "statistics.paired_tests": ("mcnemar", "row_tests", "sign_flip_p"),
     "evaluation.predictions": ("Prediction", "Predictions"),
     "data.readers": ("read_dataset",),

@@ -212,6 +212,12 @@ class Kind(abc.ABC):
         """
         raise NotImplementedError
 
+    def stand_ins(self, task) -> list[int] | None:
+        """(outputs,): of each output the one whose examples it takes where it has none of its own;
+        None where there are none that could.
+        """
+        return None
+
     def balanced_factors(self, task, y) -> np.ndarray:
         """(classes,) float32: the factors that ``class_weight="balanced"`` stands for, labels /
         (classes * labels of the class), as in scikit-learn.
@@ -407,6 +413,16 @@ class Kind(abc.ABC):
         from tf_transfer.devices.backend import tf
 
         return tf.cast(self.scores(head, output), tf.float32)
+
+    def from_served(self, head, scores: np.ndarray, tokens=None) -> Answers:
+        """Answers from what `served` gave.
+
+        Args:
+            head: whatever has the ``task``.
+            scores: (rows, …), or of tokens (tokens, …), those of the first row first.
+            tokens: as for `decode`.
+        """
+        return scores.astype(np.float64)
 
     @abc.abstractmethod
     def decode(self, head, output: np.ndarray, tokens=None) -> Answers:

@@ -200,6 +200,9 @@ class Span(Kind):
         """The scores themselves: which tokens compete is known to who made the batch."""
         return output
 
+    def from_served(self, head, scores, tokens=None):
+        return self.decode(head, scores, tokens)
+
     def decode(self, head, output, tokens=None):
         contexts = Contexts.of(tokens)
         scores = output.astype(np.float64)

@@ -142,6 +142,11 @@ class Tagging(Kind):
         tags = np.concatenate([[0], np.stack([1 + 2 * numbers, 2 + 2 * numbers], 1).ravel()])
         return np.where(targets == PADDED, PADDED, tags[targets]).astype(targets.dtype)
 
+    def stand_ins(self, task):
+        """First and other words of a type's spans stand in for each other."""
+        of_types = [(other, first) for first, other in _tags_of_types(task)]
+        return [0, *(place for pair in of_types for place in pair)]
+
     def balanced_factors(self, task, y):
         counts = self.class_counts(task, y)
         return (counts.sum() / np.maximum(len(counts) * counts, 1)).astype(np.float32)
@@ -276,6 +281,10 @@ class Tagging(Kind):
 
         return tf.nn.softmax(output)
 
+    def from_served(self, head, scores, tokens=None):
+        lowest = np.finfo(np.float32).tiny
+        return self.decode(head, np.log(np.maximum(scores, lowest)), tokens)
+
     def decode(self, head, output, tokens=None):
         from scipy.special import log_softmax
 
@@ -291,6 +300,11 @@ def _rows(task, column, where: str = "the training table"):
     cells = column.to_numpy(object)
     for row in np.flatnonzero(present_rows(column)):
         yield row, read_cell(cells[row], f"in column {column.name!r}, row {row} of {where}")
+
+
+def _tags_of_types(task) -> list[tuple[int, int]]:
+    """The numbers of the tags of a span's first word and of its others, type by type."""
+    return [(1 + 2 * number, 2 + 2 * number) for number in range(len(task.classes))]
 
 
 def _written(task, span) -> dict:

@@ -36,9 +36,13 @@ def export_model(model: Model, folder: str | Path) -> None:
     length) of any batch and length, padding 0 in the mask; a model of text pairs also takes
     ``token_type_ids`` where its encoder has them. It returns ``{task: scores}``: classification
     (batch, classes) float32, probabilities that sum to 1; multilabel (batch, classes) float32, one
-    probability a class; regression (batch,) float64, in the label's own unit. ``serving_int64`` is
-    the same for int64, and ``tf.saved_model.load(folder).serve`` takes a dict of either, as after
-    Keras' own `export`. The graph holds no XLA kernels, so that any TensorFlow runs it.
+    probability a class; regression (batch,) float64, in the label's own unit; tagging (batch,
+    length, 1 + 2 classes) float32, of each token the probability of being in no span, and for each
+    type of being the first and another token of a span; span (batch, length, 2) float32, the score
+    of each token as the first and the last of the answer. `decode_served` makes spans of characters
+    of the last two. ``serving_int64`` is the same for int64, and
+    ``tf.saved_model.load(folder).serve`` takes a dict of either, as after Keras' own `export`. The
+    graph holds no XLA kernels, so that any TensorFlow runs it.
 
     TensorFlow Serving wants a number as the folder's name: ``model.export("exports/reviews/1")``,
     then ``tensorflow_model_server --rest_api_port=8501 --model_name=reviews

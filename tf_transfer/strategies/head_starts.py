@@ -59,8 +59,8 @@ class ClassMeanHead:
     """The one head starts as a linear classifier of the support's class means.
 
     Args:
-        classifier: ``(vectors (rows, width), labels (rows,), weights (rows,), way)``
-            -> kernel (width, way), bias (way,).
+        classifier: ``(vectors (rows, width), labels (rows,), weights (rows,), task)``
+            -> kernel (width, outputs), bias (outputs,).
         rows: the most rows whose vectors are computed at once.
     """
 
@@ -72,7 +72,7 @@ class ClassMeanHead:
         name, head = next(iter(learner.model.heads.items()))
         ((_, y, w),), vectors, by_encoder = learner.vectors(support, rows=self.rows)
         made, by_vectors = with_pull_back(
-            lambda v: self.classifier(*examples_of(v[0], y[name], w[name]), head.task.outputs),
+            lambda v: self.classifier(*examples_of(v[0], y[name], w[name]), head.task),
             vectors,
         )
         weights = learner.weights()
@@ -90,7 +90,7 @@ class ClassMeanHead:
     def on_target(self, model: TransferModel, support):
         task = only_few_shot(model)
         model.require_free_heads()
-        kernel, bias = self.classifier(*_examples(model, task, support), task.outputs)
+        kernel, bias = self.classifier(*_examples(model, task, support), task)
         model.heads[task.name].kernel.assign(kernel)
         model.heads[task.name].bias.assign(bias)
 

@@ -9,11 +9,14 @@ Exploring Simple Meta-Learning for Few-Shot Learning", who learn the scale.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from tf_transfer.devices.backend import tf
 from tf_transfer.errors import DataError, check_choice
 from tf_transfer.evaluation.fitted import Fitted
+from tf_transfer.kinds import kind_of
+from tf_transfer.kinds.tasks import Task
 from tf_transfer.meta_gradients.functional import value_and_gradient
 from tf_transfer.strategies.base import Strategy
 from tf_transfer.strategies.head_starts import ClassMeanHead, examples_of
@@ -42,11 +45,11 @@ class ClassMeans(Strategy):
                 "change nothing.\nLeave it out, or add distance='cosine'."
             )
 
-    def head_of(self, vectors, labels, weights, way: int):
-        """The linear classifier of `prototype_head`."""
-        return prototype_head(
-            vectors, labels, weights, way, self.cosine_scale if self.distance == "cosine" else None
-        )
+    def head_of(self, vectors, labels, weights, task: Task):
+        """The linear classifier of `prototype_head` for the outputs of a task's head."""
+        scale = self.cosine_scale if self.distance == "cosine" else None
+        options = {"cosine_scale": scale, "stand_ins": kind_of(task).stand_ins(task)}
+        return prototype_head(vectors, labels, weights, task.outputs, **options)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +60,8 @@ class ProtoNet(ClassMeans, MetaStrategy):
     The adapted model is an ordinary one: its head holds the linear classifier (2c, −‖c‖²) that the
     squared distances to the class means c amount to. Any number of classes, also another in
     training than on the target: episodes of more classes make a harder lesson. Of a tagging the
-    classes are tags: the first word of a type's spans, their other words, and words outside.
+    classes are tags: the first word of a type's spans, their other words, and words outside. Where
+    no span of a type has another word, the mean of first words stands for them.
 
     Args:
         distance: ``"euclidean"``: the squared distance to a class mean; ``"cosine"``: of their
@@ -94,7 +98,7 @@ class ProtoNet(ClassMeans, MetaStrategy):
         """The query loss from the vectors (rows, …, width) of support and query."""
         (name, head), ((_, y, w), (_, y_query, w_query)) = next(iter(model.heads.items())), batches
         examples = examples_of(vectors[0], y[name], w[name])
-        kernel, bias = self.head_of(*examples, head.task.outputs)
+        kernel, bias = self.head_of(*examples, head.task)
         outputs = {name: tf.matmul(vectors[1], kernel) + bias}
         return model.compute_losses(y_query, outputs, w_query)[0]
 
@@ -118,6 +122,7 @@ def prototype_head(
     weights: tf.Tensor,
     way: int,
     cosine_scale: float | None = None,
+    stand_ins: Sequence[int] | None = None,
 ):
     """The linear classifier that equals the nearest class mean.
 
@@ -131,6 +136,8 @@ def prototype_head(
         weights: (rows,) of the rows in their class's mean; 0 leaves a row out.
         way: classes; one without a row gets probability 0.
         cosine_scale: None for squared distances.
+        stand_ins: (way,) of each class the one whose mean it has while it has no row; None where
+            each goes without.
 
     Returns:
         kernel (width, way), bias (way,).
@@ -145,6 +152,9 @@ def prototype_head(
     members = (
         tf.one_hot(labels, way, dtype=vectors.dtype) * tf.cast(weights, vectors.dtype)[:, None]
     )
+    if stand_ins is not None:
+        lacking = tf.reduce_sum(members, 0) == 0
+        members = tf.where(lacking, tf.gather(members, stand_ins, axis=1), members)
     counts = tf.reduce_sum(members, 0)
     means = tf.math.divide_no_nan(tf.matmul(members, vectors, transpose_a=True), counts[:, None])
     # below any logit, whatever the vectors' norm
