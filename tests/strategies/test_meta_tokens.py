@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from tests import tiny
+from tf_transfer.devices.backend import tf
 from tf_transfer.episodes.class_splits import check_class_disjoint, split_classes
 from tf_transfer.episodes.files import freeze_episodes, load_episodes
 from tf_transfer.episodes.greedy import draw_rows
@@ -30,6 +31,7 @@ from tf_transfer.strategies import (
     Reptile,
     TargetOnly,
 )
+from tf_transfer.strategies.proto_net import prototype_head
 from tf_transfer.strategies.reptile import _of_one_length
 
 NAMES = {"person": ("Ada", "Carl", "Eve"), "city": ("Rome", "Oslo", "Bern")}
@@ -101,6 +103,19 @@ def test_meta_gradients_of_episodes_of_types(strategy):
     sampler = EpisodeSampler(make_slots(60), slots(), way=2, shot=1, num_query=1)
     check = gradcheck(strategy, make_model(dropout=0.0), sampler.episode(0))
     assert check.relative_error <= 1e-6, check
+
+
+def test_other_words_of_a_type_stand_in_for_each_other():
+    """Outside, first and other word of one type; no example is of another word."""
+    vectors, labels = tf.constant([[0.0, 0.0], [2.0, 0.0], [4.0, 0.0]]), tf.constant([0, 1, 1])
+    stand_ins = KINDS["tagging"].stand_ins(slots(("city", "day")))
+    assert stand_ins == [0, 2, 1, 4, 3]
+    kernel, bias = prototype_head(vectors, labels, tf.ones(3), 3, stand_ins=stand_ins[:3])
+    assert kernel.numpy().tolist() == [[0, 6, 6], [0, 0, 0]] and bias.numpy().tolist() == [
+        0,
+        -9,
+        -9,
+    ]
 
 
 def test_episodes_are_scored_by_their_spans():

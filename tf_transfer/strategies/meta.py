@@ -344,8 +344,8 @@ class MetaStrategy(Strategy):
             if new.outputs != old.outputs and not self.any_way:
                 raise DataError(
                     "The head must have one output for each class of the support.\nReceived a head "
-                    f"of {old.outputs} outputs for task {old.name!r}, and a support of "
-                    f"{new.outputs} classes: {listed(new.classes)}.\n"
+                    f"of {len(old.classes)} classes for task {old.name!r}, and a support of "
+                    f"{len(new.classes)} classes: {listed(new.classes)}.\n"
                     "Use episodes of that way, or proto_maml or proto_net, which take any."
                 )
         return model.copy(tasks=tasks)
