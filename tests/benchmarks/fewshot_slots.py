@@ -31,29 +31,25 @@ TEST, VALIDATION = ["AddToPlaylist", "PlayMusic"], ["RateBook", "SearchCreativeW
 EPISODES, NUM_QUERY, META_BATCH, LENGTH = 200, 5, 4, 48
 TUNING_EPISODES = 40
 FROZEN = {"bert-tiny": "none", "minilm": "embeddings"}
+INNER = {"inner_steps": [5], "adapt_steps": [10], "steps": [200]}
+COSINES = {"distance": "cosine", "cosine_scale": 20.0}
 GRID = {
     "fine_tune": {"adapt_steps": [30, 100], "adapt_learning_rate": ["auto", 1e-3]},
-    "proto_net": {"learning_rate": [1e-4, 3e-4, 1e-3], "steps": [100, 300]},
+    "proto_net": {
+        "learning_rate": [3e-5, 1e-4, 3e-4, 1e-3],
+        "steps": [100, 300],
+        "together": [{}, COSINES],
+    },
     "proto_maml": {
-        "learning_rate": [3e-4],
-        "inner_lr": [0.01, 0.03],
+        "learning_rate": [1e-4, 3e-4],
+        "inner_lr": [0.01, 0.03, 0.1],
         "inner_steps": [3],
         "steps": [200],
     },
-    "fomaml": {
-        "learning_rate": [3e-4, 1e-3],
-        "inner_lr": [0.1, 0.3],
-        "inner_steps": [5],
-        "adapt_steps": [10],
-        "steps": [200],
-    },
-    "reptile": {
-        "inner_lr": [0.1, 0.3],
-        "inner_steps": [5],
-        "adapt_steps": [10],
-        "steps": [200],
-    },
+    "fomaml": {"learning_rate": [3e-4, 1e-3], "inner_lr": [0.01, 0.03, 0.1, 0.3]} | INNER,
+    "reptile": {"inner_lr": [0.01, 0.03, 0.1]} | INNER,
 }
+"""``together`` are fields that go together."""
 CHOSEN = {
     "fine_tune": {"adapt_steps": 100, "adapt_learning_rate": 1e-3},
     "proto_net": {"learning_rate": 3e-4, "steps": 300},
@@ -194,6 +190,7 @@ def tune(encoder: str, names: list[str]) -> int:
     for name in names:
         for values in itertools.product(*GRID[name].values()):
             fields = dict(zip(GRID[name], values))
+            fields |= fields.pop("together", {})
             try:
                 scored = setting.run(name, fields, "validation", episodes)
                 said = f"{scored['f1_micro'].mean():.3f}, {scored['training'].iloc[0]:.0f} s"
