@@ -248,6 +248,7 @@ def test_spans_of_the_test_that_are_spans_of_a_table_are_counted_and_no_leak():
             ],
         }
     )
+    test["y"] = [test["y"][0], [(10, 14, "city"), (19, 28, "person")], None]
     report = audit_leakage(train, test, source={"empty": train[:0]}, label=["y"])
     counts = report.to_frame()[["spans", "known_spans"]]
     assert counts.loc["train"].tolist() == [4, 2] and counts.loc["empty"].tolist() == [4, 0]

@@ -261,6 +261,8 @@ def test_spans_move_along_when_their_text_is_cleaned():
     answers = [{"text": parts[1], "start": text.index(parts[1]), "by": 7}]
     table = pd.DataFrame({"text": [text], "n": [1], "spans": [spans], "answers": [answers]})
     table["json"] = [json.dumps(spans)]
+    triples = [(s["start"], s["end"], s["label"]) for s in spans]
+    table["triples"], table["lists"] = [triples], [json.dumps(triples)]
     cleaned = clean_table(table)
     new = cleaned["text"][0]
     assert new == "in New& York , café today"
@@ -268,6 +270,9 @@ def test_spans_move_along_when_their_text_is_cleaned():
         *("in", "New& York", "café", "today")
     ]
     assert json.loads(cleaned["json"][0]) == cleaned["spans"][0]
+    places = [(s["start"], s["end"], s["label"]) for s in cleaned["spans"][0]]
+    assert cleaned["triples"][0] == places
+    assert json.loads(cleaned["lists"][0]) == list(map(list, places))
     assert cleaned["answers"][0] == [{"text": "New& York", "start": 3, "by": 7}]
     assert table["spans"][0] is spans and spans[0]["start"] == 2
 

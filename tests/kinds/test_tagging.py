@@ -205,7 +205,11 @@ def test_the_kind_is_inferred_where_it_is_safe():
     spans = [written((0, 4, "city")), []]
     assert infer_kind(pd.Series(spans)) == "tagging"
     assert infer_kind(pd.Series([json.dumps(cell) for cell in spans])) == "tagging"
+    triples = [[(0, 4, "city")], []]
+    assert infer_kind(pd.Series(triples)) == "tagging"
+    assert infer_kind(pd.Series([json.dumps(cell) for cell in triples])) == "tagging"
     assert infer_kind(pd.Series([["a", "b"], []])) == "multilabel"
+    assert infer_kind(pd.Series([["a", "b", "c"], ["d", "e", "f"]])) == "multilabel"
     assert infer_kind(pd.Series(["[]", "['a']"])) == "multilabel"
     table = pd.DataFrame({"names": pd.Series(spans, dtype=object)})
     assert Task("names").resolve(table).classes == ("city",)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from tf_transfer.kinds.answer_spans import can_be_answers
 from tf_transfer.kinds.label_columns import LISTS
-from tf_transfer.kinds.spans import is_cell_of_spans
+from tf_transfer.kinds.spans import is_cell_of_spans, is_triple
 
 Clean = Callable[[str], str]
 _MARK = "x"
@@ -45,13 +45,11 @@ def clean_texts(table: pd.DataFrame, column: str, others: Sequence[str], clean: 
 
 
 def _is_cell_of_places(cell) -> bool:
-    """Whether a cell is a list of dicts with a start and an end or a text, JSON of spans, or lists
-    of answers.
+    """Whether a cell is a list of dicts with a start and an end or a text, of triples, JSON of
+    spans, or lists of answers.
     """
-    if can_be_answers(cell):
+    if can_be_answers(cell) or is_cell_of_spans(cell):
         return True
-    if isinstance(cell, str):
-        return is_cell_of_spans(cell)
     return isinstance(cell, LISTS) and len(cell) > 0 and all(map(_has_place, cell))
 
 
@@ -65,7 +63,7 @@ def _move_cell(cell, text: str, cleaned: str, clean: Clean):
         content = json.loads(cell) if isinstance(cell, str) else cell
         in_columns = isinstance(content, Mapping)
         items = _from_columns(content) if in_columns else content
-        moved = [_move(item, text, cleaned, clean) for item in items]
+        moved = [_move_item(item, text, cleaned, clean) for item in items]
     except (TypeError, ValueError, KeyError):  # also of a bad cell, which its task refuses
         return None
     moved = _to_columns(moved) if in_columns else moved
@@ -80,6 +78,15 @@ def _from_columns(cell: Mapping) -> list[dict]:
 def _to_columns(items: list[dict]) -> dict:
     texts = [item["text"] for item in items]
     return {"text": texts, "answer_start": [item["start"] for item in items]}
+
+
+def _move_item(item, text: str, cleaned: str, clean: Clean):
+    """The same of a dict, or of a triple, which stays one."""
+    if not is_triple(item):
+        return _move(item, text, cleaned, clean)
+    start, end, label = item
+    moved = _move({"start": start, "end": end}, text, cleaned, clean)
+    return type(item)([moved["start"], moved["end"], label])
 
 
 def _move(span: Mapping, text: str, cleaned: str, clean: Clean) -> dict:

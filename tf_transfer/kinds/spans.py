@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -99,11 +99,23 @@ def all_right(y: Spans, answers: Spans) -> np.ndarray:
 
 
 def is_cell_of_spans(cell) -> bool:
-    """Whether a cell can be nothing else: a list of dicts with a start, or such a list as text."""
+    """Whether a cell can be nothing else: a list of dicts with a start or of triples with two
+    places, or such a list as text.
+    """
     if isinstance(cell, str):
         start = cell.lstrip()
+        if start.startswith("[["):
+            return _is_list_of(is_triple, _parsed(cell))
         return start.startswith("[{") and '"start"' in start
-    return _is_list(cell) and len(cell) > 0 and all(_has_start(item) for item in cell)
+    return _is_list_of(_has_start, cell) or _is_list_of(is_triple, cell)
+
+
+def is_triple(item) -> bool:
+    """Whether an item is (start, end, label) with two places of characters."""
+    if not _is_list(item) or len(item) != 3:
+        return False
+    places = [isinstance(place, int | np.integer) for place in item[:2]]
+    return all(places) and not any(isinstance(place, bool) for place in item[:2])
 
 
 def read_cell(cell, place: str) -> list[tuple[int, int, object]]:
@@ -136,6 +148,18 @@ def _from_json(cell: str, place: str):
         raise DataError(
             f"Spans that are text must be JSON.\nReceived {shown(cell)} {place}: {error}.\n{_FORM}"
         ) from None
+
+
+def _parsed(cell: str):
+    """What JSON says; None where it is none."""
+    try:
+        return json.loads(cell)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_list_of(condition: Callable, cell) -> bool:
+    return _is_list(cell) and len(cell) > 0 and all(map(condition, cell))
 
 
 def _is_list(cell) -> bool:
