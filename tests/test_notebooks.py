@@ -18,6 +18,7 @@ SMALL = {
     "04_tune": "SOURCE_ROWS, TRIALS, FOLDS, REPEATS, SEEDS = 32, 2, 2, 1, 1",
     "06_your_own_data": f"CSV, TEXT, LABEL, GROUP, EPOCHS, BUDGETS, SEEDS = {INTENTS!r}, 'text', "
     "'domain', 'intent', 1, [12], 1",
+    "07_spans_and_answers": "ROWS, EPOCHS, BUDGETS, SEEDS = 60, 1, [4], 1",
     "05_tpu_colab": "ROWS, EPOCHS, BATCH, META_STEPS = 64, 1, 16, 1",
 }
 SHOWN = {
@@ -32,6 +33,7 @@ SHOWN = {
     ),
     "03_did_transfer_help": ("minimum_effect", "censored", "rare words", "report.md", "image/png"),
     "04_tune": ("completed", "learning_rate", "tuned", "image/png"),
+    "07_spans_and_answers": ("f1_micro", "exact_match", "says the same: True", "image/png"),
     "05_tpu_colab": ("image/png",),
 }
 """What the outputs of each must show."""
