@@ -31,37 +31,40 @@ TEST, VALIDATION = ["AddToPlaylist", "PlayMusic"], ["RateBook", "SearchCreativeW
 EPISODES, NUM_QUERY, META_BATCH, LENGTH = 200, 5, 4, 48
 TUNING_EPISODES = 40
 FROZEN = {"bert-tiny": "none", "minilm": "embeddings"}
-INNER = {"inner_steps": [5], "adapt_steps": [10], "steps": [200]}
 COSINES = {"distance": "cosine", "cosine_scale": 20.0}
 GRID = {
     "fine_tune": {"adapt_steps": [30, 100], "adapt_learning_rate": ["auto", 1e-3]},
     "proto_net": {
-        "learning_rate": [3e-5, 1e-4, 3e-4, 1e-3],
+        "learning_rate": [1e-4, 3e-4, 1e-3],
         "steps": [100, 300],
         "together": [{}, COSINES],
     },
     "proto_maml": {
         "learning_rate": [1e-4, 3e-4],
-        "inner_lr": [0.01, 0.03, 0.1],
+        "inner_lr": [0.01, 0.03],
         "inner_steps": [3],
         "steps": [200],
     },
-    "fomaml": {"learning_rate": [3e-4, 1e-3], "inner_lr": [0.01, 0.03, 0.1, 0.3]} | INNER,
-    "reptile": {"inner_lr": [0.01, 0.03, 0.1]} | INNER,
+    "fomaml": {
+        "learning_rate": [3e-4, 1e-3],
+        "inner_lr": [0.01, 0.03, 0.1, 0.3],
+        "inner_steps": [5],
+        "adapt_steps": [10],
+        "steps": [200],
+    },
 }
 """``together`` are fields that go together."""
 CHOSEN = {
-    "fine_tune": {"adapt_steps": 100, "adapt_learning_rate": 1e-3},
-    "proto_net": {"learning_rate": 3e-4, "steps": 300},
+    "fine_tune": {"adapt_steps": 30, "adapt_learning_rate": 1e-3},
+    "proto_net": {"learning_rate": 3e-4, "steps": 100} | COSINES,
     "proto_maml": {"learning_rate": 3e-4, "inner_lr": 0.03, "inner_steps": 3, "steps": 200},
     "fomaml": {
-        "learning_rate": 1e-3,
-        "inner_lr": 0.3,
+        "learning_rate": 3e-4,
+        "inner_lr": 0.03,
         "inner_steps": 5,
         "adapt_steps": 10,
         "steps": 200,
     },
-    "reptile": {"inner_lr": 0.3, "inner_steps": 5, "adapt_steps": 10, "steps": 200},
 }
 """With one span a type, taken for five too."""
 
@@ -116,7 +119,7 @@ def _of_types_alone(table: pd.DataFrame, types: set[str]) -> pd.DataFrame:
 
 def strategy_of(name: str, fields: dict):
     """A strategy with its fields, as it is trained and adapted in every episode."""
-    from tf_transfer.strategies import MAML, ProtoMAML, ProtoNet, Reptile, TargetOnly
+    from tf_transfer.strategies import MAML, ProtoMAML, ProtoNet, TargetOnly
 
     outer = {"meta_batch": META_BATCH, "patience": 4}
     makers = {
@@ -124,7 +127,6 @@ def strategy_of(name: str, fields: dict):
         "proto_net": lambda: ProtoNet(**outer | fields),
         "proto_maml": lambda: ProtoMAML(**outer | fields),
         "fomaml": lambda: MAML(first_order=True, **outer | fields),
-        "reptile": lambda: Reptile(**outer | fields),
     }
     return makers[name]()
 
