@@ -58,6 +58,7 @@ def test_a_comparison(kind, label, encoder_folder, tmp_path):
     contract.check_run(kind, label, encoder_folder, tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_search(kind, label, encoder_folder, tmp_path):
     contract.check_search(kind, label, encoder_folder, tmp_path / "search")
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from tests import tiny
+from tf_transfer.comparison.compare import compare
 from tf_transfer.devices.backend import tf
 from tf_transfer.episodes.class_splits import check_class_disjoint, split_classes
 from tf_transfer.episodes.files import freeze_episodes, load_episodes
@@ -74,6 +75,10 @@ def make_model(*names, **options):
     return TransferModel(encoder, tasks, max_length=16, **options)
 
 
+def slow(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 @pytest.fixture(scope="module")
 def sampler():
     options = {"shot": 3, "num_query": 3, "seed": 1}
@@ -84,9 +89,9 @@ def sampler():
     ("strategy", "tasks"),
     [
         (MAML(inner_steps=2, inner_lr=0.1), ["names"]),
-        (MAML(inner_steps=1, inner_lr=0.1, rows_a_part=2), ["answers"]),
+        slow(MAML(inner_steps=1, inner_lr=0.1, rows_a_part=2), ["answers"]),
         (ANIL(inner_steps=2, inner_lr=0.1), ["names", "answers", "mood"]),
-        (MetaSGD(inner_steps=1, inner_lr=0.1), ["names"]),
+        slow(MetaSGD(inner_steps=1, inner_lr=0.1), ["names"]),
     ],
 )
 def test_meta_gradients_are_those_of_central_differences(sampler, strategy, tasks):
@@ -97,7 +102,7 @@ def test_meta_gradients_are_those_of_central_differences(sampler, strategy, task
 
 @pytest.mark.parametrize(
     "strategy",
-    [ProtoNet(), ProtoMAML(inner_steps=1, inner_lr=0.01, rows_a_part=3), MAML(inner_steps=1)],
+    [ProtoNet(), slow(ProtoMAML(inner_steps=1, inner_lr=0.01, rows_a_part=3))],
 )
 def test_meta_gradients_of_episodes_of_types(strategy):
     sampler = EpisodeSampler(make_slots(60), slots(), way=2, shot=1, num_query=1)
@@ -173,8 +178,8 @@ def test_episodes_have_the_tags_of_their_rows(sampler):
     "strategy",
     [
         MAML(steps=3, meta_batch=2, inner_steps=1, shot=3, num_query=3, adapt_steps=2),
-        ANIL(steps=3, meta_batch=2, inner_steps=2, shot=3, num_query=3),
-        Reptile(steps=3, meta_batch=2, inner_steps=2, shot=3, num_query=3),
+        slow(ANIL(steps=3, meta_batch=2, inner_steps=2, shot=3, num_query=3)),
+        slow(Reptile(steps=3, meta_batch=2, inner_steps=2, shot=3, num_query=3)),
     ],
 )
 def test_tables_train_and_a_target_is_adapted_to(strategy):
@@ -299,3 +304,43 @@ def test_an_episode_numbers_its_types_anew():
     assert w["slots"][0].numpy().tolist() == [1.0] * kept + [0.0] * (2 - kept)
     task, support, _ = episode_tables(sampler, episodes[0])
     assert support["slots"].tolist() == numbered["slots"].tolist() and task.classes == (0, 1)
+
+
+@pytest.fixture(scope="module")
+def folder_of_encoder(tmp_path_factory):
+    encoder, folder = make_model().encoder, tmp_path_factory.mktemp("encoders") / "names"
+    encoder.transformer.save_pretrained(folder, safe_serialization=True)
+    encoder.tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "column", "names"),
+    [
+        ("tagging", "names", ["maml", "anil", "meta_sgd", "reptile", "proto_net", "proto_maml"]),
+        ("span", "answers", ["maml", "anil", "meta_sgd", "reptile"]),
+    ],
+)
+def test_a_comparison_gives_a_verdict_on_each(folder_of_encoder, tmp_path, kind, column, names):
+    def rows(count, seed):
+        table = make_table(count, seed)[["text", column]]
+        return table.assign(text=[f"{text} {place}" for place, text in enumerate(table["text"])])
+
+    outer = {"steps": 2, "meta_batch": 2, "shot": 2, "num_query": 2}
+    content = {
+        "name": "meta-learners",
+        "encoder": {"name": str(folder_of_encoder), "max_length": 16},
+        "tasks": [{"name": column, "kind": kind}],
+        "sources": {"a": rows(16, 1), "b": rows(16, 2)},
+        "targets": {"c": {"train": rows(12, 3), "test": rows(24, 4)}},
+        "strategies": ["target_only", *({name: outer} for name in names)],
+        "budgets": [6],
+        "seeds": 2,
+        "drop_leaks": False,
+    }
+    comparison = compare(content, tmp_path / "run")
+    verdicts = comparison.verdicts().query("transfer").set_index("strategy")
+    assert set(verdicts.index) == set(names)
+    assert verdicts["verdict"].isin(["helped", "hurt", "undecided"]).all()
+    comparison.save()
