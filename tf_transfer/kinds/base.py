@@ -31,11 +31,12 @@ import pandas as pd
 
 from tf_transfer.errors import DataError, check_choice
 from tf_transfer.kinds.answers import Answers
+from tf_transfer.kinds.few_shot import FewShot
 from tf_transfer.measures.metric import Metric
 
 
-class Kind(abc.ABC):
-    """One kind of task.
+class Kind(FewShot, abc.ABC):
+    """One kind of task; `FewShot` holds what its episodes are.
 
     Attributes:
         name: in experiment files and errors.
@@ -51,9 +52,6 @@ class Kind(abc.ABC):
         has_classes: whether labels are names of classes; see above for what this asks.
         one_class: whether a row has exactly one class, and ``y`` is its number.
         several: whether a row may have several classes, or none.
-        episodes: what few-shot episodes are made of: ``"classes"``, of which some are drawn and
-            numbered anew; ``"types"``, likewise, of which a row may have several; ``"rows"``; or
-            None where there are none.
         link: how the outputs of a dense layer become answers. ``"softmax"``, ``"sigmoid"`` and
             ``"identity"`` can be solved on frozen features; None cannot. That of a kind that reads
             tokens is ``"softmax"`` of its `targets`.
@@ -73,18 +71,12 @@ class Kind(abc.ABC):
     has_classes: ClassVar[bool] = True
     one_class: ClassVar[bool] = False
     several: ClassVar[bool] = False
-    episodes: ClassVar[Literal["classes", "types", "rows"] | None] = None
     link: ClassVar[Literal["softmax", "sigmoid", "identity"] | None] = None
     change_words: ClassVar[tuple[str, str]] = ("a smaller error", "a larger error")
     reliability_words: ClassVar[tuple[str, str] | None] = (
         "probability given",
         "share that is right",
     )
-
-    @property
-    def draws_classes(self) -> bool:
-        """Whether few-shot episodes are of some classes, numbered anew."""
-        return self.episodes in ("classes", "types")
 
     # -- metrics -----------------------------------------------------------------------------------
 
@@ -188,35 +180,6 @@ class Kind(abc.ABC):
     def class_counts(self, task, y) -> np.ndarray:
         """(classes,): rows of each class."""
         raise NotImplementedError
-
-    def counts_by_row(self, task, y) -> np.ndarray:
-        """(rows, classes) int: how often each row has each class, where ``episodes`` are of
-        types.
-        """
-        raise NotImplementedError
-
-    def renumbered(self, column: pd.Series, numbers: Mapping) -> pd.Series:
-        """A column of labels in which classes have other names, where ``episodes`` are of types.
-
-        Args:
-            numbers: the new name of each class, by its name as text.
-        """
-        raise NotImplementedError
-
-    def renumbered_targets(self, targets: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-        """`targets` of tokens in which classes have other numbers, where ``episodes`` are of
-        types.
-
-        Args:
-            numbers: (classes,) int, the new number of each class.
-        """
-        raise NotImplementedError
-
-    def stand_ins(self, task) -> list[int] | None:
-        """(outputs,): of each output the one whose examples it takes where it has none of its own;
-        None where there are none that could.
-        """
-        return None
 
     def balanced_factors(self, task, y) -> np.ndarray:
         """(classes,) float32: the factors that ``class_weight="balanced"`` stands for, labels /
