@@ -191,7 +191,7 @@ def test_a_comparison_has_verdicts_and_a_report(encoder_folder, tmp_path):
     pd.testing.assert_frame_equal(Comparison(tmp_path / "run").verdicts(), verdicts)
 
 
-@pytest.mark.parametrize("strategy", ["tfidf", "majority", "maml", "proto_net"])
+@pytest.mark.parametrize("strategy", ["tfidf", "majority", "proto_net"])
 def test_strategies_of_whole_texts_are_refused_before_any_training(
     encoder_folder, tmp_path, strategy
 ):

@@ -60,8 +60,9 @@ class WordOverlap(Strategy):
                 )
 
     def fit(self, model: TransferModel, source=None, *, seed=0, verbose=0, callbacks=None):
+        sources = source_tables(source) if self.uses_source else {}
         self.check_kinds(model.tasks)
-        return untrained(model, source_tables(source) if self.uses_source else {}, pairs)
+        return untrained(model, sources, pairs)
 
     def adapt(
         self, model: Fitted | TransferModel, support, *, seed=0, out=None, verbose=0, callbacks=None
