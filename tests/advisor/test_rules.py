@@ -8,8 +8,7 @@ import pytest
 from tf_transfer.advisor import rules
 from tf_transfer.advisor.facts import Facts
 from tf_transfer.strategies import STRATEGIES, LinearProbe, TfIdf
-from tf_transfer.strategies.word_overlap import WordOverlap
-from tf_transfer.strategies.word_tagging import WordTagging
+from tf_transfer.strategies.word_baseline import WordBaseline
 
 RELATED = Facts(
     "tweets",
@@ -26,7 +25,7 @@ RELATED = Facts(
     probe=0.5,
     cut=0.0,
 )
-OF_TEXTS = {n: k for n, k in STRATEGIES.items() if not issubclass(k, (WordTagging, WordOverlap))}
+OF_TEXTS = {n: k for n, k in STRATEGIES.items() if not issubclass(k, WordBaseline)}
 ALL = {name: kind() for name, kind in OF_TEXTS.items()} | {
     "probe_alone": LinearProbe(uses_source=False)
 }

@@ -14,8 +14,7 @@ from tf_transfer.errors import DataError
 from tf_transfer.model.model import TransferModel
 from tf_transfer.strategies import STRATEGIES
 from tf_transfer.strategies.target_training import TargetTraining
-from tf_transfer.strategies.word_overlap import WordOverlap
-from tf_transfer.strategies.word_tagging import WordTagging
+from tf_transfer.strategies.word_baseline import WordBaseline
 from tf_transfer.training.callbacks.resume import Resume
 
 FAST = {
@@ -80,8 +79,7 @@ def fit(strategy, base):
     return strategy.fit(base, SOURCE if strategy.uses_source else None, seed=6)
 
 
-OF_WORDS = (WordTagging, WordOverlap)
-OF_TEXTS = [name for name, kind in STRATEGIES.items() if not issubclass(kind, OF_WORDS)]
+OF_TEXTS = [name for name, kind in STRATEGIES.items() if not issubclass(kind, WordBaseline)]
 """The others refuse the tasks here, which are about whole texts: see `test_word_tagging` and
 `test_word_overlap`.
 """

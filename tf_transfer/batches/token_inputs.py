@@ -15,7 +15,6 @@ from tf_transfer.batches.model import Model
 from tf_transfer.batches.rows import untuned
 from tf_transfer.devices.backend import tf
 from tf_transfer.errors import DataError, listed
-from tf_transfer.kinds import kind_of
 from tf_transfer.kinds.labels import given_class_factors
 
 
@@ -107,10 +106,9 @@ def _check_no_characters(model: Model) -> None:
     """Raises:
     DataError: a task is about characters, which token ids do not say.
     """
-    names = [t.name for t in model.tasks if t.resolved and kind_of(t).reads == "tokens"]
-    if names:
+    if model.token_tasks:
         raise DataError(
-            f"Texts are wanted here: {listed(names)} is about their characters.\n"
+            f"Texts are wanted here: {listed(model.token_tasks)} is about their characters.\n"
             "Received token ids or tf.data.\n"
             "Give the texts, or a table that holds them; fit takes model.dataset(table), too."
         )

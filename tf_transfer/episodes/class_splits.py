@@ -11,7 +11,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from tf_transfer.episodes.sampler import EpisodeSampler, read_domains, resolve_task
+from tf_transfer.episodes.pools import read_domains
+from tf_transfer.episodes.sampler import EpisodeSampler, resolve_task
 from tf_transfer.errors import DataError, LabelWarning, check_whole, is_whole, listed
 from tf_transfer.kinds import kind_of
 from tf_transfer.kinds.tasks import Task

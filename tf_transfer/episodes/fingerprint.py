@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from tf_transfer.episodes.episode import Episode
-from tf_transfer.episodes.sampler import EpisodeSampler, read_domains
+from tf_transfer.episodes.pools import read_domains
+from tf_transfer.episodes.sampler import EpisodeSampler
 from tf_transfer.errors import DataError, listed
 from tf_transfer.kinds.answers import Answers
 from tf_transfer.kinds.class_types import class_text

@@ -6,7 +6,6 @@ Where a row may have several classes, as spans of several types: see `episodes.g
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Iterator
 
@@ -15,22 +14,13 @@ import pandas as pd
 
 from tf_transfer.episodes.episode import Episode
 from tf_transfer.episodes.greedy import draw_rows
+from tf_transfer.episodes.pools import Pool, find_pools, fitting_pools, place_of
 from tf_transfer.errors import DataError, check_columns, check_whole, is_whole
 from tf_transfer.kinds import kind_of, kinds_where
-from tf_transfer.kinds.class_types import plain_class
 from tf_transfer.kinds.tasks import Task
 
 ATTEMPTS = 100
 """Draws of types for an episode, of which the first is taken that has rows enough."""
-
-
-@dataclasses.dataclass(frozen=True)
-class _Pool:
-    """Rows that an episode may be drawn from: of each class, or all together as the class None."""
-
-    domain: object
-    classes: tuple
-    rows: tuple[np.ndarray, ...]
 
 
 class EpisodeSampler:
@@ -117,7 +107,7 @@ class EpisodeSampler:
                 "Give for instance shot=(1, 10), or leave balanced=True."
             )
         self._counts = self._class_counts()
-        self._pools = _fitting(self, _find_pools(self.table, self.task, domain))
+        self._pools = fitting_pools(self, find_pools(self.table, self.task, domain))
         drawn = {c for pool in self._pools for c in pool.classes}
         self.classes = tuple(c for c in self.task.classes if c in drawn) if self.task else ()
         self.domains = () if domain is None else tuple(pool.domain for pool in self._pools)
@@ -147,7 +137,7 @@ class EpisodeSampler:
         classes = tuple(pool.classes[number] for number in drawn) if self.classes else ()
         return Episode(*parts, classes, pool.domain, int(index), self)
 
-    def _rows_of(self, rng, pool: _Pool, drawn, shots) -> tuple[np.ndarray, np.ndarray] | None:
+    def _rows_of(self, rng, pool: Pool, drawn, shots) -> tuple[np.ndarray, np.ndarray] | None:
         """Support and query of some classes of a pool, or None where there are not rows enough."""
         if self._counts is not None:
             return self._rows_of_types(rng, pool, drawn, shots)
@@ -158,7 +148,7 @@ class EpisodeSampler:
             query.append(rows[shot:])
         return np.concatenate(support), np.concatenate(query)
 
-    def _rows_of_types(self, rng, pool: _Pool, drawn, shots):
+    def _rows_of_types(self, rng, pool: Pool, drawn, shots):
         """The same of rows that have no other types."""
         places = {name: place for place, name in enumerate(self.task.classes)}
         types = [places[pool.classes[number]] for number in drawn]
@@ -222,139 +212,10 @@ def _alternatives(names: list[str]) -> str:
     return " or ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
 
 
-def read_domains(table: pd.DataFrame, column: str) -> tuple[np.ndarray, list]:
-    """(rows,) int64 number of each row's domain, -1 where it has none; and the domains' names.
-
-    Raises:
-        DataError: the column is missing, or a row holds a list.
-    """
-    check_columns(table, [column])
-    values = table[column].to_numpy(object)
-    plain = [
-        None if missing else plain_class(v) for v, missing in zip(values, table[column].isna())
-    ]
-    try:
-        names = {
-            name: number
-            for number, name in enumerate(dict.fromkeys(v for v in plain if v not in (None, "")))
-        }
-    except (TypeError, ValueError) as error:
-        raise DataError(
-            f"Column {column!r} must hold one value in a row.\nReceived lists in some."
-        ) from error
-    return np.array([names.get(v, -1) for v in plain], np.int64), list(names)
-
-
-def _find_pools(table: pd.DataFrame, task: Task | None, domain: str | None) -> list[_Pool]:
-    y, present = (None, np.ones(len(table), bool)) if task is None else task.encode(table)
-    numbers, names = (
-        (np.zeros(len(table), np.int64), [None]) if domain is None else read_domains(table, domain)
-    )
-    if not names:
-        raise DataError(
-            f"Column {domain!r} must name the domain of some rows.\nReceived none in {len(table)} "
-            "rows."
-        )
-    pools = []
-    for number, name in enumerate(names):
-        rows = np.flatnonzero(present & (numbers == number))
-        if task is None or kind_of(task).episodes == "rows":
-            pools.append(_Pool(name, (None,), (rows,)))
-            continue
-        if kind_of(task).episodes == "types":
-            pools.append(_pool_of_types(name, task, y, rows))
-            continue
-        rows = rows[np.argsort(y[rows], kind="stable")]
-        classes, starts = np.unique(y[rows], return_index=True)
-        pools.append(
-            _Pool(name, tuple(task.classes[i] for i in classes), tuple(np.split(rows, starts[1:])))
-        )
-    return pools
-
-
-def _pool_of_types(domain, task: Task, y, rows: np.ndarray) -> _Pool:
-    """A row is among those of each of its types."""
-    counts = kind_of(task).counts_by_row(task, y)[rows]
-    numbers = np.flatnonzero(counts.any(0))
-    classes = tuple(task.classes[number] for number in numbers)
-    return _Pool(domain, classes, tuple(rows[counts[:, number] > 0] for number in numbers))
-
-
-def _fitting(sampler: EpisodeSampler, pools: list[_Pool]) -> list[_Pool]:
-    """The pools, without what is too small where the sampler leaves it out."""
-    need = sampler.shots[1] + sampler.num_query
-    small = [
-        (len(rows), _place(pool.domain, label))
-        for pool in pools
-        for label, rows in zip(pool.classes, pool.rows)
-        if len(rows) < need
-    ]
-    if small and not sampler.drop_small:
-        raise _too_few_rows(sampler, *min(small), len(small))
-    pools = [_without_small(pool, need) for pool in pools]
-    kept = [pool for pool in pools if len(pool.classes) >= sampler.ways[1]]
-    if not kept and sampler.ways == (1, 1):
-        raise _too_few_rows(sampler, *max(small), len(small))
-    if not kept or (len(kept) < len(pools) and not sampler.drop_small):
-        raise _too_few_classes(sampler, pools, need)
-    return kept
-
-
-def _without_small(pool: _Pool, need: int) -> _Pool:
-    large = [i for i, rows in enumerate(pool.rows) if len(rows) >= need]
-    return _Pool(
-        pool.domain, tuple(pool.classes[i] for i in large), tuple(pool.rows[i] for i in large)
-    )
-
-
-def _place(domain, label=None) -> str:
-    where = "the table" if domain is None else f"domain {domain!r}"
-    if label is None:
-        return where
-    return f"class {label!r}" + ("" if domain is None else f" of {where}")
-
-
-def _too_few_rows(sampler: EpisodeSampler, count: int, place: str, others: int) -> DataError:
-    spare = count - sampler.shots[1]
-    if spare >= 1:
-        remedy = f"Lower num_query to {spare}"
-    else:
-        remedy = f"Lower shot and num_query to {count} together" if count > 1 else "Add rows"
-    unit = "class" if sampler.ways != (1, 1) else "domain" if sampler.domain else ""
-    if unit and not sampler.drop_small:
-        plural = "classes" if unit == "class" else "domains"
-        remedy += f", or leave such {plural} out with drop_small=True"
-    labelled = "" if sampler.task is None else "labelled "
-    return DataError(
-        f"`shot` + `num_query` must not exceed the {labelled}rows of "
-        f"{f'any {unit}' if unit else 'the table'}.\n"
-        f"Received shot={sampler.shot!r}, num_query={sampler.num_query}; {place} has {count} rows"
-        f"{f' (one of {others} that are too small)' if others > 1 else ''}.\n{remedy}."
-    )
-
-
-def _too_few_classes(sampler: EpisodeSampler, pools: list[_Pool], need: int) -> DataError:
-    # What drop_small would leave out is not in the way: the nearest miss is.
-    pool = (max if sampler.drop_small else min)(pools, key=lambda p: len(p.classes))
-    count, place = len(pool.classes), _place(pool.domain)
-    remedies = [f"lower way to {count}" if count > 1 else "add rows of other classes"]
-    if sampler.drop_small:
-        remedies.append("lower shot or num_query")
-    elif sampler.domain:
-        remedies.append("leave such domains out with drop_small=True")
-    remedy = ", or ".join(remedies)
-    enough = f" of at least {need} rows" if sampler.drop_small else ""
-    return DataError(
-        f"`way` must not exceed the classes of {'any domain' if sampler.domain else 'the table'}.\n"
-        f"Received way={sampler.way!r}; {place} has {count} classes"
-        f"{enough}.\n{remedy[0].upper() + remedy[1:]}."
-    )
-
-
-def _no_such_rows(sampler: EpisodeSampler, pool: _Pool, index: int) -> DataError:
+def _no_such_rows(sampler: EpisodeSampler, pool: Pool, index: int) -> DataError:
     return DataError(
         "An episode needs rows that have its types and no others.\n"
-        f"Received {ATTEMPTS} draws of way={sampler.way!r} types of {_place(pool.domain)} for "
+        f"Received {ATTEMPTS} draws of way={sampler.way!r} types of {place_of(pool.domain)} for "
         f"episode {index}, none with shot={sampler.shot!r} and num_query={sampler.num_query} spans "
         "of each in such rows.\n"
         "Lower way, shot or num_query, or leave rare types out of the table."

@@ -10,7 +10,7 @@ from tf_transfer.devices.backend import tf
 from tf_transfer.devices.private import mask_metrics, schedule_of
 from tf_transfer.encoders.trunk import without_trunk
 from tf_transfer.errors import DataError, listed, shown
-from tf_transfer.kinds import kind_of
+from tf_transfer.kinds import AUTO, kind_of
 from tf_transfer.kinds.tasks import Task
 from tf_transfer.model import compiling
 from tf_transfer.model.heads import Head
@@ -155,7 +155,8 @@ class Network(Trainable):
     @property
     def token_tasks(self) -> list[str]:
         """The names of the tasks whose heads need a vector for each token."""
-        return [task.name for task in self.tasks if kind_of(task).reads == "tokens"]
+        known = [task for task in self.tasks if task.kind != AUTO]
+        return [task.name for task in known if kind_of(task).reads == "tokens"]
 
     def features(self, x: dict, training: bool = False) -> tf.Tensor:
         """What the heads compute from: (batch, length, width) where one reads tokens, else the

@@ -38,12 +38,14 @@ def decode_served(folder: str | Path, rows, outputs: Mapping[str, object]) -> Pr
         DataError: the scores are of another task, or of other rows.
 
     Example:
+        >>> import tempfile
         >>> from tf_transfer import Task, TransferModel, tiny_encoder
         >>> task = Task("names", kind="tagging", classes=("person",))
         >>> model = TransferModel(tiny_encoder(), task, max_length=16)
-        >>> model.export("exports/names")
+        >>> folder = Path(tempfile.mkdtemp()) / "names"
+        >>> model.export(folder)
         >>> scores = np.full((1, 16, 3), [0.1, 0.8, 0.1])
-        >>> said = decode_served("exports/names", ["warm light"], {"names": scores})
+        >>> said = decode_served(folder, ["warm light"], {"names": scores})
         >>> [span.tolist() for span in said["names"].scores[0]]
         [[0, 4, 0], [5, 10, 0]]
     """

@@ -5,7 +5,7 @@ Reference:
     Richardson et al. 2013, "MCTest: A Challenge Dataset for the Open-Domain Machine Comprehension
     of Text", algorithm 1 (sliding window) and its distances.
     Rajpurkar et al. 2016, "SQuAD: 100,000+ Questions for Machine Comprehension of Text", section
-    5.1 (the same as a baseline of spans).
+    5.1 (a baseline of spans by the same).
 """
 
 from __future__ import annotations
@@ -13,30 +13,28 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from tf_transfer.errors import DataError
-from tf_transfer.evaluation.fitted import Fitted
-from tf_transfer.kinds import kind_of
 from tf_transfer.kinds.answer_spans import AnswerSpans
 from tf_transfer.kinds.squad import best_of_rows, word_f1
 from tf_transfer.kinds.words import word_places
-from tf_transfer.strategies.base import WORDS, Strategy, source_tables
-from tf_transfer.strategies.classical import untrained
-
-if TYPE_CHECKING:
-    from tf_transfer.model.model import TransferModel
+from tf_transfer.strategies.word_baseline import WordBaseline
 
 LONGEST = 0.95
 """The share of training's answers that the longest answer is as long as."""
 
 
+def pairs(texts: Sequence[str], questions: Sequence[str]) -> list[tuple[str, str]]:
+    """The context and the question of each row."""
+    return list(zip(texts, questions, strict=True))
+
+
 @dataclasses.dataclass(frozen=True)
-class WordOverlap(Strategy):
+class WordOverlap(WordBaseline):
     """Answers with the words that stand nearest to the rare words of the question.
 
     Args:
@@ -44,35 +42,16 @@ class WordOverlap(Strategy):
     """
 
     name: ClassVar[str] = "word_overlap"
-    family: ClassVar[str] = WORDS
-    uses_encoder: ClassVar[bool] = False
     lacks_labels: ClassVar[str] = "lengths of answers are learned from the target's labels alone"
-    search_space: ClassVar[Mapping[str, object]] = {"uses_source": [True, False]}
+    trait: ClassVar[str] = "answers_questions"
+    refusal: ClassVar[str] = (
+        "looks for the answer to a question; a {kind} has none.\nReceived task {task!r}.\n"
+        "Leave the strategy out."
+    )
+    read: ClassVar[Callable] = staticmethod(pairs)
 
-    uses_source: bool = True
-
-    def check_kinds(self, tasks):
-        for task in tasks:
-            if not kind_of(task).answers_questions:
-                raise DataError(
-                    f"{self.name} looks for the answer to a question; a {task.kind} has none.\n"
-                    f"Received task {task.name!r}.\nLeave the strategy out."
-                )
-
-    def fit(self, model: TransferModel, source=None, *, seed=0, verbose=0, callbacks=None):
-        sources = source_tables(source) if self.uses_source else {}
-        self.check_kinds(model.tasks)
-        return untrained(model, sources, pairs)
-
-    def adapt(
-        self, model: Fitted | TransferModel, support, *, seed=0, out=None, verbose=0, callbacks=None
-    ):
-        return Fitted.of(model).model.learn(support, lambda task, y: OverlapReader())
-
-
-def pairs(texts: Sequence[str], questions: Sequence[str]) -> list[tuple[str, str]]:
-    """The context and the question of each row."""
-    return list(zip(texts, questions, strict=True))
+    def _estimator(self, task, y):
+        return OverlapReader()
 
 
 class OverlapReader(BaseEstimator):

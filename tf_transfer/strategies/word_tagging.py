@@ -13,23 +13,17 @@ import itertools
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.feature_extraction import DictVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from tf_transfer.errors import DataError
-from tf_transfer.evaluation.fitted import Fitted
 from tf_transfer.kinds import kind_of
 from tf_transfer.kinds.spans import Spans
 from tf_transfer.kinds.words import Words, word_places
-from tf_transfer.strategies.base import WORDS, Strategy, source_tables
-from tf_transfer.strategies.classical import first_alone, untrained
-
-if TYPE_CHECKING:
-    from tf_transfer.model.model import TransferModel
+from tf_transfer.strategies.word_baseline import WordBaseline
 
 WINDOW = 2
 """Words on each side whose features a word has."""
@@ -41,37 +35,16 @@ _SHAPES = (
 
 
 @dataclasses.dataclass(frozen=True)
-class WordTagging(Strategy):
-    """What the baselines of tagging share: they learn from source and target rows together."""
+class WordTagging(WordBaseline):
+    """What the baselines of tagging share."""
 
-    family: ClassVar[str] = WORDS
-    uses_encoder: ClassVar[bool] = False
     lacks_labels: ClassVar[str] = "words are learned from the target's labels alone"
     lacks_classes: ClassVar[str] = "their words are learned from the target's labels alone"
-    search_space: ClassVar[Mapping[str, object]] = {"uses_source": [True, False]}
-
-    uses_source: bool = True
-
-    def check_kinds(self, tasks):
-        for task in tasks:
-            if not kind_of(task).spans:
-                raise DataError(
-                    f"{self.name} tags the words of a text; a {task.kind} is about all of it.\n"
-                    f"Received task {task.name!r}.\nLeave the strategy out, or use tfidf."
-                )
-
-    def fit(self, model: TransferModel, source=None, *, seed=0, verbose=0, callbacks=None):
-        sources = source_tables(source) if self.uses_source else {}
-        self.check_kinds(model.tasks)
-        return untrained(model, sources, first_alone)
-
-    def adapt(
-        self, model: Fitted | TransferModel, support, *, seed=0, out=None, verbose=0, callbacks=None
-    ):
-        return Fitted.of(model).model.learn(support, self._estimator)
-
-    def _estimator(self, task, y):
-        raise NotImplementedError
+    trait: ClassVar[str] = "spans"
+    refusal: ClassVar[str] = (
+        "tags the words of a text; a {kind} is about all of it.\nReceived task {task!r}.\n"
+        "Leave the strategy out, or use tfidf."
+    )
 
 
 @dataclasses.dataclass(frozen=True)
