@@ -26,10 +26,10 @@ import time
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 import pandas as pd
 from sklearn.neighbors import KNeighborsClassifier
 
+from tests.benchmarks.best_of_episodes import show_best, words_of
 from tests.benchmarks.reporting import Report
 from tf_transfer.strategies.base import Strategy
 
@@ -334,7 +334,7 @@ def show(report: Report, encoder: str, setting: str, values: pd.DataFrame) -> No
         )
         for other in ("fine_tune", "proto_net"):
             if name != other and other in to:
-                detail += f"; to {other} {_words(to[other].loc[name])}"
+                detail += f"; to {other} {words_of(to[other].loc[name])}"
         detail += f"; trained {training[name]:.0f} s" if name not in NOT_META else ""
         detail += f"; an episode {row['seconds']:.2f} s"
         report.figure(f"{setting}, {name}", row["mean"], digits=3, detail=detail)
@@ -347,23 +347,7 @@ def show(report: Report, encoder: str, setting: str, values: pd.DataFrame) -> No
         if not meta or rival not in to:
             report.missing(what, "Run it without --strategy.")
             continue
-        best = max(meta, key=lambda n: table.loc[n, "mean"])
-        # The best of several was found on these very episodes: an interval for each of them
-        # (Bonferroni).
-        alone, gap = (
-            found.differences(rival, confidence=c).loc[best] for c in (0.95, 1 - 0.05 / len(meta))
-        )
-        report.figure(
-            f"{setting}, {best} - {rival}, low end",
-            gap["low"],
-            at_least=np.nextafter(0, 1),
-            digits=3,
-            detail=f"{_words(gap)}, an interval for the best of {len(meta)}; alone {_words(alone)}",
-        )
-
-
-def _words(gap) -> str:
-    return f"{gap['difference']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}]"
+        show_best(report, setting, found, meta, rival)
 
 
 if __name__ == "__main__":

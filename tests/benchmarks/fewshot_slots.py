@@ -20,9 +20,9 @@ import time
 import warnings
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
+from tests.benchmarks.best_of_episodes import show_best, words_of
 from tests.benchmarks.reporting import Report
 
 SETTINGS = {"5-way-1-shot": (5, 1), "5-way-5-shot": (5, 5)}
@@ -213,25 +213,12 @@ def show(report: Report, setting: str, values: pd.DataFrame) -> None:
     for name, row in table.iterrows():
         detail = f"[{row['low']:.3f}, {row['high']:.3f}]"
         if gaps is not None and name in others:
-            detail += f"; to fine_tune {_words(gaps.loc[name])}; trained {training[name]:.0f} s"
+            detail += f"; to fine_tune {words_of(gaps.loc[name])}; trained {training[name]:.0f} s"
         report.figure(f"{setting}, {name}", row["mean"], digits=3, detail=detail)
     if gaps is None or not others:
         report.missing(f"{setting}, the best against fine_tune", "Run it without --strategy.")
         return
-    best = max(others, key=lambda name: table.loc[name, "mean"])
-    # The best of several was seen on these very episodes: an interval for each (Bonferroni).
-    gap = scored.differences("fine_tune", confidence=1 - 0.05 / len(others)).loc[best]
-    report.figure(
-        f"{setting}, {best} - fine_tune, low end",
-        gap["low"],
-        at_least=np.nextafter(0, 1),
-        digits=3,
-        detail=f"{_words(gap)}, an interval for the best of {len(others)}",
-    )
-
-
-def _words(gap) -> str:
-    return f"{gap['difference']:+.3f} [{gap['low']:+.3f}, {gap['high']:+.3f}]"
+    show_best(report, setting, scored, others, "fine_tune")
 
 
 if __name__ == "__main__":
